@@ -1,0 +1,29 @@
+"""The errors that this package raises on purpose.
+
+None derives from RuntimeError: Qt's worker threads swallow that type, and an
+error that vanishes leaves a user with a disabled button and no explanation.
+"""
+
+
+class VAERestoreError(Exception):
+    """Base of every error raised on purpose; its message says what to do."""
+
+
+class InputError(VAERestoreError, ValueError):
+    """An image, a parameter or a combination of them that cannot be used."""
+
+
+class ImageFileError(VAERestoreError):
+    """An image file that cannot be read or written."""
+
+
+class ModelFileError(VAERestoreError):
+    """A model or checkpoint file that is foreign, torn, or of another version."""
+
+
+class RestorationError(VAERestoreError):
+    """The computation itself failed, for example for want of memory."""
+
+
+class TrainingError(VAERestoreError):
+    """A training run that cannot start or go on."""
