@@ -1,0 +1,91 @@
+"""Restore microscopy and medical images with variational autoencoders.
+
+>>> import napari_vae_restore as vr
+>>> vr.parse_budget("2 min")
+120.0
+
+The public names are imported when they are first used, so that importing the package
+brings in neither torch nor napari.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+__version__ = version("napari-vae-restore")
+
+_HOMES = {
+    "Denoise": ".restoration.tasks",
+    "Diagnostics": ".restoration.result",
+    "FlatVAEConfig": ".models.config",
+    "GaussianNoise": ".noise",
+    "HVAEConfig": ".models.config",
+    "ImageFileError": ".errors",
+    "InputError": ".errors",
+    "Model": ".models.model",
+    "ModelFileError": ".errors",
+    "NoiseModel": ".noise",
+    "PoissonGaussianNoise": ".noise",
+    "Progress": ".training.engine",
+    "Recipe": ".restoration.result",
+    "Restoration": ".restoration.result",
+    "RestorationError": ".errors",
+    "Training": ".training.engine",
+    "TrainingError": ".errors",
+    "TrainingSettings": ".training.settings",
+    "VAERestoreError": ".errors",
+    "add_to_viewer": "._napari.layers",
+    "denoise": ".restoration.restore",
+    "estimate_noise": ".noise_estimation",
+    "iter_restore": ".restoration.restore",
+    "load": ".models.files",
+    "parse_budget": ".training.settings",
+    "parse_noise": ".noise",
+    "restore": ".restoration.restore",
+    "train": ".training.engine",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+if TYPE_CHECKING:
+    from ._napari.layers import add_to_viewer as add_to_viewer
+    from .errors import ImageFileError as ImageFileError
+    from .errors import InputError as InputError
+    from .errors import ModelFileError as ModelFileError
+    from .errors import RestorationError as RestorationError
+    from .errors import TrainingError as TrainingError
+    from .errors import VAERestoreError as VAERestoreError
+    from .models.config import FlatVAEConfig as FlatVAEConfig
+    from .models.config import HVAEConfig as HVAEConfig
+    from .models.files import load as load
+    from .models.model import Model as Model
+    from .noise import GaussianNoise as GaussianNoise
+    from .noise import NoiseModel as NoiseModel
+    from .noise import PoissonGaussianNoise as PoissonGaussianNoise
+    from .noise import parse_noise as parse_noise
+    from .noise_estimation import estimate_noise as estimate_noise
+    from .restoration.restore import denoise as denoise
+    from .restoration.restore import iter_restore as iter_restore
+    from .restoration.restore import restore as restore
+    from .restoration.result import Diagnostics as Diagnostics
+    from .restoration.result import Recipe as Recipe
+    from .restoration.result import Restoration as Restoration
+    from .restoration.tasks import Denoise as Denoise
+    from .training.engine import Progress as Progress
+    from .training.engine import Training as Training
+    from .training.engine import train as train
+    from .training.settings import TrainingSettings as TrainingSettings
+    from .training.settings import parse_budget as parse_budget
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name], __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,64 @@
+"""Where networks run and in which precision."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Turn a device's name into a device that this machine has.
+
+    Parameters
+    ----------
+    name : {"auto", "cpu", "cuda", "mps"} or "cuda:N"
+        "auto" takes CUDA, else Apple's MPS, else the CPU.
+
+    Returns
+    -------
+    torch.device
+        A device that can be used.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown or this machine has no such device.
+    """
+    import torch
+
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(kind for kind, there in available.items() if there)
+    kind, _, index = name.partition(":")
+    if kind not in available or (index and not index.isdecimal()):
+        raise InputError(f"device: expected one of {', '.join(DEVICES)}, got {name!r}")
+    if not available[kind] or (index and int(index) >= torch.cuda.device_count()):
+        raise InputError(f"this machine has no device {name!r}: use device='auto' or 'cpu'")
+    return torch.device(name)
+
+
+def training_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Autocast to bfloat16 where the hardware computes in it, else nothing.
+
+    KL and likelihood are computed in float32 all the same: the networks return
+    float32 distributions.
+    """
+    import torch
+
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported()
+    else:
+        probe = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+        native = device.type == "cpu" and bool(probe())
+    return torch.autocast(device.type, torch.bfloat16) if native else nullcontext()

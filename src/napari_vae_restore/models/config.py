@@ -1,0 +1,125 @@
+"""Configurations of the networks: flat, frozen, and all that a network is built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..errors import InputError
+
+
+def _require(condition: bool, expected: str, came: object) -> None:
+    if not condition:
+        raise InputError(f"model config: expected {expected}, got {came!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class HVAEConfig:
+    """Configuration of the hierarchical VAE, :class:`~.hvae.HVAE`.
+
+    The defaults are the preset for two CPU cores and minutes of training.
+
+    Parameters
+    ----------
+    channels : int
+        Image channels that the network sees jointly.
+    levels : int
+        Latent levels; level ``l`` lives on a grid ``patch * 2**l`` times coarser
+        than the image.
+    width : int
+        Feature channels at every level.
+    latent : int
+        Latent channels at every level.
+    blocks : int
+        Residual blocks per level, bottom-up and top-down each.
+    patch : int
+        Pixels along each side that the stem folds into channels (pixel unshuffle).
+
+    Raises
+    ------
+    InputError
+        For a value outside its range.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    channels: int = 1
+    levels: int = 4
+    width: int = 32
+    latent: int = 16
+    blocks: int = 1
+    patch: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "levels", "width", "latent", "blocks", "patch"):
+            value = getattr(self, name)
+            _require(isinstance(value, int) and value >= 1, f"{name} >= 1, an integer", value)
+        _require(self.levels <= 8, "levels <= 8", self.levels)
+
+    @property
+    def stride(self) -> int:
+        """Image sides that enter the network are multiples of this many pixels."""
+        return self.strides[-1]
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels per latent cell of each level, finest first."""
+        return tuple(self.patch * 2**level for level in range(self.levels))
+
+    @property
+    def fixed_size(self) -> int | None:
+        """The only side of image that the network takes; None for any multiple of `stride`."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class FlatVAEConfig:
+    """Configuration of the textbook VAE with one latent vector, :class:`~.flat.FlatVAE`.
+
+    Parameters
+    ----------
+    channels : int
+        Image channels.
+    size : int
+        Side of the square images in pixels; the only size the network accepts.
+    width : int
+        Feature channels after the first convolution, doubled at each halving.
+    z_dim : int
+        Length of the latent vector.
+
+    Raises
+    ------
+    InputError
+        For a value outside its range; `size` must be a multiple of 4.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    channels: int = 1
+    size: int = 32
+    width: int = 32
+    z_dim: int = 32
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "size", "width", "z_dim"):
+            value = getattr(self, name)
+            _require(isinstance(value, int) and value >= 1, f"{name} >= 1, an integer", value)
+        _require(self.size % 4 == 0, "size to be a multiple of 4", self.size)
+
+    @property
+    def stride(self) -> int:
+        """Image sides that enter the network are multiples of this many pixels."""
+        return self.size
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels per latent cell: the image has one."""
+        return (self.size,)
+
+    @property
+    def fixed_size(self) -> int | None:
+        """The only side of image that the network takes; None for any multiple of `stride`."""
+        return self.size
+
+
+ModelConfig = HVAEConfig | FlatVAEConfig

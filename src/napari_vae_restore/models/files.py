@@ -1,0 +1,247 @@
+"""Model files: safetensors with a versioned JSON header. Nothing is ever unpickled.
+
+A checkpoint is a model file that also carries the state of its training, so every
+checkpoint can be loaded as a model. The header is one JSON object in the file's
+metadata under ``"napari_vae_restore"``; tensors are named ``model.*`` and, in
+checkpoints, ``training.*``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..atomic import atomic_write
+from ..errors import InputError, ModelFileError
+from ..noise import noise_from_dict
+from .config import FlatVAEConfig, HVAEConfig
+from .model import Model, Normalisation, TrainingRecord, build_network
+
+SUFFIX = ".safetensors"
+VERSION = 1
+
+_HEADER_KEY = "napari_vae_restore"
+_HEADER_KEYS = {"version", "kind", "config", "normalisation", "noise", "record"}
+_MAX_HEADER_BYTES = 16 * 2**20
+_KINDS: dict[str, type[HVAEConfig] | type[FlatVAEConfig]] = {
+    "hvae": HVAEConfig,
+    "flat": FlatVAEConfig,
+}
+
+
+def save(
+    model: Model,
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    training_state: tuple[dict[str, Tensor], dict[str, Any]] | None = None,
+) -> None:
+    """Write a model, atomically: the file is the old one or the complete new one.
+
+    Parameters
+    ----------
+    model : Model
+        What to write.
+    path : str or Path
+        Ends in ``.safetensors``.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    training_state : (dict of Tensor, dict), optional
+        Tensors and JSON values that make the file a checkpoint.
+
+    Raises
+    ------
+    InputError
+        If the path has another suffix, or exists and `overwrite` is False.
+    ModelFileError
+        If the file cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    if path.suffix != SUFFIX:
+        raise InputError(
+            f"a model file's name ends in {SUFFIX}, got {path.name!r}: add the suffix"
+        )
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists and was not replaced: choose another name, or overwrite")
+    header = _header(model)
+    tensors = {f"model.{name}": value for name, value in model.network.state_dict().items()}
+    if training_state is not None:
+        state, values = training_state
+        tensors |= {f"training.{name}": value for name, value in state.items()}
+        header["training"] = values
+    # A contiguous copy: safetensors keeps neither channels_last nor shared storage.
+    tensors = {
+        name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()
+    }
+    try:
+        with atomic_write(path) as temporary:
+            save_file(tensors, temporary, metadata={_HEADER_KEY: json.dumps(header)})
+    except OSError as error:
+        raise ModelFileError(f"cannot write {path}: {error.strerror or error}") from error
+    except Exception as error:
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise ModelFileError(f"cannot write {path}: {error}") from error
+
+
+def load(path: str | Path, device: str | torch.device = "cpu") -> Model:
+    """Read a model file or a checkpoint.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file that :func:`save` wrote.
+    device : str or torch.device
+        Where the weights go.
+
+    Returns
+    -------
+    Model
+        In evaluation mode, equal to what was saved.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, foreign, torn, or of an unknown version, with what to
+        do about it.
+    """
+    header, tensors = _read(Path(path))
+    return _build(Path(path), header, tensors).on(torch.device(device))
+
+
+def load_checkpoint(path: str | Path) -> tuple[Model, dict[str, Tensor], dict[str, Any]]:
+    """Read a checkpoint: its model, and the tensors and values of its training state.
+
+    Raises
+    ------
+    ModelFileError
+        As :func:`load`, and if the file holds a finished model only.
+    """
+    path = Path(path)
+    header, tensors = _read(path)
+    if "training" not in header:
+        raise ModelFileError(
+            f"{path} holds a finished model, not a checkpoint: training cannot go on from it; "
+            "give a checkpoint, or train anew"
+        )
+    prefix = "training."
+    state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    return _build(path, header, tensors), state, header["training"]
+
+
+def model_hash(model: Model) -> str:
+    """SHA-256 over the header (the training record apart) and the weights, as hex."""
+    header = {k: v for k, v in _header(model).items() if k != "record"}
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name, value in sorted(model.network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _header(model: Model) -> dict[str, Any]:
+    config = model.network.config
+    return {
+        "version": VERSION,
+        "kind": next(kind for kind, cls in _KINDS.items() if isinstance(config, cls)),
+        "config": asdict(config),
+        "normalisation": asdict(model.normalisation),
+        "noise": None if model.noise is None else model.noise.to_dict(),
+        "record": asdict(model.record),
+    }
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    if path.is_dir():
+        raise ModelFileError(f"{path} is a folder: give the model file in it")
+    try:
+        _refuse_oversized_header(path)
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise ModelFileError(f"{path} does not exist: check the path") from None
+    except OSError as error:
+        raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise ModelFileError(
+            f"{path} is torn or is no safetensors file ({error}): save the model again, "
+            "or copy the file again from where it came"
+        ) from error
+    if _HEADER_KEY not in metadata:
+        raise ModelFileError(
+            f"{path} is a safetensors file of another program: give a file that "
+            "napari-vae-restore saved"
+        )
+    return _parse_header(path, metadata[_HEADER_KEY]), tensors
+
+
+def _refuse_oversized_header(path: Path) -> None:
+    """A hostile length field must not make the reader allocate what it claims."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    if len(start) == 8 and struct.unpack("<Q", start)[0] > _MAX_HEADER_BYTES:
+        raise ModelFileError(f"{path} is torn or is no safetensors file: its header is too long")
+
+
+def _parse_header(path: Path, text: str) -> dict[str, Any]:
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict):
+        raise ModelFileError(f"{path}: the header is not a JSON object: the file is damaged")
+    if header.get("version") != VERSION:
+        raise ModelFileError(
+            f"{path} has format version {header.get('version')!r}, and this program reads "
+            f"version {VERSION}: update napari-vae-restore, or save the model again with it"
+        )
+    keys = set(header) - {"training"}
+    if keys != _HEADER_KEYS:
+        raise ModelFileError(
+            f"{path}: the header's keys differ from version {VERSION}'s: unknown "
+            f"{sorted(keys - _HEADER_KEYS)}, missing {sorted(_HEADER_KEYS - keys)}"
+        )
+    return header
+
+
+def _build(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Model:
+    from pydantic import TypeAdapter, ValidationError
+
+    if header["kind"] not in _KINDS:
+        raise ModelFileError(f"{path}: unknown kind of model {header['kind']!r}, not one of {list(_KINDS)}")
+    try:
+        config = TypeAdapter(_KINDS[header["kind"]]).validate_python(header["config"])
+        normalisation = TypeAdapter(Normalisation).validate_python(header["normalisation"])
+        record = TypeAdapter(TrainingRecord).validate_python(header["record"])
+        noise = None if header["noise"] is None else noise_from_dict(header["noise"])
+    except (ValidationError, InputError) as error:
+        detail = "; ".join(str(error).splitlines())
+        raise ModelFileError(f"{path}: the header is not valid: {detail}") from error
+    with torch.device("meta"):
+        network = build_network(config)
+    weights = {
+        name.removeprefix("model."): value
+        for name, value in tensors.items()
+        if name.startswith("model.")
+    }
+    try:
+        network.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        raise ModelFileError(
+            f"{path}: the weights do not fit the configuration: the file is damaged"
+        ) from error
+    network = network.eval().to(memory_format=torch.channels_last)
+    return Model(network, normalisation, noise, record, name=path.stem)

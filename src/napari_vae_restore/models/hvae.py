@@ -1,0 +1,120 @@
+"""The hierarchical VAE: a fully convolutional top-down ladder of latent grids.
+
+p(z) = p(z_L) prod_l p(z_l | z_{>l}),  q(z | y) = q(z_L | y) prod_l q(z_l | z_{>l}, y)
+
+The topology follows the top-down inference of Soenderby et al. (Ladder VAE, 2016,
+arXiv:1602.02282) and Child (VDVAE, 2021, arXiv:2011.10650), used for denoising by
+Prakash et al. (HDN, 2022, arXiv:2104.01374). The top prior is one learned vector
+shared over space, so a network trained on patches runs on any size.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .blocks import stack
+from .config import HVAEConfig
+from .latents import DiagonalGaussian, NoiseSource
+from .protocol import Decoded, Features
+
+
+class LatentLevel(nn.Module):
+    """One rung: prior and posterior of z_l from the state above, and the state after it."""
+
+    def __init__(self, config: HVAEConfig) -> None:
+        super().__init__()
+        width, latent = config.width, config.latent
+        self.prior = nn.Sequential(stack(width, 1), nn.SiLU(), nn.Conv2d(width, 2 * latent, 1))
+        self.merge = nn.Conv2d(2 * width, width, 1)
+        self.posterior = nn.Sequential(
+            stack(width, 1), nn.SiLU(), nn.Conv2d(width, 2 * latent, 1)
+        )
+        self.inject = nn.Conv2d(latent, width, 1)
+        self.blocks = stack(width, config.blocks)
+
+    def p(self, state: Tensor) -> DiagonalGaussian:
+        """p(z_l | z_{>l})."""
+        return DiagonalGaussian.from_parameters(self.prior(state))
+
+    def q(self, state: Tensor, features: Tensor) -> DiagonalGaussian:
+        """q(z_l | z_{>l}, y)."""
+        merged = self.merge(torch.cat([state, features], dim=1))
+        return DiagonalGaussian.from_parameters(self.posterior(merged))
+
+    def descend(self, state: Tensor, z: Tensor) -> Tensor:
+        """The deterministic state once z_l is known."""
+        updated: Tensor = self.blocks(state + self.inject(z))
+        return updated
+
+
+class HVAE(nn.Module):
+    """Hierarchical VAE over images whose sides are multiples of ``config.stride``.
+
+    Parameters
+    ----------
+    config : HVAEConfig
+        Everything that the network is built from.
+    """
+
+    def __init__(self, config: HVAEConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, folded = config.width, config.channels * config.patch**2
+        self.stem = nn.Conv2d(folded, width, 3, padding=1)
+        self.bottom_up = nn.ModuleList(
+            stack(width, config.blocks) for _ in range(config.levels)
+        )
+        self.down = nn.ModuleList(
+            nn.Conv2d(width, width, 3, stride=2, padding=1) for _ in range(config.levels - 1)
+        )
+        self.top = nn.Parameter(torch.zeros(1, width, 1, 1))
+        self.ladder = nn.ModuleList(LatentLevel(config) for _ in range(config.levels))
+        self.head = nn.Sequential(
+            stack(width, 1), nn.SiLU(), nn.Conv2d(width, folded, 3, padding=1)
+        )
+
+    def encode(self, y: Tensor) -> Features:
+        """See :meth:`~.protocol.VAE.encode`; sides are multiples of ``config.stride``."""
+        h = self.stem(F.pixel_unshuffle(y, self.config.patch))
+        features = []
+        for level, blocks in enumerate(self.bottom_up):
+            h = blocks(self.down[level - 1](h) if level else h)
+            features.append(h)
+        return tuple(features)
+
+    def decode(self, features: Features, noise: NoiseSource | None) -> Decoded:
+        """See :meth:`~.protocol.VAE.decode`."""
+        top = features[-1]
+        state = self.top.expand(top.shape[0], -1, *top.shape[2:])
+        kl, latents = [], []
+        for level in reversed(range(self.config.levels)):
+            rung = self.ladder[level]
+            if level < self.config.levels - 1:
+                state = F.interpolate(state, scale_factor=2, mode="nearest")
+            p, q = rung.p(state), rung.q(state, features[level])
+            z = q.mean if noise is None else q.sample(noise(level, q.mean))
+            kl.append(q.kl(p).sum(dim=(1, 2, 3)))
+            latents.append(z)
+            state = rung.descend(state, z)
+        return Decoded(self._signal(state), tuple(reversed(kl)), tuple(reversed(latents)))
+
+    def generate(
+        self, n: int, height: int, width: int, noise: NoiseSource, temperature: float = 1.0
+    ) -> Decoded:
+        """See :meth:`~.protocol.VAE.generate`; sides are multiples of ``config.stride``."""
+        stride = self.config.stride
+        state = self.top.expand(n, -1, height // stride, width // stride)
+        latents = []
+        for level in reversed(range(self.config.levels)):
+            if level < self.config.levels - 1:
+                state = F.interpolate(state, scale_factor=2, mode="nearest")
+            p = self.ladder[level].p(state)
+            latents.append(p.sample(noise(level, p.mean), temperature))
+            state = self.ladder[level].descend(state, latents[-1])
+        zero = state.new_zeros(n, dtype=torch.float32)
+        return Decoded(self._signal(state), (zero,) * len(latents), tuple(reversed(latents)))
+
+    def _signal(self, state: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.head(state), self.config.patch).float()

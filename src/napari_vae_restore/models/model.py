@@ -1,0 +1,140 @@
+"""A trained VAE with what it needs to be used: normalisation, noise model, record."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from ..noise import NoiseModel
+from .config import FlatVAEConfig, HVAEConfig, ModelConfig
+from .flat import FlatVAE
+from .hvae import HVAE
+from .protocol import VAEModule
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """Affine map between stabilised intensities t and network units (t - offset) / scale.
+
+    t is what the noise model's `stabilise` returns: its noise has a standard
+    deviation of 1, so that ``1 / scale`` is the noise's in network units, whatever
+    the image's own units are.
+
+    Attributes
+    ----------
+    offset, scale : float
+        In stabilised units; `scale` > 0.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    offset: float
+    scale: float
+
+    def to_network(self, stabilised: np.ndarray) -> np.ndarray:
+        """float32 network units, same shape."""
+        return ((stabilised - self.offset) / self.scale).astype(np.float32)
+
+    def from_network(self, units: np.ndarray) -> np.ndarray:
+        """float64 stabilised intensities, same shape."""
+        return units.astype(np.float64) * self.scale + self.offset
+
+    @property
+    def noise_std(self) -> float:
+        """Standard deviation of the noise in network units."""
+        return 1.0 / self.scale
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRecord:
+    """What a model's training did; empty for a network that was never trained.
+
+    Attributes
+    ----------
+    n_steps : int
+        Optimiser steps up to the weights that were kept.
+    seconds : float
+        Wall time of them.
+    seed : int
+        Seed of initialisation, patches and latent noise.
+    elbo : float or None
+        Held-out ELBO of the kept weights, nats per pixel of stabilised intensity.
+    kl : tuple of float
+        Held-out KL per level, nats per pixel, finest level first.
+    n_planes, n_pixels : int
+        Size of the training set.
+    package_version : str
+        Version of this package that trained it.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    n_steps: int = 0
+    seconds: float = 0.0
+    seed: int = 0
+    elbo: float | None = None
+    kl: tuple[float, ...] = ()
+    n_planes: int = 0
+    n_pixels: int = 0
+    package_version: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Model:
+    """A VAE ready to restore images.
+
+    Attributes
+    ----------
+    network : VAEModule
+        In evaluation mode.
+    normalisation : Normalisation
+        Between stabilised intensities and network units.
+    noise : NoiseModel or None
+        The noise of the images it was trained on, in their intensity units; None
+        where they differed, so that it has to be estimated for each image.
+    record : TrainingRecord
+        How it was trained.
+    name : str
+        For recipes and menus: the file's stem, or "untitled".
+    """
+
+    network: VAEModule
+    normalisation: Normalisation
+    noise: NoiseModel | None
+    record: TrainingRecord = TrainingRecord()
+    name: str = "untitled"
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model to a `.safetensors` file; see :func:`~.files.save`."""
+        from .files import save
+
+        save(self, path, overwrite=overwrite)
+
+    def on(self, device: torch.device) -> Model:
+        """This model on a device, laid out for fast convolutions; itself if it is there."""
+        if next(self.network.parameters()).device == device:
+            return self
+        network = copy.deepcopy(self.network).to(device, memory_format=torch.channels_last)
+        return replace(self, network=network)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of configuration, normalisation, noise model and weights."""
+        from .files import model_hash
+
+        return model_hash(self)
+
+
+def build_network(config: ModelConfig) -> VAEModule:
+    """A freshly initialised network; draws from torch's global generator.
+
+    Callers that promise reproducibility fork that generator around the call.
+    """
+    networks: dict[type, type] = {HVAEConfig: HVAE, FlatVAEConfig: FlatVAE}
+    network: VAEModule = networks[type(config)](config)
+    return network

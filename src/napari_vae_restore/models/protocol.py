@@ -1,0 +1,56 @@
+"""What training, restoration and generation may expect of any VAE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from .config import ModelConfig
+from .latents import NoiseSource
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One pass through the decoder.
+
+    Attributes
+    ----------
+    signal : Tensor
+        (N, C, H, W) float32, network units: the mean of p(x | z), never noisy.
+    kl : tuple of Tensor
+        KL(q || p) of each level summed over its elements, (N,) nats each, finest
+        level first; zeros when the latents came from the prior.
+    latents : tuple of Tensor
+        z of each level, finest level first.
+    """
+
+    signal: Tensor
+    kl: tuple[Tensor, ...]
+    latents: tuple[Tensor, ...]
+
+
+Features = tuple[Tensor, ...]
+"""What the encoder made of an image, finest level first; good for any number of samples."""
+
+
+class VAE(Protocol):
+    """A variational autoencoder: prior p(z), decoder p(x | z), posterior q(z | y)."""
+
+    config: ModelConfig
+
+    def encode(self, y: Tensor) -> Features:
+        """Bottom-up pass over (N, C, H, W); run once for any number of samples."""
+
+    def decode(self, features: Features, noise: NoiseSource | None) -> Decoded:
+        """Top-down pass under q; ``noise=None`` takes every latent's mean."""
+
+    def generate(
+        self, n: int, height: int, width: int, noise: NoiseSource, temperature: float = 1.0
+    ) -> Decoded:
+        """Top-down pass under the prior, `n` images of (height, width) pixels."""
+
+
+class VAEModule(nn.Module, VAE):
+    """A torch module that is a :class:`VAE`."""

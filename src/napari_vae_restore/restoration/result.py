@@ -1,0 +1,102 @@
+"""What a restoration returns: the picture, how sure it is, and how it was made."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that is needed to repeat a restoration on the same image.
+
+    Attributes
+    ----------
+    tasks : tuple of dict
+        The JSON form of each task.
+    noise : tuple of str
+        The noise model used for each channel, as :func:`~.noise.parse_noise` reads it.
+    model, model_sha256 : str
+        The model's name and hash.
+    axes : str
+        Axes of the image.
+    n_samples, tile, seed : int
+        As given to :func:`~.restore.restore`.
+    package_version : str
+        Version of this package.
+    """
+
+    tasks: tuple[dict[str, Any], ...]
+    noise: tuple[str, ...]
+    model: str
+    model_sha256: str
+    axes: str
+    n_samples: int
+    tile: int
+    seed: int
+    package_version: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return values
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostics:
+    """What to look at before a result is believed.
+
+    Attributes
+    ----------
+    residual_std : float
+        Root mean square of (image - mean) over the noise's standard deviation. Near 1
+        when exactly the noise was removed; well below 1, noise remains; above 1,
+        structure was taken away, or the noise model is wrong.
+    n_tiles : int
+        Tiles computed.
+    halo : int
+        Surroundings of each tile in pixels; 0 where a plane fitted into one tile.
+    seconds : float
+        Wall time.
+    device : str
+        Where it ran.
+    """
+
+    residual_std: float
+    n_tiles: int
+    halo: int
+    seconds: float
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """A restored image.
+
+    Attributes
+    ----------
+    mean : ndarray
+        Least-squares estimate, in the image's shape, dtype and intensity range.
+    std : ndarray or None
+        Standard deviation of the samples per pixel (float32, intensity units); None for
+        fewer than two samples. Alpha has none: for RGBA it has three samples.
+    samples : ndarray or None
+        (n_samples, \\*image.shape) in the image's dtype, where they were asked for.
+    recipe : Recipe
+        How to repeat it.
+    diagnostics : Diagnostics
+        How well it went.
+    """
+
+    mean: NDArray[Any]
+    std: NDArray[Any] | None
+    samples: NDArray[Any] | None
+    recipe: Recipe
+    diagnostics: Diagnostics

@@ -1,0 +1,110 @@
+"""Tiles of a plane with enough surroundings that tiled equals whole.
+
+A plane is thought to lie in a frame: mirrored outwards by a margin, and on to
+multiples of the network's stride. Tiles start at multiples of the stride in that
+frame, so that every tile sees the latent grids of the whole. This module knows
+nothing of networks: the halo comes from the caller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A part of a plane to read, and the part of it that counts.
+
+    Attributes
+    ----------
+    rows, columns : ndarray of int
+        Pixels of the plane to read, halo and mirrored border included; index with
+        ``plane[..., rows[:, None], columns]``.
+    core : (slice, slice)
+        Where the result goes in the plane.
+    inner : (slice, slice)
+        Where the core lies in what was read.
+    origin : (int, int)
+        Frame coordinates of the first pixel read, multiples of the stride.
+    """
+
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    core: tuple[slice, slice]
+    inner: tuple[slice, slice]
+    origin: tuple[int, int]
+
+    def read(self, planes: NDArray[np.generic]) -> NDArray[np.generic]:
+        """The tile's pixels, (..., rows, columns)."""
+        return planes[..., self.rows[:, None], self.columns]
+
+
+def tiles(
+    height: int, width: int, *, size: int, halo: int, stride: int, margin: int
+) -> list[Tile]:
+    """Cover a plane with tiles.
+
+    Parameters
+    ----------
+    height, width : int
+        Of the plane in pixels.
+    size : int
+        Side of the tiles' cores in pixels; rounded up to a multiple of `stride`.
+    halo : int
+        Pixels read around each core where the frame has them; rounded up likewise.
+    stride : int
+        What the network's input sides are multiples of.
+    margin : int
+        Mirrored pixels around the plane; rounded up likewise.
+
+    Returns
+    -------
+    list of Tile
+        In reading order; the cores cover the plane without overlap.
+    """
+    size, halo, margin = (_round_up(value, stride) for value in (size, halo, margin))
+    rows = _intervals(height, size, halo, stride, margin)
+    columns = _intervals(width, size, halo, stride, margin)
+    return [
+        Tile(r.indices, c.indices, (r.core, c.core), (r.inner, c.inner), (r.origin, c.origin))
+        for r in rows
+        for c in columns
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Interval:
+    indices: NDArray[np.intp]
+    core: slice
+    inner: slice
+    origin: int
+
+
+def _intervals(
+    length: int, size: int, halo: int, stride: int, margin: int
+) -> list[_Interval]:
+    frame = _round_up(length + 2 * margin, stride)
+    mirrored = np.pad(np.arange(length), (margin, frame - length - margin), mode="symmetric")
+    intervals = []
+    for start in range(0, margin + length, size):
+        stop = min(start + size, frame)
+        core_start, core_stop = max(start, margin), min(stop, margin + length)
+        if core_start >= core_stop:
+            continue
+        origin, end = max(start - halo, 0), min(stop + halo, frame)
+        intervals.append(
+            _Interval(
+                mirrored[origin:end],
+                slice(core_start - margin, core_stop - margin),
+                slice(core_start - origin, core_stop - origin),
+                origin,
+            )
+        )
+    return intervals
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple

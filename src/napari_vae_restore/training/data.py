@@ -1,0 +1,238 @@
+"""From the user's images to training patches in network units.
+
+Every channel of every image is one acquisition with one noise model. Its
+intensities are stabilised, after which the noise has a standard deviation of 1
+whatever the camera, and then all acquisitions share one normalisation.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..arrays import as_image
+from ..errors import InputError
+from ..layout import Layout
+from ..models.model import Normalisation
+from ..noise import NoiseModel
+from ..noise_estimation import resolve_noise
+
+_log = logging.getLogger(__name__)
+
+_HELD_OUT_SHARE = 0.03
+_MAX_HELD_OUT = 32
+_MIN_TRAINING_SHARE = 0.7
+"""Positions of patches that training keeps, whatever is held out."""
+
+_PERCENTILES = (0.1, 99.9)
+"""Range whose values set the normalisation: hot pixels and dead ones do not."""
+
+Images = Any
+"""An array or layer, a sequence of them, or the path of a file or a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """Planes in network units, with a part that is held out.
+
+    Attributes
+    ----------
+    planes : list of Tensor
+        (C, H, W) float32 each, sides at least the patch size.
+    positions : list of Tensor
+        (H - patch + 1, W - patch + 1) bool for each plane: where a training patch may
+        start without touching a held-out one.
+    held_out : Tensor
+        (M, C, patch, patch) patches that training never sees.
+    normalisation : Normalisation
+        From stabilised intensities to network units.
+    noise : NoiseModel or None
+        The noise model if all acquisitions share one, in intensity units.
+    patch : int
+        Side of the patches in pixels.
+    """
+
+    planes: list[Tensor]
+    positions: list[Tensor]
+    held_out: Tensor
+    normalisation: Normalisation
+    noise: NoiseModel | None
+    patch: int
+
+    @property
+    def n_pixels(self) -> int:
+        """Pixels of all planes and channels."""
+        return sum(plane.numel() for plane in self.planes)
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """(n, C, patch, patch) patches, uniform over the area, turned and mirrored.
+
+        One of the eight symmetries of the square is drawn for the whole batch.
+        """
+        weights = torch.stack([allowed.sum() for allowed in self.positions]).float()
+        chosen = torch.multinomial(weights, n, replacement=True, generator=generator)
+        patches = torch.stack([self._patch(int(index), generator) for index in chosen])
+        turns, mirrored = divmod(int(torch.randint(8, (), generator=generator)), 2)
+        patches = patches.rot90(turns, (2, 3))
+        return patches.flip(3) if mirrored else patches
+
+    def _patch(self, index: int, generator: torch.Generator) -> Tensor:
+        allowed = self.positions[index]
+        height, width = allowed.shape
+        while True:
+            row = int(torch.randint(height, (), generator=generator))
+            column = int(torch.randint(width, (), generator=generator))
+            if allowed[row, column]:
+                rows, columns = slice(row, row + self.patch), slice(column, column + self.patch)
+                return self.planes[index][:, rows, columns]
+
+
+def prepare(
+    images: Images,
+    *,
+    axes: str | None,
+    noise: NoiseModel | str,
+    channels: int,
+    patch: int,
+    seed: int,
+) -> TrainingSet:
+    """Load, check, stabilise and normalise images, and hold a part of them out.
+
+    Parameters
+    ----------
+    images : array, layer, path, or sequence of them
+        A folder stands for all images in it.
+    axes : str or None
+        Axes of the arrays, for example "ZYX"; None reads or guesses them.
+    noise : NoiseModel or str
+        As :func:`~napari_vae_restore.noise_estimation.resolve_noise` takes it.
+    channels : int
+        Channels that the network sees jointly; with 1, channels become planes.
+    patch : int
+        Side of the training patches in pixels.
+    seed : int
+        Chooses what is held out.
+
+    Returns
+    -------
+    TrainingSet
+        Ready to draw patches from.
+
+    Raises
+    ------
+    InputError
+        For unusable images or axes, or channels that do not match the network's.
+    ImageFileError
+        For files that cannot be read.
+    """
+    stabilised: list[np.ndarray] = []
+    models: list[NoiseModel] = []
+    for image, image_axes in _load(images, axes):
+        planes, found = _stabilise(image, image_axes, noise)
+        models += found
+        if channels == 1:
+            planes = planes.reshape(-1, 1, *planes.shape[2:])
+        elif planes.shape[1] != channels:
+            raise InputError(
+                f"the network takes {channels} channels jointly, and the image has "
+                f"{planes.shape[1]}: use channels=1, or images with {channels} channels"
+            )
+        stabilised += list(planes)
+    normalisation = _normalisation(stabilised)
+    tensors = [
+        _at_least(torch.from_numpy(normalisation.to_network(plane)), patch)
+        for plane in stabilised
+    ]
+    held_out, positions = _hold_out(tensors, patch, np.random.default_rng(seed))
+    shared = models[0] if all(model == models[0] for model in models) else None
+    return TrainingSet(tensors, positions, held_out, normalisation, shared, patch)
+
+
+def _load(images: Images, axes: str | None) -> list[tuple[np.ndarray, str]]:
+    if isinstance(images, str | Path):
+        from ..image_files import list_images, read_image
+
+        path = Path(images)
+        files = list_images(path) if path.is_dir() else [path]
+        pictures = [read_image(file) for file in files]
+        return [as_image(picture.data, axes or picture.axes) for picture in pictures]
+    if isinstance(images, Sequence):
+        if not images:
+            raise InputError("expected at least one image to train on, got an empty sequence")
+        return [loaded for image in images for loaded in _load(image, axes)]
+    return [as_image(images, axes)]
+
+
+def _stabilise(
+    image: np.ndarray, axes: str, noise: NoiseModel | str
+) -> tuple[np.ndarray, list[NoiseModel]]:
+    planes = Layout.of(image, axes).to_planes(image)
+    models = [resolve_noise(noise, planes[:, channel]) for channel in range(planes.shape[1])]
+    stabilised = [
+        model.stabilise(planes[:, channel]).astype(np.float32)
+        for channel, model in enumerate(models)
+    ]
+    return np.stack(stabilised, axis=1), models
+
+
+def _normalisation(planes: Sequence[np.ndarray]) -> Normalisation:
+    every = max(1, sum(plane.size for plane in planes) // 2**22)
+    values = np.concatenate([plane.ravel()[::every] for plane in planes]).astype(np.float64)
+    low, high = np.percentile(values, _PERCENTILES)
+    values = values[(values >= low) & (values <= high)]
+    # Noise alone has a standard deviation of 1: anything below is a wrong noise model.
+    return Normalisation(offset=float(values.mean()), scale=float(max(values.std(), 1.0)))
+
+
+def _at_least(plane: Tensor, side: int) -> Tensor:
+    """Mirror a plane outwards until both of its sides hold a patch."""
+    indices = [
+        torch.from_numpy(np.pad(np.arange(length), (0, max(0, side - length)), mode="symmetric"))
+        for length in plane.shape[1:]
+    ]
+    return plane[:, indices[0]][:, :, indices[1]]
+
+
+def _hold_out(
+    planes: list[Tensor], patch: int, rng: np.random.Generator
+) -> tuple[Tensor, list[Tensor]]:
+    """Take patches out as long as enough positions remain to train on."""
+    positions = [
+        torch.ones(plane.shape[1] - patch + 1, plane.shape[2] - patch + 1, dtype=torch.bool)
+        for plane in planes
+    ]
+    areas = np.array([plane[0].numel() for plane in planes], np.float64)
+    n = int(np.clip(_HELD_OUT_SHARE * areas.sum() / patch**2, 1, _MAX_HELD_OUT))
+    budget = (1 - _MIN_TRAINING_SHARE) * sum(allowed.numel() for allowed in positions)
+    patches, unseen = [], []
+    for index in rng.choice(len(planes), size=n, p=areas / areas.sum()):
+        row, column = _border_position(positions[index].shape, rng)
+        near = positions[index][
+            max(0, row - patch + 1) : row + patch, max(0, column - patch + 1) : column + patch
+        ]
+        cost = int(near.sum())
+        unseen.append(cost <= budget)
+        if unseen[-1]:
+            budget -= cost
+            near.zero_()
+        patches.append(planes[index][:, row : row + patch, column : column + patch])
+    if any(unseen):
+        patches = [patch for patch, kept in zip(patches, unseen, strict=True) if kept]
+    else:
+        _log.warning("too little data to hold any out: the ELBO is that of training pixels")
+    return torch.stack(patches), positions
+
+
+def _border_position(shape: torch.Size, rng: np.random.Generator) -> tuple[int, int]:
+    """A position on the border, where a held-out patch costs the fewest others."""
+    position = [int(rng.integers(length)) for length in shape]
+    side = int(rng.integers(2))
+    position[side] = int(rng.choice([0, shape[side] - 1]))
+    return position[0], position[1]

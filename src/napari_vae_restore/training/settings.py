@@ -1,0 +1,90 @@
+"""How a training runs: settings with their defaults, and the time budget's notation."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ..errors import InputError
+
+_UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """Settings of the optimisation; the defaults are tuned for minutes on two CPU cores.
+
+    Parameters
+    ----------
+    batch : int
+        Patches per step.
+    patch : int
+        Side of the patches in pixels, a multiple of the network's stride.
+    learning_rate : float
+        Of Adamax at its peak; cosine decay to zero over the run.
+    beta : float
+        Weight of the KL after warm-up.
+    beta_warmup : float
+        Share of the run over which the weight rises linearly from 0 to `beta`.
+    ema : float
+        Decay of the exponential moving average of the weights, per step.
+    max_gradient : float
+        Gradients of a larger norm are scaled down to it; none is skipped for its size,
+        so that no run of outliers can lock the training.
+
+    Raises
+    ------
+    InputError
+        For a value outside its range.
+    """
+
+    batch: int = 8
+    patch: int = 64
+    learning_rate: float = 4e-3
+    beta: float = 1.0
+    beta_warmup: float = 0.05
+    ema: float = 0.995
+    max_gradient: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("batch", 1, 4096),
+            ("patch", 8, 1024),
+            ("learning_rate", 1e-8, 1.0),
+            ("beta", 0.0, 100.0),
+            ("beta_warmup", 0.0, 1.0),
+            ("ema", 0.0, 1.0),
+            ("max_gradient", 1e-6, 1e6),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise InputError(f"{name}: expected {low} to {high}, got {value!r}")
+
+    def beta_at(self, fraction: float) -> float:
+        """Weight of the KL when `fraction` of the run is over; exactly `beta` after warm-up."""
+        if fraction >= self.beta_warmup:
+            return self.beta
+        return self.beta * fraction / self.beta_warmup
+
+
+def parse_budget(budget: str | float) -> float:
+    """Seconds of a time budget such as ``"2 min"``, ``"90s"``, ``"1h"`` or ``120``.
+
+    Raises
+    ------
+    InputError
+        If the budget is not understood, or is not positive.
+
+    Examples
+    --------
+    >>> parse_budget("2 min")
+    120.0
+    """
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*)\s*", str(budget).lower())
+    unit = match and match[2].removesuffix("s").removesuffix("ute").removesuffix("ond")
+    if match is None or unit not in _UNITS or float(match[1]) <= 0:
+        raise InputError(
+            f"time budget: expected a positive time such as '2 min', '90 s' or '1 h', "
+            f"got {budget!r}"
+        )
+    return float(match[1]) * _UNITS[unit]
