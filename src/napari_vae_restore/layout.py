@@ -1,0 +1,321 @@
+"""The order of axes and the dtype of an image: to planes (N, C, H, W) and back.
+
+`Layout` takes any array apart into planes and puts results together again in the
+image's own axes; `cast` returns them in its own dtype.
+
+This module knows numpy only: nothing of layers, files, networks or noise, and
+nothing of intensities beyond the range of a dtype.
+
+Axes are capital letters, one per dimension: Y and X always; C channels, S the
+samples of a colour picture (grey, grey and alpha, RGB, RGBA); T, Z and any other
+letter stack independent planes.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from napari_vae_restore.errors import InputError, RestorationError
+
+SPATIAL = "YX"
+"""The axes within a plane, height first."""
+
+_CHANNELS = "CS"
+_MAX_SAMPLES = 4
+
+
+def checked_axes(axes: str, shape: tuple[int, ...]) -> str:
+    """Return the axes in capitals, if they can label an array of this shape.
+
+    Parameters
+    ----------
+    axes : str
+        One letter per dimension, in either case.
+    shape : tuple of int
+        Shape of the array.
+
+    Returns
+    -------
+    str
+        The axes in capital letters.
+
+    Raises
+    ------
+    InputError
+        If the letters are not as many as the dimensions, not different, none of
+        the alphabet, or lack Y or X, or if S has more than four samples.
+    """
+    if not isinstance(axes, str):
+        raise InputError(
+            f"Expected axes as a text, but a {type(axes).__name__} came: write one letter per "
+            'dimension, such as "ZYX".'
+        )
+    letters = axes.upper()
+    if not (letters.isascii() and letters.isalpha()):
+        raise InputError(
+            f"Expected axes made of letters, but {axes!r} came: use T, Z, C, Y, X, S or "
+            "another letter for each dimension."
+        )
+    if len(letters) != len(shape):
+        raise InputError(
+            f"Expected {len(shape)} axes for shape {shape}, but {axes!r} has {len(letters)}: "
+            "give one letter per dimension."
+        )
+    if len(set(letters)) < len(letters):
+        raise InputError(
+            f"Expected every axis once, but {axes!r} repeats one: use another letter for it."
+        )
+    if missing := [letter for letter in SPATIAL if letter not in letters]:
+        raise InputError(
+            f"Expected the axes Y and X, but {axes!r} lacks {' and '.join(missing)}: name the "
+            "height Y and the width X."
+        )
+    if "S" in letters and (samples := shape[letters.index("S")]) > _MAX_SAMPLES:
+        raise InputError(
+            f"Expected at most {_MAX_SAMPLES} colour samples along S, but {samples} came in "
+            f"shape {shape}: name the axis C if they are channels."
+        )
+    return letters
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The order of axes and the dtype of an image: the way to planes and back.
+
+    Attributes
+    ----------
+    axes : str
+        One capital letter per dimension.
+    shape : tuple of int
+        Shape of the image, alpha included.
+    dtype : numpy.dtype
+        Its data type, byte order included.
+    """
+
+    axes: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, image: NDArray[Any], axes: str) -> Self:
+        """Describe an array.
+
+        Parameters
+        ----------
+        image : numpy.ndarray
+            Any array of at least two dimensions.
+        axes : str
+            One letter per dimension.
+
+        Returns
+        -------
+        Layout
+            Its layout.
+
+        Raises
+        ------
+        InputError
+            If the axes do not fit the shape.
+        """
+        return cls(checked_axes(axes, image.shape), image.shape, image.dtype)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the last sample of S is opacity: grey and alpha, or RGB and alpha."""
+        return "S" in self.axes and self.shape[self.axes.index("S")] in (2, 4)
+
+    @property
+    def planes_shape(self) -> tuple[int, int, int, int]:
+        """Shape (N, C, H, W) of what `to_planes` returns."""
+        sizes = self._colour_sizes()
+        n, c = (
+            int(np.prod([sizes[letter] for letter in group], dtype=np.int64))
+            for group in (self._stack_axes, self._channel_axes)
+        )
+        return n, c, sizes["Y"], sizes["X"]
+
+    def to_planes(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Return an image as a stack of planes with channels.
+
+        Parameters
+        ----------
+        image : numpy.ndarray
+            Of this layout's shape; the dtype may be another.
+
+        Returns
+        -------
+        numpy.ndarray
+            (N, C, H, W) in the image's dtype and range: C runs over C and S without
+            alpha (1 if there are none), N over all other axes, both in the order of
+            the axes. A view where the strides allow it.
+
+        Raises
+        ------
+        InputError
+            If the image has another shape.
+        """
+        colours = self.without_alpha(image)
+        order = [self.axes.index(letter) for letter in self._planes_order]
+        return colours.transpose(order).reshape(self.planes_shape)
+
+    def from_planes(
+        self, planes: NDArray[Any], *, like: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """Return planes in the axes of the image; the inverse of `to_planes`.
+
+        Parameters
+        ----------
+        planes : numpy.ndarray
+            (N, C, H, W) of any dtype, which is kept: `cast` first for the image's
+            own. H and W may be others than the image's, as after super-resolution.
+        like : numpy.ndarray, optional
+            The image, for its alpha. At equal size alpha is copied bit by bit, at
+            another taken from the nearest pixel. Without it (uncertainty maps have
+            no alpha) only colour samples return.
+
+        Returns
+        -------
+        numpy.ndarray
+            In the image's axes, with the new height and width; a view where the
+            strides allow it and there is no alpha to add.
+
+        Raises
+        ------
+        InputError
+            If N or C differ from `planes_shape`, or `like` has another shape.
+        """
+        if planes.ndim != 4 or planes.shape[:2] != self.planes_shape[:2]:
+            n, c = self.planes_shape[:2]
+            raise InputError(
+                f"Expected planes of shape ({n}, {c}, H, W), but {planes.shape} came: pass as "
+                "many planes and channels as to_planes returned."
+            )
+        sizes = self._colour_sizes() | dict(zip("YX", planes.shape[2:], strict=True))
+        unfolded = planes.reshape([sizes[letter] for letter in self._planes_order])
+        order = [self._planes_order.index(letter) for letter in self.axes]
+        image = unfolded.transpose(order)
+        if like is None or not self.has_alpha:
+            return image
+        alpha = self._resized_alpha(like, planes.shape[2:], planes.dtype)
+        axis = self.axes.index("S")
+        return np.concatenate([image, alpha], axis=axis, dtype=planes.dtype)
+
+    def without_alpha(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Return a view of the image that lacks the alpha sample, if there is one.
+
+        Parameters
+        ----------
+        image : numpy.ndarray
+            Of this layout's shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            The colour samples, in the same axes.
+
+        Raises
+        ------
+        InputError
+            If the image has another shape.
+        """
+        if image.shape != self.shape:
+            raise InputError(
+                f"Expected an image of shape {self.shape}, but {image.shape} came: pass the "
+                "image that the layout was made of."
+            )
+        return self._samples(image, slice(None, -1)) if self.has_alpha else image
+
+    @property
+    def _stack_axes(self) -> str:
+        return "".join(a for a in self.axes if a not in _CHANNELS + SPATIAL)
+
+    @property
+    def _channel_axes(self) -> str:
+        return "".join(a for a in self.axes if a in _CHANNELS)
+
+    @property
+    def _planes_order(self) -> str:
+        return self._stack_axes + self._channel_axes + SPATIAL
+
+    def _colour_sizes(self) -> dict[str, int]:
+        sizes = dict(zip(self.axes, self.shape, strict=True))
+        if self.has_alpha:
+            sizes["S"] -= 1
+        return sizes
+
+    def _samples(self, image: NDArray[Any], which: slice) -> NDArray[Any]:
+        selected: NDArray[Any] = image[(slice(None),) * self.axes.index("S") + (which,)]
+        return selected
+
+    def _resized_alpha(
+        self, like: NDArray[Any], size: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> NDArray[Any]:
+        self.without_alpha(like)  # checks the shape
+        alpha = self._samples(like, slice(-1, None))
+        for letter, new in zip(SPATIAL, size, strict=True):
+            axis = self.axes.index(letter)
+            old = self.shape[axis]
+            if new != old:
+                alpha = alpha.take(np.arange(new) * old // new, axis=axis)
+        return alpha.astype(dtype, copy=False)
+
+
+def cast(values: ArrayLike, dtype: DTypeLike) -> NDArray[Any]:
+    """Return computed values in the dtype of the image that they stem from.
+
+    Integers are rounded to the nearest (ties to even) and clipped to the range of
+    the dtype; floating values are clipped only where the dtype is too narrow for
+    them. Byte order is that of `dtype`.
+
+    Parameters
+    ----------
+    values : array-like of float or int
+        Results in the intensity units of the image; any shape.
+    dtype : dtype-like
+        Integer or floating.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of the shape of `values`; `values` itself if it has the dtype already.
+
+    Raises
+    ------
+    RestorationError
+        If NaN would have to become an integer.
+
+    Examples
+    --------
+    >>> cast([-3.0, 1.6, 300.0], "uint8")
+    array([  0,   2, 255], dtype=uint8)
+    """
+    values, dtype = np.asarray(values), np.dtype(dtype)
+    if values.dtype == dtype:
+        return values
+    if dtype.kind == "f":
+        if values.dtype.kind == "f" and values.dtype.itemsize > dtype.itemsize:
+            limit = np.finfo(dtype).max
+            # Infinities stay: only finite values are kept from becoming infinite.
+            values = np.where(np.isfinite(values), np.clip(values, -limit, limit), values)
+        narrowed: NDArray[Any] = values.astype(dtype)
+        return narrowed
+    bounds = np.iinfo(dtype)
+    if values.dtype.kind != "f":
+        own = np.iinfo(values.dtype)
+        lowest, highest = max(bounds.min, own.min), min(bounds.max, own.max)
+        clipped: NDArray[Any] = np.clip(values, lowest, highest).astype(dtype)
+        return clipped
+    if n_nan := int(np.isnan(values).sum()):
+        raise RestorationError(
+            f"Expected finite results, but {n_nan} of {values.size} values are NaN, which "
+            f"{dtype} cannot hold: report this, with the recipe and the model."
+        )
+    # The bounds of 16 bits need float32 and those of 32 float64, which lacks the last of 64.
+    values = values.astype(np.result_type(values, np.float64 if dtype.itemsize >= 4 else "f4"))
+    top = float(bounds.max)
+    below = top if int(top) == bounds.max else np.nextafter(top, 0)
+    result: NDArray[Any] = np.asarray(np.clip(np.rint(values), bounds.min, below).astype(dtype))
+    result[values >= top] = bounds.max
+    return result

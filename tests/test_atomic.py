@@ -1,0 +1,91 @@
+"""A file is written entirely or not at all."""
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from napari_vae_restore.atomic import atomic_write
+
+
+def names(folder):
+    return sorted(file.name for file in folder.iterdir())
+
+
+def test_a_file_appears_or_is_replaced(tmp_path):
+    for text in ("first", "second"):
+        with atomic_write(tmp_path / "a.txt") as temporary:
+            assert temporary.parent == tmp_path
+            temporary.write_text(text)
+        assert (tmp_path / "a.txt").read_text() == text
+    assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, GeneratorExit, ValueError])
+def test_an_interruption_leaves_the_old_file(tmp_path, error):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def interrupted():
+        with atomic_write(target) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_failing_flush_or_replacement_leaves_the_old_file(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    for owner, name in ((os, "fsync"), (Path, "replace")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, full)
+            with pytest.raises(OSError, match="No space"), atomic_write(target) as temporary:
+                temporary.write_text("new")
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_errors_of_the_place_come_before_the_work(tmp_path, monkeypatch):
+    with pytest.raises(IsADirectoryError), atomic_write(tmp_path):
+        pytest.fail("the block ran")
+    missing = tmp_path / "missing"
+    with pytest.raises(FileNotFoundError) as caught, atomic_write(missing / "a.txt"):
+        pytest.fail("the block ran")
+    assert caught.value.filename == str(missing)
+
+    def denied(self, **_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+
+    monkeypatch.setattr(Path, "touch", denied)
+    with pytest.raises(PermissionError) as denial, atomic_write(tmp_path / "a.txt"):
+        pytest.fail("the block ran")
+    assert denial.value.filename == str(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes and links are POSIX")
+def test_links_and_modes_are_kept(tmp_path):
+    target, link = tmp_path / "a.txt", tmp_path / "link.txt"
+    target.write_text("old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    with atomic_write(link) as temporary:
+        temporary.write_text("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
+def test_the_longest_name_can_be_written(tmp_path):
+    name = "n" * 251 + ".txt"
+    with atomic_write(tmp_path / name) as temporary:
+        temporary.write_text("x")
+    assert names(tmp_path) == [name]
