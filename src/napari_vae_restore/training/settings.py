@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from ..errors import InputError
 
-_UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
+_SECOND, _MINUTE, _HOUR = 1.0, 60.0, 3600.0
+_UNITS = {
+    **dict.fromkeys(("", "s", "sec", "second"), _SECOND),
+    **dict.fromkeys(("m", "min", "minute"), _MINUTE),
+    **dict.fromkeys(("h", "hour"), _HOUR),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,9 @@ def parse_budget(budget: str | float) -> float:
     120.0
     """
     match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*)\s*", str(budget).lower())
-    unit = match and match[2].removesuffix("s").removesuffix("ute").removesuffix("ond")
+    unit = None if match is None else match[2]
+    if unit not in _UNITS and unit is not None:
+        unit = unit.removesuffix("s")
     if match is None or unit not in _UNITS or float(match[1]) <= 0:
         raise InputError(
             f"time budget: expected a positive time such as '2 min', '90 s' or '1 h', "

@@ -1,0 +1,110 @@
+"""The program: its commands, and what an error becomes for the one who typed it."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+import typer.main
+
+from napari_vae_restore import __version__
+from napari_vae_restore.cli import terminal
+from napari_vae_restore.cli.demo import demo
+from napari_vae_restore.cli.denoise import denoise
+from napari_vae_restore.cli.doctor import doctor
+from napari_vae_restore.cli.evaluate import evaluate
+from napari_vae_restore.cli.train import train
+from napari_vae_restore.errors import VAERestoreError
+
+PROGRAM = "vae-restore"
+
+UNEXPECTED = 1
+"""Exit status of an error that the user cannot mend."""
+
+MENDABLE = 2
+"""Exit status of an error that the user can mend; the message says how."""
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, by the convention of shells."""
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Denoise microscopy and medical images with variational autoencoders.",
+    epilog=f"Start with: {PROGRAM} demo",
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (demo, train, denoise, evaluate, doctor):
+    app.command()(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        terminal.stdout.print(f"{PROGRAM} {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _program(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - acted upon by its callback
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Version."),
+    ] = False,
+    debug: Annotated[  # noqa: ARG001 - main takes it out, wherever it stands
+        bool, typer.Option("--debug", help="Show the traceback of an error.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What follows the program's name; by default that of this process.
+
+    Returns
+    -------
+    int
+        Exit status: 0; 2 for what the user can mend, with one line on stderr that says
+        how; 130 after Ctrl-C; 1 for an unexpected error.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    with terminal.warnings_shown():
+        try:
+            program = typer.main.get_command(app)
+            status = program.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+        except Exception as error:
+            if debug:
+                terminal.stderr.out(traceback.format_exc().rstrip(), highlight=False)
+            message, status = _explain(error)
+            terminal.complain("error", message)
+    if status == INTERRUPTED:
+        terminal.note("stopped")
+    return int(status or 0)
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """One line for the user, and the exit status."""
+    if isinstance(error, VAERestoreError):
+        return str(error), MENDABLE
+    if isinstance(error, MemoryError):
+        return "the memory does not suffice: close other programs or crop the image", MENDABLE
+    if isinstance(error, OSError) and error.errno is not None:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}", MENDABLE
+    if hasattr(error, "format_message"):
+        # A misused command; the type is click's or, in newer releases, typer's own copy.
+        context = getattr(error, "ctx", None)
+        program = context.command_path if context else PROGRAM
+        return f"{error.format_message().rstrip('.')}: see {program} --help", MENDABLE
+    return f"{type(error).__name__}: {error}; run again with --debug for the traceback", UNEXPECTED

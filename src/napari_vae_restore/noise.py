@@ -1,0 +1,418 @@
+"""Noise models p(y | s): how a measurement y scatters about the clean signal s.
+
+Signals, measurements and noise parameters are all in the image's own intensity
+units. This module knows nothing of networks, tiles or files, and it imports torch
+for type checking only. Estimating a model's parameters from an image is the
+business of :mod:`napari_vae_restore.noise_estimation`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import poisson
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+# A variance of zero has no log-likelihood. The floor, in squared photons, is a
+# thirtieth of a photon's standard deviation: far below any detector's.
+_VARIANCE_FLOOR: Final = 1e-3
+
+# b / a^2, in squared photons, from which on s is lost in rounding: f(y) squared holds
+# both, and a double has sixteen digits.
+_MAX_READ_VARIANCE: Final = 1e12
+
+_ANSCOMBE_OFFSET: Final = 3 / 8
+
+# The exact inverse is tabulated up to this many photons; beyond it the variance of
+# the stabilised noise is 1 to within 1e-3, and so is the asymptotic inverse.
+_TABLE_PHOTONS: Final = 200.0
+_TABLE_SIZE: Final = 512
+_HERMITE_NODES: Final = 24
+
+
+class NoiseModel(Protocol):
+    """What every noise model offers."""
+
+    kind: ClassVar[str]
+
+    def variance(self, signal: ArrayLike) -> FloatArray:
+        """Return the variance of y given s.
+
+        Parameters
+        ----------
+        signal : array_like
+            Clean signal s, any shape, intensity units.
+
+        Returns
+        -------
+        numpy.ndarray of float64
+            Variance, the signal's shape, squared intensity units, positive.
+        """
+        ...
+
+    def log_likelihood(self, y: Tensor, signal: Tensor) -> Tensor:
+        """Return log p(y | s) of every element.
+
+        Parameters
+        ----------
+        y : torch.Tensor
+            Measurement, any shape, floating, intensity units.
+        signal : torch.Tensor
+            Clean signal s, a shape that broadcasts with `y`, same device.
+
+        Returns
+        -------
+        torch.Tensor
+            Nats per element, float32 or wider, differentiable in both arguments.
+        """
+        ...
+
+    def sample(self, signal: ArrayLike, rng: np.random.Generator) -> FloatArray:
+        """Draw y from p(y | s).
+
+        Parameters
+        ----------
+        signal : array_like
+            Clean signal s, any shape, intensity units.
+        rng : numpy.random.Generator
+            Source of the randomness.
+
+        Returns
+        -------
+        numpy.ndarray of float64
+            Measurement, the signal's shape, neither clipped nor quantised.
+        """
+        ...
+
+    def stabilise(self, y: ArrayLike) -> FloatArray:
+        """Transform measurements so that their noise has a standard deviation of about 1.
+
+        Parameters
+        ----------
+        y : array_like
+            Measurement, any shape, intensity units.
+
+        Returns
+        -------
+        numpy.ndarray of float64
+            Stabilised values t, the shape of `y`, dimensionless.
+        """
+        ...
+
+    def unstabilise(self, t: ArrayLike) -> FloatArray:
+        """Map the mean of stabilised measurements, E[t | s], back to s without bias.
+
+        Parameters
+        ----------
+        t : array_like
+            Denoised stabilised values, any shape. Finite; values below the smallest
+            that a signal can produce are mapped to that signal.
+
+        Returns
+        -------
+        numpy.ndarray of float64
+            Clean signal s, the shape of `t`, intensity units, monotone in `t`.
+        """
+        ...
+
+    def to_dict(self) -> dict[str, str | float]:
+        """Return the JSON form that :func:`noise_from_dict` reads back.
+
+        Returns
+        -------
+        dict
+            The kind under ``"kind"`` and the parameters under their own names.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GaussianNoise:
+    """White Gaussian noise: y = s + sigma n, with n standard normal.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation in intensity units, positive and finite.
+
+    Raises
+    ------
+    InputError
+        If `sigma` is not a positive finite number.
+
+    Examples
+    --------
+    >>> str(GaussianNoise(12.5))
+    'gaussian:12.5'
+    """
+
+    sigma: float
+    kind: ClassVar[str] = "gaussian"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sigma", _positive("sigma", self.sigma))
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.sigma!r}"
+
+    def variance(self, signal: ArrayLike) -> FloatArray:
+        """Return sigma squared in the signal's shape; see :class:`NoiseModel`."""
+        return np.full(np.shape(signal), self.sigma**2)
+
+    def log_likelihood(self, y: Tensor, signal: Tensor) -> Tensor:
+        """Return log p(y | s) in nats per element; see :class:`NoiseModel`."""
+        # Divided before it is squared, so that no float32 overflows.
+        z = (_widened(y) - _widened(signal)) / self.sigma
+        return -0.5 * (z**2 + math.log(2 * math.pi)) - math.log(self.sigma)
+
+    def sample(self, signal: ArrayLike, rng: np.random.Generator) -> FloatArray:
+        """Draw y from p(y | s); see :class:`NoiseModel`."""
+        signal = np.asarray(signal, dtype=np.float64)
+        return np.asarray(signal + self.sigma * rng.standard_normal(signal.shape))
+
+    def stabilise(self, y: ArrayLike) -> FloatArray:
+        """Return y / sigma; see :class:`NoiseModel`."""
+        return np.asarray(np.asarray(y, dtype=np.float64) / self.sigma)
+
+    def unstabilise(self, t: ArrayLike) -> FloatArray:
+        """Return sigma t; see :class:`NoiseModel`."""
+        return np.asarray(np.asarray(t, dtype=np.float64) * self.sigma)
+
+    def to_dict(self) -> dict[str, str | float]:
+        """Return the JSON form; see :class:`NoiseModel`."""
+        return {"kind": self.kind, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class PoissonGaussianNoise:
+    """Photon and read-out noise: p(y | s) is Gaussian with variance a s + b.
+
+    One photon adds `a` intensity units, and the read-out adds Gaussian noise. Both
+    together are taken as Gaussian with their common variance (Foi et al. 2008,
+    section II), in `log_likelihood` and in `sample`. `unstabilise` is exact for true
+    Poisson counts, whose skewness matters below about five photons.
+
+    Parameters
+    ----------
+    a : float
+        Intensity units per photon, positive and finite.
+    b : float
+        Variance at s = 0, squared intensity units, finite. Negative where the camera
+        adds a pedestal: the signal without light is then -b / a.
+
+    Raises
+    ------
+    InputError
+        If `a` is not a positive finite number, `b` not a finite one, or `a` so small
+        beside `b` that double precision cannot tell single photons.
+
+    References
+    ----------
+    A. Foi, M. Trimeche, V. Katkovnik, K. Egiazarian, "Practical Poissonian-Gaussian
+    noise modeling and fitting for single-image raw-data", IEEE TIP 17(10), 2008.
+    doi:10.1109/TIP.2008.2001399
+
+    M. Makitalo, A. Foi, "Optimal inversion of the generalized Anscombe transformation
+    for Poisson-Gaussian noise", IEEE TIP 22(1), 2013. doi:10.1109/TIP.2012.2202675
+
+    Examples
+    --------
+    >>> PoissonGaussianNoise(a=2.0, b=9.0).variance([0.0, 100.0]).tolist()
+    [9.0, 209.0]
+    """
+
+    a: float
+    b: float
+    kind: ClassVar[str] = "poisson-gaussian"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "a", _positive("a", self.a))
+        object.__setattr__(self, "b", _finite("b", self.b))
+        if abs(self.b) > _MAX_READ_VARIANCE * self.a**2:
+            sigma = math.sqrt(abs(self.b))
+            raise InputError(
+                f"With a = {self.a!r} and b = {self.b!r} the noise hardly depends on the "
+                f"signal; use 'gaussian:{sigma:.6g}'."
+            )
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.a!r},{self.b!r}"
+
+    def variance(self, signal: ArrayLike) -> FloatArray:
+        """Return a s + b, held above a tiny floor; see :class:`NoiseModel`."""
+        linear = self.a * np.asarray(signal, dtype=np.float64) + self.b
+        return np.asarray(np.maximum(linear, _VARIANCE_FLOOR * self.a**2))
+
+    def log_likelihood(self, y: Tensor, signal: Tensor) -> Tensor:
+        """Return log p(y | s) in nats per element; see :class:`NoiseModel`."""
+        y, signal = _widened(y), _widened(signal)
+        # In photons, where the floor is far from the smallest float32 whatever a is.
+        variance = ((signal + self.b / self.a) / self.a).clamp(min=_VARIANCE_FLOOR)
+        residual = (y - signal) / self.a
+        constant = math.log(2 * math.pi) + 2 * math.log(self.a)
+        return -0.5 * (residual**2 / variance + variance.log() + constant)
+
+    def sample(self, signal: ArrayLike, rng: np.random.Generator) -> FloatArray:
+        """Draw y from the Gaussian p(y | s); see :class:`NoiseModel`."""
+        signal = np.asarray(signal, dtype=np.float64)
+        noise = np.sqrt(self.variance(signal)) * rng.standard_normal(signal.shape)
+        return np.asarray(signal + noise)
+
+    def stabilise(self, y: ArrayLike) -> FloatArray:
+        """Apply the generalised Anscombe transform; see :class:`NoiseModel`.
+
+        Makitalo & Foi 2013, eq. (2): (2 / a) sqrt(max(a y + 3/8 a^2 + b, 0)).
+        """
+        photons = (np.asarray(y, dtype=np.float64) + self.b / self.a) / self.a
+        return np.asarray(2 * np.sqrt(np.maximum(photons + _ANSCOMBE_OFFSET, 0.0)))
+
+    def unstabilise(self, t: ArrayLike) -> FloatArray:
+        """Invert the generalised Anscombe transform without bias; see :class:`NoiseModel`.
+
+        The exact unbiased inverse of Makitalo & Foi 2013, section III: with D the mean
+        and v the variance of the transformed counts, E[t^2] = D^2 + v gives the photons
+        (D^2 + v) / 4 - 3/8 - b / a^2. v is tabulated against D for Poisson counts with
+        Gaussian read-out noise, and is 1 above the table.
+        """
+        read_variance = max(self.b / self.a**2, 0.0)
+        dark = min(self.b, 0.0) / self.a
+        means, excess = _inverse_table(read_variance)
+        reachable = np.maximum(np.asarray(t, dtype=np.float64), means[0])
+        photons = reachable**2 / 4 - read_variance + np.interp(reachable, means, excess)
+        return np.asarray(np.maximum(photons, 0.0) * self.a - dark)
+
+    def to_dict(self) -> dict[str, str | float]:
+        """Return the JSON form; see :class:`NoiseModel`."""
+        return {"kind": self.kind, **asdict(self)}
+
+
+_MODELS: Final[dict[str, type[GaussianNoise] | type[PoissonGaussianNoise]]] = {
+    model.kind: model for model in (GaussianNoise, PoissonGaussianNoise)
+}
+_FORMS: Final = "'gaussian:SIGMA' or 'poisson-gaussian:A,B', for example 'gaussian:12.5'"
+
+
+def noise_from_dict(form: Mapping[str, Any]) -> NoiseModel:
+    """Build a noise model from its JSON form.
+
+    Parameters
+    ----------
+    form : mapping
+        What `to_dict` returned: ``{"kind": "gaussian", "sigma": 12.5}`` or
+        ``{"kind": "poisson-gaussian", "a": 0.8, "b": 4.0}``.
+
+    Returns
+    -------
+    NoiseModel
+        The model.
+
+    Raises
+    ------
+    InputError
+        If the kind is unknown, a key is missing or unknown, or a value is unusable.
+    """
+    if not isinstance(form, Mapping):
+        raise InputError(f"A noise model's JSON form is an object, not {form!r}.")
+    model = _MODELS.get(str(form.get("kind")))
+    if model is None:
+        raise InputError(
+            f"Unknown noise kind {form.get('kind')!r}; use one of {sorted(_MODELS)}."
+        )
+    names = {field.name for field in fields(model)}
+    parameters = {key: value for key, value in form.items() if key != "kind"}
+    if set(parameters) != names:
+        raise InputError(
+            f"Noise of kind {model.kind!r} takes exactly the keys {sorted(names)}, "
+            f"not {sorted(map(str, parameters))}."
+        )
+    return model(**parameters)
+
+
+def parse_noise(text: str) -> NoiseModel:
+    """Read a noise model from the form that its ``str`` gives.
+
+    Parameters
+    ----------
+    text : str
+        ``"gaussian:SIGMA"`` or ``"poisson-gaussian:A,B"``, in intensity units.
+
+    Returns
+    -------
+    NoiseModel
+        The model.
+
+    Raises
+    ------
+    InputError
+        If the text has another form or its numbers are unusable.
+
+    Examples
+    --------
+    >>> parse_noise("poisson-gaussian:0.8,4")
+    PoissonGaussianNoise(a=0.8, b=4.0)
+    """
+    kind, _, values = text.strip().partition(":")
+    model = _MODELS.get(kind.strip().lower())
+    try:
+        numbers = [float(value) for value in values.split(",")]
+    except ValueError:
+        numbers = []
+    if model is None or len(numbers) != len(fields(model)):
+        raise InputError(f"Cannot read the noise {text!r}; write {_FORMS}.")
+    return model(*numbers)
+
+
+@lru_cache(maxsize=16)
+def _inverse_table(read_variance: float) -> tuple[FloatArray, FloatArray]:
+    """Tabulate what the exact unbiased inverse adds to D^2 / 4 - read variance.
+
+    `read_variance` is b / a^2, in squared photons. Returns the rising means D of the
+    transformed counts and, for each, its photons + read variance - D^2 / 4.
+    """
+    # Even steps of the square root are about even steps of D.
+    photons = np.linspace(0.0, math.sqrt(_TABLE_PHOTONS), _TABLE_SIZE) ** 2
+    counts = np.arange(_TABLE_PHOTONS + 10 * math.sqrt(_TABLE_PHOTONS))
+    nodes, weights = np.polynomial.hermite_e.hermegauss(_HERMITE_NODES)
+    read = math.sqrt(read_variance) * nodes
+    shifted = counts[:, None] + read + read_variance + _ANSCOMBE_OFFSET
+    transformed = 2 * np.sqrt(np.maximum(shifted, 0.0))  # (counts, nodes)
+    given_count = transformed @ (weights / weights.sum())
+    means = poisson.pmf(counts, photons[:, None]) @ given_count
+    excess = photons + read_variance - means**2 / 4
+    for table in (means, excess):
+        table.setflags(write=False)
+    return means, excess
+
+
+def _widened(values: Tensor) -> Tensor:
+    """Return half-precision values as float32: a squared 60000 must stay finite."""
+    return values.float() if values.element_size() < 4 else values
+
+
+def _finite(name: str, value: float) -> float:
+    try:
+        number = math.nan if isinstance(value, (bool, str)) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"The noise parameter {name} must be a finite number, not {value!r}.")
+    return number
+
+
+def _positive(name: str, value: float) -> float:
+    number = _finite(name, value)
+    if number <= 0:
+        raise InputError(f"The noise parameter {name} must be above 0, not {value!r}.")
+    return number

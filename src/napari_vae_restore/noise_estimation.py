@@ -1,0 +1,450 @@
+"""Estimate a noise model from one acquisition, without a clean reference or repeats.
+
+Small blocks are split by an orthonormal cosine transform. White noise puts the same
+energy into every coefficient, while image structure fills the low frequencies first:
+blocks are therefore chosen as flat by their low frequencies, and the noise is read
+from their high ones, which white Gaussian noise makes independent of the choice. The
+noise variance of flat blocks against their mean is then fitted by a line.
+
+This module knows nothing of networks, files or the viewer.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.fft import dct
+from scipy.optimize import least_squares
+from scipy.special import ndtr
+
+from .errors import InputError
+from .noise import GaussianNoise, NoiseModel, PoissonGaussianNoise, parse_noise
+
+FloatArray: TypeAlias = NDArray[np.float64]
+VarianceModel: TypeAlias = Callable[[FloatArray], FloatArray]
+NoiseKind: TypeAlias = Literal["auto", "gaussian", "poisson-gaussian"]
+_KINDS: Final[tuple[NoiseKind, ...]] = get_args(NoiseKind)
+
+_log = logging.getLogger(__name__)
+
+# The constants below were set by benchmarks/noise_estimators.py. Higher noise orders
+# shut out more texture, lower ones bear a little correlation of the noise.
+_BLOCK: Final = 8  # pixels a side
+_STRUCTURE_ORDERS: Final = range(1, 5)  # u + v of the coefficients that judge flatness
+_NOISE_ORDERS: Final = range(6, 15)  # u + v of the coefficients that measure the noise
+# Those of order 8 and above, 15 - order each: where all blocks share one noise, sharp
+# texture is the worse evil than correlation.
+_N_HIGHEST: Final = sum(15 - order for order in range(8, 15))
+_MAX_BLOCKS: Final = 65_536  # bounds time (about a second) and memory (100 MB)
+_MAX_PLANES: Final = 64
+_MIN_STRIDE: Final = 2  # pixels between blocks
+_MIN_BLOCKS: Final = 256  # fewer do not tell flat from textured: about 40 x 40 pixels
+
+_BINS: Final = 24
+_MIN_IN_BIN: Final = 40
+_NOISE_FREE: Final = 1e-6  # of the range of intensities; less is rounding, not noise
+_FLAT_SHARE: Final = 0.1  # of a bin's blocks, the flattest
+_FLAT_SHARE_GAUSSIAN: Final = 0.02  # where all blocks share one noise: choosier
+_FLAT_EXCESS: Final = 1.6  # low-frequency energy over the noise's that still is flat
+_CLIPPING_REACH: Final = 4.0  # standard deviations within which clipping matters
+_MAX_LEAKAGE: Final = 0.9  # high-frequency per low-frequency energy of a texture
+_ROUNDS: Final = 3  # of choosing flat blocks by the fit and fitting again
+
+_MAX_CLIPPED: Final = 0.55  # share of clipped pixels up to which a block still informs
+_PILE_UP: Final = 1.25  # how far a clipped level outnumbers what its neighbours promise
+_MIN_PILE: Final = 1e-3  # share of the pixels below which clipping does not matter
+_HOT_SHARE: Final = 0.5  # of a block's variance, from one pixel alone
+_HOT_SIGMA: Final = 8.0
+
+_TINY: Final = 1e-300  # keeps quotients and logarithms finite
+_MODEL_ERROR: Final = 0.05  # relative; what a bin's variance is off by for other reasons
+_MIN_DEPENDENCE: Final = 1.2  # variance ratio across the image that calls for a line
+_MIN_GAIN: Final = 6.0  # in the fit's cost, about half a chi-squared
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """Statistics of n blocks; energies are squares of orthonormal coefficients."""
+
+    mean: FloatArray  # (n,)
+    structure: FloatArray  # (n,) mean low-frequency energy
+    noise: FloatArray  # (n, k) high-frequency energies, by rising order u + v
+    clipped: FloatArray  # (n,) share of pixels at a clipped level
+    independence: float  # of overlapping blocks, 1 for disjoint ones
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    def select(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> _Blocks:
+        return _Blocks(
+            self.mean[which],
+            self.structure[which],
+            self.noise[which],
+            self.clipped[which],
+            self.independence,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """Measured noise variance against intensity, one entry per bin."""
+
+    mean: FloatArray
+    variance: FloatArray
+    error: FloatArray  # standard deviation of log(variance)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """Variance a s + b under clipping to [low, high], and how badly it fits."""
+
+    a: float
+    b: float
+    low: float
+    high: float
+    cost: float
+
+    def line(self, signal: FloatArray) -> FloatArray:
+        return self.a * signal + self.b
+
+
+def estimate_noise(planes: ArrayLike, kind: NoiseKind = "auto") -> NoiseModel:
+    """Estimate the noise of one acquisition from its noisy images alone.
+
+    The noise is taken as white: the estimate is too low where a camera or a resampling
+    correlates neighbouring pixels. Clipped levels, quantisation and hot pixels are
+    allowed for. The result is deterministic.
+
+    Parameters
+    ----------
+    planes : array_like
+        Noisy images of one acquisition, (..., H, W), any real dtype, intensity units;
+        pooled. Non-finite pixels are left out. Big stacks are subsampled.
+    kind : {"auto", "gaussian", "poisson-gaussian"}
+        The noise model. "auto" takes Poisson-Gaussian if the variance rises clearly with
+        the intensity, else Gaussian.
+
+    Returns
+    -------
+    NoiseModel
+        :class:`~napari_vae_restore.noise.GaussianNoise` or
+        :class:`~napari_vae_restore.noise.PoissonGaussianNoise`.
+
+    Raises
+    ------
+    InputError
+        If `kind` is unknown, the array is not a real image, is too small, is constant or
+        noise-free, or, with "poisson-gaussian", if its noise does not rise with the
+        intensity.
+
+    References
+    ----------
+    A. Foi, M. Trimeche, V. Katkovnik, K. Egiazarian, "Practical Poissonian-Gaussian
+    noise modeling and fitting for single-image raw-data", IEEE TIP 17(10), 2008,
+    sections III and IV. doi:10.1109/TIP.2008.2001399
+
+    N. Ponomarenko, V. Lukin, M. Zriakhov, A. Kaarna, J. Astola, "An automatic approach
+    to lossy compression of AVIRIS images", IGARSS 2007 (flat blocks by low-frequency,
+    noise by high-frequency DCT coefficients).
+    """
+    if kind not in _KINDS:
+        raise InputError(f"Unknown noise kind {kind!r}; use one of {', '.join(_KINDS)}.")
+    pixels, independence = _sample_blocks(_as_stack(planes))
+    low, high = _clipped_levels(pixels)
+    blocks = _statistics(pixels, low, high, independence)
+    line = _fit_unless_unclipped(blocks, low, high, gaussian=False)
+    constant = _fit_unless_unclipped(blocks, low, high, gaussian=True)
+    _log.debug("noise fits: %s, %s", line, constant)
+    dependent = kind != "gaussian" and _depends_on_signal(line, constant, blocks)
+    if kind == "gaussian" or (kind == "auto" and not dependent):
+        return GaussianNoise(math.sqrt(_refined_constant(constant, blocks)))
+    if line.a <= 0:
+        raise InputError(
+            "The noise does not rise with the intensity, as Poisson-Gaussian noise does; "
+            'use noise="gaussian" or give it explicitly: noise="poisson-gaussian:A,B".'
+        )
+    return PoissonGaussianNoise(line.a, line.b)
+
+
+def resolve_noise(noise: NoiseModel | str, planes: ArrayLike) -> NoiseModel:
+    """Turn what a user says of the noise into a model, estimating it where asked to.
+
+    Parameters
+    ----------
+    noise : NoiseModel or str
+        A model; or "auto", "gaussian" or "poisson-gaussian" to estimate; or a model's
+        written form, such as "gaussian:12.5" or "poisson-gaussian:0.8,4".
+    planes : array_like
+        Noisy images of one acquisition, (..., H, W), intensity units.
+
+    Returns
+    -------
+    NoiseModel
+        In the images' intensity units.
+
+    Raises
+    ------
+    InputError
+        If the form is not understood, or as :func:`estimate_noise`.
+    """
+    if not isinstance(noise, str):
+        return noise
+    if noise in _KINDS:
+        return estimate_noise(planes, noise)
+    return parse_noise(noise)
+
+
+# -- blocks --------------------------------------------------------------------------
+
+
+def _as_stack(planes: ArrayLike) -> NDArray[np.generic]:
+    """Return the planes as (n, H, W), or raise InputError."""
+    stack = np.asarray(planes)
+    if stack.dtype.kind not in "uif":
+        raise InputError(f"Noise is estimated from real numbers, not from {stack.dtype}.")
+    if stack.ndim < 2 or min(stack.shape) == 0:
+        raise InputError(f"Expected images of shape (..., H, W), not {stack.shape}.")
+    if min(stack.shape[-2:]) < _BLOCK:
+        raise _unusable(f"planes of {stack.shape[-2:]} pixels are too small")
+    return stack.reshape(-1, *stack.shape[-2:])
+
+
+def _sample_blocks(stack: NDArray[np.generic]) -> tuple[FloatArray, float]:
+    """Return an even sample of finite blocks, (n, 8, 8), and their independence."""
+    n_planes = min(len(stack), _MAX_PLANES)
+    chosen = np.linspace(0, len(stack) - 1, n_planes).round().astype(int)
+    area = stack.shape[1] * stack.shape[2]
+    stride = max(_MIN_STRIDE, math.ceil(math.sqrt(area * n_planes / _MAX_BLOCKS)))
+    pixels = np.concatenate([_cut(stack[index], stride) for index in chosen])
+    pixels = pixels[np.isfinite(pixels).all(axis=(1, 2))]
+    if len(pixels) < _MIN_BLOCKS:
+        raise _unusable("there are too few pixels")
+    return pixels, min(1.0, (stride / _BLOCK) ** 2)
+
+
+def _cut(plane: NDArray[np.generic], stride: int) -> FloatArray:
+    windows = np.lib.stride_tricks.sliding_window_view(plane, (_BLOCK, _BLOCK))
+    return windows[::stride, ::stride].reshape(-1, _BLOCK, _BLOCK).astype(np.float64)
+
+
+def _clipped_levels(pixels: FloatArray) -> tuple[float, float]:
+    """Return the levels to which pixels were clipped, -inf and inf where they were not."""
+    levels, counts = np.unique(pixels, return_counts=True)
+    if len(levels) < 3:
+        raise _unusable("the image holds fewer than three different values")
+
+    def piled_up(edge: int, second: int, third: int) -> bool:
+        # Against the histogram's own slope: pixels without a photon pile up as well.
+        trend = counts[second] * max(1.0, counts[second] / counts[third])
+        return bool(counts[edge] > max(_PILE_UP * trend, _MIN_PILE * pixels.size))
+
+    low = float(levels[0]) if piled_up(0, 1, 2) else -math.inf
+    high = float(levels[-1]) if piled_up(-1, -2, -3) else math.inf
+    return low, high
+
+
+def _statistics(pixels: FloatArray, low: float, high: float, independence: float) -> _Blocks:
+    """Transform the blocks; leave out constant ones and those with a hot pixel."""
+    basis = dct(np.eye(_BLOCK), axis=0, norm="ortho")  # (frequency, pixel)
+    order = np.add.outer(np.arange(_BLOCK), np.arange(_BLOCK)).ravel()  # u + v
+    both = np.kron(basis, basis)  # (frequency pair, pixel of a block)
+    flat = pixels.reshape(len(pixels), -1)
+    structure = (flat @ both[np.isin(order, _STRUCTURE_ORDERS)].T) ** 2
+    rising = np.concatenate([np.flatnonzero(order == each) for each in _NOISE_ORDERS])
+    noise = (flat @ both[rising].T) ** 2
+    clipped = ((flat <= low) | (flat >= high)).mean(axis=1)
+    blocks = _Blocks(flat.mean(axis=1), structure.mean(axis=1), noise, clipped, independence)
+    usable = (np.ptp(flat, axis=1) > 0) & (clipped <= _MAX_CLIPPED) & ~_hot(flat, blocks)
+    if usable.sum() < _MIN_BLOCKS:
+        raise _unusable("nearly all of the image is constant or clipped")
+    return blocks.select(usable)
+
+
+def _hot(flat: FloatArray, blocks: _Blocks) -> NDArray[np.bool_]:
+    """Tell the blocks in which one pixel stands out of the noise at their intensity."""
+    deviation = (flat - blocks.mean[:, None]) ** 2
+    peak = deviation.argmax(axis=1)
+    rows = np.arange(len(flat))
+    peak_square = deviation[rows, peak]
+    rest = (flat.sum(axis=1) - flat[rows, peak]) / (flat.shape[1] - 1)
+    typical = np.empty(len(flat))
+    for group in np.array_split(np.argsort(rest, kind="stable"), _BINS):
+        typical[group] = np.median(blocks.noise[group].mean(axis=1))
+    alone = peak_square > _HOT_SHARE * deviation.sum(axis=1)
+    return np.asarray(alone & (peak_square > _HOT_SIGMA**2 * typical))
+
+
+# -- variance of flat blocks against intensity ---------------------------------------
+
+
+def _measure(blocks: _Blocks, expected: VarianceModel | None) -> _Curve:
+    """Measure the noise variance of flat blocks in bins of intensity.
+
+    Half of the edges follow the quantiles, where the pixels are, and half the range,
+    where few bright ones tell the slope. `expected` is the previous round's fit.
+    """
+    mean = blocks.mean
+    half = min(max(len(blocks) // (4 * _MIN_IN_BIN), 2), _BINS // 2)
+    share = np.linspace(0, 1, half + 1)
+    edges = np.union1d(np.quantile(mean, share), mean.min() + np.ptp(mean) * share)
+    bins = np.searchsorted(edges, mean, side="right")
+    rows: list[tuple[float, float, float]] = []
+    for index in np.unique(bins):
+        members = blocks.select(bins == index)
+        if len(members) < _MIN_IN_BIN:
+            continue
+        n_flat = max(_MIN_IN_BIN // 2, int(_FLAT_SHARE * len(members)))
+        if expected is not None:
+            limit = _FLAT_EXCESS * float(expected(np.array([np.median(members.mean)]))[0])
+            n_flat = max(n_flat, int((members.structure <= limit).sum()))
+        flat = _flattest(members, n_flat)
+        freedom = flat.noise.size * flat.independence
+        error = math.sqrt(_MODEL_ERROR**2 + 2 / freedom)
+        variance = _energy(flat.noise)
+        if variance > (_NOISE_FREE * np.ptp(mean)) ** 2:
+            rows.append((float(flat.mean.mean()), variance, error))
+    if not rows:
+        raise _unusable("no flat area with noise was found")
+    return _Curve(*np.array(rows).T)
+
+
+def _flattest(blocks: _Blocks, n_flat: int) -> _Blocks:
+    """Return the flattest blocks, flattest first."""
+    return blocks.select(np.argsort(blocks.structure, kind="stable")[:n_flat])
+
+
+def _energy(noise: FloatArray) -> float:
+    """Return the mean energy of white noise, deaf to a few contaminated coefficients.
+
+    The median over the coefficients of their means over n blocks; a chi-squared mean's
+    median is lower than its mean by (1 - 2 / 9n)^3 (Wilson & Hilferty 1931).
+    """
+    return float(np.median(noise.mean(axis=0)) / (1 - 2 / (9 * len(noise))) ** 3)
+
+
+# -- fit -----------------------------------------------------------------------------
+
+
+def _fit_unless_unclipped(blocks: _Blocks, low: float, high: float, gaussian: bool) -> _Fit:
+    """Fit with the lower level as clipped, unless that fits clearly worse than without.
+
+    A pile-up at the lowest level may also be the pixels without a photon, which follow
+    the line as they are.
+    """
+    fit = _fit_in_rounds(blocks, low, high, gaussian)
+    if math.isinf(low):
+        return fit
+    unclipped = _fit_in_rounds(blocks, -math.inf, high, gaussian)
+    return unclipped if unclipped.cost < fit.cost - _MIN_GAIN else fit
+
+
+def _fit_in_rounds(blocks: _Blocks, low: float, high: float, gaussian: bool) -> _Fit:
+    fit = _fit(_measure(blocks, None), low, high, gaussian)
+    for _ in range(_ROUNDS - 1):
+        fit = _fit(_measure(blocks, fit.line), low, high, gaussian)
+    return fit
+
+
+def _fit(curve: _Curve, low: float, high: float, gaussian: bool) -> _Fit:
+    """Fit the variance's logarithm, one-sidedly robust: structure only ever adds."""
+    darkest, brightest = float(curve.mean.min()), float(curve.mean.max())
+    log_measured = np.log(curve.variance)
+
+    def line(parameters: FloatArray) -> tuple[float, float]:
+        # The variances at both ends: positive, well scaled whatever the units.
+        first, last = np.exp(parameters[[0, -1]])
+        a = 0.0 if gaussian or brightest == darkest else (last - first) / (brightest - darkest)
+        return float(a), float(first - a * darkest)
+
+    def residuals(parameters: FloatArray) -> FloatArray:
+        predicted = _clipped_variance(curve.mean, *line(parameters), low, high)
+        r = (log_measured - np.log(predicted)) / curve.error
+        # Pseudo-Huber above the curve, plain squares below it.
+        return np.where(r > 0, np.sqrt(2 * (np.hypot(1, r) - 1)), r)
+
+    ends = log_measured[[np.argmin(curve.mean), np.argmax(curve.mean)]]
+    calm = np.quantile(log_measured, [0.1, 0.5])
+    starts = (ends[:1], calm[:1], calm[1:]) if gaussian else (ends, calm)
+    results = [least_squares(residuals, start) for start in starts]
+    best = min(results, key=lambda result: float(result.cost))
+    return _Fit(*line(best.x), low, high, float(best.cost))
+
+
+def _clipped_variance(
+    mean: FloatArray, a: float, b: float, low: float, high: float
+) -> FloatArray:
+    """Return the variance that clipping leaves where the clipped values average `mean`."""
+    tiny = 1e-12 * max(abs(a) * float(np.abs(mean).max()) + abs(b), _TINY)
+    if math.isinf(low) and math.isinf(high):
+        return np.asarray(np.maximum(a * mean + b, tiny))
+    margin = 0.3 * np.ptp(mean) + math.sqrt(max(a * float(mean.max()) + b, tiny))
+    signal = np.linspace(mean.min() - margin, mean.max() + margin, 1024)
+    clipped_mean, variance = _censored_moments(
+        signal, np.sqrt(np.maximum(a * signal + b, tiny)), low, high
+    )
+    rising = np.append(True, np.diff(np.maximum.accumulate(clipped_mean)) > 0)
+    interpolated = np.interp(mean, clipped_mean[rising], variance[rising])
+    return np.asarray(np.maximum(interpolated, tiny))
+
+
+def _censored_moments(
+    signal: FloatArray, std: FloatArray, low: float, high: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return mean and variance of a Gaussian clipped to [low, high] (Foi et al. 2008, IV)."""
+    lower, upper = (np.clip((level - signal) / std, -40, 40) for level in (low, high))
+    below, above = ndtr(lower), ndtr(-upper)
+    density_low, density_high = (
+        np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) for z in (lower, upper)
+    )
+    first = lower * below + upper * above + density_low - density_high
+    second = (
+        lower**2 * below
+        + upper**2 * above
+        + (1 - below - above)
+        + lower * density_low
+        - upper * density_high
+    )
+    return signal + std * first, std**2 * (second - first**2)
+
+
+def _refined_constant(fit: _Fit, blocks: _Blocks) -> float:
+    """Return one variance for all, from the flattest of the blocks far from clipping.
+
+    With the flatter half's energies (t1, v1) at low and high frequencies and the other
+    half's (t2, v2), texture adds c = (v2 - v1) / (t2 - t1) of its low-frequency energy
+    to the high ones, and noise alone has v = t: that line's fixed point is the noise.
+    """
+    reach = _CLIPPING_REACH * math.sqrt(fit.b)
+    inside = (blocks.mean > fit.low + reach) & (blocks.mean < fit.high - reach)
+    n_flat = int(_FLAT_SHARE_GAUSSIAN * inside.sum())
+    if n_flat < _MIN_IN_BIN:
+        return fit.b
+    flat = _flattest(blocks.select(inside), n_flat)
+    highest = flat.noise[:, -_N_HIGHEST:]
+    variance = _energy(highest)
+    t1, t2 = (float(half.mean()) for half in np.array_split(flat.structure, 2))
+    v1, v2 = (_energy(half) for half in np.array_split(highest, 2))
+    if t1 > v1 and t2 > t1:
+        leakage = min(max((v2 - v1) / (t2 - t1), 0.0), _MAX_LEAKAGE)
+        variance = (v1 - leakage * t1) / (1 - leakage)
+    return variance if variance > 0 else fit.b
+
+
+def _depends_on_signal(line: _Fit, constant: _Fit, blocks: _Blocks) -> bool:
+    """Judge whether the image's range and the fits call for a signal-dependent model."""
+    dark, bright = line.line(np.quantile(blocks.mean, [0.02, 0.98]))
+    gain = constant.cost - line.cost
+    return bool(line.a > 0 and bright > _MIN_DEPENDENCE * dark and gain > _MIN_GAIN)
+
+
+def _unusable(reason: str) -> InputError:
+    return InputError(
+        f"The noise cannot be estimated: {reason}. Give it explicitly, for example "
+        'noise="gaussian:12.5" (the standard deviation in the image\'s own units).'
+    )

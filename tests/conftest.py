@@ -1,0 +1,54 @@
+"""Pictures and a small trained model that several tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from skimage import data
+
+from napari_vae_restore import HVAEConfig, Model, Training, TrainingSettings
+
+SIGMA = 25.0
+TINY = HVAEConfig(levels=3, width=16, latent=8)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small networks gain nothing from threads, and sums round alike on any machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def clean() -> NDArray[np.float32]:
+    """A clean picture, (192, 160), range 255."""
+    return data.camera()[60:252, 180:340].astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def noisy(clean: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same with Gaussian noise of SIGMA."""
+    noise = np.random.default_rng(0).standard_normal(clean.shape)
+    return (clean + SIGMA * noise).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def model(noisy: NDArray[np.float32]) -> Model:
+    """A tiny HVAE trained on the noisy picture for a few hundred steps."""
+    training = Training(
+        noisy,
+        noise=f"gaussian:{SIGMA}",
+        steps=500,
+        config=TINY,
+        settings=TrainingSettings(batch=4),
+        device="cpu",
+    )
+    for _ in training.run():
+        pass
+    return training.model

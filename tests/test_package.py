@@ -1,0 +1,48 @@
+"""The package as a whole: imports stay light, names resolve, contracts hold."""
+
+import subprocess
+import sys
+
+import pytest
+
+import napari_vae_restore as vr
+
+HEAVY = {"torch", "napari", "qtpy", "magicgui", "superqt", "pyqtgraph", "skimage", "scipy"}
+
+
+def run_python(code: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
+
+
+def test_import_is_light() -> None:
+    loaded = run_python("import sys, napari_vae_restore; print(*sys.modules)").split()
+    assert HEAVY.isdisjoint(loaded)
+
+
+def test_core_works_without_a_window() -> None:
+    code = (
+        "import sys, napari_vae_restore as vr\n"
+        "[getattr(vr, name) for name in vr.__all__ if name != 'add_to_viewer']\n"
+        "print(*sys.modules)"
+    )
+    assert {"napari", "qtpy", "magicgui", "superqt", "pyqtgraph"}.isdisjoint(run_python(code).split())
+
+
+@pytest.mark.parametrize("name", [name for name in vr.__all__ if name != "add_to_viewer"])
+def test_public_names_resolve_and_are_documented(name: str) -> None:
+    assert getattr(vr, name).__doc__
+    assert name in dir(vr)
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'magic'"):
+        vr.magic  # noqa: B018
+
+
+def test_none_of_our_errors_is_a_runtime_error() -> None:
+    errors = [value for name in vr.__all__ if isinstance(value := getattr(vr, name), type)]
+    ours = [error for error in errors if issubclass(error, vr.VAERestoreError)]
+    assert len(ours) >= 6
+    assert not any(issubclass(error, RuntimeError) for error in ours)

@@ -1,0 +1,244 @@
+"""The training loop: what it yields, keeps, resumes, survives and refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import napari_vae_restore as vr
+from napari_vae_restore.training import engine
+
+TINY = vr.HVAEConfig(levels=2, width=8, latent=4)
+SETTINGS = vr.TrainingSettings(batch=2, patch=32)
+
+
+def start(images: NDArray[np.float32], steps: int = 12, seed: int = 0) -> vr.Training:
+    return vr.Training(
+        images,
+        noise="gaussian:25",
+        steps=steps,
+        config=TINY,
+        settings=SETTINGS,
+        seed=seed,
+        device="cpu",
+    )
+
+
+def weights(model: vr.Model) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.network.parameters()])
+
+
+def test_each_step_reports_itself(noisy: NDArray[np.float32]) -> None:
+    steps = list(start(noisy).run())
+    assert [p.step for p in steps] == list(range(1, 13))
+    assert steps[-1].fraction == 1
+    assert steps[-1].seconds_left == 0
+    assert all(np.isfinite(p.loss) and len(p.kl) == 2 for p in steps)
+    assert steps[-1].beta == SETTINGS.beta
+    assert [p.learning_rate for p in steps[:3]] == sorted(p.learning_rate for p in steps[:3])
+    assert any(p.held_out_elbo is not None for p in steps)
+
+
+def test_the_loss_is_the_negative_elbo(noisy: NDArray[np.float32]) -> None:
+    training = start(noisy, steps=60)
+    last = list(training.run())[-1]
+    assert last.held_out_elbo is not None
+    assert training.model.record.elbo is not None
+    assert training.model.record.elbo >= last.held_out_elbo
+    assert abs(-last.loss - last.held_out_elbo) < 1.5
+
+
+def test_same_seed_same_model_and_global_randomness_untouched(noisy: NDArray[np.float32]) -> None:
+    torch.manual_seed(5)
+    np.random.seed(5)  # noqa: NPY002
+    expected = torch.rand(3), np.random.rand(3)  # noqa: NPY002
+    torch.manual_seed(5)
+    np.random.seed(5)  # noqa: NPY002
+    models = []
+    for seed in (0, 0, 1):
+        training = start(noisy, seed=seed)
+        for _ in training.run():
+            pass
+        models.append(weights(training.model))
+    assert torch.equal(models[0], models[1])
+    assert not torch.equal(models[0], models[2])
+    assert torch.equal(torch.rand(3), expected[0])
+    assert np.array_equal(np.random.rand(3), expected[1])  # noqa: NPY002
+
+
+def test_closing_keeps_the_best_weights(noisy: NDArray[np.float32]) -> None:
+    training = start(noisy, steps=100)
+    run = training.run()
+    for _ in range(30):
+        next(run)
+    run.close()
+    assert 0 < training.model.record.n_steps <= 30
+    assert training.model.record.elbo is not None
+
+
+def test_a_stopped_run_goes_on(noisy: NDArray[np.float32]) -> None:
+    training = start(noisy)
+    run = training.run()
+    for _ in range(5):
+        next(run)
+    run.close()
+    assert [p.step for p in training.run()] == list(range(6, 13))
+
+
+def test_resuming_follows_the_unbroken_trajectory(noisy: NDArray[np.float32], tmp_path: Path) -> None:
+    unbroken, broken = start(noisy, steps=20), start(noisy, steps=20)
+    losses = [p.loss for p in unbroken.run()]
+    run = broken.run()
+    for _ in range(9):
+        next(run)
+    run.close()
+    broken.save_checkpoint(tmp_path / "c.safetensors")
+    resumed = vr.Training.resume(
+        tmp_path / "c.safetensors", noisy, noise="gaussian:25", device="cpu"
+    )
+    rest = [p.loss for p in resumed.run()]
+    assert rest == losses[9:]
+    assert torch.equal(weights(resumed.snapshot()), weights(unbroken.snapshot()))
+
+
+def test_a_checkpoint_is_a_model(noisy: NDArray[np.float32], tmp_path: Path) -> None:
+    training = start(noisy)
+    for _ in training.run():
+        pass
+    training.save_checkpoint(tmp_path / "c.safetensors")
+    assert torch.equal(weights(vr.load(tmp_path / "c.safetensors")), weights(training.model))
+
+
+def test_resuming_with_other_images_is_refused(noisy: NDArray[np.float32], tmp_path: Path) -> None:
+    training = start(noisy)
+    next(training.run())
+    training.save_checkpoint(tmp_path / "c.safetensors")
+    with pytest.raises(vr.InputError, match="other images"):
+        vr.Training.resume(tmp_path / "c.safetensors", noisy + 50 * noisy.T.mean(), device="cpu")
+
+
+def test_a_time_budget_is_kept(noisy: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(10_000))
+    monkeypatch.setattr(engine.time, "monotonic", lambda: float(next(clock)))
+    training = vr.Training(
+        noisy, noise="gaussian:25", budget=50, config=TINY, settings=SETTINGS, device="cpu"
+    )
+    steps = list(training.run())
+    assert 50 <= steps[-1].seconds <= 52
+    assert steps[-1].fraction == 1
+    assert steps[24].seconds_left == pytest.approx(25, abs=2)
+
+
+def test_a_hundred_large_gradients_do_not_lock_the_training(noisy: NDArray[np.float32]) -> None:
+    training = start(noisy, steps=400)
+    run = training.run()
+    next(run)
+    hook = next(training._network.parameters()).register_hook(lambda g: g * 1e12)
+    for _ in range(100):
+        next(run)
+    hook.remove()
+    before = weights(training.snapshot())
+    for _ in range(5):
+        next(run)
+    after = weights(training.snapshot())
+    run.close()
+    assert after.isfinite().all()
+    assert not torch.equal(before, after)
+
+
+def test_gradients_that_are_not_finite_are_survived(noisy: NDArray[np.float32]) -> None:
+    training = start(noisy, steps=400)
+    run = training.run()
+    next(run)
+    hook = next(training._network.parameters()).register_hook(lambda g: g * float("nan"))
+    for _ in range(engine._MAX_BAD_STEPS + 5):
+        next(run)
+    hook.remove()
+    losses = [next(run).loss for _ in range(5)]
+    run.close()
+    assert np.isfinite(losses).all()
+    assert weights(training.model).isfinite().all()
+
+
+def test_hot_pixels_give_finite_losses(noisy: NDArray[np.float32]) -> None:
+    hot = noisy.copy()
+    hot[::30, ::30] = 60_000
+    assert all(np.isfinite(p.loss) for p in start(hot, steps=20).run())
+
+
+def test_the_faster_number_of_threads_is_taken(
+    noisy: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[int] = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    now = [0.0]
+
+    def slow_with_threads() -> float:
+        now[0] += 10.0 if chosen and chosen[-1] == 4 else 1.0
+        return now[0]
+
+    monkeypatch.setattr(engine.time, "monotonic", slow_with_threads)
+    training = vr.Training(
+        noisy, noise="gaussian:25", budget=250, config=TINY, settings=SETTINGS, device="cpu"
+    )
+    for _ in training.run():
+        pass
+    assert chosen == [4, 1, 1, 4]  # both tried, the faster kept, the caller's restored
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (torch.OutOfMemoryError("no memory"), "smaller settings.batch"),
+        (RuntimeError("shape mismatch"), "failed at step 0: shape mismatch"),
+    ],
+)
+def test_failures_of_torch_are_named(
+    noisy: NDArray[np.float32],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    message: str,
+) -> None:
+    def fail(*args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(engine, "elbo", fail)
+    with pytest.raises(vr.TrainingError, match=message):
+        next(start(noisy).run())
+
+
+def test_the_flat_vae_trains_too(noisy: NDArray[np.float32]) -> None:
+    training = vr.Training(
+        noisy,
+        noise="gaussian:25",
+        steps=10,
+        config=vr.FlatVAEConfig(size=32, width=8, z_dim=4),
+        settings=SETTINGS,
+        device="cpu",
+    )
+    losses = [p.loss for p in training.run()]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, "steps: expected at least 1"),
+        ({"budget": "-1 min"}, "positive time"),
+        ({"noise": "gaussian:-1"}, "sigma"),
+        ({"device": "tpu"}, "device: expected one of"),
+        ({"settings": vr.TrainingSettings(patch=36)}, "multiple of the network's stride"),
+        ({"axes": "ZYX"}, "axes"),
+    ],
+    ids=str,
+)
+def test_bad_parameters_are_refused(
+    noisy: NDArray[np.float32], options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(vr.InputError, match=message):
+        vr.Training(noisy, **options)
