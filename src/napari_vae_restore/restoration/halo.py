@@ -9,9 +9,10 @@ import torch
 from ..models.latents import random_noise
 from ..models.model import Model
 
-_TOLERANCE = 0.002
+_TOLERANCE = 2e-4
 """Standard deviation of an output pixel, in units of the noise's, that may come from
-beyond the halo. Tiles then agree with the whole within 1 % of the noise."""
+beyond the halo. The largest difference between tiles and the whole is some 20 times
+that, below 1 % of the noise; samples are a little more sensitive than the mean."""
 
 _SIDE = 384
 _N_PROBES = 4

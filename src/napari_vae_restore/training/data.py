@@ -50,7 +50,7 @@ class TrainingSet:
         (H - patch + 1, W - patch + 1) bool for each plane: where a training patch may
         start without touching a held-out one.
     held_out : Tensor
-        (M, C, patch, patch) patches that training never sees.
+        (M, C, side, side) patches that training never sees.
     normalisation : Normalisation
         From stabilised intensities to network units.
     noise : NoiseModel or None
@@ -101,6 +101,7 @@ def prepare(
     noise: NoiseModel | str,
     channels: int,
     patch: int,
+    held_out_side: int,
     seed: int,
 ) -> TrainingSet:
     """Load, check, stabilise and normalise images, and hold a part of them out.
@@ -117,6 +118,8 @@ def prepare(
         Channels that the network sees jointly; with 1, channels become planes.
     patch : int
         Side of the training patches in pixels.
+    held_out_side : int
+        Side of the held-out patches in pixels, at most `patch`.
     seed : int
         Chooses what is held out.
 
@@ -150,7 +153,7 @@ def prepare(
         _at_least(torch.from_numpy(normalisation.to_network(plane)), patch)
         for plane in stabilised
     ]
-    held_out, positions = _hold_out(tensors, patch, np.random.default_rng(seed))
+    held_out, positions = _hold_out(tensors, patch, held_out_side, np.random.default_rng(seed))
     shared = models[0] if all(model == models[0] for model in models) else None
     return TrainingSet(tensors, positions, held_out, normalisation, shared, patch)
 
@@ -201,7 +204,7 @@ def _at_least(plane: Tensor, side: int) -> Tensor:
 
 
 def _hold_out(
-    planes: list[Tensor], patch: int, rng: np.random.Generator
+    planes: list[Tensor], patch: int, side: int, rng: np.random.Generator
 ) -> tuple[Tensor, list[Tensor]]:
     """Take patches out as long as enough positions remain to train on."""
     positions = [
@@ -209,20 +212,20 @@ def _hold_out(
         for plane in planes
     ]
     areas = np.array([plane[0].numel() for plane in planes], np.float64)
-    n = int(np.clip(_HELD_OUT_SHARE * areas.sum() / patch**2, 1, _MAX_HELD_OUT))
+    n = int(np.clip(_HELD_OUT_SHARE * areas.sum() / side**2, 1, _MAX_HELD_OUT))
     budget = (1 - _MIN_TRAINING_SHARE) * sum(allowed.numel() for allowed in positions)
     patches, unseen = [], []
     for index in rng.choice(len(planes), size=n, p=areas / areas.sum()):
-        row, column = _border_position(positions[index].shape, rng)
+        row, column = _border_position(planes[index].shape[1:], side, rng)
         near = positions[index][
-            max(0, row - patch + 1) : row + patch, max(0, column - patch + 1) : column + patch
+            max(0, row - patch + 1) : row + side, max(0, column - patch + 1) : column + side
         ]
         cost = int(near.sum())
         unseen.append(cost <= budget)
         if unseen[-1]:
             budget -= cost
             near.zero_()
-        patches.append(planes[index][:, row : row + patch, column : column + patch])
+        patches.append(planes[index][:, row : row + side, column : column + side])
     if any(unseen):
         patches = [patch for patch, kept in zip(patches, unseen, strict=True) if kept]
     else:
@@ -230,9 +233,12 @@ def _hold_out(
     return torch.stack(patches), positions
 
 
-def _border_position(shape: torch.Size, rng: np.random.Generator) -> tuple[int, int]:
-    """A position on the border, where a held-out patch costs the fewest others."""
-    position = [int(rng.integers(length)) for length in shape]
-    side = int(rng.integers(2))
-    position[side] = int(rng.choice([0, shape[side] - 1]))
+def _border_position(
+    shape: torch.Size, side: int, rng: np.random.Generator
+) -> tuple[int, int]:
+    """A place on the border, where a held-out patch costs the fewest training positions."""
+    last = [length - side for length in shape]
+    position = [int(rng.integers(end + 1)) for end in last]
+    axis = int(rng.integers(2))
+    position[axis] = int(rng.choice([0, last[axis]]))
     return position[0], position[1]

@@ -136,6 +136,7 @@ class Training:
             noise=noise,
             channels=self.config.channels,
             patch=self.settings.patch,
+            held_out_side=self._held_out_side(),
             seed=seed,
         )
         self._noise = GaussianNoise(self._data.normalisation.noise_std)
@@ -304,6 +305,11 @@ class Training:
                 f"settings.patch: expected a multiple of the network's stride "
                 f"{self.config.stride}, got {self.settings.patch}"
             )
+
+    def _held_out_side(self) -> int:
+        """Half a training patch where the network takes that: it costs less data."""
+        stride = self.config.stride
+        return self.config.fixed_size or -(-self.settings.patch // (2 * stride)) * stride
 
     def _fraction(self) -> float:
         if self._n_steps is not None:
