@@ -18,11 +18,11 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
-import peers
 import torch
 from skimage import data
 
 import napari_vae_restore as vr
+import peers
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,18 @@ def main() -> None:
         parser.error("fmd needs the data folder")
     else:
         cases = fmd(arguments.data, arguments.seconds or 330, arguments.only)
-    print(f"# torch {torch.__version__}, {torch.get_num_threads()} threads, seed {arguments.seed}")
+    print(
+        f"# torch {torch.__version__}, {torch.get_num_threads()} threads, seed {arguments.seed}"
+    )
     rows = []
     for case in cases:
         row = scores(case, arguments.seed)
         if not rows:
             print(f"{'PSNR, dB':20}" + "".join(f"{name:>11}" for name in row))
         rows.append(row)
-        print(f"{case.name:20}" + "".join(f"{value:11.2f}" for value in row.values()), flush=True)
+        print(
+            f"{case.name:20}" + "".join(f"{value:11.2f}" for value in row.values()), flush=True
+        )
     if len(rows) > 1:
         means = [np.mean([row[name] for row in rows]) for name in rows[0]]
         print(f"{'mean':20}" + "".join(f"{value:11.2f}" for value in means))

@@ -35,7 +35,9 @@ def nl_means(noisy: Image, sigma: float | None) -> Image:
 
 def wavelet(noisy: Image, sigma: float | None) -> Image:
     """scikit-image's BayesShrink with spin-free defaults."""
-    return denoise_wavelet(noisy / RANGE, sigma=None if sigma is None else sigma / RANGE) * RANGE
+    return (
+        denoise_wavelet(noisy / RANGE, sigma=None if sigma is None else sigma / RANGE) * RANGE
+    )
 
 
 def total_variation(noisy: Image, clean: Image) -> Image:

@@ -10,7 +10,13 @@ import torch
 from numpy.typing import NDArray
 from skimage import data
 
-from napari_vae_restore import HVAEConfig, Model, PoissonGaussianNoise, Training, TrainingSettings
+from napari_vae_restore import (
+    HVAEConfig,
+    Model,
+    PoissonGaussianNoise,
+    Training,
+    TrainingSettings,
+)
 
 NOISE = PoissonGaussianNoise(4.0, 4.0)
 TINY = HVAEConfig(levels=3, width=16, latent=8)

@@ -27,7 +27,9 @@ def test_core_works_without_a_window() -> None:
         "[getattr(vr, name) for name in vr.__all__ if name != 'add_to_viewer']\n"
         "print(*sys.modules)"
     )
-    assert {"napari", "qtpy", "magicgui", "superqt", "pyqtgraph"}.isdisjoint(run_python(code).split())
+    assert {"napari", "qtpy", "magicgui", "superqt", "pyqtgraph"}.isdisjoint(
+        run_python(code).split()
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in vr.__all__ if name != "add_to_viewer"])

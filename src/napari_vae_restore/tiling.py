@@ -83,9 +83,7 @@ class _Interval:
     origin: int
 
 
-def _intervals(
-    length: int, size: int, halo: int, stride: int, margin: int
-) -> list[_Interval]:
+def _intervals(length: int, size: int, halo: int, stride: int, margin: int) -> list[_Interval]:
     frame = _round_up(length + 2 * margin, stride)
     mirrored = np.pad(np.arange(length), (margin, frame - length - margin), mode="symmetric")
     intervals = []

@@ -13,11 +13,16 @@ import napari_vae_restore as vr
 from napari_vae_restore.models.files import load_checkpoint
 from napari_vae_restore.models.model import Normalisation, TrainingRecord, build_network
 
-CONFIGS = [vr.HVAEConfig(levels=2, width=8, latent=4), vr.FlatVAEConfig(size=16, width=8, z_dim=4)]
+CONFIGS = [
+    vr.HVAEConfig(levels=2, width=8, latent=4),
+    vr.FlatVAEConfig(size=16, width=8, z_dim=4),
+]
 NOISES = [None, vr.GaussianNoise(12.5), vr.PoissonGaussianNoise(0.8, -4.0)]
 
 
-def make(config: vr.HVAEConfig | vr.FlatVAEConfig = CONFIGS[0], noise: object = None) -> vr.Model:
+def make(
+    config: vr.HVAEConfig | vr.FlatVAEConfig = CONFIGS[0], noise: object = None
+) -> vr.Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = build_network(config).eval()
@@ -69,7 +74,9 @@ def test_an_existing_file_is_kept(saved: Path) -> None:
     assert vr.load(saved).noise == vr.GaussianNoise(3)
 
 
-def test_a_failed_write_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_file(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = saved.read_bytes()
 
     def full(*args: object, **kwargs: object) -> None:

@@ -13,9 +13,7 @@ def gaussian(seed: int) -> DiagonalGaussian:
 
 def test_kl_is_torch_distributions() -> None:
     q, p = gaussian(0), gaussian(1)
-    expected = kl_divergence(
-        Normal(q.mean, q.log_std.exp()), Normal(p.mean, p.log_std.exp())
-    )
+    expected = kl_divergence(Normal(q.mean, q.log_std.exp()), Normal(p.mean, p.log_std.exp()))
     torch.testing.assert_close(q.kl(p), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -44,7 +42,9 @@ def test_samples_have_the_stated_moments() -> None:
     assert float(sample.std()) == pytest.approx(0.5 * np.exp(0.5), rel=0.02)
 
 
-def keyed(row: int, column: int, *, sample: int = 0, height: int = 96, width: int = 80) -> torch.Tensor:
+def keyed(
+    row: int, column: int, *, sample: int = 0, height: int = 96, width: int = 80
+) -> torch.Tensor:
     noise = KeyedNoise(3, sample, 0, row, column, strides=(2, 4))
     return noise(1, torch.empty(1, 5, height, width))
 

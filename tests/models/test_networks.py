@@ -136,7 +136,11 @@ class TestTrained:
             picture = network.decode(features, None).signal
             for level in range(len(features)):
                 columns = torch.randperm(features[level].shape[-1], generator=generator)
-                shuffled = (*features[:level], features[level][..., columns], *features[level + 1 :])
+                shuffled = (
+                    *features[:level],
+                    features[level][..., columns],
+                    *features[level + 1 :],
+                )
                 change = network.decode(shuffled, None).signal - picture
                 assert float(change.std()) > 0.02 * float(picture.std())
 

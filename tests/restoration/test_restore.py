@@ -40,7 +40,9 @@ def test_less_error_than_the_noise_and_than_a_classic(
     assert rmse(restored, clean) < 0.95 * rmse(classic, clean)
 
 
-def test_exactly_the_noise_is_taken_away(model: vr.Model, noisy: Picture, clean: Picture) -> None:
+def test_exactly_the_noise_is_taken_away(
+    model: vr.Model, noisy: Picture, clean: Picture
+) -> None:
     result = vr.denoise(noisy, model)
     assert 0.95 <= result.diagnostics.residual_std <= 1.05
 
@@ -50,7 +52,9 @@ def test_samples_are_alternatives_about_the_mean(model: vr.Model, noisy: Picture
     assert result.samples is not None
     assert result.std is not None
     assert result.samples.shape == (6, *noisy.shape)
-    np.testing.assert_allclose(result.std, result.samples.std(axis=0, ddof=1), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        result.std, result.samples.std(axis=0, ddof=1), rtol=1e-3, atol=1e-3
+    )
     assert (result.std > 0).all()
     assert rmse(result.samples.mean(axis=0), result.mean) < rmse(result.samples[0], result.mean)
 
@@ -168,7 +172,9 @@ def test_noise_given_for_the_image_outranks_the_models(model: vr.Model, noisy: P
     assert isinstance(model.noise, vr.PoissonGaussianNoise)
     noise = vr.PoissonGaussianNoise(10 * model.noise.a, 100 * model.noise.b)
     scaled = vr.denoise(10 * noisy, model, noise=noise)
-    np.testing.assert_allclose(scaled.mean, 10 * vr.denoise(noisy, model).mean, rtol=1e-3, atol=0.1)
+    np.testing.assert_allclose(
+        scaled.mean, 10 * vr.denoise(noisy, model).mean, rtol=1e-3, atol=0.1
+    )
     assert scaled.recipe.noise == (str(noise),)
 
 

@@ -12,7 +12,14 @@ from napari_vae_restore.training.data import TrainingSet, prepare
 
 
 def prepared(images: Any, **options: Any) -> TrainingSet:
-    values = {"axes": None, "noise": "gaussian:5", "channels": 1, "patch": 32, "held_out_side": 16, "seed": 0}
+    values = {
+        "axes": None,
+        "noise": "gaussian:5",
+        "channels": 1,
+        "patch": 32,
+        "held_out_side": 16,
+        "seed": 0,
+    }
     return prepare(images, **(values | options))
 
 
@@ -33,7 +40,10 @@ def test_channels_have_noise_of_their_own() -> None:
     clean = np.linspace(10, 200, 128)[None, None] * np.ones((2, 128, 1))
     rng = np.random.default_rng(0)
     image = np.stack(
-        [PoissonGaussianNoise(a, 1.0).sample(c, rng) for a, c in zip((0.5, 4.0), clean, strict=True)]
+        [
+            PoissonGaussianNoise(a, 1.0).sample(c, rng)
+            for a, c in zip((0.5, 4.0), clean, strict=True)
+        ]
     )
     data = prepared(image, axes="CYX", noise="auto")
     assert len(data.planes) == 2

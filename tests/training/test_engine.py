@@ -52,7 +52,9 @@ def test_the_loss_is_the_negative_elbo(noisy: NDArray[np.float32]) -> None:
     assert abs(-last.loss - last.held_out_elbo) < 1.5
 
 
-def test_same_seed_same_model_and_global_randomness_untouched(noisy: NDArray[np.float32]) -> None:
+def test_same_seed_same_model_and_global_randomness_untouched(
+    noisy: NDArray[np.float32],
+) -> None:
     torch.manual_seed(5)
     np.random.seed(5)  # noqa: NPY002
     expected = torch.rand(3), np.random.rand(3)  # noqa: NPY002
@@ -89,7 +91,9 @@ def test_a_stopped_run_goes_on(noisy: NDArray[np.float32]) -> None:
     assert [p.step for p in training.run()] == list(range(6, 13))
 
 
-def test_resuming_follows_the_unbroken_trajectory(noisy: NDArray[np.float32], tmp_path: Path) -> None:
+def test_resuming_follows_the_unbroken_trajectory(
+    noisy: NDArray[np.float32], tmp_path: Path
+) -> None:
     unbroken, broken = start(noisy, steps=20), start(noisy, steps=20)
     losses = [p.loss for p in unbroken.run()]
     run = broken.run()
@@ -113,15 +117,21 @@ def test_a_checkpoint_is_a_model(noisy: NDArray[np.float32], tmp_path: Path) -> 
     assert torch.equal(weights(vr.load(tmp_path / "c.safetensors")), weights(training.model))
 
 
-def test_resuming_with_other_images_is_refused(noisy: NDArray[np.float32], tmp_path: Path) -> None:
+def test_resuming_with_other_images_is_refused(
+    noisy: NDArray[np.float32], tmp_path: Path
+) -> None:
     training = start(noisy)
     next(training.run())
     training.save_checkpoint(tmp_path / "c.safetensors")
     with pytest.raises(vr.InputError, match="other images"):
-        vr.Training.resume(tmp_path / "c.safetensors", noisy + 50 * noisy.T.mean(), device="cpu")
+        vr.Training.resume(
+            tmp_path / "c.safetensors", noisy + 50 * noisy.T.mean(), device="cpu"
+        )
 
 
-def test_a_time_budget_is_kept(noisy: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_time_budget_is_kept(
+    noisy: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = iter(range(10_000))
     monkeypatch.setattr(engine.time, "monotonic", lambda: float(next(clock)))
     training = vr.Training(

@@ -50,14 +50,15 @@ def _show_version(wanted: bool) -> None:
 @app.callback(invoke_without_command=True)
 def _program(
     context: typer.Context,
-    version: Annotated[  # noqa: ARG001 - acted upon by its callback
+    version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Version."),
     ] = False,
-    debug: Annotated[  # noqa: ARG001 - main takes it out, wherever it stands
+    debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error.")
     ] = False,
 ) -> None:
+    # --version acts in its callback, and main takes --debug out wherever it stands.
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -106,5 +107,10 @@ def _explain(error: Exception) -> tuple[str, int]:
         # A misused command; the type is click's or, in newer releases, typer's own copy.
         context = getattr(error, "ctx", None)
         program = context.command_path if context else PROGRAM
-        return f"{error.format_message().rstrip('.')}: see {program} --help", MENDABLE
-    return f"{type(error).__name__}: {error}; run again with --debug for the traceback", UNEXPECTED
+        message = error.format_message()
+        stop = "" if message.endswith((".", "?")) else "."
+        return f"{message}{stop} See {program} --help", MENDABLE
+    return (
+        f"{type(error).__name__}: {error}; run again with --debug for the traceback",
+        UNEXPECTED,
+    )

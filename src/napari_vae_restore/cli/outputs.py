@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
+from numpy.typing import DTypeLike
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.image_files import ImageFile, check_output, write_image
@@ -53,7 +53,7 @@ def check_different(first: Path, second: Path) -> None:
         raise InputError(f"Expected two output files, but {first} came twice: rename one.")
 
 
-def check_format(path: Path, image: ImageFile, axes: str, dtype: np.dtype) -> None:
+def check_format(path: Path, image: ImageFile, axes: str, dtype: DTypeLike) -> None:
     """Make sure that the format can hold a result of an image's shape.
 
     A corner of the image is written on trial, which asks `write_image` itself.

@@ -28,7 +28,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, width, h, w) to the same shape."""
-        return x + self.conv_out(F.silu(self.conv_in(F.silu(x))))
+        update: Tensor = self.conv_out(F.silu(self.conv_in(F.silu(x))))
+        return x + update
 
 
 def stack(width: int, n_blocks: int) -> nn.Sequential:

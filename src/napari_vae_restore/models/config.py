@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..errors import InputError
+from napari_vae_restore.errors import InputError
 
 
 def _require(condition: bool, expected: str, came: object) -> None:

@@ -19,11 +19,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..atomic import atomic_write
-from ..errors import InputError, ModelFileError
-from ..noise import noise_from_dict
+from napari_vae_restore.atomic import atomic_write
+from napari_vae_restore.errors import InputError, ModelFileError
+from napari_vae_restore.noise import noise_from_dict
+
 from .config import FlatVAEConfig, HVAEConfig
-from .model import Model, Normalisation, TrainingRecord, build_network
+from .model import (
+    Model,
+    Normalisation,
+    TrainingRecord,
+    build_network,
+    channels_last,
+)
 
 SUFFIX = ".safetensors"
 VERSION = 1
@@ -72,7 +79,9 @@ def save(
             f"a model file's name ends in {SUFFIX}, got {path.name!r}: add the suffix"
         )
     if path.exists() and not overwrite:
-        raise InputError(f"{path} exists and was not replaced: choose another name, or overwrite")
+        raise InputError(
+            f"{path} exists and was not replaced: choose another name, or overwrite"
+        )
     header = _header(model)
     tensors = {f"model.{name}": value for name, value in model.network.state_dict().items()}
     if training_state is not None:
@@ -193,7 +202,9 @@ def _refuse_oversized_header(path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(8)
     if len(start) == 8 and struct.unpack("<Q", start)[0] > _MAX_HEADER_BYTES:
-        raise ModelFileError(f"{path} is torn or is no safetensors file: its header is too long")
+        raise ModelFileError(
+            f"{path} is torn or is no safetensors file: its header is too long"
+        )
 
 
 def _parse_header(path: Path, text: str) -> dict[str, Any]:
@@ -221,7 +232,9 @@ def _build(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor])
     from pydantic import TypeAdapter, ValidationError
 
     if header["kind"] not in _KINDS:
-        raise ModelFileError(f"{path}: unknown kind of model {header['kind']!r}, not one of {list(_KINDS)}")
+        raise ModelFileError(
+            f"{path}: unknown kind of model {header['kind']!r}, not one of {list(_KINDS)}"
+        )
     try:
         config = TypeAdapter(_KINDS[header["kind"]]).validate_python(header["config"])
         normalisation = TypeAdapter(Normalisation).validate_python(header["normalisation"])
@@ -243,5 +256,4 @@ def _build(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor])
         raise ModelFileError(
             f"{path}: the weights do not fit the configuration: the file is damaged"
         ) from error
-    network = network.eval().to(memory_format=torch.channels_last)
-    return Model(network, normalisation, noise, record, name=path.stem)
+    return Model(channels_last(network.eval()), normalisation, noise, record, name=path.stem)

@@ -10,6 +10,8 @@ shared over space, so a network trained on patches runs on any size.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -90,7 +92,7 @@ class HVAE(nn.Module):
         state = self.top.expand(top.shape[0], -1, *top.shape[2:])
         kl, latents = [], []
         for level in reversed(range(self.config.levels)):
-            rung = self.ladder[level]
+            rung = self._rung(level)
             if level < self.config.levels - 1:
                 state = F.interpolate(state, scale_factor=2, mode="nearest")
             p, q = rung.p(state), rung.q(state, features[level])
@@ -110,11 +112,15 @@ class HVAE(nn.Module):
         for level in reversed(range(self.config.levels)):
             if level < self.config.levels - 1:
                 state = F.interpolate(state, scale_factor=2, mode="nearest")
-            p = self.ladder[level].p(state)
+            rung = self._rung(level)
+            p = rung.p(state)
             latents.append(p.sample(noise(level, p.mean), temperature))
-            state = self.ladder[level].descend(state, latents[-1])
+            state = rung.descend(state, latents[-1])
         zero = state.new_zeros(n, dtype=torch.float32)
         return Decoded(self._signal(state), (zero,) * len(latents), tuple(reversed(latents)))
+
+    def _rung(self, level: int) -> LatentLevel:
+        return cast("LatentLevel", self.ladder[level])
 
     def _signal(self, state: Tensor) -> Tensor:
         return F.pixel_shuffle(self.head(state), self.config.patch).float()

@@ -10,7 +10,8 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from ..noise import NoiseModel
+from napari_vae_restore.noise import NoiseModel
+
 from .config import FlatVAEConfig, HVAEConfig, ModelConfig
 from .flat import FlatVAE
 from .hvae import HVAE
@@ -119,8 +120,8 @@ class Model:
         """This model on a device, laid out for fast convolutions; itself if it is there."""
         if next(self.network.parameters()).device == device:
             return self
-        network = copy.deepcopy(self.network).to(device, memory_format=torch.channels_last)
-        return replace(self, network=network)
+        network = copy.deepcopy(self.network).to(device)
+        return replace(self, network=channels_last(network))
 
     @property
     def sha256(self) -> str:
@@ -128,6 +129,11 @@ class Model:
         from .files import model_hash
 
         return model_hash(self)
+
+
+def channels_last(network: VAEModule) -> VAEModule:
+    """The network, its convolutions laid out as CPUs and GPUs compute them fastest."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def build_network(config: ModelConfig) -> VAEModule:

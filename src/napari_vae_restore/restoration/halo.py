@@ -6,8 +6,8 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from ..models.latents import random_noise
-from ..models.model import Model
+from napari_vae_restore.models.latents import random_noise
+from napari_vae_restore.models.model import Model
 
 _TOLERANCE = 2e-4
 """Standard deviation of an output pixel, in units of the noise's, that may come from

@@ -8,8 +8,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ..models.latents import NoiseSource
-from ..models.model import Model
+from napari_vae_restore.models.latents import NoiseSource
+from napari_vae_restore.models.model import Model
 
 _T = TypeVar("_T")
 

@@ -6,6 +6,7 @@ drain it, as do the command line and napari's worker.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -15,15 +16,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .. import __version__
-from ..arrays import as_image
-from ..devices import choose_device
-from ..errors import InputError, RestorationError
-from ..layout import Layout, cast
-from ..models.latents import KeyedNoise
-from ..models.model import Model
-from ..noise import NoiseModel
-from ..tiling import Tile, tiles
+from napari_vae_restore import __version__
+from napari_vae_restore.arrays import as_image
+from napari_vae_restore.devices import choose_device
+from napari_vae_restore.errors import InputError, RestorationError
+from napari_vae_restore.layout import Layout, cast
+from napari_vae_restore.models.latents import KeyedNoise
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.noise import NoiseModel
+from napari_vae_restore.tiling import Tile, tiles
+
 from .halo import measured_halo
 from .posterior import TilePosterior
 from .result import Diagnostics, Recipe, Restoration
@@ -188,7 +190,9 @@ def iter_restore(
                 scale = _Intensities(placed, noise[group])
                 for part in grid:
                     y = scale.to_network(part.read(plane[group]))
-                    signals = _signals(placed, y, part, n * len(groups) + group.start, n_samples, seed)
+                    signals = _signals(
+                        placed, y, part, n * len(groups) + group.start, n_samples, seed
+                    )
                     for signal in signals:
                         canvas.add(n, group, part, scale.from_network(signal))
                         progress = RestoreProgress(progress.done + 1, progress.total)
@@ -336,7 +340,7 @@ def _residual_std(
         for channel, model in enumerate(noise):
             residual = plane[channel].astype(np.float64) - restored[channel]
             total += float((residual**2 / model.variance(restored[channel])).mean())
-    return (total / (len(planes) * len(noise))) ** 0.5
+    return math.sqrt(total / (len(planes) * len(noise)))
 
 
 def _check(name: str, value: int, least: int) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
-from ..models.model import Model
-from ..noise import NoiseModel
-from ..noise_estimation import resolve_noise
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.noise import NoiseModel
+from napari_vae_restore.noise_estimation import resolve_noise
 
 
 class Task(Protocol):

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import as_image
-from ..errors import InputError
-from ..layout import Layout
-from ..models.model import Normalisation
-from ..noise import NoiseModel
-from ..noise_estimation import resolve_noise
+from napari_vae_restore.arrays import as_image
+from napari_vae_restore.errors import InputError
+from napari_vae_restore.layout import Layout
+from napari_vae_restore.models.model import Normalisation
+from napari_vae_restore.noise import NoiseModel
+from napari_vae_restore.noise_estimation import resolve_noise
 
 _log = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ def prepare(
 
 def _load(images: Images, axes: str | None) -> list[tuple[np.ndarray, str]]:
     if isinstance(images, str | Path):
-        from ..image_files import list_images, read_image
+        from napari_vae_restore.image_files import list_images, read_image
 
         path = Path(images)
         files = list_images(path) if path.is_dir() else [path]
@@ -197,7 +197,9 @@ def _normalisation(planes: Sequence[np.ndarray]) -> Normalisation:
 def _at_least(plane: Tensor, side: int) -> Tensor:
     """Mirror a plane outwards until both of its sides hold a patch."""
     indices = [
-        torch.from_numpy(np.pad(np.arange(length), (0, max(0, side - length)), mode="symmetric"))
+        torch.from_numpy(
+            np.pad(np.arange(length), (0, max(0, side - length)), mode="symmetric")
+        )
         for length in plane.shape[1:]
     ]
     return plane[:, indices[0]][:, :, indices[1]]
@@ -233,9 +235,7 @@ def _hold_out(
     return torch.stack(patches), positions
 
 
-def _border_position(
-    shape: torch.Size, side: int, rng: np.random.Generator
-) -> tuple[int, int]:
+def _border_position(shape: torch.Size, side: int, rng: np.random.Generator) -> tuple[int, int]:
     """A place on the border, where a held-out patch costs the fewest training positions."""
     last = [length - side for length in shape]
     position = [int(rng.integers(end + 1)) for end in last]

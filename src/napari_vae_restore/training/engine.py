@@ -14,14 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import __version__
-from ..devices import choose_device, training_precision
-from ..errors import InputError, TrainingError
-from ..models.config import HVAEConfig, ModelConfig
-from ..models.files import load_checkpoint, save
-from ..models.latents import random_noise
-from ..models.model import Model, TrainingRecord, build_network
-from ..noise import GaussianNoise, NoiseModel
+from napari_vae_restore import __version__
+from napari_vae_restore.devices import choose_device, training_precision
+from napari_vae_restore.errors import InputError, TrainingError
+from napari_vae_restore.models.config import HVAEConfig, ModelConfig
+from napari_vae_restore.models.files import load_checkpoint, save
+from napari_vae_restore.models.latents import random_noise
+from napari_vae_restore.models.model import Model, TrainingRecord, build_network, channels_last
+from napari_vae_restore.noise import GaussianNoise, NoiseModel
+
 from .data import Images, prepare
 from .objective import ELBO, elbo
 from .settings import TrainingSettings, parse_budget
@@ -143,7 +144,7 @@ class Training:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = build_network(self.config)
-        self._network = network.to(self._device, memory_format=torch.channels_last)
+        self._network = channels_last(network.to(self._device))
         self._averaged = copy.deepcopy(self._network).eval()
         self._optimizer = torch.optim.Adamax(self._network.parameters())
         self._generator = torch.Generator().manual_seed(seed)
@@ -327,7 +328,8 @@ class Training:
         with training_precision(self._device):
             bound = elbo(self._network, y, self._noise, random_noise(self._generator))
         self._optimizer.zero_grad()
-        (-bound.value(self.settings.beta_at(fraction))).backward()
+        loss = -bound.value(self.settings.beta_at(fraction))
+        loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(
             self._network.parameters(), self.settings.max_gradient
         )
@@ -350,7 +352,9 @@ class Training:
         """Skip a step without a finite gradient; after many, start from the average."""
         self._bad_steps += 1
         if self._bad_steps >= _MAX_BAD_STEPS:
-            _log.warning("no finite gradient in %d steps: averaged weights restored", self._bad_steps)
+            _log.warning(
+                "no finite gradient in %d steps: averaged weights restored", self._bad_steps
+            )
             self._network.load_state_dict(self._averaged.state_dict())
             self._optimizer.state.clear()
             self._bad_steps = 0

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..models.latents import NoiseSource
-from ..models.protocol import VAE
-from ..noise import NoiseModel
+from napari_vae_restore.models.latents import NoiseSource
+from napari_vae_restore.models.protocol import VAE
+from napari_vae_restore.noise import NoiseModel
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..errors import InputError
+from napari_vae_restore.errors import InputError
 
 _SECOND, _MINUTE, _HOUR = 1.0, 60.0, 3600.0
 _UNITS = {

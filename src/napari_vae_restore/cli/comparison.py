@@ -1,0 +1,152 @@
+"""The picture that shows a restoration: before, after and how sure, with a close-up.
+
+It draws arrays into an array; it knows nothing of models, files or the terminal.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+Picture: TypeAlias = NDArray[np.uint8]
+FloatArray: TypeAlias = NDArray[np.float64]
+
+_PANEL = 480
+"""Width and height of each panel in pixels."""
+
+_GAP = 12
+_CAPTION = 62
+_BAR = 12
+_CLOSE_UP = 4
+"""How many times smaller than the shorter side of the image the close-up's field is."""
+
+_BACKGROUND = (18, 18, 20)
+_TEXT = (240, 240, 240)
+_FAINT = (170, 170, 175)
+_FRAME = (255, 196, 0)
+
+_CONTRAST = (0.5, 99.7)
+"""Percentiles of the noisy image that become black and white, in both panels."""
+
+_TOP_UNCERTAINTY = 99.7
+
+# Black over violet and orange to pale yellow: even steps of lightness, and the same
+# order to colour-blind eyes.
+_COLOURS = np.array(
+    [(0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164)],
+    np.float64,
+)
+
+
+def to_grey(plane: FloatArray, low: float, high: float) -> Picture:
+    """(H, W) intensities to 8 bits, `low` black and `high` white."""
+    return np.rint(255 * _unit(plane, low, high)).astype(np.uint8)
+
+
+def to_colour(plane: FloatArray, high: float) -> Picture:
+    """(H, W) values to (H, W, 3) colours, 0 black and `high` pale yellow."""
+    positions = np.linspace(0, 1, len(_COLOURS))
+    unit = _unit(plane, 0.0, high)
+    channels = [np.interp(unit, positions, channel) for channel in _COLOURS.T]
+    return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
+
+
+def contrast_limits(noisy: FloatArray) -> tuple[float, float]:
+    """Intensities that become black and white, for the noisy image and its restoration."""
+    low, high = np.percentile(noisy, _CONTRAST)
+    return float(low), float(high)
+
+
+def uncertainty_limit(std: FloatArray) -> float:
+    """Standard deviation that is drawn in the brightest colour."""
+    return float(np.percentile(std, _TOP_UNCERTAINTY))
+
+
+def comparison(
+    noisy: FloatArray, denoised: FloatArray, std: FloatArray, *, trained: str, samples: int
+) -> Picture:
+    """Draw the three side by side, whole above and a close-up below.
+
+    Parameters
+    ----------
+    noisy, denoised, std : numpy.ndarray
+        (H, W) intensities and their standard deviation.
+    trained : str
+        What the model was trained on, for the caption.
+    samples : int
+        Number of samples behind `std`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (height, width, 3) uint8.
+    """
+    limits = contrast_limits(noisy)
+    top = uncertainty_limit(std)
+    columns = [
+        (np.repeat(to_grey(noisy, *limits)[..., None], 3, -1), "Noisy", "as recorded"),
+        (np.repeat(to_grey(denoised, *limits)[..., None], 3, -1), "Denoised", trained),
+        (
+            to_colour(std, top),
+            "Uncertainty",
+            f"spread of {samples} samples: black 0, bright {top:.3g}",
+        ),
+    ]
+    rows, cols = _close_up(denoised)
+    size = (3 * _PANEL + 4 * _GAP, _CAPTION + 2 * _PANEL + 3 * _GAP)
+    canvas = Image.new("RGB", size, _BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+    for n, (picture, title, subtitle) in enumerate(columns):
+        left = _GAP + n * (_PANEL + _GAP)
+        draw.text((left, 8), title, fill=_TEXT, font=ImageFont.load_default(26))
+        draw.text((left, 40), subtitle, fill=_FAINT, font=ImageFont.load_default(15))
+        whole, scale, offset = _fitted(picture)
+        canvas.paste(whole, (left, _CAPTION))
+        frame = [
+            left + offset[0] + cols.start * scale,
+            _CAPTION + offset[1] + rows.start * scale,
+            left + offset[0] + cols.stop * scale,
+            _CAPTION + offset[1] + rows.stop * scale,
+        ]
+        draw.rectangle(frame, outline=_FRAME, width=2)
+        below = _CAPTION + _PANEL + _GAP
+        canvas.paste(_fitted(picture[rows, cols])[0], (left, below))
+        draw.rectangle(
+            [left, below, left + _PANEL - 1, below + _PANEL - 1], outline=_FRAME, width=2
+        )
+    return np.asarray(canvas)
+
+
+def _unit(plane: FloatArray, low: float, high: float) -> FloatArray:
+    return np.clip((plane - low) / max(high - low, 1e-12), 0, 1)
+
+
+def _fitted(picture: Picture) -> tuple[Image.Image, float, tuple[int, int]]:
+    """The picture in the middle of a panel, its scale, and where its corner lies."""
+    height, width = picture.shape[:2]
+    scale = _PANEL / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    # Enlarged pixels stay visible as pixels; reduced ones are averaged.
+    method = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.BOX
+    if 1 < scale < 2:
+        method = Image.Resampling.BICUBIC
+    panel = Image.new("RGB", (_PANEL, _PANEL), _BACKGROUND)
+    corner = (_PANEL - size[0]) // 2, (_PANEL - size[1]) // 2
+    panel.paste(Image.fromarray(picture).resize(size, method), corner)
+    return panel, scale, corner
+
+
+def _close_up(denoised: FloatArray) -> tuple[slice, slice]:
+    """The square with the most structure, on a grid of half its side."""
+    height, width = denoised.shape
+    side = max(1, min(height, width) // _CLOSE_UP)
+    step = max(1, side // 2)
+    squares = [
+        (slice(row, row + side), slice(column, column + side))
+        for row in range(0, height - side + 1, step)
+        for column in range(0, width - side + 1, step)
+    ]
+    return max(squares, key=lambda square: float(denoised[square].std()))

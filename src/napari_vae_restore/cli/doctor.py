@@ -1,0 +1,172 @@
+"""``vae-restore doctor``: what is installed, what is missing, and how to mend it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata, resources
+from pathlib import Path
+
+import typer
+
+from napari_vae_restore.cli import terminal
+
+_PACKAGE = "napari-vae-restore"
+_BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
+_BROKEN = 1
+_GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A line of the report, and what to do where something is missing."""
+
+    label: str
+    text: str
+    advice: str = ""
+    core: bool = False
+    """Whether the core cannot work without it."""
+
+
+def doctor() -> None:
+    """Say what is installed, which devices there are, what is missing and how to mend it.
+
+    The exit status is 0 if training and denoising work here; napari may be missing.
+    """
+    checks: list[Callable[[], list[Finding]]] = [_versions, _devices, _window, _manifest]
+    findings = [finding for check in checks for finding in check()]
+    findings.append(_self_test())
+    terminal.report([(finding.label, finding.text) for finding in findings])
+    advice = [("To mend", finding.advice) for finding in findings if finding.advice]
+    broken = any(finding.core for finding in findings if finding.advice)
+    terminal.report(advice or [("Verdict", "all is well")])
+    if broken:
+        raise typer.Exit(_BROKEN)
+    if advice:
+        terminal.report([("Verdict", "training and denoising work here")])
+
+
+def _versions() -> list[Finding]:
+    found = [
+        Finding("Version", metadata.version(_PACKAGE)),
+        Finding("Python", f"{platform.python_version()} ({sys.executable})"),
+        Finding("System", platform.platform()),
+    ]
+    if torch := _version("torch"):
+        found.append(Finding("torch", torch))
+    else:
+        found.append(Finding("torch", "missing", "run: pip install torch", core=True))
+    if napari := _version("napari"):
+        found.append(Finding("napari", napari))
+    else:
+        advice = f'for the window, run: pip install "{_PACKAGE}[all]"'
+        found.append(Finding("napari", "missing (needed for the window only)", advice))
+    return found
+
+
+def _devices() -> list[Finding]:
+    if _version("torch") is None:
+        return []
+    import torch
+
+    devices = [("cpu", f"{torch.get_num_threads()} threads", _free_memory())]
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        free, _ = torch.cuda.mem_get_info(index)
+        devices.append((f"cuda:{index}", torch.cuda.get_device_name(index), free))
+    if torch.backends.mps.is_available():
+        devices.append(("mps", "Apple GPU", None))
+    return [
+        Finding(name, f"{about}, {_gibibytes(free)} free, {_precision(name)}")
+        for name, about, free in devices
+    ]
+
+
+def _precision(name: str) -> str:
+    from contextlib import nullcontext
+
+    from napari_vae_restore.devices import choose_device, training_precision
+
+    plain = isinstance(training_precision(choose_device(name)), nullcontext)
+    return "trains in float32" if plain else "trains in bfloat16"
+
+
+def _window() -> list[Finding]:
+    """The Qt binding and the display, without importing either."""
+    bindings = [f"{name} {version}" for name in _BINDINGS if (version := _version(name))]
+    advice = ""
+    if not bindings:
+        advice = "for the window, run: pip install pyqt6"
+    elif len(bindings) > 1:
+        advice = (
+            f"{' and '.join(bindings)} are both installed; if napari does not start, keep one"
+        )
+    found = [Finding("Qt", ", ".join(bindings) or "no binding", advice)]
+    if os.name == "nt" or sys.platform == "darwin":
+        return [*found, Finding("Display", "that of the system")]
+    display = os.environ.get("WAYLAND_DISPLAY") or os.environ.get("DISPLAY")
+    if display:
+        return [*found, Finding("Display", display)]
+    advice = (
+        "for the window, start from a desktop session, connect with ssh -X, or prefix the "
+        "command with xvfb-run; the command line needs none"
+    )
+    return [*found, Finding("Display", "none", advice)]
+
+
+def _manifest() -> list[Finding]:
+    """Whether napari will find the plugin."""
+    points = metadata.distribution(_PACKAGE).entry_points.select(group="napari.manifest")
+    declared = [point.value.partition(":")[2] for point in points]
+    there = [
+        name for name in declared if (resources.files("napari_vae_restore") / name).is_file()
+    ]
+    if there:
+        return [Finding("Plugin", f"manifest {there[0]} found")]
+    advice = f"napari cannot see the plugin; run: pip install --force-reinstall {_PACKAGE}"
+    return [Finding("Plugin", "no manifest", advice)]
+
+
+def _self_test() -> Finding:
+    """Train for a step, restore, and see that numbers come out."""
+    started = time.monotonic()
+    try:
+        import numpy as np
+
+        import napari_vae_restore as vr
+
+        image = np.random.default_rng(0).normal(100.0, 10.0, (128, 128)).astype(np.float32)
+        result = vr.denoise(image, vr.train(image, noise="gaussian:10", steps=1))
+        working = bool(np.isfinite(result.mean).all())
+        text = f"trained a step and denoised on {result.diagnostics.device}"
+    except Exception as error:  # whatever is broken is what the report is for
+        working, text = False, f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if working:
+        return Finding("Self-test", f"{text} in {time.monotonic() - started:.1f} s")
+    advice = f"training or denoising fails; run: pip install --upgrade {_PACKAGE} torch"
+    return Finding("Self-test", text or "no finite numbers", advice, core=True)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _free_memory() -> int | None:
+    """Bytes that Linux says are available; other systems do not say it so simply."""
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.is_file():
+        return None
+    for line in meminfo.read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _gibibytes(n_bytes: int | None) -> str:
+    return "unknown" if n_bytes is None else f"{n_bytes / _GIB:.1f} GiB"
