@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 import napari_vae_restore as vr
-from napari_vae_restore.training import engine
+from napari_vae_restore.training import engine, threads
 
 TINY = vr.HVAEConfig(levels=2, width=8, latent=4)
 SETTINGS = vr.TrainingSettings(batch=2, patch=32)
@@ -192,7 +192,7 @@ def test_the_faster_number_of_threads_is_taken(
         now[0] += 10.0 if chosen and chosen[-1] == 4 else 1.0
         return now[0]
 
-    monkeypatch.setattr(engine.time, "monotonic", slow_with_threads)
+    monkeypatch.setattr(threads.time, "monotonic", slow_with_threads)
     training = vr.Training(
         noisy, noise="gaussian:25", budget=250, config=TINY, settings=SETTINGS, device="cpu"
     )

@@ -6,7 +6,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,11 @@ from napari_vae_restore.models.files import load_checkpoint, save
 from napari_vae_restore.models.latents import random_noise
 from napari_vae_restore.models.model import Model, TrainingRecord, build_network, channels_last
 from napari_vae_restore.noise import GaussianNoise, NoiseModel
-
-from .data import Images, prepare
-from .objective import ELBO, elbo
-from .settings import TrainingSettings, parse_budget
+from napari_vae_restore.training import checkpoint
+from napari_vae_restore.training.data import Images, prepare
+from napari_vae_restore.training.objective import ELBO, elbo
+from napari_vae_restore.training.settings import TrainingSettings, parse_budget
+from napari_vae_restore.training.threads import thread_trial
 
 _log = logging.getLogger(__name__)
 
@@ -37,8 +38,6 @@ _WARMUP_STEPS = 50
 
 _MAX_BAD_STEPS = 25
 """Steps in a row without a finite gradient before the averaged weights are restored."""
-
-_THREAD_TRIAL_STEPS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,7 @@ class Training:
     @classmethod
     def resume(
         cls,
-        checkpoint: str | Path,
+        path: str | Path,
         images: Images,
         *,
         noise: NoiseModel | str = "auto",
@@ -170,7 +169,7 @@ class Training:
         InputError
             If the images are not those of the checkpoint.
         """
-        model, tensors, values = load_checkpoint(checkpoint)
+        model, tensors, values = load_checkpoint(path)
         training = cls(
             images,
             noise=noise,
@@ -184,10 +183,14 @@ class Training:
         )
         if training._data.normalisation != model.normalisation:
             raise InputError(
-                f"{checkpoint} was trained on other images, or with another noise model: "
+                f"{path} was trained on other images, or with another noise model: "
                 "give the same images, axes and noise to go on from it"
             )
-        training._restore_state(model, tensors, values)
+        parts = training._network, training._averaged, training._optimizer, training._generator
+        checkpoint.from_tensors(tensors, *parts)
+        training._step, training._seconds = values["step"], values["seconds"]
+        if values["has_best"]:
+            training._best = (dict(model.network.state_dict()), model.record)
         return training
 
     @property
@@ -207,7 +210,7 @@ class Training:
         weights = {k: v.cpu().clone() for k, v in self._averaged.state_dict().items()}
         return self._model(weights, self._record(None))
 
-    def run(self) -> Iterator[Progress]:
+    def run(self) -> Generator[Progress, None, None]:
         """Train; yields after each step. Closing the generator keeps the best weights.
 
         Yields
@@ -224,7 +227,10 @@ class Training:
         started = time.monotonic() - self._seconds
         evaluated = self._fraction()
         first_step = self._step
-        trial = self._thread_trial()
+        # A run of a fixed number of steps keeps the threads it was given: their number
+        # changes the rounding of sums.
+        timed = self._device.type == "cpu" and self._n_steps is None
+        trial = thread_trial() if timed else iter(())
         try:
             while (fraction := self._fraction()) < 1:
                 next(trial, None)
@@ -259,12 +265,9 @@ class Training:
         ModelFileError
             If the file cannot be written.
         """
-        tensors = {"generator": self._generator.get_state()}
-        best = self._best[0] if self._best else None
-        for prefix, module in (("network", self._network), ("averaged", self._averaged)):
-            tensors |= {f"{prefix}.{k}": v for k, v in module.state_dict().items()}
-        for index, state in self._optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
+        tensors = checkpoint.to_tensors(
+            self._network, self._averaged, self._optimizer, self._generator
+        )
         values = {
             "step": self._step,
             "seconds": self._seconds,
@@ -272,31 +275,9 @@ class Training:
             "budget": self._budget,
             "settings": asdict(self.settings),
             "seed": self.seed,
-            "has_best": best is not None,
+            "has_best": self._best is not None,
         }
         save(self.model, path, overwrite=True, training_state=(tensors, values))
-
-    def _restore_state(
-        self, model: Model, tensors: dict[str, Tensor], values: dict[str, Any]
-    ) -> None:
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {
-                name.removeprefix(prefix): value
-                for name, value in tensors.items()
-                if name.startswith(prefix)
-            }
-
-        self._network.load_state_dict(part("network."))
-        self._averaged.load_state_dict(part("averaged."))
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in part("optimizer.").items():
-            index, _, key = name.partition(".")
-            state.setdefault(int(index), {})[key] = value
-        self._optimizer.load_state_dict(self._optimizer.state_dict() | {"state": state})
-        self._generator.set_state(tensors["generator"])
-        self._step, self._seconds = values["step"], values["seconds"]
-        if values["has_best"]:
-            self._best = (dict(model.network.state_dict()), model.record)
 
     def _check(self) -> None:
         if self._n_steps is not None and self._n_steps < 1:
@@ -404,26 +385,6 @@ class Training:
             learning_rate=self._optimizer.param_groups[0]["lr"],
             held_out_elbo=held_out,
         )
-
-    def _thread_trial(self) -> Iterator[None]:
-        """Time steps with all threads and with one, and go on with the faster.
-
-        Two threads on cores that another process keeps busy are up to ten times slower
-        than one. A run of a fixed number of steps keeps the threads it was given: their
-        number changes the rounding of sums.
-        """
-        threads = torch.get_num_threads()
-        if self._device.type != "cpu" or self._n_steps is not None or threads == 1:
-            return
-        seconds = {}
-        for n in (threads, 1):
-            torch.set_num_threads(n)
-            yield  # the first step with a new number of threads is not timed
-            start = time.monotonic()
-            for _ in range(_THREAD_TRIAL_STEPS):
-                yield
-            seconds[n] = time.monotonic() - start
-        torch.set_num_threads(min(seconds, key=lambda n: seconds[n]))
 
 
 def _means(values: tuple[Tensor, ...]) -> tuple[float, ...]:
