@@ -14,14 +14,13 @@ from PIL import Image, ImageDraw, ImageFont
 Picture: TypeAlias = NDArray[np.uint8]
 FloatArray: TypeAlias = NDArray[np.float64]
 
-_PANEL = 480
-"""Width and height of each panel in pixels."""
+_PANEL = 512
+"""Width and height of each panel in pixels; a power of two, as the magnifications."""
 
 _GAP = 12
 _CAPTION = 62
-_BAR = 12
 _CLOSE_UP = 4
-"""How many times smaller than the shorter side of the image the close-up's field is."""
+"""How many times smaller than the shorter side of the image the close-up's field is, about."""
 
 _BACKGROUND = (18, 18, 20)
 _TEXT = (240, 240, 240)
@@ -43,7 +42,8 @@ _COLOURS = np.array(
 
 def to_grey(plane: FloatArray, low: float, high: float) -> Picture:
     """(H, W) intensities to 8 bits, `low` black and `high` white."""
-    return np.rint(255 * _unit(plane, low, high)).astype(np.uint8)
+    grey: Picture = np.rint(255 * _unit(plane, low, high)).astype(np.uint8)
+    return grey
 
 
 def to_colour(plane: FloatArray, high: float) -> Picture:
@@ -92,10 +92,10 @@ def comparison(
         (
             to_colour(std, top),
             "Uncertainty",
-            f"spread of {samples} samples: black 0, bright {top:.3g}",
+            f"spread of {samples} samples: black 0, bright {top:.3g} grey values",
         ),
     ]
-    rows, cols = _close_up(denoised)
+    rows, cols = _close_up(np.clip(denoised, *limits))
     size = (3 * _PANEL + 4 * _GAP, _CAPTION + 2 * _PANEL + 3 * _GAP)
     canvas = Image.new("RGB", size, _BACKGROUND)
     draw = ImageDraw.Draw(canvas)
@@ -129,10 +129,8 @@ def _fitted(picture: Picture) -> tuple[Image.Image, float, tuple[int, int]]:
     height, width = picture.shape[:2]
     scale = _PANEL / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    # Enlarged pixels stay visible as pixels; reduced ones are averaged.
-    method = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.BOX
-    if 1 < scale < 2:
-        method = Image.Resampling.BICUBIC
+    # Enlarged pixels stay visible as pixels.
+    method = Image.Resampling.NEAREST if scale % 1 == 0 else Image.Resampling.BICUBIC
     panel = Image.new("RGB", (_PANEL, _PANEL), _BACKGROUND)
     corner = (_PANEL - size[0]) // 2, (_PANEL - size[1]) // 2
     panel.paste(Image.fromarray(picture).resize(size, method), corner)
@@ -140,13 +138,19 @@ def _fitted(picture: Picture) -> tuple[Image.Image, float, tuple[int, int]]:
 
 
 def _close_up(denoised: FloatArray) -> tuple[slice, slice]:
-    """The square with the most structure, on a grid of half its side."""
-    height, width = denoised.shape
-    side = max(1, min(height, width) // _CLOSE_UP)
-    step = max(1, side // 2)
+    """The square with the steepest slopes, off the border where there is room."""
+    shape = denoised.shape
+    fields = min(shape) / _CLOSE_UP
+    side = min(*shape, _PANEL >> round(np.log2(max(1.0, _PANEL / fields))))
+    slopes = np.hypot(*np.gradient(denoised))
     squares = [
         (slice(row, row + side), slice(column, column + side))
-        for row in range(0, height - side + 1, step)
-        for column in range(0, width - side + 1, step)
+        for row in _starts(shape[0], side)
+        for column in _starts(shape[1], side)
     ]
-    return max(squares, key=lambda square: float(denoised[square].std()))
+    return max(squares, key=lambda square: float(slopes[square].mean()))
+
+
+def _starts(length: int, side: int) -> range:
+    margin = side // 4 if length >= 2 * side else 0
+    return range(margin, length - side - margin + 1, max(1, side // 4))

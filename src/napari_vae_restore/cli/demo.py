@@ -51,14 +51,14 @@ def demo(
     from napari_vae_restore.samples import sample_path
     from napari_vae_restore.training.engine import Training
 
-    name = next(iter(MICROGRAPHS))
+    name, title = next(iter(MICROGRAPHS.items()))
     noisy_file = folder / "noisy.tif"
     shutil.copyfile(sample_path(name), noisy_file)
     source = read_image(noisy_file)
     training = Training(source.data, axes=source.axes, budget=seconds, seed=seed, device=device)
     terminal.report(
         [
-            ("Sample", f"{name}: {_size(source)}"),
+            ("Sample", f"{title}, {_size(source)}"),
             ("Noise", f"{runs.describe_noise(training.data_noise)} (measured)"),
         ]
     )
@@ -100,7 +100,7 @@ def demo(
     )
 
 
-_TRAIN_YOURS = ("train", "your_images", "-o", "yours.safetensors", "--budget", BUDGET)
+_TRAIN_YOURS = ("train", "your_images", "-o", "yours.safetensors")
 _DENOISE_YOURS = (
     "denoise",
     "your_image.tif",
@@ -112,6 +112,8 @@ _DENOISE_YOURS = (
 
 
 def _write_results(folder: Path, source: ImageFile, result: Restoration, trained: str) -> None:
+    import numpy as np
+
     from napari_vae_restore.cli import comparison
     from napari_vae_restore.image_files import write_image
 
@@ -124,9 +126,8 @@ def _write_results(folder: Path, source: ImageFile, result: Restoration, trained
         description=recipe,
         overwrite=True,
     )
-    assert result.std is not None  # noqa
     arrays = (source.data, result.mean, result.std)
-    noisy, denoised, std = (_plane(array, source.axes) for array in arrays)
+    noisy, denoised, std = (_plane(np.asarray(array), source.axes) for array in arrays)
     limits = comparison.contrast_limits(noisy)
     drawn = comparison.comparison(noisy, denoised, std, trained=trained, samples=SAMPLES)
     pictures = {
@@ -142,10 +143,13 @@ def _write_results(folder: Path, source: ImageFile, result: Restoration, trained
 
 def _plane(array: NDArray[np.generic], axes: str) -> NDArray[np.float64]:
     """The first channel of the middle plane, as float64."""
+    import numpy as np
+
     from napari_vae_restore.layout import Layout
 
     planes = Layout.of(array, axes).to_planes(array)
-    return planes[len(planes) // 2, 0].astype(np.float64)
+    middle: NDArray[np.float64] = planes[len(planes) // 2, 0].astype(np.float64)
+    return middle
 
 
 def _size(image: ImageFile) -> str:

@@ -69,9 +69,9 @@ def denoise(
     The output keeps the axes, pixel size and type of the input; its description holds
     the recipe, with which the result can be repeated.
     """
+    from napari_vae_restore.arrays import as_image
     from napari_vae_restore.cli import outputs
     from napari_vae_restore.image_files import read_image, write_image
-    from napari_vae_restore.layout import checked_axes
 
     inputs = [image, model]
     outputs.check_path(output, [*TIFF, ".png"], inputs, overwrite=overwrite)
@@ -87,7 +87,7 @@ def denoise(
     elif samples:
         terminal.complain("warning", "samples show in --uncertainty FILE only: add it")
     source = read_image(image)
-    axes = checked_axes(axes or source.axes, source.data.shape)
+    _, axes = as_image(source.data, axes or source.axes)
     outputs.check_format(output, source, axes, source.data.dtype)
     if uncertainty is not None:
         outputs.check_format(uncertainty, source, axes, "float32")

@@ -138,7 +138,7 @@ def _self_test() -> Finding:
 
         import napari_vae_restore as vr
 
-        image = np.random.default_rng(0).normal(100.0, 10.0, (128, 128)).astype(np.float32)
+        image = np.random.default_rng(0).normal(100.0, 10.0, (192, 192)).astype(np.float32)
         result = vr.denoise(image, vr.train(image, noise="gaussian:10", steps=1))
         working = bool(np.isfinite(result.mean).all())
         text = f"trained a step and denoised on {result.diagnostics.device}"

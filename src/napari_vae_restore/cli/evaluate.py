@@ -42,17 +42,17 @@ def evaluate(
     from napari_vae_restore.layout import Layout
 
     given = _parse_range(intensities)
-    images = [read_image(path) for path in (restored, reference)]
-    axes = images[1].axes
-    pair = [image.data for image in images]
-    if pair[0].shape == pair[1].shape:  # else the metrics say so
-        pair = [Layout.of(data, axes).without_alpha(data) for data in pair]
-    data_range = metrics.resolve_range(pair[1], given)
+    x_hat, clean = read_image(restored), read_image(reference)
+    x, y = x_hat.data, clean.data
+    if x.shape == y.shape:  # else the metrics say so
+        layout = Layout.of(y, clean.axes)
+        x, y = layout.without_alpha(x), layout.without_alpha(y)
+    data_range = metrics.resolve_range(y, given)
     values = {
-        "psnr": metrics.psnr(*pair, data_range),
-        "scale_invariant_psnr": metrics.scale_invariant_psnr(*pair, data_range),
-        "ssim": metrics.ssim(*pair, data_range, axes=axes),
-        "rmse": metrics.rmse(*pair),
+        "psnr": metrics.psnr(x, y, data_range),
+        "scale_invariant_psnr": metrics.scale_invariant_psnr(x, y, data_range),
+        "ssim": metrics.ssim(x, y, data_range, axes=clean.axes),
+        "rmse": metrics.rmse(x, y),
     }
     if as_json:
         finite = {

@@ -49,7 +49,7 @@ def run_training(training: Training) -> bool:
     with (
         _stop_signals_noted() as stop,
         progress_bar("Training") as update,
-        contextlib.closing(training.run()) as steps,  # type: ignore[type-var]
+        contextlib.closing(training.run()) as steps,
     ):
         for progress in steps:
             if progress.held_out_elbo is not None:

@@ -6,7 +6,8 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -234,20 +235,14 @@ class Training:
         try:
             while (fraction := self._fraction()) < 1:
                 next(trial, None)
-                batch = self._optimise(fraction)
+                with self._failures_named():
+                    batch = self._optimise(fraction)
                 self._seconds = time.monotonic() - started
                 held_out = None
                 if self._fraction() >= min(evaluated + 1 / _EVALUATIONS, 1.0):
                     evaluated = self._fraction()
                     held_out = self._evaluate()
                 yield self._progress(fraction, batch, held_out)
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(
-                f"out of memory on {self._device}: use smaller settings.batch or "
-                "settings.patch, or device='cpu'"
-            ) from error
-        except RuntimeError as error:
-            raise TrainingError(f"training failed at step {self._step}: {error}") from error
         finally:
             torch.set_num_threads(threads)
             if self._step > first_step:
@@ -323,6 +318,18 @@ class Training:
         self._step += 1
         return bound
 
+    @contextmanager
+    def _failures_named(self) -> Iterator[None]:
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"out of memory on {self._device}: use smaller settings.batch or "
+                "settings.patch, or device='cpu'"
+            ) from error
+        except RuntimeError as error:
+            raise TrainingError(f"training failed at step {self._step}: {error}") from error
+
     def _average(self) -> None:
         decay = min(self.settings.ema, (1 + self._step) / (10 + self._step))
         averaged, current = self._averaged.parameters(), self._network.parameters()
@@ -344,7 +351,9 @@ class Training:
     def _evaluate(self) -> float:
         """Held-out ELBO of the averaged weights; keeps them if they are the best."""
         source = random_noise(torch.Generator().manual_seed(self.seed))
-        bound = elbo(self._averaged, self._data.held_out.to(self._device), self._noise, source)
+        with self._failures_named():
+            y = self._data.held_out.to(self._device)
+            bound = elbo(self._averaged, y, self._noise, source)
         value = float(bound.value())
         best = self._best[1].elbo if self._best else None
         if best is None or value > best:
