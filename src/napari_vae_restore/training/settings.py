@@ -45,7 +45,7 @@ class TrainingSettings:
 
     batch: int = 8
     patch: int = 64
-    learning_rate: float = 4e-3
+    learning_rate: float = 1e-2
     beta: float = 1.0
     beta_warmup: float = 0.05
     ema: float = 0.995
