@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from collections.abc import Sequence
@@ -77,7 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0; 2 for what the user can mend, with one line on stderr that says
         how; 130 after Ctrl-C; 1 for an unexpected error.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        arguments = sys.argv[1:]
+        _tolerate_narrow_encodings()
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     with terminal.warnings_shown():
@@ -92,6 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if status == INTERRUPTED:
         terminal.note("stopped")
     return int(status or 0)
+
+
+def _tolerate_narrow_encodings() -> None:
+    """Print "?" for what the encoding of a redirected output lacks, as on Windows."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _explain(error: Exception) -> tuple[str, int]:

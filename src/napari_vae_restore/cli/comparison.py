@@ -51,7 +51,8 @@ def to_colour(plane: FloatArray, high: float) -> Picture:
     positions = np.linspace(0, 1, len(_COLOURS))
     unit = _unit(plane, 0.0, high)
     channels = [np.interp(unit, positions, channel) for channel in _COLOURS.T]
-    return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
+    colours: Picture = np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
+    return colours
 
 
 def contrast_limits(noisy: FloatArray) -> tuple[float, float]:

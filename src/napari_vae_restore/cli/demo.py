@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_vae_restore.cli import options, runs, terminal
+from napari_vae_restore.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +23,17 @@ FOLDER = Path("vae-restore-demo")
 BUDGET = "60s"
 SAMPLES = 8
 
+_ABOUT = "about.txt"
+_MARK = "Made by vae-restore demo, which replaces the files here when it runs again.\n\n"
+_RESULTS = (
+    "noisy.tif",
+    "noisy.png",
+    "denoised.tif",
+    "denoised.png",
+    "uncertainty.png",
+    "comparison.png",
+    "model.safetensors",
+)
 _INTERRUPTED = 130
 
 
@@ -43,6 +55,7 @@ def demo(
     from napari_vae_restore.training.settings import parse_budget
 
     seconds = parse_budget(budget)
+    _refuse_files_of_others(folder)
     folder.mkdir(parents=True, exist_ok=True)
     from napari_vae_restore.models.files import load
     from napari_vae_restore.restoration.restore import iter_restore
@@ -52,10 +65,15 @@ def demo(
     from napari_vae_restore.training.engine import Training
 
     name, title = next(iter(MICROGRAPHS.items()))
+    sources = sample_path(name).with_name("SOURCES.md")
+    (folder / _ABOUT).write_text(_MARK + sources.read_text("utf-8"), "utf-8")
     noisy_file = folder / "noisy.tif"
     shutil.copyfile(sample_path(name), noisy_file)
     source = read_image(noisy_file)
-    training = Training(source.data, axes=source.axes, budget=seconds, seed=seed, device=device)
+    with terminal.working("Measuring the noise"):
+        training = Training(
+            source.data, axes=source.axes, budget=seconds, seed=seed, device=device
+        )
     terminal.report(
         [
             ("Sample", f"{title}, {_size(source)}"),
@@ -93,6 +111,7 @@ def demo(
             ("", "noisy.png, denoised.png, uncertainty.png"),
             ("", "noisy.tif, denoised.tif     with pixel size, for napari or Fiji"),
             ("", "model.safetensors     the model, for other images of the same kind"),
+            ("", f"{_ABOUT}     where the picture comes from"),
             ("Try next", runs.as_typed("vae-restore", *_TRAIN_YOURS)),
             ("", runs.as_typed("vae-restore", *_DENOISE_YOURS)),
             ("", runs.as_typed("napari", noisy_file, folder / "denoised.tif")),
@@ -109,6 +128,18 @@ _DENOISE_YOURS = (
     "--model",
     "yours.safetensors",
 )
+
+
+def _refuse_files_of_others(folder: Path) -> None:
+    """Raise where results would replace files that no demo has made."""
+    about = folder / _ABOUT
+    if about.is_file() and about.read_bytes().startswith(_MARK.strip().encode()):
+        return
+    if taken := [name for name in (_ABOUT, *_RESULTS) if (folder / name).exists()]:
+        raise InputError(
+            f"Expected a folder for the demo alone, but {folder / taken[0]} is there: give "
+            "another one, -o FOLDER."
+        )
 
 
 def _write_results(folder: Path, source: ImageFile, result: Restoration, trained: str) -> None:

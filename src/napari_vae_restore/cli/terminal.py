@@ -55,6 +55,16 @@ def report(rows: Iterable[tuple[str, str]]) -> None:
 
 
 @contextlib.contextmanager
+def working(description: str) -> Iterator[None]:
+    """Show on stderr, if that is a terminal, that something of unknown length goes on."""
+    if not stderr.is_terminal:
+        yield
+        return
+    with stderr.status(description):
+        yield
+
+
+@contextlib.contextmanager
 def progress_bar(description: str) -> Iterator[Callable[[float, float, str], None]]:
     """Show a bar on stderr, if that is a terminal.
 

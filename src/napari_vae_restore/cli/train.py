@@ -86,26 +86,23 @@ def train(
             raise InputError(
                 f"--resume goes on with the settings of its checkpoint: leave {given[0]} out."
             )
-    from napari_vae_restore.training.engine import Training
-
-    if resume is None:
-        training = Training(
+    with terminal.working("Reading the images and measuring their noise"):
+        training = _prepared(
             images,
-            noise=noise or "auto",
-            budget=budget or BUDGET,
-            steps=steps,
+            noise=noise,
             axes=axes,
-            seed=SEED if seed is None else seed,
             device=device,
+            budget=budget,
+            steps=steps,
+            seed=seed,
+            checkpoint=resume,
         )
-    else:
-        training = _resumed(resume, images, noise, axes, device)
     try:
         stopped = runs.run_training(training)
-    except TrainingError:
-        if _save_unfinished(training, output):
-            terminal.note(f"the best model so far is saved in {output}")
-        raise
+    except TrainingError as error:
+        if not _save_unfinished(training, output):
+            raise
+        raise TrainingError(f"{error}; the best model so far is saved in {output}") from error
     if not stopped:
         training.model.save(output, overwrite=overwrite)
     elif not _save_unfinished(training, output):
@@ -135,17 +132,39 @@ def check_model_path(path: Path, inputs: list[Path], *, overwrite: bool) -> None
     from napari_vae_restore.models.files import SUFFIX
 
     outputs.check_path(path, [SUFFIX], inputs, overwrite=overwrite)
+    if path.suffix != SUFFIX:
+        raise InputError(
+            f"Expected the ending {SUFFIX} in small letters, but {path.name} came."
+        )
 
 
-def _resumed(
-    checkpoint: Path, images: Path, noise: str | None, axes: str | None, device: str
+def _prepared(
+    images: Path,
+    *,
+    noise: str | None,
+    axes: str | None,
+    device: str,
+    budget: str | None,
+    steps: int | None,
+    seed: int | None,
+    checkpoint: Path | None,
 ) -> Training:
     from napari_vae_restore.models.files import load
     from napari_vae_restore.training.engine import Training
 
-    # A noise model that was given by hand is not measured again.
-    known = noise or load(checkpoint).noise or "auto"
-    return Training.resume(checkpoint, images, noise=known, axes=axes, device=device)
+    if checkpoint is not None:
+        # A noise model that was given by hand is not measured again.
+        known = noise or load(checkpoint).noise or "auto"
+        return Training.resume(checkpoint, images, noise=known, axes=axes, device=device)
+    return Training(
+        images,
+        noise=noise or "auto",
+        budget=budget or BUDGET,
+        steps=steps,
+        axes=axes,
+        seed=SEED if seed is None else seed,
+        device=device,
+    )
 
 
 def _save_unfinished(training: Training, output: Path) -> bool:
