@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import poisson
+from scipy.special import gammaln, xlogy
 
 from .errors import InputError
 
@@ -389,7 +389,9 @@ def _inverse_table(read_variance: float) -> tuple[FloatArray, FloatArray]:
     shifted = counts[:, None] + read + read_variance + _ANSCOMBE_OFFSET
     transformed = 2 * np.sqrt(np.maximum(shifted, 0.0))  # (counts, nodes)
     given_count = transformed @ (weights / weights.sum())
-    means = poisson.pmf(counts, photons[:, None]) @ given_count
+    rates = photons[:, None]
+    poisson = np.exp(xlogy(counts, rates) - rates - gammaln(counts + 1))
+    means = poisson @ given_count
     excess = photons + read_variance - means**2 / 4
     for table in (means, excess):
         table.setflags(write=False)

@@ -79,15 +79,22 @@ def test_a_failed_write_leaves_the_old_file(
 ) -> None:
     before = saved.read_bytes()
 
-    def full(*args: object, **kwargs: object) -> None:
-        Path(str(args[1])).write_bytes(b"half")
+    def full(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(vr.ModelFileError, match="No space left"):
         make().save(saved, overwrite=True)
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_others_may_read_what_the_umask_allows(saved: Path) -> None:
+    plain = saved.with_name("plain")
+    plain.touch()
+    assert saved.stat().st_mode == plain.stat().st_mode
 
 
 def test_the_suffix_is_asked_for(tmp_path: Path) -> None:

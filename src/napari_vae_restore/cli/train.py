@@ -149,13 +149,10 @@ def _prepared(
     seed: int | None,
     checkpoint: Path | None,
 ) -> Training:
-    from napari_vae_restore.models.files import load
     from napari_vae_restore.training.engine import Training
 
     if checkpoint is not None:
-        # A noise model that was given by hand is not measured again.
-        known = noise or load(checkpoint).noise or "auto"
-        return Training.resume(checkpoint, images, noise=known, axes=axes, device=device)
+        return Training.resume(checkpoint, images, noise=noise, axes=axes, device=device)
     return Training(
         images,
         noise=noise or "auto",

@@ -71,7 +71,7 @@ def save(
     ModelFileError
         If the file cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as to_bytes
 
     path = Path(path)
     if path.suffix != SUFFIX:
@@ -94,13 +94,10 @@ def save(
     }
     try:
         with atomic_write(path) as temporary:
-            save_file(tensors, temporary, metadata={_HEADER_KEY: json.dumps(header)})
+            # Bytes, and not safetensors' own writer: that makes files for their owner only.
+            temporary.write_bytes(to_bytes(tensors, {_HEADER_KEY: json.dumps(header)}))
     except OSError as error:
         raise ModelFileError(f"cannot write {path}: {error.strerror or error}") from error
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise ModelFileError(f"cannot write {path}: {error}") from error
 
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> Model:

@@ -46,7 +46,7 @@ class Recipe:
 
     def to_json(self) -> str:
         """One line of JSON."""
-        return json.dumps(self.to_dict(), ensure_ascii=False)
+        return json.dumps(self.to_dict())
 
 
 @dataclass(frozen=True, slots=True)

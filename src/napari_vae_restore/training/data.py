@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.model import Normalisation
 from napari_vae_restore.noise import NoiseModel
 from napari_vae_restore.noise_estimation import resolve_noise
+
+if TYPE_CHECKING:
+    from napari_vae_restore.image_files import ImageFile
 
 _log = logging.getLogger(__name__)
 
@@ -164,13 +167,19 @@ def _load(images: Images, axes: str | None) -> list[tuple[np.ndarray, str]]:
 
         path = Path(images)
         files = list_images(path) if path.is_dir() else [path]
-        pictures = [read_image(file) for file in files]
-        return [as_image(picture.data, axes or picture.axes) for picture in pictures]
+        return [_checked(file, read_image(file), axes) for file in files]
     if isinstance(images, Sequence):
         if not images:
             raise InputError("expected at least one image to train on, got an empty sequence")
         return [loaded for image in images for loaded in _load(image, axes)]
     return [as_image(images, axes)]
+
+
+def _checked(file: Path, picture: ImageFile, axes: str | None) -> tuple[np.ndarray, str]:
+    try:
+        return as_image(picture.data, axes or picture.axes)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
 
 
 def _stabilise(

@@ -127,6 +127,7 @@ class Training:
         self.config = config or HVAEConfig()
         self.settings = settings or TrainingSettings()
         self.seed = seed
+        self._noise_given = noise
         self._device = choose_device(device)
         self._budget = parse_budget(budget)
         self._n_steps = steps
@@ -157,11 +158,13 @@ class Training:
         path: str | Path,
         images: Images,
         *,
-        noise: NoiseModel | str = "auto",
+        noise: NoiseModel | str | None = None,
         axes: str | None = None,
         device: str = "auto",
     ) -> Training:
         """Go on from a checkpoint with the images that it was trained on.
+
+        Parameters are those of the constructor; the noise is the checkpoint's by default.
 
         Raises
         ------
@@ -173,7 +176,7 @@ class Training:
         model, tensors, values = load_checkpoint(path)
         training = cls(
             images,
-            noise=noise,
+            noise=noise or values["noise"],
             budget=values["budget"],
             steps=values["n_steps"],
             axes=axes,
@@ -270,6 +273,7 @@ class Training:
             "budget": self._budget,
             "settings": asdict(self.settings),
             "seed": self.seed,
+            "noise": str(self._noise_given),
             "has_best": self._best is not None,
         }
         save(self.model, path, overwrite=True, training_state=(tensors, values))

@@ -43,7 +43,7 @@ class TrainingSettings:
         For a value outside its range.
     """
 
-    batch: int = 8
+    batch: int = 4
     patch: int = 64
     learning_rate: float = 1e-2
     beta: float = 1.0
