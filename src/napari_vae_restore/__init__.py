@@ -50,34 +50,34 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
-    from ._napari.layers import add_to_viewer as add_to_viewer
-    from .errors import ImageFileError as ImageFileError
-    from .errors import InputError as InputError
-    from .errors import ModelFileError as ModelFileError
-    from .errors import RestorationError as RestorationError
-    from .errors import TrainingError as TrainingError
-    from .errors import VAERestoreError as VAERestoreError
-    from .models.config import FlatVAEConfig as FlatVAEConfig
-    from .models.config import HVAEConfig as HVAEConfig
-    from .models.files import load as load
-    from .models.model import Model as Model
-    from .noise import GaussianNoise as GaussianNoise
-    from .noise import NoiseModel as NoiseModel
-    from .noise import PoissonGaussianNoise as PoissonGaussianNoise
-    from .noise import parse_noise as parse_noise
-    from .noise_estimation import estimate_noise as estimate_noise
-    from .restoration.restore import denoise as denoise
-    from .restoration.restore import iter_restore as iter_restore
-    from .restoration.restore import restore as restore
-    from .restoration.result import Diagnostics as Diagnostics
-    from .restoration.result import Recipe as Recipe
-    from .restoration.result import Restoration as Restoration
-    from .restoration.tasks import Denoise as Denoise
-    from .training.engine import Progress as Progress
-    from .training.engine import Training as Training
-    from .training.engine import train as train
-    from .training.settings import TrainingSettings as TrainingSettings
-    from .training.settings import parse_budget as parse_budget
+    from napari_vae_restore._napari.layers import add_to_viewer as add_to_viewer
+    from napari_vae_restore.errors import ImageFileError as ImageFileError
+    from napari_vae_restore.errors import InputError as InputError
+    from napari_vae_restore.errors import ModelFileError as ModelFileError
+    from napari_vae_restore.errors import RestorationError as RestorationError
+    from napari_vae_restore.errors import TrainingError as TrainingError
+    from napari_vae_restore.errors import VAERestoreError as VAERestoreError
+    from napari_vae_restore.models.config import FlatVAEConfig as FlatVAEConfig
+    from napari_vae_restore.models.config import HVAEConfig as HVAEConfig
+    from napari_vae_restore.models.files import load as load
+    from napari_vae_restore.models.model import Model as Model
+    from napari_vae_restore.noise import GaussianNoise as GaussianNoise
+    from napari_vae_restore.noise import NoiseModel as NoiseModel
+    from napari_vae_restore.noise import PoissonGaussianNoise as PoissonGaussianNoise
+    from napari_vae_restore.noise import parse_noise as parse_noise
+    from napari_vae_restore.noise_estimation import estimate_noise as estimate_noise
+    from napari_vae_restore.restoration.restore import denoise as denoise
+    from napari_vae_restore.restoration.restore import iter_restore as iter_restore
+    from napari_vae_restore.restoration.restore import restore as restore
+    from napari_vae_restore.restoration.result import Diagnostics as Diagnostics
+    from napari_vae_restore.restoration.result import Recipe as Recipe
+    from napari_vae_restore.restoration.result import Restoration as Restoration
+    from napari_vae_restore.restoration.tasks import Denoise as Denoise
+    from napari_vae_restore.training.engine import Progress as Progress
+    from napari_vae_restore.training.engine import Training as Training
+    from napari_vae_restore.training.engine import train as train
+    from napari_vae_restore.training.settings import TrainingSettings as TrainingSettings
+    from napari_vae_restore.training.settings import parse_budget as parse_budget
 
 
 def __getattr__(name: str) -> Any:

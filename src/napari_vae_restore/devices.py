@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from .errors import InputError
+from napari_vae_restore.errors import InputError
 
 if TYPE_CHECKING:
     import torch

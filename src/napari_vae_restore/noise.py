@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, xlogy
 
-from .errors import InputError
+from napari_vae_restore.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor

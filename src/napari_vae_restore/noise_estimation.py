@@ -20,11 +20,15 @@ from typing import Final, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.fft import dct
-from scipy.optimize import least_squares
-from scipy.special import ndtr
 
-from .errors import InputError
-from .noise import GaussianNoise, NoiseModel, PoissonGaussianNoise, parse_noise
+from napari_vae_restore.errors import InputError
+from napari_vae_restore.noise import (
+    GaussianNoise,
+    NoiseModel,
+    PoissonGaussianNoise,
+    parse_noise,
+)
+from napari_vae_restore.noise_fit import LineFit, NoiseCurve, fit_line
 
 FloatArray: TypeAlias = NDArray[np.float64]
 VarianceModel: TypeAlias = Callable[[FloatArray], FloatArray]
@@ -62,7 +66,6 @@ _MIN_PILE: Final = 1e-3  # share of the pixels below which clipping does not mat
 _HOT_SHARE: Final = 0.5  # of a block's variance, from one pixel alone
 _HOT_SIGMA: Final = 8.0
 
-_TINY: Final = 1e-300  # keeps quotients and logarithms finite
 _MODEL_ERROR: Final = 0.05  # relative; what a bin's variance is off by for other reasons
 _MIN_DEPENDENCE: Final = 1.2  # variance ratio across the image that calls for a line
 _MIN_GAIN: Final = 6.0  # in the fit's cost, about half a chi-squared
@@ -89,29 +92,6 @@ class _Blocks:
             self.clipped[which],
             self.independence,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Curve:
-    """Measured noise variance against intensity, one entry per bin."""
-
-    mean: FloatArray
-    variance: FloatArray
-    error: FloatArray  # standard deviation of log(variance)
-
-
-@dataclass(frozen=True, slots=True)
-class _Fit:
-    """Variance a s + b under clipping to [low, high], and how badly it fits."""
-
-    a: float
-    b: float
-    low: float
-    high: float
-    cost: float
-
-    def line(self, signal: FloatArray) -> FloatArray:
-        return self.a * signal + self.b
 
 
 def estimate_noise(planes: ArrayLike, kind: NoiseKind = "auto") -> NoiseModel:
@@ -283,7 +263,7 @@ def _hot(flat: FloatArray, blocks: _Blocks) -> NDArray[np.bool_]:
 # -- variance of flat blocks against intensity ---------------------------------------
 
 
-def _measure(blocks: _Blocks, expected: VarianceModel | None) -> _Curve:
+def _measure(blocks: _Blocks, expected: VarianceModel | None) -> NoiseCurve:
     """Measure the noise variance of flat blocks in bins of intensity.
 
     Half of the edges follow the quantiles, where the pixels are, and half the range,
@@ -311,7 +291,7 @@ def _measure(blocks: _Blocks, expected: VarianceModel | None) -> _Curve:
             rows.append((float(flat.mean.mean()), variance, error))
     if not rows:
         raise _unusable("no flat area with noise was found")
-    return _Curve(*np.array(rows).T)
+    return NoiseCurve(*np.array(rows).T)
 
 
 def _flattest(blocks: _Blocks, n_flat: int) -> _Blocks:
@@ -328,10 +308,10 @@ def _energy(noise: FloatArray) -> float:
     return float(np.median(noise.mean(axis=0)) / (1 - 2 / (9 * len(noise))) ** 3)
 
 
-# -- fit -----------------------------------------------------------------------------
+# -- rounds --------------------------------------------------------------------------
 
 
-def _fit_unless_unclipped(blocks: _Blocks, low: float, high: float, gaussian: bool) -> _Fit:
+def _fit_unless_unclipped(blocks: _Blocks, low: float, high: float, gaussian: bool) -> LineFit:
     """Fit with the lower level as clipped, unless that fits clearly worse than without.
 
     A pile-up at the lowest level may also be the pixels without a photon, which follow
@@ -344,76 +324,14 @@ def _fit_unless_unclipped(blocks: _Blocks, low: float, high: float, gaussian: bo
     return unclipped if unclipped.cost < fit.cost - _MIN_GAIN else fit
 
 
-def _fit_in_rounds(blocks: _Blocks, low: float, high: float, gaussian: bool) -> _Fit:
-    fit = _fit(_measure(blocks, None), low, high, gaussian)
+def _fit_in_rounds(blocks: _Blocks, low: float, high: float, gaussian: bool) -> LineFit:
+    fit = fit_line(_measure(blocks, None), low, high, gaussian)
     for _ in range(_ROUNDS - 1):
-        fit = _fit(_measure(blocks, fit.line), low, high, gaussian)
+        fit = fit_line(_measure(blocks, fit.line), low, high, gaussian)
     return fit
 
 
-def _fit(curve: _Curve, low: float, high: float, gaussian: bool) -> _Fit:
-    """Fit the variance's logarithm, one-sidedly robust: structure only ever adds."""
-    darkest, brightest = float(curve.mean.min()), float(curve.mean.max())
-    log_measured = np.log(curve.variance)
-
-    def line(parameters: FloatArray) -> tuple[float, float]:
-        # The variances at both ends: positive, well scaled whatever the units.
-        first, last = np.exp(parameters[[0, -1]])
-        a = 0.0 if gaussian or brightest == darkest else (last - first) / (brightest - darkest)
-        return float(a), float(first - a * darkest)
-
-    def residuals(parameters: FloatArray) -> FloatArray:
-        predicted = _clipped_variance(curve.mean, *line(parameters), low, high)
-        r = (log_measured - np.log(predicted)) / curve.error
-        # Pseudo-Huber above the curve, plain squares below it.
-        return np.where(r > 0, np.sqrt(2 * (np.hypot(1, r) - 1)), r)
-
-    ends = log_measured[[np.argmin(curve.mean), np.argmax(curve.mean)]]
-    calm = np.quantile(log_measured, [0.1, 0.5])
-    starts = (ends[:1], calm[:1], calm[1:]) if gaussian else (ends, calm)
-    results = [least_squares(residuals, start) for start in starts]
-    best = min(results, key=lambda result: float(result.cost))
-    return _Fit(*line(best.x), low, high, float(best.cost))
-
-
-def _clipped_variance(
-    mean: FloatArray, a: float, b: float, low: float, high: float
-) -> FloatArray:
-    """Return the variance that clipping leaves where the clipped values average `mean`."""
-    tiny = 1e-12 * max(abs(a) * float(np.abs(mean).max()) + abs(b), _TINY)
-    if math.isinf(low) and math.isinf(high):
-        return np.asarray(np.maximum(a * mean + b, tiny))
-    margin = 0.3 * np.ptp(mean) + math.sqrt(max(a * float(mean.max()) + b, tiny))
-    signal = np.linspace(mean.min() - margin, mean.max() + margin, 1024)
-    clipped_mean, variance = _censored_moments(
-        signal, np.sqrt(np.maximum(a * signal + b, tiny)), low, high
-    )
-    rising = np.append(True, np.diff(np.maximum.accumulate(clipped_mean)) > 0)
-    interpolated = np.interp(mean, clipped_mean[rising], variance[rising])
-    return np.asarray(np.maximum(interpolated, tiny))
-
-
-def _censored_moments(
-    signal: FloatArray, std: FloatArray, low: float, high: float
-) -> tuple[FloatArray, FloatArray]:
-    """Return mean and variance of a Gaussian clipped to [low, high] (Foi et al. 2008, IV)."""
-    lower, upper = (np.clip((level - signal) / std, -40, 40) for level in (low, high))
-    below, above = ndtr(lower), ndtr(-upper)
-    density_low, density_high = (
-        np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) for z in (lower, upper)
-    )
-    first = lower * below + upper * above + density_low - density_high
-    second = (
-        lower**2 * below
-        + upper**2 * above
-        + (1 - below - above)
-        + lower * density_low
-        - upper * density_high
-    )
-    return signal + std * first, std**2 * (second - first**2)
-
-
-def _refined_constant(fit: _Fit, blocks: _Blocks) -> float:
+def _refined_constant(fit: LineFit, blocks: _Blocks) -> float:
     """Return one variance for all, from the flattest of the blocks far from clipping.
 
     With the flatter half's energies (t1, v1) at low and high frequencies and the other
@@ -436,7 +354,7 @@ def _refined_constant(fit: _Fit, blocks: _Blocks) -> float:
     return variance if variance > 0 else fit.b
 
 
-def _depends_on_signal(line: _Fit, constant: _Fit, blocks: _Blocks) -> bool:
+def _depends_on_signal(line: LineFit, constant: LineFit, blocks: _Blocks) -> bool:
     """Judge whether the image's range and the fits call for a signal-dependent model."""
     dark, bright = line.line(np.quantile(blocks.mean, [0.02, 0.98]))
     gain = constant.cost - line.cost

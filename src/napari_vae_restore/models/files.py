@@ -21,16 +21,15 @@ from torch import Tensor
 
 from napari_vae_restore.atomic import atomic_write
 from napari_vae_restore.errors import InputError, ModelFileError
-from napari_vae_restore.noise import noise_from_dict
-
-from .config import FlatVAEConfig, HVAEConfig
-from .model import (
+from napari_vae_restore.models.config import FlatVAEConfig, HVAEConfig
+from napari_vae_restore.models.model import (
     Model,
     Normalisation,
     TrainingRecord,
     build_network,
     channels_last,
 )
+from napari_vae_restore.noise import noise_from_dict
 
 SUFFIX = ".safetensors"
 VERSION = 1

@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .config import FlatVAEConfig
-from .latents import DiagonalGaussian, NoiseSource
-from .protocol import Decoded, Features
+from napari_vae_restore.models.config import FlatVAEConfig
+from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
+from napari_vae_restore.models.protocol import Decoded, Features
 
 
 class FlatVAE(nn.Module):

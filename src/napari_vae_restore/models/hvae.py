@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .blocks import stack
-from .config import HVAEConfig
-from .latents import DiagonalGaussian, NoiseSource
-from .protocol import Decoded, Features
+from napari_vae_restore.models.blocks import stack
+from napari_vae_restore.models.config import HVAEConfig
+from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
+from napari_vae_restore.models.protocol import Decoded, Features
 
 
 class LatentLevel(nn.Module):

@@ -10,12 +10,11 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from napari_vae_restore.models.config import FlatVAEConfig, HVAEConfig, ModelConfig
+from napari_vae_restore.models.flat import FlatVAE
+from napari_vae_restore.models.hvae import HVAE
+from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.noise import NoiseModel
-
-from .config import FlatVAEConfig, HVAEConfig, ModelConfig
-from .flat import FlatVAE
-from .hvae import HVAE
-from .protocol import VAEModule
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ class Model:
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a `.safetensors` file; see :func:`~.files.save`."""
-        from .files import save
+        from napari_vae_restore.models.files import save
 
         save(self, path, overwrite=overwrite)
 
@@ -126,7 +125,7 @@ class Model:
     @property
     def sha256(self) -> str:
         """Hash of configuration, normalisation, noise model and weights."""
-        from .files import model_hash
+        from napari_vae_restore.models.files import model_hash
 
         return model_hash(self)
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from .config import ModelConfig
-from .latents import NoiseSource
+from napari_vae_restore.models.config import ModelConfig
+from napari_vae_restore.models.latents import NoiseSource
 
 
 @dataclass(frozen=True, slots=True)

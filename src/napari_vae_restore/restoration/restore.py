@@ -24,12 +24,11 @@ from napari_vae_restore.layout import Layout, cast
 from napari_vae_restore.models.latents import KeyedNoise
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise import NoiseModel
+from napari_vae_restore.restoration.halo import measured_halo
+from napari_vae_restore.restoration.posterior import TilePosterior
+from napari_vae_restore.restoration.result import Diagnostics, Recipe, Restoration
+from napari_vae_restore.restoration.tasks import Denoise, Task
 from napari_vae_restore.tiling import Tile, tiles
-
-from .halo import measured_halo
-from .posterior import TilePosterior
-from .result import Diagnostics, Recipe, Restoration
-from .tasks import Denoise, Task
 
 TILE = 512
 """Default side of the tiles' cores in pixels."""
