@@ -1,0 +1,125 @@
+"""The header that all widgets have in common: layer, axes, more rows, and *Advanced*."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QIcon
+from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from napari_vae_restore._napari.fields import AxesEdit, DeviceChoice, LayerChoice
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+_LABEL_WIDTH = 62
+"""Of the labels in pixels, so that fields line up across the fold."""
+
+
+class Header(QWidget):  # type: ignore[misc, unused-ignore]
+    """Rows of labelled fields, the rarer ones folded away.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Whose layers are offered.
+    rows : dict of str to QWidget
+        Fields of one widget, between axes and device, by label.
+    advanced : dict of str to QWidget
+        Fields under *Advanced*, by label.
+
+    Attributes
+    ----------
+    layers : LayerChoice
+        Which layer.
+    axes : AxesEdit
+        Its axes, guessed when the layer changes.
+    device : DeviceChoice
+        Where to compute.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        *,
+        rows: dict[str, QWidget],
+        advanced: dict[str, QWidget],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.layers = LayerChoice(viewer, self)
+        self.axes = AxesEdit(self)
+        self.device = DeviceChoice(self)
+        shown = {"Layer": self.layers, "Axes": self.axes, **rows, "Device": self.device}
+        self.fold = Fold("Advanced", _form(advanced), self)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addLayout(_form(shown))
+        layout.addWidget(self.fold)
+        self.layers.layer_changed.connect(self._on_layer_changed)
+        self.axes.textChanged.connect(self._on_axes_changed)
+        self.axes.guess(self.layers.layer)
+
+    def _on_layer_changed(self) -> None:
+        self.axes.guess(self.layers.layer)
+        self.changed.emit()
+
+    def _on_axes_changed(self, text: str) -> None:
+        self.changed.emit()
+
+
+class Fold(QCollapsible):  # type: ignore[misc, unused-ignore]
+    """Fields that are folded away until they are asked for.
+
+    Parameters
+    ----------
+    title : str
+        What the fields are.
+    form : QFormLayout
+        The fields.
+    """
+
+    def __init__(self, title: str, form: QFormLayout, parent: QWidget | None = None) -> None:
+        super().__init__(title, parent, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        self._title = title
+        self.setDuration(0)
+        self.layout().setContentsMargins(0, 0, 0, 0)
+        self.layout().setSpacing(0)
+        form.setContentsMargins(0, 6, 0, 0)
+        content = QWidget()
+        content.setLayout(form)
+        self.setContent(content)
+        # An arrow in the text has the colour of the theme's text, an icon has not.
+        self.toggleButton().toggled.connect(self._on_toggled)
+        self.toggleButton().setStyleSheet(
+            "text-align: left; background: transparent; border: none; padding: 2px 5px;"
+        )
+        self.collapse(animate=False)
+        self._on_toggled(False)
+
+    def unfold(self) -> None:
+        """Show the fields."""
+        self.toggleButton().setChecked(True)
+
+    def _on_toggled(self, is_open: bool) -> None:
+        self.setText(f"{'▾' if is_open else '▸'}  {self._title}")
+
+
+def _form(fields: dict[str, QWidget]) -> QFormLayout:
+    form = QFormLayout()
+    form.setContentsMargins(0, 0, 0, 0)
+    form.setVerticalSpacing(6)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+    for label, field in fields.items():
+        form.addRow(label, field)
+        text = form.labelForField(field)
+        if text is not None:
+            text.setFixedWidth(_LABEL_WIDTH)
+            text.setToolTip(field.toolTip())
+    return form

@@ -1,0 +1,194 @@
+"""Between napari layers and arrays: axes and data in, results as new layers out.
+
+This module knows layers and the viewer's public API; it imports neither Qt nor torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.transforms import CompositeAffine
+
+from napari_vae_restore.arrays import guess_axes
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from numpy.typing import NDArray
+
+    from napari import Viewer
+    from napari_vae_restore.restoration.result import Restoration
+
+RECIPE_KEY = "vae_restore"
+"""Key of the recipe in the metadata of a result layer."""
+
+PREVIEW_KEY = "vae_restore_preview_of"
+"""Key in the metadata of a preview layer; its value is the unique id of the source."""
+
+_DONE = {"denoise": "denoised", "inpaint": "inpainted", "super-resolve": "super-resolved"}
+_STD_COLORMAP = "inferno"
+_STD_PERCENTILE = 99.8
+"""Upper contrast limit of an uncertainty map: a single hot pixel does not darken it."""
+
+
+def layer_data(layer: Image) -> Any:
+    """The array of a layer; of a multiscale one, the finest level."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def layer_axes(layer: Image) -> str:
+    """Guess the axes of a layer, one letter per dimension of its data.
+
+    Labels count if all are single letters; otherwise the number of dimensions decides.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        Any image layer; its data are not read.
+
+    Returns
+    -------
+    str
+        Such as "TZYX", or "YXS" for a colour picture.
+
+    Raises
+    ------
+    InputError
+        If there are too few or too many dimensions to guess.
+    """
+    labels = "".join(layer.axis_labels).upper()
+    colour = "S" * bool(layer.rgb)
+    usable = len(labels) == layer.ndim == len(set(labels)) and labels.isalpha()
+    if usable and {"Y", "X"} <= set(labels) and not set(colour) & set(labels):
+        return labels + colour
+    # A bool array is never taken for a colour picture: rgb alone says that here.
+    return guess_axes(tuple(layer_data(layer).shape)[: layer.ndim], bool) + colour
+
+
+def placement(
+    layer: Image, *, start: tuple[int, ...] | None = None, leading: str = ""
+) -> dict[str, Any]:
+    """Where a result lies in the world, as keyword arguments of a new layer.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        The source.
+    start : tuple of int, optional
+        First pixel, in data coordinates of the source, of a result that is a part of it.
+    leading : str
+        Label of an axis that the result has in front of those of the source.
+
+    Returns
+    -------
+    dict
+        scale, translate, rotate, shear, affine, units and axis_labels.
+    """
+    to_physical = CompositeAffine(
+        scale=layer.scale,
+        translate=layer.translate,
+        rotate=layer.rotate,
+        shear=layer.shear,
+        ndim=layer.ndim,
+    )
+    if start is not None:
+        origin = to_physical(np.asarray(start[: layer.ndim], float))
+        to_physical.translate = np.asarray(origin)
+    affine = layer.affine
+    labels, units = tuple(layer.axis_labels), tuple(str(unit) for unit in layer.units)
+    if leading:
+        to_physical, affine = to_physical.expand_dims([0]), affine.expand_dims([0])
+        labels, units = (leading, *labels), ("pixel", *units)
+    return {
+        "scale": to_physical.scale,
+        "translate": to_physical.translate,
+        "rotate": to_physical.rotate,
+        "shear": to_physical.shear,
+        "affine": affine.affine_matrix,
+        "axis_labels": labels,
+        "units": units,
+    }
+
+
+def appearance(layer: Image) -> dict[str, Any]:
+    """How a result that has the intensities of its source is drawn.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        The source.
+
+    Returns
+    -------
+    dict
+        Keyword arguments of a new layer; contrast only where the source is not RGB.
+    """
+    look: dict[str, Any] = {
+        "rgb": bool(layer.rgb),
+        "interpolation2d": layer.interpolation2d,
+        "interpolation3d": layer.interpolation3d,
+        "rendering": layer.rendering,
+    }
+    if not layer.rgb:
+        look |= {
+            "contrast_limits": tuple(layer.contrast_limits),
+            "colormap": layer.colormap.name,
+            "gamma": layer.gamma,
+        }
+    return look
+
+
+def add_to_viewer(
+    viewer: Viewer, restoration: Restoration, *, like: Image | None = None
+) -> list[Image]:
+    """Show a restoration in napari, as new layers in the place of its source.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where the layers go.
+    restoration : Restoration
+        What :func:`~napari_vae_restore.restore` returned.
+    like : napari.layers.Image, optional
+        The layer that was restored. The new ones take over its name, scale, translation,
+        rotation, shear, affine, units and axis labels, and the mean and the samples its
+        contrast limits and colormap.
+
+    Returns
+    -------
+    list of napari.layers.Image
+        The mean; the uncertainty, one value for all colours, if there is one; the samples
+        along a first axis, if they were kept. Each carries the recipe in
+        ``metadata["vae_restore"]``.
+    """
+    name = "image" if like is None else like.name
+    done = " and ".join(
+        _DONE.get(str(task["kind"]), "restored") for task in restoration.recipe.tasks
+    )
+    place = {} if like is None else placement(like)
+    look = {"rgb": False} if like is None else appearance(like)
+
+    def add(data: NDArray[Any], title: str, **options: Any) -> Image:
+        metadata = {RECIPE_KEY: restoration.recipe.to_dict()}
+        layer: Image = viewer.add_image(data, name=title, metadata=metadata, **options)
+        return layer
+
+    layers = [add(restoration.mean, f"{name} {done}", **place, **look)]
+    if restoration.std is not None:
+        std = restoration.std
+        if look["rgb"]:
+            std = np.sqrt(np.mean(np.square(std), axis=-1))
+        options = place | {"contrast_limits": _std_limits(std), "colormap": _STD_COLORMAP}
+        layers.append(add(std, f"{name} uncertainty", visible=False, **options))
+    if restoration.samples is not None:
+        options = {} if like is None else placement(like, leading="sample")
+        layers.append(
+            add(restoration.samples, f"{name} samples", visible=False, **options, **look)
+        )
+    return layers
+
+
+def _std_limits(std: NDArray[Any]) -> tuple[float, float]:
+    every = max(1, std.size // 2**20)
+    highest = float(np.percentile(std.ravel()[::every], _STD_PERCENTILE))
+    return 0.0, highest or 1.0

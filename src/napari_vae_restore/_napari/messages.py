@@ -1,0 +1,159 @@
+"""What computations and the window exchange; plain values without Qt or torch."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_vae_restore.models.model import Model
+    from napari_vae_restore.noise import NoiseModel
+    from napari_vae_restore.restoration.result import Diagnostics
+    from napari_vae_restore.training.engine import Progress, Training
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The pixels of a layer, taken when a button was pressed.
+
+    Attributes
+    ----------
+    data : array
+        numpy, or anything that is read by slicing, such as dask and zarr.
+    axes : str
+        One letter per dimension.
+    """
+
+    data: Any
+    axes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """How far a computation is.
+
+    Attributes
+    ----------
+    text : str
+        In plain words.
+    fraction : float or None
+        Share that is done, 0 to 1; None where it is not known.
+    seconds_left : float or None
+        Estimate of the rest.
+    """
+
+    text: str
+    fraction: float | None = None
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A restored part of a layer.
+
+    Attributes
+    ----------
+    image : ndarray
+        In the axes, dtype and intensities of the layer.
+    start : tuple of int
+        Its first pixel in the layer's data.
+    noise : dict of int to NoiseModel
+        The noise of each channel that was needed, for the next preview.
+    diagnostics : Diagnostics
+        Of the restoration.
+    """
+
+    image: NDArray[Any]
+    start: tuple[int, ...]
+    noise: dict[int, NoiseModel]
+    diagnostics: Diagnostics
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStarted:
+    """The images are prepared; `training` can be resumed from now on."""
+
+    training: Training
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingUpdate:
+    """What happened in the training since the last update.
+
+    Attributes
+    ----------
+    seconds, losses : tuple of float
+        Time and loss of each step, in seconds and nats per pixel.
+    held_out : tuple of (float, float)
+        Time and held-out ELBO where it was measured, nats per pixel.
+    progress : Progress
+        Of the last step.
+    """
+
+    seconds: tuple[float, ...]
+    losses: tuple[float, ...]
+    held_out: tuple[tuple[float, float], ...]
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingEnded:
+    """A training that ran out of time or was stopped.
+
+    Attributes
+    ----------
+    training : Training
+        To go on with.
+    model : Model
+        The best so far.
+    is_complete : bool
+        Whether the time budget was used up.
+    """
+
+    training: Training
+    model: Model
+    is_complete: bool
+
+
+class Stopwatch:
+    """Says when the next message is due, so that no computation floods the window."""
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._started = self._last = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    def is_due(self) -> bool:
+        """Whether the interval is over; if so, the next one begins."""
+        now = time.monotonic()
+        if now - self._last < self._interval:
+            return False
+        self._last = now
+        return True
+
+
+def duration(seconds: float) -> str:
+    """A time in words, rounded as one would say it.
+
+    Examples
+    --------
+    >>> duration(0.42), duration(42.3), duration(75), duration(4000)
+    ('0.4 s', '42 s', '1 min 15 s', '1 h 7 min')
+    """
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        minutes, rest = divmod(whole, 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, rest = divmod(round(seconds / 60), 60)
+    return f"{hours} h {rest} min"

@@ -1,0 +1,104 @@
+"""Which part of an image a preview computes: what is in view, in whole planes otherwise.
+
+Plain arithmetic on shapes and axes; this module knows neither napari nor Qt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MAX_SIDE = 1024
+"""Largest side of a preview in pixels: a few seconds on two cores."""
+
+Region = tuple[slice, ...]
+"""One slice per dimension of the data, start and stop always given."""
+
+
+def visible_region(
+    shape: Sequence[int],
+    axes: str,
+    *,
+    step: Sequence[int],
+    corners: Sequence[tuple[float, float]] | None = None,
+    joint_channels: bool = False,
+    limit: int = MAX_SIDE,
+) -> Region:
+    """Return the part of the current plane that is in view.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the data.
+    axes : str
+        One letter per dimension of the data.
+    step : sequence of int
+        Index of the current plane along each dimension; those of Y and X are used where
+        nothing is known of the view.
+    corners : sequence of (float, float), optional
+        First and last visible pixel along each dimension. An interval without extent says
+        nothing, as in a view that was not drawn yet.
+    joint_channels : bool
+        Whether all channels (C) are needed at once.
+    limit : int
+        Largest height and width in pixels; the middle is kept.
+
+    Returns
+    -------
+    tuple of slice
+        A window along Y and X, everything along S, and one plane along all other axes.
+
+    Examples
+    --------
+    >>> visible_region((5, 100, 80), "ZYX", step=(3, 50, 40), limit=64)
+    (slice(3, 4, None), slice(18, 82, None), slice(8, 72, None))
+    """
+    region = []
+    for index, (letter, length) in enumerate(zip(axes, shape, strict=True)):
+        if letter == "S" or (letter == "C" and joint_channels):
+            region.append(slice(0, length))
+        elif letter in "YX":
+            interval = None if corners is None else corners[index]
+            region.append(_window(length, interval, limit))
+        else:
+            # A plane beside the data, where the view goes beyond them, is the nearest one.
+            plane = min(max(int(step[index]), 0), length - 1)
+            region.append(slice(plane, plane + 1))
+    return tuple(region)
+
+
+def central_region(shape: Sequence[int], axes: str, step: Sequence[int], side: int) -> Region:
+    """Return the middle of the current plane, at most `side` pixels high and wide.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the data.
+    axes : str
+        One letter per dimension.
+    step : sequence of int
+        Index of the current plane along each dimension.
+    side : int
+        In pixels.
+
+    Returns
+    -------
+    tuple of slice
+        As :func:`visible_region`.
+    """
+    return visible_region(shape, axes, step=step, limit=side)
+
+
+def start(region: Region) -> tuple[int, ...]:
+    """First index of a region along each dimension."""
+    return tuple(part.start for part in region)
+
+
+def _window(length: int, interval: tuple[float, float] | None, limit: int) -> slice:
+    first, stop = 0, length
+    if interval is not None and interval[1] > interval[0]:
+        first = min(max(int(interval[0]), 0), length - 1)
+        stop = max(min(int(interval[1]) + 1, length), first + 1)
+    if stop - first > limit:
+        first += (stop - first - limit) // 2
+        stop = first + limit
+    return slice(first, stop)

@@ -1,0 +1,147 @@
+"""Long computations in a thread: a generator of messages, errors that arrive, a real stop.
+
+This module knows Qt's threads and nothing of what is computed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from typing import Any
+
+from napari.qt.threading import GeneratorWorker
+from qtpy.QtCore import QObject, Signal
+
+from napari_vae_restore.errors import RestorationError, VAERestoreError
+
+_log = logging.getLogger(__name__)
+
+Steps = Generator[Any, None, Any]
+"""Yields messages for the window, or None where there is nothing to say."""
+
+
+class Job(QObject):  # type: ignore[misc, unused-ignore]
+    """One run of a generator in a thread; its signals arrive in the window's thread.
+
+    Connect bound methods of Qt objects only: for anything else Qt cannot know the thread.
+    After :meth:`cancel` no more messages and no result arrive; exactly one of `succeeded`,
+    `failed` and `cancelled` is emitted in the end.
+
+    Parameters
+    ----------
+    steps : generator
+        What to run. It is closed in the thread that ran it.
+    parent : QObject
+        Owner of this object.
+    """
+
+    message = Signal(object)
+    succeeded = Signal(object)
+    failed = Signal(object)
+    cancelled = Signal()
+
+    def __init__(self, steps: Steps, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._outcome: tuple[Any] | None = None
+        self._error: VAERestoreError | None = None
+        self._cancelled = False
+        self._worker = _ClosingWorker(steps)
+        self._worker.yielded.connect(self._on_yielded)
+        self._worker.returned.connect(self._on_returned)
+        self._worker.errored.connect(self._on_errored)
+        self._worker.finished.connect(self._on_finished)
+
+    def start(self) -> None:
+        """Begin."""
+        self._worker.start()
+
+    def cancel(self) -> None:
+        """Stop at the generator's next step."""
+        self._cancelled = True
+        self._worker.quit()
+
+    def quit_worker(self, *deleted: object) -> None:
+        """As :meth:`cancel`, for a slot of ``destroyed``."""
+        self.cancel()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the end was asked for."""
+        return self._cancelled
+
+    def _on_yielded(self, message: object) -> None:
+        if message is not None and not self._cancelled:
+            self.message.emit(message)
+
+    def _on_returned(self, result: object) -> None:
+        self._outcome = (result,)
+
+    def _on_errored(self, error: Exception) -> None:
+        self._error = as_own_error(error)
+
+    def _on_finished(self) -> None:
+        if self._cancelled:
+            self.cancelled.emit()
+        elif self._error is not None:
+            self.failed.emit(self._error)
+        elif self._outcome is not None:
+            self.succeeded.emit(self._outcome[0])
+        else:  # stopped from outside, as when napari closes
+            self.cancelled.emit()
+
+
+class _ClosingWorker(GeneratorWorker):  # type: ignore[misc, unused-ignore]
+    """A worker that closes its generator in its own thread, however it ends."""
+
+    def __init__(self, steps: Steps) -> None:
+        super().__init__(_guarded, steps)
+        self._steps = steps
+
+    def work(self) -> Any:
+        try:
+            return super().work()
+        finally:
+            try:
+                self._steps.close()
+            except Exception as error:
+                _log.warning("closing a computation failed: %s", error)
+
+
+def _guarded(steps: Steps) -> Steps:
+    """Drain steps; every exception leaves as an error of this package.
+
+    The worker turns a RuntimeError, and torch raises little else, into a warning that
+    nobody sees, and says neither that it failed nor that it ended.
+    """
+    while True:
+        try:
+            message = next(steps)
+        except StopIteration as stop:
+            return stop.value
+        except Exception as error:
+            raise as_own_error(error) from error
+        yield message
+
+
+def as_own_error(error: Exception) -> VAERestoreError:
+    """Return an error that Qt does not swallow and that says what to do.
+
+    Parameters
+    ----------
+    error : Exception
+        Any.
+
+    Returns
+    -------
+    VAERestoreError
+        Itself if it is one of this package.
+    """
+    if isinstance(error, VAERestoreError):
+        return error
+    text = str(error) or type(error).__name__
+    if isinstance(error, MemoryError) or "out of memory" in text.lower():
+        wrapped = RestorationError(f"out of memory: use a smaller image or tile ({text})")
+    else:
+        wrapped = RestorationError(f"the computation failed ({type(error).__name__}): {text}")
+    wrapped.__cause__ = error
+    return wrapped

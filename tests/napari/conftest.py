@@ -1,0 +1,77 @@
+"""A viewer, a tiny model, and images for the tests of the window."""
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QThreadPool
+
+from napari_vae_restore import HVAEConfig, Training
+from napari_vae_restore._napari.model_store import model_store
+
+TINY = HVAEConfig(levels=2, width=8, latent=4)
+PLUGIN = "napari-vae-restore"
+PATIENCE = 60_000
+"""Milliseconds that a computation may take on a busy machine."""
+
+
+def noisy_image(shape=(64, 72), sigma=8.0, seed=0):
+    """Smooth structure with white noise, uint16."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[: shape[-2], : shape[-1]]
+    clean = 200 + 60 * np.sin(rows / 7) * np.cos(columns / 9)
+    return (clean + sigma * rng.standard_normal(shape)).astype(np.uint16)
+
+
+@pytest.fixture(scope="session")
+def make_image():
+    """Make a noisy image of any shape."""
+    return noisy_image
+
+
+@pytest.fixture(scope="session")
+def tiny_model():
+    """A model that was trained for a moment."""
+    training = Training(noisy_image(), steps=8, config=TINY, noise="gaussian:8", device="cpu")
+    for _ in training.run():
+        pass
+    return training.model
+
+
+@pytest.fixture
+def tiny_networks(monkeypatch):
+    """Let trainings in the window use a network that takes milliseconds."""
+    monkeypatch.setattr("napari_vae_restore.training.engine.HVAEConfig", lambda: TINY)
+
+
+@pytest.fixture(autouse=True)
+def empty_store():
+    """No test sees the models of another."""
+    model_store().clear()
+    yield
+    model_store().clear()
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    """A viewer that allows public access only, and leaves no thread behind."""
+    yield make_napari_viewer_proxy()
+    assert QThreadPool.globalInstance().waitForDone(5000)
+
+
+@pytest.fixture
+def open_widget(viewer):
+    """Open a widget through its manifest, as the menu does."""
+
+    def opened(name):
+        return viewer.window.add_plugin_dock_widget(PLUGIN, name)[1]
+
+    return opened
+
+
+@pytest.fixture
+def finish(qtbot):
+    """Wait until a widget has nothing to do."""
+
+    def wait(widget):
+        qtbot.waitUntil(lambda: not widget.is_busy, timeout=PATIENCE)
+
+    return wait

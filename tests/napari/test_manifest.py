@@ -1,0 +1,41 @@
+"""The manifest: valid, linked at the root, and all that it names is there."""
+
+from pathlib import Path
+
+import pytest
+from npe2 import PluginManifest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def manifest():
+    """The manifest as an installed package gives it."""
+    return PluginManifest.from_distribution("napari-vae-restore")
+
+
+def test_the_manifest_is_valid_and_its_commands_can_be_imported(manifest):
+    manifest.validate_imports()
+    assert manifest.display_name == "VAE Restore"
+    assert [each.display_name for each in manifest.contributions.widgets] == [
+        "Denoise",
+        "Train",
+    ]
+
+
+def test_the_manifest_at_the_root_is_the_one_of_the_package():
+    package = ROOT / "src" / "napari_vae_restore" / "napari.yaml"
+    assert (ROOT / "napari.yaml").resolve() == package.resolve()
+
+
+def test_samples_of_the_manifest_are_those_of_the_package(manifest):
+    from napari_vae_restore.samples import SAMPLES
+
+    found = {each.key: each.display_name for each in manifest.contributions.sample_data}
+    assert found == dict(SAMPLES)
+
+
+@pytest.mark.gui
+@pytest.mark.parametrize("name", ["Denoise", "Train"])
+def test_widgets_open_through_the_plugin_engine(open_widget, name):
+    assert open_widget(name).status

@@ -1,0 +1,299 @@
+"""The widgets in a viewer: from opening a sample to a result, and all that can go wrong."""
+
+import threading
+import time
+
+import dask.array as da
+import numpy as np
+import pytest
+import torch
+from qtpy.QtCore import QThreadPool, QTimer
+
+import napari_vae_restore as vr
+from napari_vae_restore._napari.model_store import model_store
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def shown_errors(monkeypatch):
+    """Messages that the user is shown as errors."""
+    messages = []
+    monkeypatch.setattr("napari_vae_restore._napari.task_widget.show_error", messages.append)
+    return messages
+
+
+def total_variation(image):
+    """Mean difference of neighbours: noise raises it."""
+    return np.abs(np.diff(image.astype(float))).mean()
+
+
+def test_a_newcomer_is_led_from_nothing_to_a_model(viewer, open_widget, make_image):
+    denoise = open_widget("Denoise")
+    assert "Open Sample" in denoise.status
+    assert not denoise.run_button.isEnabled()
+    assert not denoise.train_button.isEnabled()
+    layer = viewer.add_image(make_image(), name="mine")
+    assert "Train one on this layer, or open a model file" in denoise.status
+    assert not denoise.preview_button.isEnabled()
+    denoise.train_button.click()
+    train = open_widget("Train")
+    assert train.header.layers.layer.name == layer.name
+    assert train.start_button.isEnabled()
+    assert not train.stop_button.isEnabled()
+    assert not train.resume_button.isEnabled()
+
+
+def test_sample_to_training_to_result(viewer, open_widget, finish, tiny_networks):
+    viewer.open_sample("napari-vae-restore", "cells")
+    cells = viewer.layers["cells"]
+    train, denoise = open_widget("Train"), open_widget("Denoise")
+    train.time.setCurrentText("4 s")
+    train.start_button.click()
+    assert not train.start_button.isEnabled()
+    assert train.stop_button.isEnabled()
+    finish(train)
+    assert train.status.startswith("Trained")
+    assert viewer.layers["cells preview"].data.shape == (256, 256)
+    assert denoise.models.model.name == "cells model"
+
+    denoise.preview_button.click()
+    finish(denoise)
+    assert viewer.layers["cells preview"].data.shape == (512, 512)
+    denoise.samples.setValue(2)
+    denoise.run_button.click()
+    finish(denoise)
+    assert [layer.name for layer in viewer.layers] == [
+        "cells",
+        "cells denoised",
+        "cells uncertainty",
+    ]
+    denoised = viewer.layers["cells denoised"]
+    assert denoised.data.shape == cells.data.shape
+    assert denoised.data.dtype == cells.data.dtype
+    assert total_variation(denoised.data) < 0.5 * total_variation(cells.data)
+    for layer in viewer.layers:
+        assert tuple(layer.scale) == (0.229674, 0.229674)
+        assert [str(unit) for unit in layer.units] == ["micrometer", "micrometer"]
+        assert tuple(layer.axis_labels) == ("y", "x")
+    recipe = denoised.metadata["vae_restore"]
+    assert recipe["model"] == "cells model"
+    assert recipe["n_samples"] == 2
+    assert recipe["axes"] == "YX"
+    assert tuple(denoised.contrast_limits) == tuple(cells.contrast_limits)
+
+
+def test_stop_keeps_the_best_and_resume_goes_on(
+    viewer, open_widget, finish, qtbot, tiny_networks, make_image
+):
+    viewer.add_image(make_image(), name="mine")
+    train = open_widget("Train")
+    train.time.setCurrentText("10 min")
+    train.start_button.click()
+    qtbot.waitUntil(lambda: "step" in train.status, timeout=30_000)
+    train.stop_button.click()
+    finish(train)
+    assert train.status.startswith("Stopped")
+    first = model_store().selected
+    assert first.record.n_steps > 0
+    assert train.resume_button.isEnabled()
+    train.resume_button.click()
+    qtbot.waitUntil(lambda: "step" in train.status, timeout=30_000)
+    qtbot.wait(500)
+    train.stop_button.click()
+    finish(train)
+    assert model_store().names == ("mine model",)
+    assert model_store().selected.record.n_steps > first.record.n_steps
+    viewer.layers.remove("mine")
+    assert not train.resume_button.isEnabled()
+
+
+def test_a_model_goes_through_a_file(
+    viewer, open_widget, finish, tiny_networks, make_image, tmp_path, shown_errors
+):
+    viewer.add_image(make_image(), name="mine")
+    train, denoise = open_widget("Train"), open_widget("Denoise")
+    train.time.setCurrentText("1 s")
+    train.start()
+    finish(train)
+    train.save(str(tmp_path / "mine"))
+    denoise.open_model(str(tmp_path / "mine.safetensors"))
+    finish(denoise)
+    assert denoise.models.model.name == "mine"
+    assert model_store().names == ("mine model", "mine")
+    denoise.open_model(str(tmp_path / "other.safetensors"))
+    finish(denoise)
+    assert "does not exist" in shown_errors[0]
+    assert denoise.models.model.name == "mine"
+
+
+def test_cancel_ends_a_run_within_a_second(
+    viewer, open_widget, finish, qtbot, tiny_model, make_image
+):
+    viewer.add_image(make_image((4, 512, 512)), name="large")
+    model_store().add(tiny_model, "tiny")
+    denoise = open_widget("Denoise")
+    denoise.samples.setValue(256)
+    denoise.run_button.click()
+    qtbot.waitUntil(lambda: "Denoising" in denoise.status, timeout=30_000)
+    assert denoise.cancel_button.isEnabled()
+    started = time.monotonic()
+    denoise.cancel_button.click()
+    finish(denoise)
+    assert time.monotonic() - started < 1
+    assert QThreadPool.globalInstance().waitForDone(1000)
+    assert [layer.name for layer in viewer.layers] == ["large"]
+    assert denoise.status.startswith("Cancelled")
+    assert denoise.run_button.isEnabled()
+
+
+def test_a_failure_of_torch_is_reported_and_the_button_returns(
+    viewer, open_widget, finish, tiny_model, make_image, monkeypatch, shown_errors
+):
+    def fail(*args, **kwargs):
+        return torch.ones(2) + torch.ones(3)
+
+    monkeypatch.setattr("napari_vae_restore.restoration.restore.as_image", fail)
+    viewer.add_image(make_image())
+    model_store().add(tiny_model, "tiny")
+    denoise = open_widget("Denoise")
+    for push in (denoise.run_button, denoise.preview_button):
+        push.click()
+        finish(denoise)
+        assert "must match the size" in shown_errors[-1]
+        assert "did not work" in denoise.status
+        assert push.isEnabled()
+    assert len(shown_errors) == 2
+
+
+def test_mistakes_are_explained(
+    viewer, open_widget, finish, tiny_model, make_image, shown_errors
+):
+    viewer.add_image(make_image((3, 40, 40)))
+    model_store().add(tiny_model, "tiny")
+    denoise, train = open_widget("Denoise"), open_widget("Train")
+    denoise.header.axes.setText("YX")
+    assert "one letter per dimension" in denoise.status
+    assert not denoise.run_button.isEnabled()
+    denoise.header.axes.setText("tyx")
+    assert denoise.run_button.isEnabled()
+    denoise.noise.setText("gausian:3")
+    denoise.run_button.click()
+    finish(denoise)
+    assert "gausian" in shown_errors[0]
+    train.time.setCurrentText("soon")
+    assert "time budget" in train.status
+    assert not train.start_button.isEnabled()
+
+
+def test_the_window_stays_alive_while_training(
+    viewer, open_widget, finish, qtbot, tiny_networks, make_image
+):
+    viewer.add_image(make_image((128, 128)))
+    train = open_widget("Train")
+    train.time.setCurrentText("4 s")
+    gaps, last = [], [time.monotonic()]
+
+    def tick():
+        now = time.monotonic()
+        gaps.append(now - last[0])
+        last[0] = now
+
+    timer = QTimer()
+    timer.timeout.connect(tick)
+    timer.start(10)
+    train.start()
+    finish(train)
+    timer.stop()
+    # The median shows a window that lives; the tail leaves room for a busy machine.
+    assert np.median(gaps) < 0.05
+    assert np.percentile(gaps, 95) < 0.2
+
+
+@pytest.mark.parametrize("end", ["delete the layer", "close the dock", "close the viewer"])
+def test_no_thread_outlives_what_it_works_for(viewer, qtbot, tiny_networks, make_image, end):
+    viewer.add_image(make_image(), name="mine")
+    dock, train = viewer.window.add_plugin_dock_widget("napari-vae-restore", "Train")
+    train.time.setCurrentText("10 min")
+    train.start()
+    qtbot.waitUntil(lambda: "step" in train.status, timeout=30_000)
+    threads = threading.active_count()
+    if end == "delete the layer":
+        viewer.layers.remove("mine")
+        qtbot.waitUntil(lambda: not train.is_busy, timeout=5000)
+        assert "Cancelled" in train.status
+        assert not model_store().names
+    elif end == "close the dock":
+        viewer.window.remove_dock_widget(dock)
+    else:
+        viewer.close()
+    assert QThreadPool.globalInstance().waitForDone(5000)
+    assert threading.active_count() <= threads
+
+
+def test_the_preview_is_what_is_in_view(
+    viewer, open_widget, finish, qtbot, tiny_model, make_image
+):
+    layer = viewer.add_image(
+        make_image((3, 200, 240)), scale=(2, 0.5, 0.5), translate=(0, 10, 0), rotate=(0, 0, 30)
+    )
+    model_store().add(tiny_model, "tiny")
+    denoise = open_widget("Denoise")
+    viewer.dims.set_current_step(0, 1)
+    layer.corner_pixels = np.array([[0, 20, 50], [0, 119, 199]])
+    denoise.preview()
+    finish(denoise)
+    preview = viewer.layers[-1]
+    assert preview.data.shape == (1, 100, 150)
+    np.testing.assert_allclose(
+        preview.data_to_world((0, 0, 0)), layer.data_to_world((1, 20, 50))
+    )
+    assert preview.data.std() < layer.data[1, 20:120, 50:200].std()
+
+
+def images(make_image):
+    """Layers of all kinds, as arguments of add_image and the axes that are guessed."""
+    plane = make_image((64, 80))
+    stack = make_image((2, 64, 80))
+    colours = np.stack([plane // 2] * 3, axis=-1).astype(np.uint8)
+    return {
+        "rgb": (colours, {"rgb": True}, "YXS"),
+        "labelled stack": (stack, {"axis_labels": ("t", "y", "x")}, "TYX"),
+        "multiscale": ([plane, plane[::2, ::2]], {"multiscale": True}, "YX"),
+        "dask": (da.from_array(stack, chunks=(1, 64, 80)), {}, "ZYX"),
+        "float": (plane / 1e4, {}, "YX"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["rgb", "labelled stack", "multiscale", "dask", "float"])
+def test_all_kinds_of_layers_are_denoised(
+    viewer, open_widget, finish, tiny_model, make_image, kind
+):
+    data, options, axes = images(make_image)[kind]
+    layer = viewer.add_image(data, name="image", **options)
+    model_store().add(tiny_model, "tiny")
+    denoise = open_widget("Denoise")
+    assert denoise.header.axes.axes == axes
+    denoise.noise.setText("gaussian:0.0008" if kind == "float" else "")
+    denoise.preview()
+    finish(denoise)
+    assert "Preview" in denoise.status
+    denoise.samples.setValue(2)
+    denoise.run()
+    finish(denoise)
+    finest = data[0] if kind == "multiscale" else data
+    denoised = viewer.layers["image denoised"]
+    assert denoised.data.shape == finest.shape
+    assert denoised.data.dtype == finest.dtype
+    assert denoised.rgb == layer.rgb
+    assert tuple(denoised.axis_labels) == tuple(layer.axis_labels)
+
+
+def test_the_same_numbers_as_in_python(viewer, open_widget, finish, tiny_model, make_image):
+    layer = viewer.add_image(make_image())
+    model_store().add(tiny_model, "tiny")
+    denoise = open_widget("Denoise")
+    denoise.run()
+    finish(denoise)
+    expected = vr.denoise(layer.data, tiny_model)
+    np.testing.assert_array_equal(viewer.layers[-1].data, expected.mean)
