@@ -217,10 +217,12 @@ def whole_number(
 
     Parameters
     ----------
-    value, least, most, step : int
-        Initial value, range and step.
+    value, least, most : int
+        Initial value and range.
     tooltip : str
         What it does.
+    step : int
+        Of its arrows.
     suffix : str
         Its unit.
 
