@@ -16,7 +16,7 @@ class ModelStore(QObject):  # type: ignore[misc, unused-ignore]
     """Models by name, in the order in which they came; one of them is selected.
 
     Signals
-    -------
+    -----
     changed
         Models came or the selection moved.
     """
