@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 class ModelStore(QObject):  # type: ignore[misc, unused-ignore]
     """Models by name, in the order in which they came; one of them is selected.
 
-    Signals
-    -----
-    changed
-        Models came or the selection moved.
+    The signal ``changed`` says that models came or that the selection moved.
     """
 
     changed = Signal()
