@@ -334,12 +334,18 @@ def _channel_groups(n_channels: int, model: Model) -> list[slice]:
 def _residual_std(
     planes: NDArray[Any], mean: NDArray[Any], noise: tuple[NoiseModel, ...]
 ) -> float:
-    total = 0.0
+    """RMS of what was removed over the RMS of the noise that was expected.
+
+    The quotient of the sums, not the mean of quotients: where a signal-dependent model
+    expects next to no noise, single dark pixels would outweigh the picture.
+    """
+    removed = expected = 0.0
     for plane, restored in zip(planes, mean, strict=True):
         for channel, model in enumerate(noise):
             residual = plane[channel].astype(np.float64) - restored[channel]
-            total += float((residual**2 / model.variance(restored[channel])).mean())
-    return math.sqrt(total / (len(planes) * len(noise)))
+            removed += float(np.square(residual).mean())
+            expected += float(model.variance(restored[channel]).mean())
+    return math.sqrt(removed / expected)
 
 
 def _check(name: str, value: int, least: int) -> None:

@@ -56,7 +56,7 @@ class Diagnostics:
     Attributes
     ----------
     residual_std : float
-        Root mean square of (image - mean) over the noise's standard deviation. Near 1
+        Root mean square of (image - mean) over that of the noise expected. Near 1
         when exactly the noise was removed; well below 1, noise remains; above 1,
         structure was taken away, or the noise model is wrong.
     n_tiles : int
