@@ -58,6 +58,7 @@ def test_held_out_patches_are_never_drawn() -> None:
     drawn = data.sample(400, torch.Generator().manual_seed(0))
     assert forbidden.isdisjoint(drawn.flatten().tolist())
     assert len(forbidden) >= 16 * 16
+    assert data.is_held_out
 
 
 def test_every_other_pixel_is_drawn_in_eight_orientations() -> None:
@@ -77,6 +78,7 @@ def test_a_small_plane_is_mirrored_to_a_patch(caplog: pytest.LogCaptureFixture) 
 def test_too_little_data_to_hold_out_is_said(caplog: pytest.LogCaptureFixture) -> None:
     data = prepared(picture(33, 33))
     assert "too little data to hold any out" in caplog.text
+    assert not data.is_held_out
     assert data.sample(2, torch.Generator()).shape == (2, 1, 32, 32)
 
 

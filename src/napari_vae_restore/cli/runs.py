@@ -136,7 +136,8 @@ def describe_training(record: TrainingRecord) -> list[tuple[str, str]]:
         )
     ]
     if record.elbo is not None:
-        rows.append(("ELBO", f"{record.elbo:.4f} nats per pixel, on held-out patches"))
+        where = "held-out patches" if record.is_held_out else "patches it was trained on"
+        rows.append(("ELBO", f"{record.elbo:.4f} nats per pixel, on {where}"))
         levels = " · ".join(f"{value:.4f}" for value in record.kl)
         rows.append(("KL", f"{levels} nats per pixel, finest level first"))
     return rows

@@ -66,6 +66,9 @@ class TrainingRecord:
         Held-out ELBO of the kept weights, nats per pixel of stabilised intensity.
     kl : tuple of float
         Held-out KL per level, nats per pixel, finest level first.
+    is_held_out : bool
+        False where there was too little data to hold any out: `elbo` and `kl` are then
+        those of pixels that were trained on.
     n_planes, n_pixels : int
         Size of the training set.
     package_version : str
@@ -79,6 +82,7 @@ class TrainingRecord:
     seed: int = 0
     elbo: float | None = None
     kl: tuple[float, ...] = ()
+    is_held_out: bool = True
     n_planes: int = 0
     n_pixels: int = 0
     package_version: str = ""

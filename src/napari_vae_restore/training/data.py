@@ -60,6 +60,9 @@ class TrainingSet:
         The noise model if all acquisitions share one, in intensity units.
     patch : int
         Side of the patches in pixels.
+    is_held_out : bool
+        False where there was too little data to hold any out, and `held_out` is a part
+        of what is trained on.
     """
 
     planes: list[Tensor]
@@ -68,6 +71,7 @@ class TrainingSet:
     normalisation: Normalisation
     noise: NoiseModel | None
     patch: int
+    is_held_out: bool
 
     @property
     def n_pixels(self) -> int:
@@ -156,9 +160,11 @@ def prepare(
         _at_least(torch.from_numpy(normalisation.to_network(plane)), patch)
         for plane in stabilised
     ]
-    held_out, positions = _hold_out(tensors, patch, held_out_side, np.random.default_rng(seed))
+    held_out, is_held_out, positions = _hold_out(
+        tensors, patch, held_out_side, np.random.default_rng(seed)
+    )
     shared = models[0] if all(model == models[0] for model in models) else None
-    return TrainingSet(tensors, positions, held_out, normalisation, shared, patch)
+    return TrainingSet(tensors, positions, held_out, normalisation, shared, patch, is_held_out)
 
 
 def _load(images: Images, axes: str | None) -> list[tuple[np.ndarray, str]]:
@@ -216,7 +222,7 @@ def _at_least(plane: Tensor, side: int) -> Tensor:
 
 def _hold_out(
     planes: list[Tensor], patch: int, side: int, rng: np.random.Generator
-) -> tuple[Tensor, list[Tensor]]:
+) -> tuple[Tensor, bool, list[Tensor]]:
     """Take patches out as long as enough positions remain to train on."""
     positions = [
         torch.ones(plane.shape[1] - patch + 1, plane.shape[2] - patch + 1, dtype=torch.bool)
@@ -241,7 +247,7 @@ def _hold_out(
         patches = [patch for patch, kept in zip(patches, unseen, strict=True) if kept]
     else:
         _log.warning("too little data to hold any out: the ELBO is that of training pixels")
-    return torch.stack(patches), positions
+    return torch.stack(patches), any(unseen), positions
 
 
 def _border_position(shape: torch.Size, side: int, rng: np.random.Generator) -> tuple[int, int]:

@@ -378,6 +378,7 @@ class Training:
             seed=self.seed,
             elbo=None if bound is None else float(bound.value()),
             kl=() if bound is None else _means(bound.kl),
+            is_held_out=self._data.is_held_out,
             n_planes=len(self._data.planes),
             n_pixels=self._data.n_pixels,
             package_version=__version__,
