@@ -226,13 +226,13 @@ def test_the_flat_vae_trains_too(noisy: NDArray[np.float32]) -> None:
     training = vr.Training(
         noisy,
         noise="gaussian:25",
-        steps=10,
+        steps=100,
         config=vr.FlatVAEConfig(size=32, width=8, z_dim=4),
         settings=SETTINGS,
         device="cpu",
     )
-    losses = [p.loss for p in training.run()]
-    assert losses[-1] < losses[0]
+    measured = [p.held_out_elbo for p in training.run() if p.held_out_elbo is not None]
+    assert measured[-1] > measured[0] + 0.1
 
 
 @pytest.mark.parametrize(

@@ -233,11 +233,14 @@ def _hold_out(
     budget = (1 - _MIN_TRAINING_SHARE) * sum(allowed.numel() for allowed in positions)
     patches, unseen = [], []
     for index in rng.choice(len(planes), size=n, p=areas / areas.sum()):
-        row, column = _border_position(planes[index].shape[1:], side, rng)
-        near = positions[index][
-            max(0, row - patch + 1) : row + side, max(0, column - patch + 1) : column + side
-        ]
-        cost = int(near.sum())
+        for row, column in _cheap_places(planes[index].shape[1:], side, rng):
+            near = positions[index][
+                max(0, row - patch + 1) : row + side,
+                max(0, column - patch + 1) : column + side,
+            ]
+            cost = int(near.sum())
+            if cost <= budget:
+                break
         unseen.append(cost <= budget)
         if unseen[-1]:
             budget -= cost
@@ -250,10 +253,13 @@ def _hold_out(
     return torch.stack(patches), any(unseen), positions
 
 
-def _border_position(shape: torch.Size, side: int, rng: np.random.Generator) -> tuple[int, int]:
-    """A place on the border, where a held-out patch costs the fewest training positions."""
+def _cheap_places(
+    shape: torch.Size, side: int, rng: np.random.Generator
+) -> list[tuple[int, int]]:
+    """A place on the border and a corner: held out there, few training positions go."""
     last = [length - side for length in shape]
-    position = [int(rng.integers(end + 1)) for end in last]
+    corner = [int(rng.choice([0, end])) for end in last]
+    border = [int(rng.integers(end + 1)) for end in last]
     axis = int(rng.integers(2))
-    position[axis] = int(rng.choice([0, last[axis]]))
-    return position[0], position[1]
+    border[axis] = corner[axis]
+    return [(border[0], border[1]), (corner[0], corner[1])]
