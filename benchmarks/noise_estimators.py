@@ -24,7 +24,18 @@ from napari_vae_restore.noise_estimation import estimate_noise
 SEED = 1
 SIGMAS = (2, 5, 10, 25, 50)
 # Intensity units per photon and read-out variance, for pictures of range 255.
-PAIRS = ((1, 0), (1, 25), (2, 9), (4, 100), (8, 0), (3, 400), (6, 20), (15, 50))
+PAIRS = (
+    (0.3, 0),
+    (0.5, 4),
+    (1, 0),
+    (1, 25),
+    (2, 9),
+    (4, 100),
+    (8, 0),
+    (3, 400),
+    (6, 20),
+    (15, 50),
+)
 DARK_PAIRS = ((0.3, 0), (0.5, 4), (1, 0), (2, 9), (4, 100), (8, 0), (6, 20))
 DARK = 0.12  # factor that makes a picture mostly dark, and clipped at 0 once noisy
 
