@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 import napari_vae_restore as vr
+from napari_vae_restore.models.files import load_checkpoint, save
 from napari_vae_restore.training import engine, threads
 
 TINY = vr.HVAEConfig(levels=2, width=8, latent=4)
@@ -127,6 +128,25 @@ def test_resuming_with_other_images_is_refused(
         vr.Training.resume(
             tmp_path / "c.safetensors", noisy + 50 * noisy.T.mean(), device="cpu"
         )
+
+
+@pytest.mark.parametrize("damage", ["a value lacks", "a value is foreign", "a tensor lacks"])
+def test_a_damaged_checkpoint_is_refused(
+    noisy: NDArray[np.float32], tmp_path: Path, damage: str
+) -> None:
+    training, path = start(noisy), tmp_path / "c.safetensors"
+    next(training.run())
+    training.save_checkpoint(path)
+    model, tensors, values = load_checkpoint(path)
+    if damage == "a value lacks":
+        del values["seed"]
+    elif damage == "a value is foreign":
+        values["settings"]["batch"] = -3
+    else:
+        del tensors["generator"]
+    save(model, path, overwrite=True, training_state=(tensors, values))
+    with pytest.raises(vr.ModelFileError, match=r"checkpoint is not valid|file is damaged"):
+        vr.Training.resume(path, noisy, device="cpu")
 
 
 def test_a_time_budget_is_kept(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -148,7 +147,7 @@ def _write_results(folder: Path, source: ImageFile, result: Restoration, trained
     from napari_vae_restore.cli import comparison
     from napari_vae_restore.image_files import write_image
 
-    recipe = json.dumps(result.recipe.to_dict())
+    recipe = result.recipe.to_json()
     write_image(
         folder / "denoised.tif",
         result.mean,

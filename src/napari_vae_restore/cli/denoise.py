@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -108,7 +107,7 @@ def denoise(
         )
     )
     # ASCII, so that no name of a model can hold what a description cannot.
-    recipe = json.dumps(result.recipe.to_dict())
+    recipe = result.recipe.to_json()
     write_image(output, result.mean, axes, like=source, description=recipe, overwrite=overwrite)
     saved = str(output)
     if uncertainty is not None and result.std is not None:

@@ -227,7 +227,7 @@ def _parse_header(path: Path, text: str) -> dict[str, Any]:
 def _build(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Model:
     from pydantic import TypeAdapter, ValidationError
 
-    if header["kind"] not in _KINDS:
+    if header["kind"] not in list(_KINDS):
         raise ModelFileError(
             f"{path}: unknown kind of model {header['kind']!r}, not one of {list(_KINDS)}"
         )

@@ -1,14 +1,69 @@
-"""The state of a training as named tensors, for the `training.*` part of a model file."""
+"""The state of a training: tensors and values, for the `training` part of a model file."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from napari_vae_restore.errors import ModelFileError
 from napari_vae_restore.models.protocol import VAEModule
+from napari_vae_restore.training.settings import TrainingSettings
 
 _NETWORK, _AVERAGED, _OPTIMIZER, _GENERATOR = "network.", "averaged.", "optimizer.", "generator"
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How a training was set and how far it has come.
+
+    Attributes
+    ----------
+    settings : TrainingSettings
+        Of the optimisation.
+    seed : int
+        As given to the training.
+    noise : str
+        As given to the training, in its written form.
+    budget : float
+        Seconds; counts where `n_steps` is None.
+    n_steps : int or None
+        Steps that the run is to have.
+    step : int
+        Steps done.
+    seconds : float
+        Wall time of them.
+    has_best : bool
+        Whether the file's model is the best so far by held-out ELBO, and not the average
+        of the moment.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    settings: TrainingSettings
+    seed: int
+    noise: str
+    budget: float
+    n_steps: int | None
+    step: int
+    seconds: float
+    has_best: bool
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], path: str | Path) -> Course:
+        """Read the values of a checkpoint; raises ModelFileError if they are not such."""
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            return TypeAdapter(cls).validate_python(values)
+        except ValidationError as error:
+            detail = "; ".join(str(error).splitlines())
+            raise ModelFileError(f"{path}: the checkpoint is not valid: {detail}") from error
 
 
 def to_tensors(

@@ -52,6 +52,8 @@ class TrainingSet:
     positions : list of Tensor
         (H - patch + 1, W - patch + 1) bool for each plane: where a training patch may
         start without touching a held-out one.
+    weights : Tensor
+        (number of planes,) positions in each plane, counted once.
     held_out : Tensor
         (M, C, side, side) patches that training never sees.
     normalisation : Normalisation
@@ -67,6 +69,7 @@ class TrainingSet:
 
     planes: list[Tensor]
     positions: list[Tensor]
+    weights: Tensor
     held_out: Tensor
     normalisation: Normalisation
     noise: NoiseModel | None
@@ -83,8 +86,7 @@ class TrainingSet:
 
         One of the eight symmetries of the square is drawn for the whole batch.
         """
-        weights = torch.stack([allowed.sum() for allowed in self.positions]).float()
-        chosen = torch.multinomial(weights, n, replacement=True, generator=generator)
+        chosen = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         patches = torch.stack([self._patch(int(index), generator) for index in chosen])
         turns, mirrored = divmod(int(torch.randint(8, (), generator=generator)), 2)
         patches = patches.rot90(turns, (2, 3))
@@ -164,7 +166,16 @@ def prepare(
         tensors, patch, held_out_side, np.random.default_rng(seed)
     )
     shared = models[0] if all(model == models[0] for model in models) else None
-    return TrainingSet(tensors, positions, held_out, normalisation, shared, patch, is_held_out)
+    return TrainingSet(
+        planes=tensors,
+        positions=positions,
+        weights=torch.stack([allowed.sum() for allowed in positions]).float(),
+        held_out=held_out,
+        normalisation=normalisation,
+        noise=shared,
+        patch=patch,
+        is_held_out=is_held_out,
+    )
 
 
 def _load(images: Images, axes: str | None) -> list[tuple[np.ndarray, str]]:

@@ -17,13 +17,14 @@ from torch import Tensor
 
 from napari_vae_restore import __version__
 from napari_vae_restore.devices import choose_device, training_precision
-from napari_vae_restore.errors import InputError, TrainingError
+from napari_vae_restore.errors import InputError, ModelFileError, TrainingError
 from napari_vae_restore.models.config import HVAEConfig, ModelConfig
 from napari_vae_restore.models.files import load_checkpoint, save
 from napari_vae_restore.models.latents import random_noise
 from napari_vae_restore.models.model import Model, TrainingRecord, build_network, channels_last
 from napari_vae_restore.noise import GaussianNoise, NoiseModel
 from napari_vae_restore.training import checkpoint
+from napari_vae_restore.training.checkpoint import Course
 from napari_vae_restore.training.data import Images, prepare
 from napari_vae_restore.training.objective import ELBO, elbo
 from napari_vae_restore.training.settings import TrainingSettings, parse_budget
@@ -169,20 +170,21 @@ class Training:
         Raises
         ------
         ModelFileError
-            If the file is no checkpoint.
+            If the file is no checkpoint, or a damaged one.
         InputError
             If the images are not those of the checkpoint.
         """
         model, tensors, values = load_checkpoint(path)
+        course = Course.parse(values, path)
         training = cls(
             images,
-            noise=noise or values["noise"],
-            budget=values["budget"],
-            steps=values["n_steps"],
+            noise=noise or course.noise,
+            budget=course.budget,
+            steps=course.n_steps,
             axes=axes,
             config=model.network.config,
-            settings=TrainingSettings(**values["settings"]),
-            seed=values["seed"],
+            settings=course.settings,
+            seed=course.seed,
             device=device,
         )
         if training._data.normalisation != model.normalisation:
@@ -191,9 +193,14 @@ class Training:
                 "give the same images, axes and noise to go on from it"
             )
         parts = training._network, training._averaged, training._optimizer, training._generator
-        checkpoint.from_tensors(tensors, *parts)
-        training._step, training._seconds = values["step"], values["seconds"]
-        if values["has_best"]:
+        try:
+            checkpoint.from_tensors(tensors, *parts)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ModelFileError(
+                f"{path}: the training's state does not fit its model: the file is damaged"
+            ) from error
+        training._step, training._seconds = course.step, course.seconds
+        if course.has_best:
             training._best = (dict(model.network.state_dict()), model.record)
         return training
 
@@ -266,17 +273,17 @@ class Training:
         tensors = checkpoint.to_tensors(
             self._network, self._averaged, self._optimizer, self._generator
         )
-        values = {
-            "step": self._step,
-            "seconds": self._seconds,
-            "n_steps": self._n_steps,
-            "budget": self._budget,
-            "settings": asdict(self.settings),
-            "seed": self.seed,
-            "noise": str(self._noise_given),
-            "has_best": self._best is not None,
-        }
-        save(self.model, path, overwrite=True, training_state=(tensors, values))
+        course = Course(
+            settings=self.settings,
+            seed=self.seed,
+            noise=str(self._noise_given),
+            budget=self._budget,
+            n_steps=self._n_steps,
+            step=self._step,
+            seconds=self._seconds,
+            has_best=self._best is not None,
+        )
+        save(self.model, path, overwrite=True, training_state=(tensors, asdict(course)))
 
     def _check(self) -> None:
         if self._n_steps is not None and self._n_steps < 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 from napari_vae_restore.errors import InputError
 
@@ -42,6 +43,8 @@ class TrainingSettings:
     InputError
         For a value outside its range.
     """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     batch: int = 4
     patch: int = 64
