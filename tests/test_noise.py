@@ -25,6 +25,8 @@ MODELS: list[NoiseModel] = [
     GaussianNoise(12.5),
     PoissonGaussianNoise(0.8, 4.0),
     PoissonGaussianNoise(4.0, -20.0),
+    GaussianNoise(25.0, (0.6, 0.3)),
+    PoissonGaussianNoise(2.0, 9.0, (0.0, 0.5)),
 ]
 every_model = pytest.mark.parametrize("noise", MODELS, ids=str)
 
@@ -186,7 +188,17 @@ def test_foreign_dicts_are_refused(form):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "12.5", "gaussian", "gaussian:", "gaussian:x", "gaussian:1,2", "poisson:1,2"]
+    "text",
+    [
+        "",
+        "12.5",
+        "gaussian",
+        "gaussian:",
+        "gaussian:x",
+        "gaussian:1,2",
+        "gaussian:1@x",
+        "poisson:1,2",
+    ],
 )
 def test_unreadable_text_is_refused_with_the_forms(text):
     with pytest.raises(InputError, match="gaussian:SIGMA"):

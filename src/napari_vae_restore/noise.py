@@ -1,16 +1,18 @@
 """Noise models p(y | s): how a measurement y scatters about the clean signal s.
 
 Signals, measurements and noise parameters are all in the image's own intensity
-units. This module knows nothing of networks, tiles or files, and it imports torch
-for type checking only. Estimating a model's parameters from an image is the
-business of :mod:`napari_vae_restore.noise_estimation`.
+units. Noise may be correlated between neighbouring pixels: a model carries by how much
+(:mod:`napari_vae_restore.noise_correlation`) and draws such noise, while everything
+else about it is marginal, one pixel at a time. This module knows nothing of networks,
+tiles or files, and it imports torch for type checking only. Estimating a model's
+parameters from an image is the business of :mod:`napari_vae_restore.noise_estimation`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
 
@@ -19,11 +21,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, xlogy
 
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.noise_correlation import WHITE, checked_correlation, correlated_noise
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FloatArray: TypeAlias = NDArray[np.float64]
+JsonForm: TypeAlias = dict[str, str | float | list[float]]
 
 # A variance of zero has no log-likelihood. The floor, in squared photons, is a
 # thirtieth of a photon's standard deviation: far below any detector's.
@@ -43,9 +47,21 @@ _HERMITE_NODES: Final = 24
 
 
 class NoiseModel(Protocol):
-    """What every noise model offers."""
+    """What every noise model offers.
+
+    `variance`, `stabilise`, `unstabilise` and `log_likelihood` speak of single pixels:
+    the likelihood takes pixels as independent given s, whatever the correlation.
+
+    Attributes
+    ----------
+    correlation : (float, float)
+        Lag-1 autocorrelation of the noise along Y and X, (0, 0) for white noise.
+    """
 
     kind: ClassVar[str]
+
+    @property
+    def correlation(self) -> tuple[float, float]: ...
 
     def variance(self, signal: ArrayLike) -> FloatArray:
         """Return the variance of y given s.
@@ -85,7 +101,7 @@ class NoiseModel(Protocol):
         Parameters
         ----------
         signal : array_like
-            Clean signal s, any shape, intensity units.
+            Clean signal s, (..., Y, X), intensity units.
         rng : numpy.random.Generator
             Source of the randomness.
 
@@ -127,45 +143,54 @@ class NoiseModel(Protocol):
         """
         ...
 
-    def to_dict(self) -> dict[str, str | float]:
+    def to_dict(self) -> JsonForm:
         """Return the JSON form that :func:`noise_from_dict` reads back.
 
         Returns
         -------
         dict
-            The kind under ``"kind"`` and the parameters under their own names.
+            The kind under ``"kind"`` and the parameters under their own names,
+            ``"correlation"``, a list of 2, only where the noise is not white.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class GaussianNoise:
-    """White Gaussian noise: y = s + sigma n, with n standard normal.
+    """Gaussian noise: y = s + sigma n, with n standard normal.
+
+    The likelihood takes pixels as independent given s; see :class:`NoiseModel`.
 
     Parameters
     ----------
     sigma : float
         Standard deviation in intensity units, positive and finite.
+    correlation : (float, float), optional
+        Lag-1 autocorrelation of the noise along Y and X, each in [0, 0.95].
 
     Raises
     ------
     InputError
-        If `sigma` is not a positive finite number.
+        If `sigma` is not a positive finite number, or `correlation` out of range.
 
     Examples
     --------
     >>> str(GaussianNoise(12.5))
     'gaussian:12.5'
+    >>> str(GaussianNoise(25, (0.6, 0.6)))
+    'gaussian:25.0@0.6,0.6'
     """
 
     sigma: float
+    correlation: tuple[float, float] = WHITE
     kind: ClassVar[str] = "gaussian"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sigma", _positive("sigma", self.sigma))
+        object.__setattr__(self, "correlation", checked_correlation(self.correlation))
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.sigma!r}"
+        return f"{self.kind}:{self.sigma!r}{_suffix(self.correlation)}"
 
     def variance(self, signal: ArrayLike) -> FloatArray:
         """Return sigma squared in the signal's shape; see :class:`NoiseModel`."""
@@ -180,7 +205,8 @@ class GaussianNoise:
     def sample(self, signal: ArrayLike, rng: np.random.Generator) -> FloatArray:
         """Draw y from p(y | s); see :class:`NoiseModel`."""
         signal = np.asarray(signal, dtype=np.float64)
-        return np.asarray(signal + self.sigma * rng.standard_normal(signal.shape))
+        noise = correlated_noise(signal.shape, self.correlation, rng)
+        return np.asarray(signal + self.sigma * noise)
 
     def stabilise(self, y: ArrayLike) -> FloatArray:
         """Return y / sigma; see :class:`NoiseModel`."""
@@ -190,9 +216,9 @@ class GaussianNoise:
         """Return sigma t; see :class:`NoiseModel`."""
         return np.asarray(np.asarray(t, dtype=np.float64) * self.sigma)
 
-    def to_dict(self) -> dict[str, str | float]:
+    def to_dict(self) -> JsonForm:
         """Return the JSON form; see :class:`NoiseModel`."""
-        return {"kind": self.kind, **asdict(self)}
+        return {"kind": self.kind, "sigma": self.sigma, **_correlation_form(self.correlation)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +228,8 @@ class PoissonGaussianNoise:
     One photon adds `a` intensity units, and the read-out adds Gaussian noise. Both
     together are taken as Gaussian with their common variance (Foi et al. 2008,
     section II), in `log_likelihood` and in `sample`. `unstabilise` is exact for true
-    Poisson counts, whose skewness matters below about five photons.
+    Poisson counts, whose skewness matters below about five photons. The likelihood takes
+    pixels as independent given s; see :class:`NoiseModel`.
 
     Parameters
     ----------
@@ -211,12 +238,14 @@ class PoissonGaussianNoise:
     b : float
         Variance at s = 0, squared intensity units, finite. Negative where the camera
         adds a pedestal: the signal without light is then -b / a.
+    correlation : (float, float), optional
+        Lag-1 autocorrelation of the noise along Y and X, each in [0, 0.95].
 
     Raises
     ------
     InputError
-        If `a` is not a positive finite number, `b` not a finite one, or `a` so small
-        beside `b` that double precision cannot tell single photons.
+        If `a` is not a positive finite number, `b` not a finite one, `correlation` out of
+        range, or `a` so small beside `b` that double precision cannot tell single photons.
 
     References
     ----------
@@ -235,11 +264,13 @@ class PoissonGaussianNoise:
 
     a: float
     b: float
+    correlation: tuple[float, float] = WHITE
     kind: ClassVar[str] = "poisson-gaussian"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "a", _positive("a", self.a))
         object.__setattr__(self, "b", _finite("b", self.b))
+        object.__setattr__(self, "correlation", checked_correlation(self.correlation))
         if abs(self.b) > _MAX_READ_VARIANCE * self.a**2:
             sigma = math.sqrt(abs(self.b))
             raise InputError(
@@ -248,7 +279,7 @@ class PoissonGaussianNoise:
             )
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.a!r},{self.b!r}"
+        return f"{self.kind}:{self.a!r},{self.b!r}{_suffix(self.correlation)}"
 
     def variance(self, signal: ArrayLike) -> FloatArray:
         """Return a s + b, held above a tiny floor; see :class:`NoiseModel`."""
@@ -267,8 +298,8 @@ class PoissonGaussianNoise:
     def sample(self, signal: ArrayLike, rng: np.random.Generator) -> FloatArray:
         """Draw y from the Gaussian p(y | s); see :class:`NoiseModel`."""
         signal = np.asarray(signal, dtype=np.float64)
-        noise = np.sqrt(self.variance(signal)) * rng.standard_normal(signal.shape)
-        return np.asarray(signal + noise)
+        noise = correlated_noise(signal.shape, self.correlation, rng)
+        return np.asarray(signal + np.sqrt(self.variance(signal)) * noise)
 
     def stabilise(self, y: ArrayLike) -> FloatArray:
         """Apply the generalised Anscombe transform; see :class:`NoiseModel`.
@@ -293,15 +324,19 @@ class PoissonGaussianNoise:
         photons = reachable**2 / 4 - read_variance + np.interp(reachable, means, excess)
         return np.asarray(np.maximum(photons, 0.0) * self.a - dark)
 
-    def to_dict(self) -> dict[str, str | float]:
+    def to_dict(self) -> JsonForm:
         """Return the JSON form; see :class:`NoiseModel`."""
-        return {"kind": self.kind, **asdict(self)}
+        form = _correlation_form(self.correlation)
+        return {"kind": self.kind, "a": self.a, "b": self.b, **form}
 
 
 _MODELS: Final[dict[str, type[GaussianNoise] | type[PoissonGaussianNoise]]] = {
     model.kind: model for model in (GaussianNoise, PoissonGaussianNoise)
 }
-_FORMS: Final = "'gaussian:SIGMA' or 'poisson-gaussian:A,B', for example 'gaussian:12.5'"
+_FORMS: Final = (
+    "'gaussian:SIGMA' or 'poisson-gaussian:A,B', for example 'gaussian:12.5', with "
+    "'@Y,X' behind it where the noise is correlated, for example 'gaussian:12.5@0.6,0.6'"
+)
 
 
 def noise_from_dict(form: Mapping[str, Any]) -> NoiseModel:
@@ -311,7 +346,8 @@ def noise_from_dict(form: Mapping[str, Any]) -> NoiseModel:
     ----------
     form : mapping
         What `to_dict` returned: ``{"kind": "gaussian", "sigma": 12.5}`` or
-        ``{"kind": "poisson-gaussian", "a": 0.8, "b": 4.0}``.
+        ``{"kind": "poisson-gaussian", "a": 0.8, "b": 4.0}``, with or without
+        ``"correlation": [0.6, 0.6]``.
 
     Returns
     -------
@@ -330,12 +366,12 @@ def noise_from_dict(form: Mapping[str, Any]) -> NoiseModel:
         raise InputError(
             f"Unknown noise kind {form.get('kind')!r}; use one of {sorted(_MODELS)}."
         )
-    names = {field.name for field in fields(model)}
+    names = _numbers_of(model)
     parameters = {key: value for key, value in form.items() if key != "kind"}
-    if set(parameters) != names:
+    if set(parameters) - {"correlation"} != set(names):
         raise InputError(
-            f"Noise of kind {model.kind!r} takes exactly the keys {sorted(names)}, "
-            f"not {sorted(map(str, parameters))}."
+            f"Noise of kind {model.kind!r} takes exactly the keys {names} and may have "
+            f"'correlation'; these are {sorted(map(str, parameters))}."
         )
     return model(**parameters)
 
@@ -346,7 +382,8 @@ def parse_noise(text: str) -> NoiseModel:
     Parameters
     ----------
     text : str
-        ``"gaussian:SIGMA"`` or ``"poisson-gaussian:A,B"``, in intensity units.
+        ``"gaussian:SIGMA"`` or ``"poisson-gaussian:A,B"``, in intensity units; correlated
+        noise has its lag-1 autocorrelation along Y and X behind it: ``"@Y,X"``.
 
     Returns
     -------
@@ -360,18 +397,34 @@ def parse_noise(text: str) -> NoiseModel:
 
     Examples
     --------
-    >>> parse_noise("poisson-gaussian:0.8,4")
-    PoissonGaussianNoise(a=0.8, b=4.0)
+    >>> parse_noise("poisson-gaussian:0.8,4@0.6,0.5")
+    PoissonGaussianNoise(a=0.8, b=4.0, correlation=(0.6, 0.5))
     """
     kind, _, values = text.strip().partition(":")
     model = _MODELS.get(kind.strip().lower())
+    values, at, suffix = values.partition("@")
     try:
         numbers = [float(value) for value in values.split(",")]
+        correlation = [float(value) for value in suffix.split(",")] if at else WHITE
     except ValueError:
         numbers = []
-    if model is None or len(numbers) != len(fields(model)):
+    if model is None or len(numbers) != len(names := _numbers_of(model)):
         raise InputError(f"Cannot read the noise {text!r}; write {_FORMS}.")
-    return model(*numbers)
+    return model(
+        **dict(zip(names, numbers, strict=True)), correlation=checked_correlation(correlation)
+    )
+
+
+def _numbers_of(model: type[GaussianNoise] | type[PoissonGaussianNoise]) -> list[str]:
+    return [field.name for field in fields(model) if field.name != "correlation"]
+
+
+def _suffix(correlation: tuple[float, float]) -> str:
+    return "" if correlation == WHITE else "@{!r},{!r}".format(*correlation)
+
+
+def _correlation_form(correlation: tuple[float, float]) -> dict[str, list[float]]:
+    return {} if correlation == WHITE else {"correlation": list(correlation)}
 
 
 @lru_cache(maxsize=16)

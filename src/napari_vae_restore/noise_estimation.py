@@ -6,6 +6,9 @@ blocks are therefore chosen as flat by their low frequencies, and the noise is r
 from their high ones, which white Gaussian noise makes independent of the choice. The
 noise variance of flat blocks against their mean is then fitted by a line.
 
+Noise with spatial correlation has another spectrum, which the flattest blocks show.
+Divided by it, the energies are those of white noise, and the same fit is made again.
+
 This module knows nothing of networks, files or the viewer.
 """
 
@@ -14,8 +17,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +31,7 @@ from napari_vae_restore.noise import (
     PoissonGaussianNoise,
     parse_noise,
 )
+from napari_vae_restore.noise_correlation import WHITE, block_spectrum, fit_correlation
 from napari_vae_restore.noise_fit import LineFit, NoiseCurve, fit_line
 
 FloatArray: TypeAlias = NDArray[np.float64]
@@ -38,14 +42,25 @@ _KINDS: Final[tuple[NoiseKind, ...]] = get_args(NoiseKind)
 _log = logging.getLogger(__name__)
 
 # The constants below were set by benchmarks/noise_estimators.py. Higher noise orders
-# shut out more texture, lower ones bear a little correlation of the noise.
+# shut out more texture; lower ones hold what energy correlated noise has.
 _BLOCK: Final = 8  # pixels a side
+_ORDER: Final = np.add.outer(np.arange(_BLOCK), np.arange(_BLOCK)).ravel()  # u + v
 _STRUCTURE_ORDERS: Final = range(1, 5)  # u + v of the coefficients that judge flatness
 _NOISE_ORDERS: Final = range(6, 15)  # u + v of the coefficients that measure the noise
-# Those of order 8 and above, 15 - order each: where all blocks share one noise, sharp
-# texture is the worse evil than correlation.
-_N_HIGHEST: Final = sum(15 - order for order in range(8, 15))
-_MAX_BLOCKS: Final = 65_536  # bounds time (about a second) and memory (100 MB)
+# The share with the highest orders (8 and above in white noise): where all blocks share
+# one noise, sharp texture is the worse evil.
+_HIGHEST_SHARE: Final = 28 / 43
+_CORRELATED_STRUCTURE_ORDERS: Final = range(1, 4)
+# Share of the strongest coefficient's noise, below which rounding and whatever departs
+# from the assumed spectrum are too great beside a coefficient's own.
+_MIN_SPECTRUM: Final = 0.1
+# Texture feigns correlation; least of all in the highest orders, which therefore decide.
+_DECIDING_ORDER: Final = 8
+_MIN_CORRELATION: Final = 0.19  # less is called white
+_CORRELATION_ROUNDS: Final = 4  # of choosing flat blocks by the spectrum and fitting it
+_FLAT_SHARE_CORRELATION: Final = 0.03  # of all blocks, the flattest beside their noise
+
+_MAX_BLOCKS: Final = 32_768  # bounds time (a fifth of a second) and memory (50 MB)
 _MAX_PLANES: Final = 64
 _MIN_STRIDE: Final = 2  # pixels between blocks
 _MIN_BLOCKS: Final = 256  # fewer do not tell flat from textured: about 40 x 40 pixels
@@ -56,7 +71,7 @@ _NOISE_FREE: Final = 1e-6  # of the range of intensities; less is rounding, not 
 _FLAT_SHARE: Final = 0.1  # of a bin's blocks, the flattest
 _FLAT_SHARE_GAUSSIAN: Final = 0.02  # where all blocks share one noise: choosier
 _FLAT_EXCESS: Final = 1.6  # low-frequency energy over the noise's that still is flat
-_CLIPPING_REACH: Final = 4.0  # standard deviations within which clipping matters
+_CLIPPING_REACH: Final = 3.0  # standard deviations within which clipping matters
 _MAX_LEAKAGE: Final = 0.9  # high-frequency per low-frequency energy of a texture
 _ROUNDS: Final = 3  # of choosing flat blocks by the fit and fitting again
 
@@ -73,33 +88,55 @@ _MIN_GAIN: Final = 6.0  # in the fit's cost, about half a chi-squared
 
 @dataclass(frozen=True, slots=True)
 class _Blocks:
-    """Statistics of n blocks; energies are squares of orthonormal coefficients."""
+    """Statistics of n blocks, flattest first; energies are squared coefficients."""
 
     mean: FloatArray  # (n,)
-    structure: FloatArray  # (n,) mean low-frequency energy
-    noise: FloatArray  # (n, k) high-frequency energies, by rising order u + v
+    structure: FloatArray  # (n,) mean low-frequency energy, rising
+    energy: FloatArray  # (n, 64) of all coefficients, in the order of _ORDER
+    measuring: NDArray[np.intp]  # the columns that measure the noise, by rising order
     clipped: FloatArray  # (n,) share of pixels at a clipped level
     independence: float  # of overlapping blocks, 1 for disjoint ones
 
     def __len__(self) -> int:
         return len(self.mean)
 
+    def noise(self, which: NDArray[np.intp]) -> FloatArray:
+        """Return the mean energies, (k,), that measure the noise of some blocks."""
+        return np.asarray(self.energy[which].mean(axis=0)[self.measuring])
+
     def select(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> _Blocks:
         return _Blocks(
             self.mean[which],
             self.structure[which],
-            self.noise[which],
+            self.energy[which],
+            self.measuring,
             self.clipped[which],
             self.independence,
         )
 
+    def whitened(self, correlation: tuple[float, float]) -> _Blocks:
+        """Divide by the spectrum of correlated noise, and measure where it is strong."""
+        spectrum = block_spectrum(correlation, _BLOCK).ravel()
+        energy = self.energy / spectrum
+        structure = energy[:, np.isin(_ORDER, _CORRELATED_STRUCTURE_ORDERS)].mean(axis=1)
+        usable = _measures_correlated(spectrum)
+        measuring = np.argsort(_ORDER, kind="stable")
+        measuring = measuring[usable[measuring]]
+        whitened = replace(self, structure=structure, energy=energy, measuring=measuring)
+        return whitened.select(np.argsort(structure, kind="stable"))
 
-def estimate_noise(planes: ArrayLike, kind: NoiseKind = "auto") -> NoiseModel:
+
+def estimate_noise(
+    planes: ArrayLike,
+    kind: NoiseKind = "auto",
+    *,
+    observed: NDArray[np.bool_] | None = None,
+) -> NoiseModel:
     """Estimate the noise of one acquisition from its noisy images alone.
 
-    The noise is taken as white: the estimate is too low where a camera or a resampling
-    correlates neighbouring pixels. Clipped levels, quantisation and hot pixels are
-    allowed for. The result is deterministic.
+    Correlation between neighbouring pixels, as interpolation and shared read-out leave
+    it, is measured as well; below about 0.2 the noise is called white. Clipped levels,
+    quantisation and hot pixels are allowed for. The result is deterministic.
 
     Parameters
     ----------
@@ -109,6 +146,9 @@ def estimate_noise(planes: ArrayLike, kind: NoiseKind = "auto") -> NoiseModel:
     kind : {"auto", "gaussian", "poisson-gaussian"}
         The noise model. "auto" takes Poisson-Gaussian if the variance rises clearly with
         the intensity, else Gaussian.
+    observed : numpy.ndarray of bool, optional
+        False = missing, of a shape that broadcasts to that of `planes`. Only blocks of
+        8 x 8 pixels that are wholly observed are looked at.
 
     Returns
     -------
@@ -119,8 +159,9 @@ def estimate_noise(planes: ArrayLike, kind: NoiseKind = "auto") -> NoiseModel:
     Raises
     ------
     InputError
-        If `kind` is unknown, the array is not a real image, is too small, is constant or
-        noise-free, or, with "poisson-gaussian", if its noise does not rise with the
+        If `kind` is unknown, the array is not a real image, is too small, has too few
+        blocks that are wholly observed, is constant or noise-free, if `observed` is not
+        a mask of its shape, or, with "poisson-gaussian", if its noise does not rise with the
         intensity.
 
     References
@@ -135,33 +176,43 @@ def estimate_noise(planes: ArrayLike, kind: NoiseKind = "auto") -> NoiseModel:
     """
     if kind not in _KINDS:
         raise InputError(f"Unknown noise kind {kind!r}; use one of {', '.join(_KINDS)}.")
-    pixels, independence = _sample_blocks(_as_stack(planes))
+    stack = _as_stack(planes)
+    pixels, independence = _sample_blocks(stack, _as_mask(observed, planes, stack))
     low, high = _clipped_levels(pixels)
     blocks = _statistics(pixels, low, high, independence)
-    line = _fit_unless_unclipped(blocks, low, high, gaussian=False)
-    constant = _fit_unless_unclipped(blocks, low, high, gaussian=True)
-    _log.debug("noise fits: %s, %s", line, constant)
-    dependent = kind != "gaussian" and _depends_on_signal(line, constant, blocks)
-    if kind == "gaussian" or (kind == "auto" and not dependent):
-        return GaussianNoise(math.sqrt(_refined_constant(constant, blocks)))
+    line, dependent = _fit(blocks, low, high, kind)
+    correlation = _correlation(blocks, line)
+    if correlation != WHITE:
+        blocks = blocks.whitened(correlation)
+        line, dependent = _fit(blocks, low, high, kind)
+    _log.debug("noise fit: %s, correlation %s", line, correlation)
+    if not dependent:
+        return GaussianNoise(math.sqrt(_refined_constant(line, blocks)), correlation)
     if line.a <= 0:
         raise InputError(
             "The noise does not rise with the intensity, as Poisson-Gaussian noise does; "
             'use noise="gaussian" or give it explicitly: noise="poisson-gaussian:A,B".'
         )
-    return PoissonGaussianNoise(line.a, line.b)
+    return PoissonGaussianNoise(line.a, line.b, correlation)
 
 
-def resolve_noise(noise: NoiseModel | str, planes: ArrayLike) -> NoiseModel:
+def resolve_noise(
+    noise: NoiseModel | str,
+    planes: ArrayLike,
+    *,
+    observed: NDArray[np.bool_] | None = None,
+) -> NoiseModel:
     """Turn what a user says of the noise into a model, estimating it where asked to.
 
     Parameters
     ----------
     noise : NoiseModel or str
         A model; or "auto", "gaussian" or "poisson-gaussian" to estimate; or a model's
-        written form, such as "gaussian:12.5" or "poisson-gaussian:0.8,4".
+        written form, such as "gaussian:12.5" or "poisson-gaussian:0.8,4@0.6,0.6".
     planes : array_like
         Noisy images of one acquisition, (..., H, W), intensity units.
+    observed : numpy.ndarray of bool, optional
+        False = missing, of a shape that broadcasts to that of `planes`.
 
     Returns
     -------
@@ -176,7 +227,7 @@ def resolve_noise(noise: NoiseModel | str, planes: ArrayLike) -> NoiseModel:
     if not isinstance(noise, str):
         return noise
     if noise in _KINDS:
-        return estimate_noise(planes, noise)
+        return estimate_noise(planes, noise, observed=observed)
     return parse_noise(noise)
 
 
@@ -195,22 +246,45 @@ def _as_stack(planes: ArrayLike) -> NDArray[np.generic]:
     return stack.reshape(-1, *stack.shape[-2:])
 
 
-def _sample_blocks(stack: NDArray[np.generic]) -> tuple[FloatArray, float]:
-    """Return an even sample of finite blocks, (n, 8, 8), and their independence."""
+def _as_mask(
+    observed: NDArray[np.bool_] | None, planes: ArrayLike, stack: NDArray[np.generic]
+) -> NDArray[np.bool_] | None:
+    """Return the mask as (n, H, W), or raise InputError."""
+    if observed is None:
+        return None
+    mask, shape = np.asarray(observed), np.shape(planes)
+    if mask.dtype != bool:
+        raise InputError(f"The mask of observed pixels is of booleans, not of {mask.dtype}.")
+    try:
+        return np.broadcast_to(mask, shape).reshape(stack.shape)
+    except ValueError:
+        raise InputError(
+            f"The mask of observed pixels, {mask.shape}, does not fit images of {shape}."
+        ) from None
+
+
+def _sample_blocks(
+    stack: NDArray[np.generic], observed: NDArray[np.bool_] | None
+) -> tuple[FloatArray, float]:
+    """Return an even sample of whole, finite blocks, (n, 8, 8), and their independence."""
     n_planes = min(len(stack), _MAX_PLANES)
     chosen = np.linspace(0, len(stack) - 1, n_planes).round().astype(int)
     area = stack.shape[1] * stack.shape[2]
     stride = max(_MIN_STRIDE, math.ceil(math.sqrt(area * n_planes / _MAX_BLOCKS)))
     pixels = np.concatenate([_cut(stack[index], stride) for index in chosen])
-    pixels = pixels[np.isfinite(pixels).all(axis=(1, 2))]
+    whole = np.isfinite(pixels).all(axis=(1, 2))
+    if observed is not None:
+        masks = np.concatenate([_cut(observed[index], stride) for index in chosen])
+        whole &= masks.all(axis=(1, 2))
+    pixels = pixels[whole].astype(np.float64)
     if len(pixels) < _MIN_BLOCKS:
-        raise _unusable("there are too few pixels")
+        raise _unusable("there are too few pixels that belong to wholly observed blocks")
     return pixels, min(1.0, (stride / _BLOCK) ** 2)
 
 
-def _cut(plane: NDArray[np.generic], stride: int) -> FloatArray:
+def _cut(plane: NDArray[Any], stride: int) -> NDArray[Any]:
     windows = np.lib.stride_tricks.sliding_window_view(plane, (_BLOCK, _BLOCK))
-    return windows[::stride, ::stride].reshape(-1, _BLOCK, _BLOCK).astype(np.float64)
+    return windows[::stride, ::stride].reshape(-1, _BLOCK, _BLOCK)
 
 
 def _clipped_levels(pixels: FloatArray) -> tuple[float, float]:
@@ -232,18 +306,20 @@ def _clipped_levels(pixels: FloatArray) -> tuple[float, float]:
 def _statistics(pixels: FloatArray, low: float, high: float, independence: float) -> _Blocks:
     """Transform the blocks; leave out constant ones and those with a hot pixel."""
     basis = dct(np.eye(_BLOCK), axis=0, norm="ortho")  # (frequency, pixel)
-    order = np.add.outer(np.arange(_BLOCK), np.arange(_BLOCK)).ravel()  # u + v
     both = np.kron(basis, basis)  # (frequency pair, pixel of a block)
     flat = pixels.reshape(len(pixels), -1)
-    structure = (flat @ both[np.isin(order, _STRUCTURE_ORDERS)].T) ** 2
-    rising = np.concatenate([np.flatnonzero(order == each) for each in _NOISE_ORDERS])
-    noise = (flat @ both[rising].T) ** 2
+    energy = (flat @ both.T) ** 2
+    structure = energy[:, np.isin(_ORDER, _STRUCTURE_ORDERS)].mean(axis=1)
+    rising = np.concatenate([np.flatnonzero(np.equal(_ORDER, each)) for each in _NOISE_ORDERS])
     clipped = ((flat <= low) | (flat >= high)).mean(axis=1)
-    blocks = _Blocks(flat.mean(axis=1), structure.mean(axis=1), noise, clipped, independence)
+    mean = flat.mean(axis=1)
+    blocks = _Blocks(mean, structure, energy, rising, clipped, independence)
     usable = (np.ptp(flat, axis=1) > 0) & (clipped <= _MAX_CLIPPED) & ~_hot(flat, blocks)
-    if usable.sum() < _MIN_BLOCKS:
+    order = np.argsort(structure, kind="stable")
+    order = order[usable[order]]
+    if len(order) < _MIN_BLOCKS:
         raise _unusable("nearly all of the image is constant or clipped")
-    return blocks.select(usable)
+    return blocks.select(order)
 
 
 def _hot(flat: FloatArray, blocks: _Blocks) -> NDArray[np.bool_]:
@@ -253,9 +329,10 @@ def _hot(flat: FloatArray, blocks: _Blocks) -> NDArray[np.bool_]:
     rows = np.arange(len(flat))
     peak_square = deviation[rows, peak]
     rest = (flat.sum(axis=1) - flat[rows, peak]) / (flat.shape[1] - 1)
+    noise = blocks.energy[:, blocks.measuring].mean(axis=1)
     typical = np.empty(len(flat))
     for group in np.array_split(np.argsort(rest, kind="stable"), _BINS):
-        typical[group] = np.median(blocks.noise[group].mean(axis=1))
+        typical[group] = np.median(noise[group])
     alone = peak_square > _HOT_SHARE * deviation.sum(axis=1)
     return np.asarray(alone & (peak_square > _HOT_SIGMA**2 * typical))
 
@@ -276,39 +353,85 @@ def _measure(blocks: _Blocks, expected: VarianceModel | None) -> NoiseCurve:
     bins = np.searchsorted(edges, mean, side="right")
     rows: list[tuple[float, float, float]] = []
     for index in np.unique(bins):
-        members = blocks.select(bins == index)
+        members = np.flatnonzero(bins == index)
         if len(members) < _MIN_IN_BIN:
             continue
         n_flat = max(_MIN_IN_BIN // 2, int(_FLAT_SHARE * len(members)))
         if expected is not None:
-            limit = _FLAT_EXCESS * float(expected(np.array([np.median(members.mean)]))[0])
-            n_flat = max(n_flat, int((members.structure <= limit).sum()))
-        flat = _flattest(members, n_flat)
-        freedom = flat.noise.size * flat.independence
+            limit = _FLAT_EXCESS * float(expected(np.array([np.median(mean[members])]))[0])
+            n_flat = max(n_flat, int((blocks.structure[members] <= limit).sum()))
+        flat = members[:n_flat]
+        freedom = len(flat) * len(blocks.measuring) * blocks.independence
         error = math.sqrt(_MODEL_ERROR**2 + 2 / freedom)
-        variance = _energy(flat.noise)
+        variance = _energy(blocks.noise(flat), len(flat))
         if variance > (_NOISE_FREE * np.ptp(mean)) ** 2:
-            rows.append((float(flat.mean.mean()), variance, error))
+            rows.append((float(mean[flat].mean()), variance, error))
     if not rows:
         raise _unusable("no flat area with noise was found")
     return NoiseCurve(*np.array(rows).T)
 
 
-def _flattest(blocks: _Blocks, n_flat: int) -> _Blocks:
-    """Return the flattest blocks, flattest first."""
-    return blocks.select(np.argsort(blocks.structure, kind="stable")[:n_flat])
-
-
-def _energy(noise: FloatArray) -> float:
+def _energy(noise: FloatArray, n: int) -> float:
     """Return the mean energy of white noise, deaf to a few contaminated coefficients.
 
     The median over the coefficients of their means over n blocks; a chi-squared mean's
     median is lower than its mean by (1 - 2 / 9n)^3 (Wilson & Hilferty 1931).
     """
-    return float(np.median(noise.mean(axis=0)) / (1 - 2 / (9 * len(noise))) ** 3)
+    return float(np.median(noise) / (1 - 2 / (9 * n)) ** 3)
+
+
+# -- correlation ---------------------------------------------------------------------
+
+
+def _measures_correlated(spectrum: FloatArray) -> NDArray[np.bool_]:
+    """Tell the coefficients, (64,), where noise is strong beside structure and rounding."""
+    candidates = ~np.isin(_ORDER, (0, *_CORRELATED_STRUCTURE_ORDERS))
+    strongest = spectrum[_ORDER == 2].max()
+    return np.asarray(candidates & (spectrum > _MIN_SPECTRUM * strongest))
+
+
+def _correlation(blocks: _Blocks, fit: LineFit) -> tuple[float, float]:
+    """Measure the lag-1 correlation along Y and X in the blocks that are flattest.
+
+    `fit` tells their noise variances up to a common factor.
+    """
+    unclipped = blocks.clipped == 0
+    if unclipped.sum() * _FLAT_SHARE_CORRELATION >= _MIN_IN_BIN:
+        blocks = blocks.select(unclipped)
+    scale = np.maximum(fit.line(blocks.mean), 1e-3 * np.median(fit.line(blocks.mean)))
+    n_flat = max(_MIN_IN_BIN, int(_FLAT_SHARE_CORRELATION * len(blocks)))
+    low = np.isin(_ORDER, _CORRELATED_STRUCTURE_ORDERS)
+    square = (_BLOCK, _BLOCK)
+
+    def energy(structure: FloatArray) -> FloatArray:
+        flat = np.argpartition(structure / scale, n_flat - 1)[:n_flat]
+        relative = blocks.energy[flat] / scale[flat, None]
+        return np.asarray(relative.mean(axis=0).reshape(square))
+
+    decides = (_ORDER >= _DECIDING_ORDER).reshape(square)
+    if max(fit_correlation(energy(blocks.structure), decides)) < _MIN_CORRELATION:
+        return WHITE
+    correlation = WHITE
+    for _ in range(_CORRELATION_ROUNDS):
+        spectrum = block_spectrum(correlation, _BLOCK).ravel()
+        used = _measures_correlated(spectrum).reshape(square)
+        correlation = fit_correlation(energy(blocks.energy[:, low] @ (1 / spectrum[low])), used)
+    return correlation if max(correlation) >= _MIN_CORRELATION else WHITE
 
 
 # -- rounds --------------------------------------------------------------------------
+
+
+def _fit(blocks: _Blocks, low: float, high: float, kind: NoiseKind) -> tuple[LineFit, bool]:
+    """Return the fit of the noise's kind, and whether that depends on the signal."""
+    if kind == "poisson-gaussian":
+        return _fit_unless_unclipped(blocks, low, high, gaussian=False), True
+    constant = _fit_unless_unclipped(blocks, low, high, gaussian=True)
+    if kind == "gaussian":
+        return constant, False
+    line = _fit_unless_unclipped(blocks, low, high, gaussian=False)
+    dependent = _depends_on_signal(line, constant, blocks)
+    return (line, True) if dependent else (constant, False)
 
 
 def _fit_unless_unclipped(blocks: _Blocks, low: float, high: float, gaussian: bool) -> LineFit:
@@ -340,14 +463,20 @@ def _refined_constant(fit: LineFit, blocks: _Blocks) -> float:
     """
     reach = _CLIPPING_REACH * math.sqrt(fit.b)
     inside = (blocks.mean > fit.low + reach) & (blocks.mean < fit.high - reach)
+    inside &= blocks.clipped == 0
     n_flat = int(_FLAT_SHARE_GAUSSIAN * inside.sum())
     if n_flat < _MIN_IN_BIN:
         return fit.b
-    flat = _flattest(blocks.select(inside), n_flat)
-    highest = flat.noise[:, -_N_HIGHEST:]
-    variance = _energy(highest)
-    t1, t2 = (float(half.mean()) for half in np.array_split(flat.structure, 2))
-    v1, v2 = (_energy(half) for half in np.array_split(highest, 2))
+    flat = np.flatnonzero(inside)[:n_flat]
+    structure = blocks.structure[flat]
+    n_highest = round(_HIGHEST_SHARE * len(blocks.measuring))
+
+    def highest(which: NDArray[np.intp]) -> float:
+        return _energy(blocks.noise(which)[-n_highest:], len(which))
+
+    variance = highest(flat)
+    t1, t2 = (float(half.mean()) for half in np.array_split(structure, 2))
+    v1, v2 = (highest(half) for half in np.array_split(flat, 2))
     if t1 > v1 and t2 > t1:
         leakage = min(max((v2 - v1) / (t2 - t1), 0.0), _MAX_LEAKAGE)
         variance = (v1 - leakage * t1) / (1 - leakage)

@@ -16,6 +16,7 @@ from scipy.special import ndtr
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
+_CLIPPING_GRID: Final = 256  # signals at which clipping is computed; interpolated between
 _TINY: Final = 1e-300  # keeps quotients and logarithms finite
 
 
@@ -75,7 +76,7 @@ def _clipped_variance(
     if math.isinf(low) and math.isinf(high):
         return np.asarray(np.maximum(a * mean + b, tiny))
     margin = 0.3 * np.ptp(mean) + math.sqrt(max(a * float(mean.max()) + b, tiny))
-    signal = np.linspace(mean.min() - margin, mean.max() + margin, 1024)
+    signal = np.linspace(mean.min() - margin, mean.max() + margin, _CLIPPING_GRID)
     clipped_mean, variance = _censored_moments(
         signal, np.sqrt(np.maximum(a * signal + b, tiny)), low, high
     )
