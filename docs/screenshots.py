@@ -1,13 +1,16 @@
 """Make the pictures of the window in docs/images.
 
-Run it with a display, or without one as ``xvfb-run -a python docs/screenshots.py``.
+Run it with a display, or without one as ``xvfb-run -a python docs/screenshots.py``; names
+of pictures as arguments make only those.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from qtpy.QtWidgets import QApplication
@@ -18,49 +21,109 @@ FOLDER = Path(__file__).parent / "images"
 SIZE = 1280, 800
 PLUGIN = "napari-vae-restore"
 BUDGET = "60 s"
-CENTRE = 67, 47
-"""Of the denoised picture, µm."""
-
-ZOOM = 7.5
-"""Of the denoised picture, screen pixels per µm."""
 
 AT_WORK = 0.55
 """Share of the training after which its picture is taken."""
 
 
-def main() -> None:
-    """Open a sample, train on it, denoise it, and take pictures on the way."""
-    viewer = napari.Viewer(show=True)
-    viewer.window.resize(*SIZE)
-    viewer.open_sample(PLUGIN, "cells")
-    cells = viewer.layers["cells"]
-    cells.contrast_limits = 470, 1100
-    viewer.canvas.overlays.scale_bar.visible = True
-    FOLDER.mkdir(exist_ok=True)
-
-    dock, train = viewer.window.add_plugin_dock_widget(PLUGIN, "Train")
-    train.time.setCurrentText(BUDGET)
-    train.start()
+def train(viewer: napari.Viewer) -> None:
+    """A training at work, its preview in the middle."""
+    open_cells(viewer)
+    widget = open_widget(viewer, "Train")
+    widget.time.setCurrentText(BUDGET)
+    widget.start()
     # Nearer, so that the preview, the middle of the image, fills the view.
     viewer.scene.camera.zoom *= 1.6
     started = time.monotonic()
     wait_until(lambda: time.monotonic() - started > AT_WORK * 60 and len(viewer.layers) > 1)
-    take(viewer, "train.png")
-    wait_until(lambda: not train.is_busy)
+    take(viewer, "train")
+    widget.cancel()
+    wait_until(lambda: not widget.is_busy)
 
-    viewer.window.remove_dock_widget(dock)
-    viewer.layers.remove("cells preview")
-    _, denoise = viewer.window.add_plugin_dock_widget(PLUGIN, "Denoise")
-    denoise.samples.setValue(8)
-    denoise.run()
-    wait_until(lambda: not denoise.is_busy)
-    viewer.layers.remove("cells uncertainty")
+
+def denoise(viewer: napari.Viewer) -> None:
+    """Noisy and denoised cells side by side."""
+    open_cells(viewer)
+    widget = open_widget(viewer, "Denoise")
+    finish(widget, widget.run)
+    # The first run has prepared the model; what the next one takes is what users see.
+    viewer.layers.remove("cells denoised")
+    finish(widget, widget.run)
+    side_by_side(viewer, centre=(67, 47), zoom=7.5)
+    take(viewer, "denoise")
+
+
+def inpaint(viewer: napari.Viewer) -> None:
+    """A scratched picture with its mask, and filled."""
+    viewer.open_sample(PLUGIN, "scratched")
+    widget = open_widget(viewer, "Inpaint")
+    widget.grow.setValue(1)
+    finish(widget, widget.run)
+    picture, mask, filled = viewer.layers
+    viewer.layers.remove(filled)
+    widget.header.layers.choose(picture)
+    finish(widget, widget.run)
+    filled = viewer.layers[-1]
+    mask.visible = False
+    side_by_side(viewer, centre=(215, 265), zoom=1.15)
+    viewer.layers.selection.active = filled
+    take(viewer, "inpaint")
+
+
+def super_resolve(viewer: napari.Viewer) -> None:
+    """Nuclei, and the same with four times as many pixels."""
+    viewer.open_sample(PLUGIN, "nuclei")
+    viewer.layers["nuclei"].contrast_limits = 0, 110
+    widget = open_widget(viewer, "Super-resolve")
+    widget.noisy.setChecked(True)
+    finish(widget, widget.run)
+    viewer.canvas.grid.shape = 2, 1
+    side_by_side(viewer, centre=(115, 80), zoom=4)
+    take(viewer, "super-resolve")
+
+
+PICTURES = {
+    "train": train,
+    "denoise": denoise,
+    "inpaint": inpaint,
+    "super-resolve": super_resolve,
+}
+
+
+def main() -> None:
+    """Make all pictures, or those that were named."""
+    FOLDER.mkdir(exist_ok=True)
+    for name in sys.argv[1:] or PICTURES:
+        viewer = napari.Viewer(show=True)
+        viewer.window.resize(*SIZE)
+        PICTURES[name](viewer)
+        viewer.close()
+
+
+def open_cells(viewer: napari.Viewer) -> None:
+    """Open the sample with its pixel size, and show a scale bar."""
+    viewer.open_sample(PLUGIN, "cells")
+    viewer.layers["cells"].contrast_limits = 470, 1100
+    viewer.canvas.overlays.scale_bar.visible = True
+
+
+def open_widget(viewer: napari.Viewer, name: str) -> Any:
+    """Open a widget as its menu does."""
+    return viewer.window.add_plugin_dock_widget(PLUGIN, name)[1]
+
+
+def finish(widget: Any, start: Callable[[], None]) -> None:
+    """Start a computation and wait for its end."""
+    start()
+    wait_until(lambda: not widget.is_busy)
+
+
+def side_by_side(viewer: napari.Viewer, *, centre: tuple[float, float], zoom: float) -> None:
+    """Show the visible layers in a grid, a part of them large."""
     viewer.canvas.grid.enabled = True
-    viewer.scene.camera.center = CENTRE
-    viewer.scene.camera.zoom = ZOOM
-    viewer.layers.selection.active = viewer.layers["cells denoised"]
-    take(viewer, "denoise.png")
-    viewer.close()
+    viewer.scene.camera.center = centre
+    viewer.scene.camera.zoom = zoom
+    viewer.layers.selection.active = viewer.layers[-1]
 
 
 def wait_until(is_done: Callable[[], bool], seconds: float = 300) -> None:
@@ -77,7 +140,8 @@ def take(viewer: napari.Viewer, name: str) -> None:
     wait_until(lambda: time.monotonic() - started > 1)
     pixels = viewer.window.screenshot(canvas_only=False, flash=False)
     picture = Image.fromarray(pixels).convert("RGB")
-    picture.quantize(256, method=Image.Quantize.MEDIANCUT).save(FOLDER / name, optimize=True)
+    picture = picture.quantize(256, method=Image.Quantize.MEDIANCUT)
+    picture.save(FOLDER / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

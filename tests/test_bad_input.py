@@ -1,10 +1,12 @@
 """Whatever is wrong with the input: one line that says how to mend it, nothing written."""
 
 import contextlib
+import json
 import os
 import struct
 import tempfile
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
@@ -143,7 +145,28 @@ def contents(folder):
 def denoise(folder, **options):
     files = {"image": "noisy.tif", "output": "out.tif", "model": "model.safetensors"} | options
     words = ["denoise", folder / files.pop("image"), "-o", folder / files.pop("output")]
-    return [*words, "--model", folder / files.pop("model"), *files.pop("more", [])]
+    model = files.pop("model")
+    model = model if model == "default" else folder / model
+    return [*words, "--model", model, *files.pop("more", [])]
+
+
+def inpaint(folder, mask="mask.png", more=(), **options):
+    iio.imwrite(folder / "mask.png", np.eye(192, 160, dtype=np.uint8))
+    words = denoise(folder, model="default", more=["--mask", folder / mask, *more], **options)
+    return ["inpaint", *words[1:]]
+
+
+def super_resolve(folder, factor=2, more=(), **options):
+    words = denoise(folder, model="default", more=["--factor", factor, *more], **options)
+    return ["super-resolve", *words[1:]]
+
+
+def restore(folder, recipe, more=(), model="default", **options):
+    if not isinstance(recipe, str):
+        recipe = json.dumps(recipe)
+    (folder / "recipe.json").write_text(recipe)
+    more = ["--recipe", folder / "recipe.json", *more]
+    return ["restore", *denoise(folder, model=model, more=more, **options)[1:]]
 
 
 def train(folder, image="noisy.tif", output="new.safetensors", more=()):
@@ -151,6 +174,7 @@ def train(folder, image="noisy.tif", output="new.safetensors", more=()):
     return [*words, *(more or ["--steps", 1])]
 
 
+COMMANDS = [train, denoise, inpaint, super_resolve]
 FILES_WITH_BAD_IMAGES = {
     name: (np.asarray(BAD_IMAGES[name][0]), BAD_IMAGES[name][1])
     for name in ("all NaN", "some NaN", "some infinite", "constant", "one pixel", "complex")
@@ -160,7 +184,7 @@ FILES_WITH_BAD_IMAGES = {
 @pytest.mark.parametrize(
     ("image", "message"), FILES_WITH_BAD_IMAGES.values(), ids=list(FILES_WITH_BAD_IMAGES)
 )
-@pytest.mark.parametrize("command", [train, denoise])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_images_in_files(folder, refused, command, image, message):
     tifffile.imwrite(folder / "bad.tif", image)
     assert message in refused(*command(folder, image="bad.tif"))
@@ -171,7 +195,7 @@ def test_mask_in_a_file(folder, refused):
     assert "mask" in refused(*denoise(folder, image="mask.tif"))
 
 
-@pytest.mark.parametrize("command", [train, denoise])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_inputs_that_are_no_images(folder, refused, command):
     assert "no such file" in refused(*command(folder, image="absent.tif"))
     (folder / "notes.txt").write_text("not an image")
@@ -218,7 +242,7 @@ def full_disk(n_bytes):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("command", [train, denoise])
+@pytest.mark.parametrize("command", [train, denoise, super_resolve])
 def test_full_disk(folder, refused, command):
     with full_disk(10_000):
         assert "cannot write" in refused(*command(folder)).lower()
@@ -258,6 +282,101 @@ def test_output_names(folder, refused):
     # The image is float32, which PNG cannot hold, and so is every uncertainty.
     assert ".tif" in refused(*denoise(folder, output="out.png"))
     assert ".tif" in refused(*denoise(folder, more=["--uncertainty", folder / "std.png"]))
+
+
+def test_samples_replace_nothing(folder, refused):
+    (folder / "out.sample-2.tif").write_text("precious")
+    for command in (denoise, inpaint, super_resolve):
+        words = command(folder, more=["--samples", 2])
+        assert "out.sample-2.tif exists" in refused(*words)
+    more = ["--samples", 1, "--uncertainty", folder / "out.sample-1.tif"]
+    assert "at least 2 samples" in refused(*denoise(folder, more=more))
+    more = ["--samples", 3, "--uncertainty", folder / "new.sample-3.tif"]
+    words = denoise(folder, output="new.tif", more=more)
+    assert "new.sample-3.tif came twice" in refused(*words)
+    assert "n_samples" in refused(*denoise(folder, more=["--samples=-1"]))
+
+
+def test_masks_that_do_not_fit(folder, refused):
+    noise = np.random.default_rng(0).integers(0, 255, (192, 160, 3), np.uint8)
+    masks = {
+        "small.png": (np.eye(64, dtype=np.uint8), "expected the shape (192, 160)"),
+        "stack.tif": (np.ones((2, 192, 160), np.uint8), "expected the shape (192, 160)"),
+        "full.png": (np.ones((192, 160), np.uint8), "covers a whole plane"),
+        "floats.tif": (np.ones((192, 160), np.float32), "threshold it first"),
+        "lossy.jpg": (noise, "JPEG changes values"),
+    }
+    inpaint(folder)
+    for name, (mask, message) in masks.items():
+        iio.imwrite(folder / name, mask)
+        assert message in refused(*inpaint(folder, mask=name))
+    assert "no such file" in refused(*inpaint(folder, mask="absent.png"))
+    more = ["--overwrite"]
+    assert "is the input" in refused(*inpaint(folder, output="mask.png", more=more))
+
+
+def test_tasks_that_do_not_fit(folder, refused):
+    for factor in (1, 5, 0):
+        assert "expected 2, 3 or 4" in refused(*super_resolve(folder, factor=factor))
+    assert "bicubic, box" in refused(*super_resolve(folder, more=["--kernel", "sinc"]))
+    assert "noise" in refused(*super_resolve(folder, more=["--noise", "pepper"]))
+    inpaint(folder)
+    for words in (super_resolve(folder), inpaint(folder)):
+        words[words.index("default")] = folder / "model.safetensors"
+        assert "only removes noise" in refused(*words)
+
+
+BAD_RECIPES = {
+    "text": ("denoise it", "not JSON"),
+    "list": ([1], "one JSON object"),
+    "no tasks": ({}, "tasks: expected a list"),
+    "empty": ({"tasks": []}, "tasks: expected a list"),
+    "task by name": ({"tasks": ["denoise"]}, '"kind" out of denoise'),
+    "unknown kind": ({"tasks": [{"kind": "dream"}]}, '"kind" out of denoise'),
+    "unknown key": ({"tasks": [{"kind": "denoise"}], "speed": 3}, "unknown 'speed'"),
+    "from the future": (
+        {"tasks": [{"kind": "denoise"}], "speed": 3, "package_version": "9.0"},
+        "version 9.0",
+    ),
+    "unknown key of a task": (
+        {"tasks": [{"kind": "denoise", "sigma": 3}]},
+        "task denoise: unknown 'sigma'",
+    ),
+    "twice": ({"tasks": [{"kind": "denoise"}] * 2}, "denoise is there twice"),
+    "noise": ({"tasks": [{"kind": "denoise", "noise": 3}]}, "noise: expected text"),
+    "noises": ({"tasks": [{"kind": "denoise", "noise": ["salt"]}]}, "Cannot read the noise"),
+    "factor": ({"tasks": [{"kind": "super-resolve", "factor": "2"}]}, "expected 2, 3 or 4"),
+    "no factor": ({"tasks": [{"kind": "super-resolve"}]}, "expected 2, 3 or 4"),
+    "kernel": (
+        {"tasks": [{"kind": "super-resolve", "factor": 2, "kernel": [1]}]},
+        "kernel: expected text",
+    ),
+    "psf": ({"tasks": [{"kind": "deblur", "psf": [[1], [1, 2]]}]}, "psf: expected rows"),
+    "no mask": ({"tasks": [{"kind": "inpaint"}]}, "--mask FILE"),
+    "lost mask": ({"tasks": [{"kind": "inpaint", "mask": "lost.png"}]}, "lost.png"),
+    "seed": ({"tasks": [{"kind": "denoise"}], "seed": True}, "seed: expected an integer"),
+    "negative": ({"tasks": [{"kind": "denoise"}], "seed": -1}, "seed: expected an integer"),
+    "tile": ({"tasks": [{"kind": "denoise"}], "tile": "big"}, "tile: expected an integer"),
+    "axes": ({"tasks": [{"kind": "denoise"}], "axes": "ZYX"}, "axes"),
+}
+
+
+@pytest.mark.parametrize(("recipe", "message"), BAD_RECIPES.values(), ids=list(BAD_RECIPES))
+def test_recipes_that_are_none(folder, refused, recipe, message):
+    assert message in refused(*restore(folder, recipe))
+
+
+def test_recipes_in_files_that_hold_none(folder, refused):
+    words = ["restore", folder / "noisy.tif", "-o", folder / "out.tif", "--recipe"]
+    assert "its description holds none" in refused(*words, folder / "noisy.tif")
+    assert "No such file" in refused(*words, folder / "absent.json")
+    assert "not JSON" in refused(*words, folder / "model.safetensors")
+    restore(folder, {"tasks": [{"kind": "denoise"}]})
+    words += [folder / "recipe.json"]
+    inpaint(folder)
+    assert "no task of the recipe fills" in refused(*words, "--mask", folder / "mask.png")
+    (folder / "recipe.json").write_text('{"tasks": [{"kind": "denoise"}], "model": "mine"}')
+    assert "--model FILE" in refused(*words)
 
 
 def test_options_that_do_not_fit(folder, refused):

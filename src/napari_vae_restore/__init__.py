@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = version("napari-vae-restore")
 
 _HOMES = {
+    "Deblur": ".restoration.tasks",
     "Denoise": ".restoration.tasks",
     "Diagnostics": ".restoration.result",
     "FlatVAEConfig": ".models.config",
     "GaussianNoise": ".noise",
     "HVAEConfig": ".models.config",
     "ImageFileError": ".errors",
+    "Inpaint": ".restoration.tasks",
     "InputError": ".errors",
     "Model": ".models.model",
     "ModelFileError": ".errors",
@@ -34,16 +36,19 @@ _HOMES = {
     "RestorationError": ".errors",
     "Training": ".training.engine",
     "TrainingError": ".errors",
+    "SuperResolve": ".restoration.tasks",
     "TrainingSettings": ".training.settings",
     "VAERestoreError": ".errors",
     "add_to_viewer": "._napari.layers",
     "denoise": ".restoration.restore",
     "estimate_noise": ".noise_estimation",
+    "inpaint": ".restoration.restore",
     "iter_restore": ".restoration.restore",
     "load": ".models.files",
     "parse_budget": ".training.settings",
     "parse_noise": ".noise",
     "restore": ".restoration.restore",
+    "super_resolve": ".restoration.restore",
     "train": ".training.engine",
 }
 
@@ -67,12 +72,17 @@ if TYPE_CHECKING:
     from napari_vae_restore.noise import parse_noise as parse_noise
     from napari_vae_restore.noise_estimation import estimate_noise as estimate_noise
     from napari_vae_restore.restoration.restore import denoise as denoise
+    from napari_vae_restore.restoration.restore import inpaint as inpaint
     from napari_vae_restore.restoration.restore import iter_restore as iter_restore
     from napari_vae_restore.restoration.restore import restore as restore
+    from napari_vae_restore.restoration.restore import super_resolve as super_resolve
     from napari_vae_restore.restoration.result import Diagnostics as Diagnostics
     from napari_vae_restore.restoration.result import Recipe as Recipe
     from napari_vae_restore.restoration.result import Restoration as Restoration
+    from napari_vae_restore.restoration.tasks import Deblur as Deblur
     from napari_vae_restore.restoration.tasks import Denoise as Denoise
+    from napari_vae_restore.restoration.tasks import Inpaint as Inpaint
+    from napari_vae_restore.restoration.tasks import SuperResolve as SuperResolve
     from napari_vae_restore.training.engine import Progress as Progress
     from napari_vae_restore.training.engine import Training as Training
     from napari_vae_restore.training.engine import train as train

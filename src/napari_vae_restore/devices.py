@@ -48,11 +48,10 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def training_precision(device: torch.device) -> AbstractContextManager[object]:
+def native_precision(device: torch.device) -> AbstractContextManager[object]:
     """Autocast to bfloat16 where the hardware computes in it, else nothing.
 
-    KL and likelihood are computed in float32 all the same: the networks return
-    float32 distributions.
+    Distributions and images are float32 all the same: the networks return them so.
     """
     import torch
 

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.atomic import atomic_write
 from napari_vae_restore.errors import ImageFileError, InputError
-from napari_vae_restore.image_metadata import PIXEL, Format, ImageFile, calibration
+from napari_vae_restore.image_metadata import LENGTHS, PIXEL, Format, ImageFile, calibration
 from napari_vae_restore.layout import checked_axes
 from napari_vae_restore.tiff import dialect, read_tiff, write_tiff
 
@@ -42,6 +42,10 @@ _READABLE = (*_TIFF, *_PICTURES)
 _PICTURE_MODES = {"1", "L", "LA", "I", "I;16", "I;16B", "F", "P", "PA", "RGB", "RGBA"}
 _PNG_GREY = ("u1", "u2")
 _PNG_TEXT_KEY = "Description"
+# PNG says pixels per metre alike for a microscope and for a printer: below this size,
+# 2540 dots per inch, no printer's are.
+_LARGEST_PNG_PIXEL = 1e-5  # metres
+_METRES_PER_INCH = LENGTHS["inch"].si  # Pillow speaks of inches
 # Characters that XML, and so OME-TIFF, cannot hold, nor text tags in general.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
@@ -106,8 +110,8 @@ def write_image(
     it can hold the image; other .tif an ImageJ hyperstack where ImageJ can (uint8,
     uint16, float32; T, Z, C, Y, X, uint8 RGB; below 4 GB), else plain TIFF; .png a
     picture. `read_image` returns from a TIFF the same data, axes, scale (to 1e-6
-    along X and Y), units, channel names and description. PNG keeps Y, X, S and the
-    description only.
+    along X and Y), units, channel names and description. PNG keeps Y, X, S, the
+    description and, to 1e-5, pixel sizes below 10 micrometers.
 
     Parameters
     ----------
@@ -321,10 +325,22 @@ def _read_picture(path: Path, kind: Format) -> ImageFile:
         converted = None if metadata.get("mode") in _PICTURE_MODES else "RGB"
         data = np.asarray(file.read(index=0, mode=converted))
     axes = "YX" if data.ndim == 2 else "YXS"
-    text = metadata.get(_PNG_TEXT_KEY, "") if kind == "png" else ""
-    return ImageFile(
-        data, axes, (1.0,) * data.ndim, (PIXEL,) * data.ndim, kind, description=str(text)
-    )
+    if kind != "png":
+        return ImageFile(data, axes, (1.0,) * data.ndim, (PIXEL,) * data.ndim, kind)
+    text = str(metadata.get(_PNG_TEXT_KEY, ""))
+    return ImageFile(data, axes, *_png_calibration(axes, metadata), kind, description=text)
+
+
+def _png_calibration(
+    axes: str, metadata: Mapping[str, Any]
+) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """Read pixel sizes from the dots per inch, where they are a microscope's."""
+    per_inch = dict(zip("XY", metadata.get("dpi", (0, 0)), strict=True))
+    sizes = {axis: _METRES_PER_INCH / number for axis, number in per_inch.items() if number > 0}
+    known = len(sizes) == len(per_inch) and max(sizes.values()) < _LARGEST_PNG_PIXEL
+    unit, name = LENGTHS["micrometer"].si, "micrometer"
+    found = [(sizes[a] / unit, name) if known and a in sizes else (1.0, PIXEL) for a in axes]
+    return calibration(axes, [size for size, _ in found], [name for _, name in found])
 
 
 def _refuse_deep_colour(path: Path) -> None:
@@ -349,7 +365,21 @@ def _write_png(path: Path, image: ImageFile) -> None:
     text = PngInfo()
     if image.description:
         text.add_itxt(_PNG_TEXT_KEY, image.description)
-    iio.imwrite(path, picture, plugin="pillow", extension=".png", pnginfo=text)
+    options: dict[str, Any] = {"pnginfo": text, **_png_options(image)}
+    iio.imwrite(path, picture, plugin="pillow", extension=".png", **options)
+
+
+def _png_options(image: ImageFile) -> dict[str, Any]:
+    """The dots per inch, where lengths are known and the format's 32 bits hold them."""
+    sizes = _sizes_by_axis(image)
+    per_metre = [
+        1 / (size * LENGTHS[unit].si)
+        for size, unit in (sizes["X"], sizes["Y"])
+        if unit in LENGTHS
+    ]
+    if len(per_metre) < 2 or not all(1 <= number < 2**32 - 1 for number in per_metre):
+        return {}
+    return {"dpi": tuple(number * _METRES_PER_INCH for number in per_metre)}
 
 
 def _reason_not_read(error: Exception) -> str:

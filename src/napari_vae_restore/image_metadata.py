@@ -7,7 +7,7 @@ nothing; the file formats are in `tiff` and `image_files`.
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from numpy.typing import NDArray
@@ -99,6 +99,29 @@ class ImageFile:
     format: Format
     channel_names: tuple[str, ...] = ()
     description: str = ""
+
+
+def refined(image: ImageFile, factor: int) -> ImageFile:
+    """Return what a file says of an image, for an enlargement of it.
+
+    Parameters
+    ----------
+    image : ImageFile
+        The file of the image, whose pixels are kept.
+    factor : int
+        New pixels for each pixel along Y and X.
+
+    Returns
+    -------
+    ImageFile
+        With pixel sizes divided by the factor along Y and X where they are known.
+    """
+    sizes = zip(image.axes, image.scale, image.units, strict=True)
+    scale = tuple(
+        size / factor if axis in "YX" and (size, unit) != (1.0, PIXEL) else size
+        for axis, size, unit in sizes
+    )
+    return replace(image, scale=scale)
 
 
 def canonical_unit(text: object) -> str:

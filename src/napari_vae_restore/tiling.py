@@ -9,9 +9,12 @@ nothing of networks: the halo comes from the caller.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +40,32 @@ class Tile:
     inner: tuple[slice, slice]
     origin: tuple[int, int]
 
-    def read(self, planes: NDArray[np.generic]) -> NDArray[np.generic]:
+    def read(self, planes: NDArray[_Scalar]) -> NDArray[_Scalar]:
         """The tile's pixels, (..., rows, columns)."""
-        return planes[..., self.rows[:, None], self.columns]
+        pixels: NDArray[_Scalar] = planes[..., self.rows[:, None], self.columns]
+        return pixels
+
+    def within(self, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """The part of what was read that lies in the plane, and its place in the plane.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            (height, width) of the plane.
+
+        Returns
+        -------
+        ((slice, slice), (slice, slice))
+            The mirrored border left out: in the tile, and in the plane.
+        """
+        lengths = len(self.rows), len(self.columns)
+        parts = [
+            _within(core.start - inner.start, read, length)
+            for core, inner, read, length in zip(
+                self.core, self.inner, lengths, shape, strict=True
+            )
+        ]
+        return (parts[0][0], parts[1][0]), (parts[0][1], parts[1][1])
 
 
 def tiles(
@@ -102,6 +128,12 @@ def _intervals(length: int, size: int, halo: int, stride: int, margin: int) -> l
             )
         )
     return intervals
+
+
+def _within(start: int, read: int, length: int) -> tuple[slice, slice]:
+    """Of `read` pixels from plane coordinate `start` on, those from 0 to `length`."""
+    first, last = max(start, 0), min(start + read, length)
+    return slice(first - start, last - start), slice(first, last)
 
 
 def _round_up(value: int, multiple: int) -> int:

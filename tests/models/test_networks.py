@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_vae_restore import FlatVAEConfig, HVAEConfig, InputError, Model
-from napari_vae_restore.models.config import ModelConfig
+from napari_vae_restore.models.config import ModelConfig, RestorationConfig
 from napari_vae_restore.models.latents import NoiseSource, random_noise
 from napari_vae_restore.models.model import build_network
 from napari_vae_restore.models.protocol import VAEModule
@@ -20,6 +20,7 @@ CONFIGS = [
     HVAEConfig(levels=3, width=8, latent=4),
     HVAEConfig(levels=1, width=8, latent=4, patch=1),
     HVAEConfig(channels=3, levels=2, width=8, latent=4, blocks=2),
+    RestorationConfig(widths=(8, 12), depths=(1, 1), width=8, latent=4),
     FlatVAEConfig(size=32, width=8, z_dim=6),
     FlatVAEConfig(channels=3, size=28, width=8, z_dim=6),
 ]
@@ -76,7 +77,12 @@ class TestEveryNetwork:
         network = build(config)
         bound = elbo(network, images(config), GaussianNoise(0.5), noise())
         (-bound.value()).backward()
-        silent = [name for name, p in network.named_parameters() if p.grad is None]
+        silent = [
+            name
+            for name, p in network.named_parameters()
+            # The student and what it reads learn from conditions, not from the ELBO.
+            if p.grad is None and not name.startswith(("condition.", "student."))
+        ]
         assert not silent
 
     def test_outliers_give_finite_gradients(self, config: ModelConfig) -> None:

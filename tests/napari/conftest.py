@@ -28,6 +28,29 @@ def make_image():
 
 
 @pytest.fixture(scope="session")
+def drained():
+    """Run a generator to its end: what it yields, and what it returns."""
+
+    def run(steps):
+        messages = []
+        while True:
+            try:
+                messages.append(next(steps))
+            except StopIteration as stop:
+                return messages, stop.value
+
+    return run
+
+
+@pytest.fixture
+def shown_errors(monkeypatch):
+    """Messages that the user is shown as errors."""
+    messages = []
+    monkeypatch.setattr("napari_vae_restore._napari.task_widget.show_error", messages.append)
+    return messages
+
+
+@pytest.fixture(scope="session")
 def tiny_model():
     """A model that was trained for a moment."""
     training = Training(noisy_image(), steps=8, config=TINY, noise="gaussian:8", device="cpu")

@@ -19,6 +19,8 @@ def test_the_manifest_is_valid_and_its_commands_can_be_imported(manifest):
     assert manifest.display_name == "VAE Restore"
     assert [each.display_name for each in manifest.contributions.widgets] == [
         "Denoise",
+        "Inpaint",
+        "Super-resolve",
         "Train",
     ]
 
@@ -32,10 +34,11 @@ def test_samples_of_the_manifest_are_those_of_the_package(manifest):
     from napari_vae_restore.samples import SAMPLES
 
     found = {each.key: each.display_name for each in manifest.contributions.sample_data}
+    assert found.pop("scratched")
     assert found == dict(SAMPLES)
 
 
 @pytest.mark.gui
-@pytest.mark.parametrize("name", ["Denoise", "Train"])
+@pytest.mark.parametrize("name", ["Denoise", "Inpaint", "Super-resolve", "Train"])
 def test_widgets_open_through_the_plugin_engine(open_widget, name):
     assert open_widget(name).status

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from napari_vae_restore._napari.denoise_widget import verdict
 from napari_vae_restore._napari.loss_plot import visible_range
 from napari_vae_restore._napari.messages import duration
+from napari_vae_restore._napari.words import noise_in_words, verdict
 from napari_vae_restore._napari.worker import as_own_error
 from napari_vae_restore.errors import InputError, VAERestoreError
+from napari_vae_restore.noise import GaussianNoise, PoissonGaussianNoise
 from napari_vae_restore.restoration.result import Diagnostics
 
 
@@ -42,9 +43,34 @@ def test_errors_of_torch_become_errors_that_qt_does_not_swallow():
 
 
 @pytest.mark.parametrize(
-    ("ratio", "word"), [(0.5, "some noise remains"), (1.0, ""), (1.6, "fine structure")]
+    ("ratio", "word"),
+    [(0.5, "some noise remains"), (1.0, ""), (1.6, "fine structure"), (None, "")],
 )
 def test_the_residual_in_plain_words(ratio, word):
-    text = verdict(Diagnostics(ratio, n_tiles=1, halo=0, seconds=1.0, device="cpu"))
+    text = verdict(Diagnostics(ratio, (), n_tiles=1, halo=0, seconds=1.0, device="cpu"))
     assert word in text
     assert bool(text) == bool(word)
+
+
+@pytest.mark.parametrize(
+    ("noise", "words"),
+    [
+        ([], ""),
+        ([GaussianNoise(12.34)] * 3, "Noise: σ 12.3."),
+        (
+            [GaussianNoise(12.34, (0.6, 0.3))],
+            "Noise: σ 12.3, correlated between neighbours (0.6).",
+        ),
+        (
+            [PoissonGaussianNoise(0.8, -4.0)],
+            "Noise: σ 9.59 on average, more where it is brighter.",
+        ),
+        ([GaussianNoise(1), GaussianNoise(2)], "Noise of the channels: σ 1; σ 2."),
+        (
+            [GaussianNoise(n) for n in range(1, 9)],
+            "Noise of the channels: σ 1; σ 2; σ 3; σ 4; ….",
+        ),
+    ],
+)
+def test_the_noise_in_plain_words(noise, words):
+    assert noise_in_words(noise, [120.0] * len(noise)) == words

@@ -1,14 +1,15 @@
 """The models of a session."""
 
-from napari_vae_restore._napari.model_store import ModelStore
+from napari_vae_restore._napari.model_store import BUNDLED, DEFAULT, ModelStore
 
 
 def test_the_newest_model_is_selected_and_names_are_unique(tiny_model):
     store = ModelStore()
-    assert store.selected is None
+    assert store.selected == "default"
+    assert store.selected_name == BUNDLED
     assert store.add(tiny_model, "cells") == "cells"
     assert store.add(tiny_model, "cells") == "cells 2"
-    assert store.names == ("cells", "cells 2")
+    assert store.names == (BUNDLED, "cells", "cells 2")
     assert store.selected.name == "cells 2"
 
 
@@ -17,7 +18,7 @@ def test_a_training_that_goes_on_takes_its_own_place(tiny_model):
     store.add(tiny_model, "cells")
     store.add(tiny_model, "other")
     assert store.add(tiny_model, "renamed layer", replaces="cells") == "cells"
-    assert store.names == ("cells", "other")
+    assert store.names == (BUNDLED, "cells", "other")
     assert store.selected_name == "cells"
 
 
@@ -30,3 +31,13 @@ def test_selecting_tells_and_unknown_names_change_nothing(tiny_model, qtbot):
     with qtbot.assertNotEmitted(store.changed):
         store.select("no model")
     assert store.selected_name == "a"
+
+
+def test_the_name_of_the_bundled_model_is_that_of_the_core_and_is_not_taken(tiny_model):
+    from napari_vae_restore.models import bundled
+
+    assert bundled.DEFAULT == DEFAULT
+    store = ModelStore()
+    assert store.add(tiny_model, BUNDLED) == f"{BUNDLED} 2"
+    store.clear()
+    assert store.names == (BUNDLED,)

@@ -10,17 +10,9 @@ import torch
 from qtpy.QtCore import QThreadPool, QTimer
 
 import napari_vae_restore as vr
-from napari_vae_restore._napari.model_store import model_store
+from napari_vae_restore._napari.model_store import BUNDLED, model_store
 
 pytestmark = pytest.mark.gui
-
-
-@pytest.fixture
-def shown_errors(monkeypatch):
-    """Messages that the user is shown as errors."""
-    messages = []
-    monkeypatch.setattr("napari_vae_restore._napari.task_widget.show_error", messages.append)
-    return messages
 
 
 def total_variation(image):
@@ -28,17 +20,26 @@ def total_variation(image):
     return np.abs(np.diff(image.astype(float))).mean()
 
 
-def test_a_newcomer_is_led_from_nothing_to_a_model(viewer, open_widget, make_image):
+def test_a_newcomer_denoises_at_once_and_may_train_a_model(
+    viewer, open_widget, finish, make_image
+):
     denoise = open_widget("Denoise")
     assert "Open Sample" in denoise.status
     assert not denoise.run_button.isEnabled()
     assert not denoise.train_button.isEnabled()
     layer = viewer.add_image(make_image(), name="mine")
-    assert "Train one on this layer, or open a model file" in denoise.status
-    assert not denoise.preview_button.isEnabled()
+    assert denoise.models.model == "default"
+    assert "measured" in denoise.noise.placeholderText()
+    denoise.run_button.click()
+    finish(denoise)
+    assert "“mine denoised” added" in denoise.status
+    assert "Noise: σ" in denoise.status
+    denoised = viewer.layers["mine denoised"]
+    assert total_variation(denoised.data) < 0.5 * total_variation(layer.data)
+    denoise.header.layers.choose(viewer.layers["mine"])
     denoise.train_button.click()
     train = open_widget("Train")
-    assert train.header.layers.layer.name == layer.name
+    assert train.header.layers.layer.name == "mine"
     assert train.start_button.isEnabled()
     assert not train.stop_button.isEnabled()
     assert not train.resume_button.isEnabled()
@@ -102,7 +103,7 @@ def test_stop_keeps_the_best_and_resume_goes_on(
     qtbot.wait(500)
     train.stop_button.click()
     finish(train)
-    assert model_store().names == ("mine model",)
+    assert model_store().names == (BUNDLED, "mine model")
     assert model_store().selected.record.n_steps > first.record.n_steps
     viewer.layers.remove("mine")
     assert not train.resume_button.isEnabled()
@@ -120,7 +121,7 @@ def test_a_model_goes_through_a_file(
     denoise.open_model(str(tmp_path / "mine.safetensors"))
     finish(denoise)
     assert denoise.models.model.name == "mine"
-    assert model_store().names == ("mine model", "mine")
+    assert model_store().names == (BUNDLED, "mine model", "mine")
     denoise.open_model(str(tmp_path / "other.safetensors"))
     finish(denoise)
     assert "does not exist" in shown_errors[0]
@@ -222,7 +223,7 @@ def test_no_thread_outlives_what_it_works_for(viewer, qtbot, tiny_networks, make
         viewer.layers.remove("mine")
         qtbot.waitUntil(lambda: not train.is_busy, timeout=5000)
         assert "Cancelled" in train.status
-        assert not model_store().names
+        assert model_store().names == (BUNDLED,)
     elif end == "close the dock":
         viewer.window.remove_dock_widget(dock)
     else:

@@ -220,7 +220,7 @@ def test_failures_of_torch_are_named(
     def fail(*args: object) -> None:
         raise error
 
-    monkeypatch.setattr(restore_module, "TilePosterior", fail)
+    monkeypatch.setattr(restore_module, "DenoisingPosterior", fail)
     with pytest.raises(vr.RestorationError, match=message):
         vr.denoise(noisy, model)
 

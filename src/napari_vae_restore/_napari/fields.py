@@ -1,4 +1,4 @@
-"""The fields that several widgets share: layer, axes, device, noise, whole numbers.
+"""The fields that several widgets share: axes, device, noise, choices, whole numbers.
 
 Each knows what it may hold and explains itself in a tooltip; none computes anything.
 """
@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QLineEdit,
@@ -20,12 +19,12 @@ from qtpy.QtWidgets import (
 )
 
 from napari_vae_restore._napari.devices_found import device_entries
-from napari_vae_restore._napari.layers import PREVIEW_KEY, layer_axes, layer_data
+from napari_vae_restore._napari.layers import layer_axes, layer_data
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import checked_axes
 
 if TYPE_CHECKING:
-    from napari import Viewer
+    from napari.layers import Image
 
 MAX_SEED = 2**31 - 1
 """Largest value of a spin box."""
@@ -39,7 +38,8 @@ NOISE_TOOLTIP = (
     "The noise of the image, in its intensity units.\n"
     "auto · gaussian · poisson-gaussian: estimated from the image\n"
     "gaussian:12.5: standard deviation 12.5\n"
-    "poisson-gaussian:0.8,4: variance 0.8 × signal + 4"
+    "poisson-gaussian:0.8,4: variance 0.8 × signal + 4\n"
+    "…@0.6,0.6: neighbours along Y and X correlated by 0.6"
 )
 DEVICE_TOOLTIP = (
     "Where it is computed. Automatic takes a GPU if there is one.\n"
@@ -59,72 +59,33 @@ class Choice(QComboBox):  # type: ignore[misc, unused-ignore]
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
 
-class LayerChoice(Choice):
-    """The image layers of a viewer.
+class Options(Choice):
+    """One of a few fixed values, each with a title.
 
     Parameters
     ----------
-    viewer : napari.viewer.Viewer
-        Whose layers are offered.
+    titles : dict
+        Title by value.
+    tooltip : str
+        What is chosen.
     """
 
-    layer_changed = Signal()
-
-    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, titles: dict[Any, str], tooltip: str, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
-        self._viewer = viewer
-        self._layers: list[Image] = []
-        self.setToolTip("The image layer to work on")
-        for event in self._events():
-            event.connect(self._refill)
-        self._refill()
-        active = viewer.layers.selection.active
-        if active in self._layers:
-            self.setCurrentIndex(self._layers.index(active))
-        self.currentIndexChanged.connect(self._on_index_changed)
+        for value, title in titles.items():
+            self.addItem(title, value)
+        self.setToolTip(tooltip)
 
     @property
-    def layer(self) -> Image | None:
-        """The chosen layer."""
-        index = self.currentIndex()
-        return self._layers[index] if 0 <= index < len(self._layers) else None
+    def value(self) -> Any:
+        """The chosen value."""
+        return self.currentData()
 
-    def choose(self, layer: Image) -> None:
-        """Choose a layer of the viewer."""
-        self.setCurrentIndex(self._layers.index(layer))
-
-    def disconnect_viewer(self) -> None:
-        """Listen to the viewer no more, before this widget goes."""
-        for event in self._events():
-            event.disconnect(self._refill)
-        for layer in self._layers:
-            layer.events.name.disconnect(self._refill)
-
-    def _events(self) -> tuple[Any, ...]:
-        events = self._viewer.layers.events
-        return events.inserted, events.removed, events.reordered
-
-    def _refill(self, event: Any = None) -> None:
-        before = self.layer
-        for layer in self._layers:
-            layer.events.name.disconnect(self._refill)
-        self._layers = [
-            layer
-            for layer in self._viewer.layers
-            if isinstance(layer, Image) and PREVIEW_KEY not in layer.metadata
-        ]
-        for layer in self._layers:
-            layer.events.name.connect(self._refill)
-        with QSignalBlocker(self):
-            self.clear()
-            self.addItems([layer.name for layer in self._layers])
-            if before in self._layers:
-                self.setCurrentIndex(self._layers.index(before))
-        if self.layer is not before:
-            self.layer_changed.emit()
-
-    def _on_index_changed(self, index: int) -> None:
-        self.layer_changed.emit()
+    def choose(self, value: Any) -> None:
+        """Choose a value."""
+        self.setCurrentIndex(self.findData(value))
 
 
 class AxesEdit(QLineEdit):  # type: ignore[misc, unused-ignore]

@@ -9,7 +9,8 @@ from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_vae_restore._napari.fields import AxesEdit, DeviceChoice, LayerChoice
+from napari_vae_restore._napari.fields import AxesEdit, DeviceChoice
+from napari_vae_restore._napari.layer_choice import LayerChoice
 
 if TYPE_CHECKING:
     from napari import Viewer

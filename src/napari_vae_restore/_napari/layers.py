@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils.transforms import CompositeAffine
 
+from napari_vae_restore._napari.region import zoom_of
 from napari_vae_restore.arrays import guess_axes
 
 if TYPE_CHECKING:
-    from napari.layers import Image
+    from collections.abc import Sequence
+
+    from napari.layers import Image, Labels, Layer
     from numpy.typing import NDArray
 
     from napari import Viewer
@@ -25,13 +28,16 @@ RECIPE_KEY = "vae_restore"
 PREVIEW_KEY = "vae_restore_preview_of"
 """Key in the metadata of a preview layer; its value is the unique id of the source."""
 
+SAMPLE_KEY = "vae_restore_sample_of"
+"""Key in the metadata of a layer of samples; its value is the unique id of the source."""
+
 _DONE = {"denoise": "denoised", "inpaint": "inpainted", "super-resolve": "super-resolved"}
 _STD_COLORMAP = "inferno"
 _STD_PERCENTILE = 99.8
 """Upper contrast limit of an uncertainty map: a single hot pixel does not darken it."""
 
 
-def layer_data(layer: Image) -> Any:
+def layer_data(layer: Image | Labels) -> Any:
     """The array of a layer; of a multiscale one, the finest level."""
     return layer.data[0] if layer.multiscale else layer.data
 
@@ -66,7 +72,11 @@ def layer_axes(layer: Image) -> str:
 
 
 def placement(
-    layer: Image, *, start: tuple[int, ...] | None = None, leading: str = ""
+    layer: Image,
+    *,
+    start: tuple[int, ...] | None = None,
+    zoom: Sequence[float] | None = None,
+    leading: str = "",
 ) -> dict[str, Any]:
     """Where a result lies in the world, as keyword arguments of a new layer.
 
@@ -76,6 +86,9 @@ def placement(
         The source.
     start : tuple of int, optional
         First pixel, in data coordinates of the source, of a result that is a part of it.
+    zoom : sequence of float, optional
+        Pixels of the result for each pixel of the source, along each dimension. The outer
+        edges of the pixels stay where they are, so the centre of the first one moves.
     leading : str
         Label of an axis that the result has in front of those of the source.
 
@@ -84,30 +97,40 @@ def placement(
     dict
         scale, translate, rotate, shear, affine, units and axis_labels.
     """
-    to_physical = CompositeAffine(
+    transform = to_physical(layer)
+    zooms = np.ones(layer.ndim) if zoom is None else np.asarray(zoom, float)[: layer.ndim]
+    first = np.zeros(layer.ndim) if start is None else np.asarray(start, float)[: layer.ndim]
+    # The first pixel's centre in pixels of the source: -(1 - 1 / zoom) / 2 from its own.
+    first -= (1 - 1 / zooms) / 2
+    if first.any():
+        transform.translate = np.asarray(transform(first))
+    if (zooms != 1).any():
+        transform.scale = np.asarray(transform.scale) / zooms
+    affine = layer.affine
+    labels, units = tuple(layer.axis_labels), tuple(str(unit) for unit in layer.units)
+    if leading:
+        transform, affine = transform.expand_dims([0]), affine.expand_dims([0])
+        labels, units = (leading, *labels), ("pixel", *units)
+    return {
+        "scale": transform.scale,
+        "translate": transform.translate,
+        "rotate": transform.rotate,
+        "shear": transform.shear,
+        "affine": affine.affine_matrix,
+        "axis_labels": labels,
+        "units": units,
+    }
+
+
+def to_physical(layer: Layer) -> CompositeAffine:
+    """The scale, translation, rotation and shear of a layer, all but its affine."""
+    return CompositeAffine(
         scale=layer.scale,
         translate=layer.translate,
         rotate=layer.rotate,
         shear=layer.shear,
         ndim=layer.ndim,
     )
-    if start is not None:
-        origin = to_physical(np.asarray(start[: layer.ndim], float))
-        to_physical.translate = np.asarray(origin)
-    affine = layer.affine
-    labels, units = tuple(layer.axis_labels), tuple(str(unit) for unit in layer.units)
-    if leading:
-        to_physical, affine = to_physical.expand_dims([0]), affine.expand_dims([0])
-        labels, units = (leading, *labels), ("pixel", *units)
-    return {
-        "scale": to_physical.scale,
-        "translate": to_physical.translate,
-        "rotate": to_physical.rotate,
-        "shear": to_physical.shear,
-        "affine": affine.affine_matrix,
-        "axis_labels": labels,
-        "units": units,
-    }
 
 
 def appearance(layer: Image) -> dict[str, Any]:
@@ -152,7 +175,8 @@ def add_to_viewer(
     like : napari.layers.Image, optional
         The layer that was restored. The new ones take over its name, scale, translation,
         rotation, shear, affine, units and axis labels, and the mean and the samples its
-        contrast limits and colormap.
+        contrast limits and colormap. The pixels of an enlarged result are smaller by as
+        much as there are more of them, and cover the same place.
 
     Returns
     -------
@@ -165,7 +189,8 @@ def add_to_viewer(
     done = " and ".join(
         _DONE.get(str(task["kind"]), "restored") for task in restoration.recipe.tasks
     )
-    place = {} if like is None else placement(like)
+    zoom = None if like is None else zoom_of(restoration.mean.shape, layer_data(like).shape)
+    place = {} if like is None else placement(like, zoom=zoom)
     look = {"rgb": False} if like is None else appearance(like)
 
     def add(data: NDArray[Any], title: str, **options: Any) -> Image:
@@ -181,7 +206,7 @@ def add_to_viewer(
         options = place | {"contrast_limits": _std_limits(std), "colormap": _STD_COLORMAP}
         layers.append(add(std, f"{name} uncertainty", visible=False, **options))
     if restoration.samples is not None:
-        options = {} if like is None else placement(like, leading="sample")
+        options = {} if like is None else placement(like, zoom=zoom, leading="sample")
         layers.append(
             add(restoration.samples, f"{name} samples", visible=False, **options, **look)
         )

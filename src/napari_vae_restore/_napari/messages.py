@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from napari_vae_restore.models.model import Model
     from napari_vae_restore.noise import NoiseModel
-    from napari_vae_restore.restoration.result import Diagnostics
+    from napari_vae_restore.restoration.result import Diagnostics, Recipe
     from napari_vae_restore.training.engine import Progress, Training
 
 
@@ -64,12 +64,34 @@ class Preview:
         The noise of each channel that was needed, for the next preview.
     diagnostics : Diagnostics
         Of the restoration.
+    zoom : tuple of float or None
+        Pixels for each pixel of the layer, along each dimension; None for one each.
     """
 
     image: NDArray[Any]
     start: tuple[int, ...]
     noise: dict[int, NoiseModel]
     diagnostics: Diagnostics
+    zoom: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """One plausible filling of the holes of a layer.
+
+    Attributes
+    ----------
+    image : ndarray
+        The whole layer, in its axes, dtype and intensities.
+    number : int
+        Which one it is, from 1 on.
+    recipe : Recipe
+        How it was computed; its image is the part around the holes.
+    """
+
+    image: NDArray[Any]
+    number: int
+    recipe: Recipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The choice of a model: those of this session, a file, or a training that makes one."""
+"""The choice of a model: the bundled one, those of this session, or a file."""
 
 from __future__ import annotations
 
@@ -11,23 +11,36 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 
 from napari_vae_restore._napari.fields import Choice
 from napari_vae_restore._napari.messages import Update
-from napari_vae_restore._napari.model_store import model_store
+from napari_vae_restore._napari.model_store import BUNDLED, model_store
 
 if TYPE_CHECKING:
     from napari_vae_restore.models.model import Model
 
 FILE_FILTER = "Models (*.safetensors)"
 
-_NO_MODEL = "no model yet"
+_ABOUT_BUNDLED = (
+    "Comes with the plugin and works at once, offline, on images that it has not seen.\n"
+    "It removes noise, fills holes and enlarges"
+)
 
 
 class ModelChoice(QWidget):  # type: ignore[misc, unused-ignore]
-    """Models to choose from, with a button that opens a file."""
+    """Models to choose from, with a button that opens a file.
+
+    The selection is shared by all widgets; one that offers no models that only denoise
+    shows the bundled one while such a model is selected elsewhere.
+
+    Parameters
+    ----------
+    denoising_only : bool
+        Whether models that only denoise are offered.
+    """
 
     file_chosen = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, *, denoising_only: bool = True, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._takes_denoising_only = denoising_only
         self._store = model_store()
         self._names = Choice(self)
         self._open = QPushButton("Open…", self)
@@ -42,17 +55,23 @@ class ModelChoice(QWidget):  # type: ignore[misc, unused-ignore]
         self._refill()
 
     @property
-    def model(self) -> Model | None:
-        """The chosen model."""
-        return self._store.selected
+    def model(self) -> Model | str:
+        """The chosen model, as :func:`~napari_vae_restore.restore` takes it."""
+        return self._store.get(self._shown)
+
+    @property
+    def _shown(self) -> str:
+        return self._store.selected_name if self._offers(self._store.selected_name) else BUNDLED
+
+    def _offers(self, name: str) -> bool:
+        return self._takes_denoising_only or not removes_noise_only(self._store.get(name))
 
     def _refill(self) -> None:
         with QSignalBlocker(self._names):
             self._names.clear()
-            self._names.addItems(self._store.names or (_NO_MODEL,))
-            self._names.setCurrentText(self._store.selected_name or _NO_MODEL)
-        self._names.setEnabled(bool(self._store.names))
-        self._names.setToolTip(_description(self._store.selected))
+            self._names.addItems([name for name in self._store.names if self._offers(name)])
+            self._names.setCurrentText(self._shown)
+        self._names.setToolTip(_description(self.model))
 
     def _on_open(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open a model", "", FILE_FILTER)
@@ -89,11 +108,16 @@ def load_steps(path: Path) -> Generator[Update, None, Model]:
     return load(path)
 
 
-def _description(model: Model | None) -> str:
-    if model is None:
-        return "Train a model on your image, or open a model file"
+def removes_noise_only(model: Model | str) -> bool:
+    """Whether a model was trained on noisy images and can neither fill nor enlarge."""
+    return not isinstance(model, str) and model.normalisation is not None
+
+
+def _description(model: Model | str) -> str:
+    if isinstance(model, str):
+        return _ABOUT_BUNDLED
     record = model.record
     text = f"{model.name}\n{record.n_steps} training steps in {record.seconds:.0f} s"
     if record.elbo is not None:
         text += f"\nheld-out ELBO {record.elbo:.3f} nats per pixel"
-    return text + f"\nnoise: {model.noise or 'estimated for each image'}"
+    return text + f"\nnoise: {model.noise or 'measured in each image'}"

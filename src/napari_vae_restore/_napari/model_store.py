@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -12,18 +13,27 @@ if TYPE_CHECKING:
     from napari_vae_restore.models.model import Model
 
 
+BUNDLED = "Bundled model"
+"""What the window calls the model that comes with the package."""
+
+DEFAULT = "default"
+"""What the core calls it; see :mod:`napari_vae_restore.models.bundled`, which needs torch."""
+
+
 class ModelStore(QObject):  # type: ignore[misc, unused-ignore]
     """Models by name, in the order in which they came; one of them is selected.
 
-    The signal ``changed`` says that models came or that the selection moved.
+    The first is the bundled one, which is there from the beginning and stands for itself
+    by its name in the core: its weights are read where they are used. The signal
+    ``changed`` says that models came or that the selection moved.
     """
 
     changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self._models: dict[str, Model] = {}
-        self._selected = ""
+        self._models: dict[str, Model | str] = {BUNDLED: DEFAULT}
+        self._selected = BUNDLED
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -32,13 +42,17 @@ class ModelStore(QObject):  # type: ignore[misc, unused-ignore]
 
     @property
     def selected_name(self) -> str:
-        """Name of the selected model, empty if there is none."""
+        """Name of the selected model."""
         return self._selected
 
     @property
-    def selected(self) -> Model | None:
-        """The selected model."""
-        return self._models.get(self._selected)
+    def selected(self) -> Model | str:
+        """The selected model, as :func:`~napari_vae_restore.restore` takes it."""
+        return self._models[self._selected]
+
+    def get(self, name: str) -> Model | str:
+        """A model by its name."""
+        return self._models[name]
 
     def add(self, model: Model, name: str, *, replaces: str = "") -> str:
         """Take a model in and select it.
@@ -70,13 +84,13 @@ class ModelStore(QObject):  # type: ignore[misc, unused-ignore]
             self.changed.emit()
 
     def clear(self) -> None:
-        """Forget all models."""
-        self._models.clear()
-        self._selected = ""
+        """Forget all models but the bundled one."""
+        self._models = {BUNDLED: DEFAULT}
+        self._selected = BUNDLED
         self.changed.emit()
 
 
-def _unused(name: str, taken: dict[str, Model]) -> str:
+def _unused(name: str, taken: Mapping[str, object]) -> str:
     if name not in taken:
         return name
     number = 2

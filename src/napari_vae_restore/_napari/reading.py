@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore._napari.messages import Source, Stopwatch, Update
+from napari_vae_restore._napari.region import Region
 
 _UPDATE_SECONDS = 0.2
 _MAX_PLANES_FOR_NOISE = 8
@@ -55,31 +56,29 @@ def read(source: Source) -> Generator[Update | None, None, NDArray[Any]]:
     return array
 
 
-def planes_for_noise(source: Source) -> NDArray[Any]:
-    """Enough of an image to estimate its noise from, in all of its dimensions.
+def noise_region(source: Source) -> Region:
+    """Enough of an image to estimate its noise from.
 
     Parameters
     ----------
     source : Source
-        A numpy array is returned whole; of lazy data, planes at even distances are read.
+        A numpy array is taken whole; of lazy data, planes at even distances.
 
     Returns
     -------
-    numpy.ndarray
-        With the axes of the source.
+    tuple of slice
+        In all of the source's dimensions.
     """
-    if isinstance(source.data, np.ndarray):
-        return source.data
     selected: list[slice] = []
     room = _MAX_PLANES_FOR_NOISE
     for letter, length in zip(source.axes, source.data.shape, strict=True):
-        if letter in "YXCS":
-            selected.append(slice(None))
+        if letter in "YXCS" or isinstance(source.data, np.ndarray):
+            selected.append(slice(0, length))
             continue
         every = -(-length // room)
-        selected.append(slice(None, None, every))
+        selected.append(slice(0, length, every))
         room = max(1, room // len(range(0, length, every)))
-    return np.asarray(source.data[tuple(selected)])
+    return tuple(selected)
 
 
 def _n_leading(axes: str) -> int:

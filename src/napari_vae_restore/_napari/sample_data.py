@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from napari_vae_restore.image_files import read_image
 from napari_vae_restore.samples import sample_path
 
 LayerData = tuple[Any, dict[str, Any], str]
+
+_SCRATCHES = (
+    ((60, 30), (150, 190), (205, 330), (300, 480)),
+    ((470, 90), (380, 230), (330, 400)),
+)
+"""Corners of two scratches, rows and columns."""
+
+_SCRATCH_WIDTH = 7
+_MASK_MARGIN = 3
 
 
 def cells() -> list[LayerData]:
@@ -18,6 +30,32 @@ def cells() -> list[LayerData]:
 def nuclei() -> list[LayerData]:
     """Nuclei: 8 bit, many pixels at zero."""
     return _layer("nuclei")
+
+
+def scratched() -> list[LayerData]:
+    """A stained tissue section with white scratches, and a mask drawn over them."""
+    from skimage.data import immunohistochemistry
+    from skimage.draw import disk, line
+
+    picture = immunohistochemistry()
+    damaged = np.zeros(picture.shape[:2], bool)
+    for path in _SCRATCHES:
+        for start, end in pairwise(path):
+            for row, column in zip(*line(*start, *end), strict=True):
+                damaged[disk((row, column), _SCRATCH_WIDTH / 2, shape=damaged.shape)] = True
+    picture[damaged] = 255
+    image = {"name": "scratched tissue", "rgb": True, "axis_labels": ("y", "x")}
+    image["metadata"] = {"licence": "no known copyright restrictions; from scikit-image"}
+    mask = {
+        "name": "mask of scratched tissue",
+        "shape_type": "path",
+        "edge_width": _SCRATCH_WIDTH + _MASK_MARGIN,
+        "edge_color": "#ff3b6b",
+        "face_color": "transparent",
+        "opacity": 0.5,
+        "axis_labels": ("y", "x"),
+    }
+    return [(picture, image, "image"), ([np.array(p) for p in _SCRATCHES], mask, "shapes")]
 
 
 def _layer(name: str) -> list[LayerData]:

@@ -17,6 +17,9 @@ from napari_vae_restore.cli.demo import demo
 from napari_vae_restore.cli.denoise import denoise
 from napari_vae_restore.cli.doctor import doctor
 from napari_vae_restore.cli.evaluate import evaluate
+from napari_vae_restore.cli.inpaint import inpaint
+from napari_vae_restore.cli.restore import restore
+from napari_vae_restore.cli.super_resolve import super_resolve
 from napari_vae_restore.cli.train import train
 from napari_vae_restore.errors import VAERestoreError
 
@@ -33,12 +36,13 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name=PROGRAM,
-    help="Denoise microscopy and medical images with variational autoencoders.",
+    help="Denoise, fill and enlarge microscopy and medical images with variational "
+    "autoencoders.",
     epilog=f"Start with: {PROGRAM} demo",
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, train, denoise, evaluate, doctor):
+for command in (demo, denoise, inpaint, super_resolve, restore, train, evaluate, doctor):
     app.command()(command)
 
 

@@ -1,10 +1,12 @@
-"""The picture that shows a restoration: before, after and how sure, with a close-up.
+"""Pictures that show a restoration: panels side by side, with a close-up of each.
 
 It draws arrays into an array; it knows nothing of models, files or the terminal.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -28,7 +30,7 @@ _FAINT = (170, 170, 175)
 _FRAME = (255, 196, 0)
 
 _CONTRAST = (0.5, 99.7)
-"""Percentiles of the noisy image that become black and white, in both panels."""
+"""Percentiles of an image that become black and white."""
 
 _TOP_UNCERTAINTY = 99.7
 
@@ -55,9 +57,9 @@ def to_colour(plane: FloatArray, high: float) -> Picture:
     return colours
 
 
-def contrast_limits(noisy: FloatArray) -> tuple[float, float]:
-    """Intensities that become black and white, for the noisy image and its restoration."""
-    low, high = np.percentile(noisy, _CONTRAST)
+def contrast_limits(plane: FloatArray) -> tuple[float, float]:
+    """Intensities that become black and white, for an image and what is compared with it."""
+    low, high = np.percentile(plane, _CONTRAST)
     return float(low), float(high)
 
 
@@ -66,45 +68,47 @@ def uncertainty_limit(std: FloatArray) -> float:
     return float(np.percentile(std, _TOP_UNCERTAINTY))
 
 
-def comparison(
-    noisy: FloatArray, denoised: FloatArray, std: FloatArray, *, trained: str, samples: int
-) -> Picture:
-    """Draw the three side by side, whole above and a close-up below.
+@dataclass(frozen=True, slots=True, eq=False)
+class Panel:
+    """One picture of a comparison.
+
+    Attributes
+    ----------
+    picture : numpy.ndarray
+        (H, W) grey or (H, W, 3) colour, uint8.
+    title, subtitle : str
+        What stands above it.
+    """
+
+    picture: Picture
+    title: str
+    subtitle: str
+
+
+def comparison(panels: Sequence[Panel], focus: FloatArray) -> Picture:
+    """Draw pictures of one size side by side, whole above and a close-up below.
 
     Parameters
     ----------
-    noisy, denoised, std : numpy.ndarray
-        (H, W) intensities and their standard deviation.
-    trained : str
-        What the model was trained on, for the caption.
-    samples : int
-        Number of samples behind `std`.
+    panels : sequence of Panel
+        From left to right, all of one size.
+    focus : numpy.ndarray
+        (H, W), of their size: the close-up is where it has the most detail.
 
     Returns
     -------
     numpy.ndarray
         (height, width, 3) uint8.
     """
-    limits = contrast_limits(noisy)
-    top = uncertainty_limit(std)
-    columns = [
-        (np.repeat(to_grey(noisy, *limits)[..., None], 3, -1), "Noisy", "as recorded"),
-        (np.repeat(to_grey(denoised, *limits)[..., None], 3, -1), "Denoised", trained),
-        (
-            to_colour(std, top),
-            "Uncertainty",
-            f"spread of {samples} samples: black 0, bright {top:.3g} grey values",
-        ),
-    ]
-    rows, cols = _close_up(np.clip(denoised, *limits))
-    size = (3 * _PANEL + 4 * _GAP, _CAPTION + 2 * _PANEL + 3 * _GAP)
-    canvas = Image.new("RGB", size, _BACKGROUND)
+    rows, cols = _close_up(focus)
+    width = len(panels) * _PANEL + (len(panels) + 1) * _GAP
+    canvas = Image.new("RGB", (width, _CAPTION + 2 * _PANEL + 3 * _GAP), _BACKGROUND)
     draw = ImageDraw.Draw(canvas)
-    for n, (picture, title, subtitle) in enumerate(columns):
+    for n, panel in enumerate(panels):
         left = _GAP + n * (_PANEL + _GAP)
-        draw.text((left, 8), title, fill=_TEXT, font=ImageFont.load_default(26))
-        draw.text((left, 40), subtitle, fill=_FAINT, font=ImageFont.load_default(15))
-        whole, scale, offset = _fitted(picture)
+        draw.text((left, 8), panel.title, fill=_TEXT, font=ImageFont.load_default(26))
+        draw.text((left, 40), panel.subtitle, fill=_FAINT, font=ImageFont.load_default(15))
+        whole, scale, offset = _fitted(panel.picture)
         canvas.paste(whole, (left, _CAPTION))
         frame = [
             left + offset[0] + cols.start * scale,
@@ -114,7 +118,7 @@ def comparison(
         ]
         draw.rectangle(frame, outline=_FRAME, width=2)
         below = _CAPTION + _PANEL + _GAP
-        canvas.paste(_fitted(picture[rows, cols])[0], (left, below))
+        canvas.paste(_fitted(panel.picture[rows, cols])[0], (left, below))
         draw.rectangle(
             [left, below, left + _PANEL - 1, below + _PANEL - 1], outline=_FRAME, width=2
         )

@@ -1,4 +1,4 @@
-"""``vae-restore demo``: from nothing to a denoised micrograph in about 90 seconds."""
+"""``vae-restore demo``: from nothing to a restored micrograph, in seconds."""
 
 from __future__ import annotations
 
@@ -8,30 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_vae_restore.cli import options, runs, terminal
+from napari_vae_restore.cli import options, reports, runs, terminal
 from napari_vae_restore.errors import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from napari_vae_restore.image_files import ImageFile
-    from napari_vae_restore.restoration.result import Restoration
+    from napari_vae_restore.models.model import Model
 
 FOLDER = Path("vae-restore-demo")
-BUDGET = "60s"
-SAMPLES = 8
 
 _ABOUT = "about.txt"
 _MARK = "Made by vae-restore demo, which replaces the files here when it runs again.\n\n"
+_MODEL = "model.safetensors"
 _RESULTS = (
-    "noisy.tif",
-    "noisy.png",
-    "denoised.tif",
-    "denoised.png",
-    "uncertainty.png",
-    "comparison.png",
-    "model.safetensors",
+    *("noisy.tif", "noisy.png", "denoised.tif", "denoised.png", "uncertainty.png"),
+    *("scratched.tif", "mask.png", "filled.tif", "small.tif", "enlarged.tif"),
+    *("comparison.png", "filled.png", "enlarged.png", _MODEL),
 )
 _INTERRUPTED = 130
 
@@ -41,92 +33,92 @@ def demo(
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="For the results.")
     ] = FOLDER,
     budget: Annotated[
-        str, typer.Option(metavar="TIME", help="For the training; more gives more detail.")
-    ] = BUDGET,
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Denoise with a model that is trained for so long, such as 60s, on nothing "
+            "but the noisy picture itself.",
+            show_default=False,
+        ),
+    ] = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
 ) -> None:
-    """Denoise a real micrograph, with a model trained on nothing but itself.
+    """Denoise a real micrograph, fill scratches in it, and enlarge it.
 
-    It takes about 90 seconds. Files of an earlier demo in the folder are replaced.
+    It takes seconds. Files of an earlier demo in the folder are replaced.
     """
     from napari_vae_restore.image_files import read_image
     from napari_vae_restore.training.settings import parse_budget
 
-    seconds = parse_budget(budget)
+    seconds = None if budget is None else parse_budget(budget)
     _refuse_files_of_others(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    from napari_vae_restore.models.files import load
-    from napari_vae_restore.restoration.restore import iter_restore
-    from napari_vae_restore.restoration.tasks import Denoise
+    from napari_vae_restore.cli.demo_pictures import Stage
+    from napari_vae_restore.models.bundled import DEFAULT, find_model
     from napari_vae_restore.samples import SAMPLES as MICROGRAPHS
     from napari_vae_restore.samples import sample_path
-    from napari_vae_restore.training.engine import Training
 
     name, title = next(iter(MICROGRAPHS.items()))
     sources = sample_path(name).with_name("SOURCES.md")
     (folder / _ABOUT).write_text(_MARK + sources.read_text("utf-8"), "utf-8")
-    noisy_file = folder / "noisy.tif"
-    shutil.copyfile(sample_path(name), noisy_file)
-    source = read_image(noisy_file)
+    shutil.copyfile(sample_path(name), folder / "noisy.tif")
+    source = read_image(folder / "noisy.tif")
+    terminal.report([("Sample", f"{title}, {reports.describe_size(source)}")])
+    bundled = find_model(DEFAULT)
+    model = bundled
+    if seconds is not None:
+        model = _trained(folder / _MODEL, source, seconds, seed, device)
+    stage = Stage(folder, source, seed, device)
+    denoised = stage.denoise(model)
+    stage.fill(bundled, denoised.mean)
+    stage.enlarge(bundled, denoised.mean)
+    terminal.report(
+        [
+            *reports.describe_diagnostics(denoised.diagnostics),
+            ("Model", "the one that comes with the package" if model is bundled else _MODEL),
+            ("Files", str(folder)),
+            ("", "comparison.png     look at this one first: noisy, denoised, uncertainty"),
+            ("", "filled.png     scratches in the noisy picture, and how they were filled"),
+            ("", "enlarged.png     the picture at half the resolution, and enlarged again"),
+            ("", "*.tif     with pixel size and recipe, for napari or Fiji"),
+            ("", f"{_ABOUT}     where the picture comes from"),
+            *zip(("Try next", "", "", ""), _next_commands(folder), strict=True),
+        ]
+    )
+
+
+def _next_commands(folder: Path) -> list[str]:
+    fill = (
+        "inpaint",
+        folder / "scratched.tif",
+        "--mask",
+        folder / "mask.png",
+        "-o",
+        "filled.tif",
+    )
+    return [
+        reports.as_typed("vae-restore", "denoise", "your_image.tif", "-o", "clean.tif"),
+        reports.as_typed("vae-restore", *fill, "--noise", "auto"),
+        reports.as_typed("vae-restore", "train", "your_images", "-o", "yours.safetensors"),
+        reports.as_typed("napari", folder / "noisy.tif", folder / "denoised.tif"),
+    ]
+
+
+def _trained(path: Path, source: ImageFile, budget: float, seed: int, device: str) -> Model:
+    """A model of the picture alone, saved and read again."""
+    from napari_vae_restore.models.files import load
+    from napari_vae_restore.training.engine import Training
+
     with terminal.working("Measuring the noise"):
         training = Training(
-            source.data, axes=source.axes, budget=seconds, seed=seed, device=device
+            source.data, axes=source.axes, budget=budget, seed=seed, device=device
         )
-    terminal.report(
-        [
-            ("Sample", f"{title}, {_size(source)}"),
-            ("Noise", f"{runs.describe_noise(training.data_noise)} (measured)"),
-        ]
-    )
     if runs.run_training(training) and not training.model.record.n_steps:
         raise typer.Exit(_INTERRUPTED)
-    model_file = folder / "model.safetensors"
-    training.model.save(model_file, overwrite=True)
-    record = training.model.record
-    result = runs.run_restoration(
-        iter_restore(
-            source.data,
-            Denoise(),
-            load(model_file),
-            axes=source.axes,
-            n_samples=SAMPLES,
-            seed=seed,
-            device=device,
-        )
-    )
-    trained = f"{record.seconds:.0f} s of training on this picture alone"
-    _write_results(folder, source, result, trained)
-    terminal.report(
-        [
-            (
-                "Trained",
-                f"{record.n_steps} steps in {record.seconds:.0f} s, on this picture "
-                "alone, without a clean one",
-            ),
-            ("Removed", runs.describe_removal(result.diagnostics)),
-            ("Files", str(folder)),
-            ("", "comparison.png     look at this one first"),
-            ("", "noisy.png, denoised.png, uncertainty.png"),
-            ("", "noisy.tif, denoised.tif     with pixel size, for napari or Fiji"),
-            ("", "model.safetensors     the model, for other images of the same kind"),
-            ("", f"{_ABOUT}     where the picture comes from"),
-            ("Try next", runs.as_typed("vae-restore", *_TRAIN_YOURS)),
-            ("", runs.as_typed("vae-restore", *_DENOISE_YOURS)),
-            ("", runs.as_typed("napari", noisy_file, folder / "denoised.tif")),
-        ]
-    )
-
-
-_TRAIN_YOURS = ("train", "your_images", "-o", "yours.safetensors")
-_DENOISE_YOURS = (
-    "denoise",
-    "your_image.tif",
-    "-o",
-    "clean.tif",
-    "--model",
-    "yours.safetensors",
-)
+    training.model.save(path, overwrite=True)
+    terminal.report(reports.describe_training(training.model.record)[:1])
+    return load(path)
 
 
 def _refuse_files_of_others(folder: Path) -> None:
@@ -139,48 +131,3 @@ def _refuse_files_of_others(folder: Path) -> None:
             f"Expected a folder for the demo alone, but {folder / taken[0]} is there: give "
             "another one, -o FOLDER."
         )
-
-
-def _write_results(folder: Path, source: ImageFile, result: Restoration, trained: str) -> None:
-    import numpy as np
-
-    from napari_vae_restore.cli import comparison
-    from napari_vae_restore.image_files import write_image
-
-    recipe = result.recipe.to_json()
-    write_image(
-        folder / "denoised.tif",
-        result.mean,
-        source.axes,
-        like=source,
-        description=recipe,
-        overwrite=True,
-    )
-    arrays = (source.data, result.mean, result.std)
-    noisy, denoised, std = (_plane(np.asarray(array), source.axes) for array in arrays)
-    limits = comparison.contrast_limits(noisy)
-    drawn = comparison.comparison(noisy, denoised, std, trained=trained, samples=SAMPLES)
-    pictures = {
-        "noisy.png": comparison.to_grey(noisy, *limits),
-        "denoised.png": comparison.to_grey(denoised, *limits),
-        "uncertainty.png": comparison.to_colour(std, comparison.uncertainty_limit(std)),
-        "comparison.png": drawn,
-    }
-    for name, picture in pictures.items():
-        axes = "YX" if picture.ndim == 2 else "YXS"
-        write_image(folder / name, picture, axes, overwrite=True)
-
-
-def _plane(array: NDArray[np.generic], axes: str) -> NDArray[np.float64]:
-    """The first channel of the middle plane, as float64."""
-    import numpy as np
-
-    from napari_vae_restore.layout import Layout
-
-    planes = Layout.of(array, axes).to_planes(array)
-    middle: NDArray[np.float64] = planes[len(planes) // 2, 0].astype(np.float64)
-    return middle
-
-
-def _size(image: ImageFile) -> str:
-    return f"{' × '.join(map(str, image.data.shape))} {image.data.dtype}"

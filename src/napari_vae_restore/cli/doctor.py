@@ -10,10 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from napari_vae_restore.cli import terminal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _PACKAGE = "napari-vae-restore"
 _BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
@@ -35,11 +40,11 @@ class Finding:
 def doctor() -> None:
     """Say what is installed, which devices there are, what is missing and how to mend it.
 
-    The exit status is 0 if training and denoising work here; napari may be missing.
+    The exit status is 0 if training and restoring work here; napari may be missing.
     """
     checks: list[Callable[[], list[Finding]]] = [_versions, _devices, _window, _manifest]
     findings = [finding for check in checks for finding in check()]
-    findings.append(_self_test())
+    findings += [_bundled_model(), _self_test()]
     terminal.report([(finding.label, finding.text) for finding in findings])
     advice = [("To mend", finding.advice) for finding in findings if finding.advice]
     broken = any(finding.core for finding in findings if finding.advice)
@@ -47,7 +52,7 @@ def doctor() -> None:
     if broken:
         raise typer.Exit(_BROKEN)
     if advice:
-        terminal.report([("Verdict", "training and denoising work here")])
+        terminal.report([("Verdict", "training and restoring work here")])
 
 
 def _versions() -> list[Finding]:
@@ -88,9 +93,9 @@ def _devices() -> list[Finding]:
 def _precision(name: str) -> str:
     from contextlib import nullcontext
 
-    from napari_vae_restore.devices import choose_device, training_precision
+    from napari_vae_restore.devices import choose_device, native_precision
 
-    plain = isinstance(training_precision(choose_device(name)), nullcontext)
+    plain = isinstance(native_precision(choose_device(name)), nullcontext)
     return "trains in float32" if plain else "trains in bfloat16"
 
 
@@ -130,24 +135,63 @@ def _manifest() -> list[Finding]:
     return [Finding("Plugin", "no manifest", advice)]
 
 
+def _bundled_model() -> Finding:
+    """See that the bundled model is the one that was shipped, and that it restores."""
+
+    def restored() -> str:
+        import numpy as np
+
+        import napari_vae_restore as vr
+
+        clean = np.add.outer(np.arange(64.0), np.arange(64.0)).astype(np.float32)
+        noisy = clean + np.random.default_rng(0).normal(0, 10, clean.shape).astype(np.float32)
+        denoised = vr.denoise(noisy, noise="gaussian:10")
+        holes = np.zeros(clean.shape, bool)
+        holes[20:30, 20:30] = True
+        others = [vr.inpaint(clean, holes), vr.super_resolve(clean, 2)]
+        _check_finite(denoised.mean, *(other.mean for other in others))
+        if np.abs(denoised.mean - clean).mean() >= np.abs(noisy - clean).mean():
+            raise ArithmeticError("the bundled model makes noise worse")
+        recipe = denoised.recipe
+        return f"{recipe.model} ({recipe.model_sha256[:8]}): denoised, filled and enlarged"
+
+    advice = f"the bundled model fails; run: pip install --force-reinstall {_PACKAGE}"
+    return _tried("Model", restored, advice)
+
+
 def _self_test() -> Finding:
     """Train for a step, restore, and see that numbers come out."""
-    started = time.monotonic()
-    try:
+
+    def trained() -> str:
         import numpy as np
 
         import napari_vae_restore as vr
 
         image = np.random.default_rng(0).normal(100.0, 10.0, (192, 192)).astype(np.float32)
         result = vr.denoise(image, vr.train(image, noise="gaussian:10", steps=1))
-        working = bool(np.isfinite(result.mean).all())
-        text = f"trained a step and denoised on {result.diagnostics.device}"
-    except Exception as error:  # whatever is broken is what the report is for
-        working, text = False, f"{type(error).__name__}: {' '.join(str(error).split())}"
-    if working:
-        return Finding("Self-test", f"{text} in {time.monotonic() - started:.1f} s")
+        _check_finite(result.mean)
+        return f"trained a step and denoised on {result.diagnostics.device}"
+
     advice = f"training or denoising fails; run: pip install --upgrade {_PACKAGE} torch"
-    return Finding("Self-test", text or "no finite numbers", advice, core=True)
+    return _tried("Self-test", trained, advice)
+
+
+def _tried(label: str, test: Callable[[], str], advice: str) -> Finding:
+    """What a test of the core says, and how long it took or why it failed."""
+    started = time.monotonic()
+    try:
+        text = test()
+    except Exception as error:  # whatever is broken is what the report is for
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return Finding(label, reason, advice, core=True)
+    return Finding(label, f"{text} in {time.monotonic() - started:.1f} s")
+
+
+def _check_finite(*arrays: NDArray[np.floating]) -> None:
+    import numpy as np
+
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ArithmeticError("no finite numbers")
 
 
 def _version(name: str) -> str | None:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
+
+SAMPLES = 16
+"""Samples that an uncertainty is computed from where their number is not given."""
+
+NOISE_FORMS = (
+    "gaussian:SIGMA or poisson-gaussian:A,B (variance = A · signal + B) in the image's "
+    "intensity units, or auto to measure it"
+)
+CORRELATED_FORMS = (
+    f"{NOISE_FORMS}; with @Y,X behind the numbers where neighbours correlate, such as @0.6,0.6"
+)
 
 Device = Annotated[
     str,
@@ -24,15 +39,130 @@ Axes = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace output files that exist.")
 ]
-ImageIn = Annotated[
-    Path, typer.Argument(metavar="IN", help="TIFF, PNG, JPEG or BMP file.", show_default=False)
-]
-ImageOut = Annotated[
+Mask = Annotated[
     Path,
-    typer.Option("-o", "--output", metavar="OUT", help="TIFF or PNG file.", show_default=False),
+    typer.Option(
+        metavar="MASK",
+        help="Image file (no JPEG), any value but 0 where a pixel is missing; of the image's "
+        "shape, of its shape without channels, or height and width alone.",
+        show_default=False,
+    ),
+]
+NoiseToo = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NOISE",
+        help=f"Take the image as noisy, and denoise it too: {CORRELATED_FORMS}.",
+        show_default=False,
+    ),
 ]
 
-NOISE_FORMS = (
-    "gaussian:SIGMA or poisson-gaussian:A,B (variance = A · signal + B) in the image's "
-    "intensity units, or auto to measure it"
-)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restoring:
+    """What every command that restores an image takes; each field is one option.
+
+    None stands for what the request says: the recipe's value, or the usual one.
+    """
+
+    image: Annotated[
+        Path,
+        typer.Argument(metavar="IN", help="TIFF, PNG, JPEG or BMP file.", show_default=False),
+    ]
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="OUT", help="TIFF or PNG file.", show_default=False
+        ),
+    ]
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="default|FILE",
+            help="The model that comes with the package, or a file of `vae-restore train`.",
+            show_default="default",
+        ),
+    ] = None
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Write N alternatives beside OUT, each a picture that the data allow: "
+            "OUT.sample-1.tif and so on.",
+            show_default="0",
+        ),
+    ] = None
+    uncertainty: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="TIFF for the standard deviation of each pixel (float32, intensity units) "
+            f"over the N samples, or {SAMPLES}.",
+            show_default=False,
+        ),
+    ] = None
+    axes: Axes = None
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SIDE",
+            help="Pixels: changes memory and time, not the result.",
+            show_default="512",
+        ),
+    ] = None
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="The same seed gives the same numbers.",
+            show_default="0",
+        ),
+    ] = None
+    device: Device = "auto"
+    overwrite: Overwrite = False
+
+
+_FILES = 2
+"""Fields of `Restoring` that stand before a command's own options."""
+
+
+def restoring(command: Callable[..., None]) -> Callable[..., None]:
+    """Make a command of a function that takes a `Restoring`, then options of its own.
+
+    Parameters
+    ----------
+    command : callable
+        Its first parameter is replaced by an option for each field of `Restoring`.
+
+    Returns
+    -------
+    callable
+        What typer makes a command of.
+    """
+    hints = get_type_hints(Restoring, include_extras=True)
+    empty = inspect.Parameter.empty
+    shared = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(Restoring)
+    ]
+    _, *own = inspect.signature(command, eval_str=True).parameters.values()
+    own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    parameters = [*shared[:_FILES], *own, *shared[_FILES:]]
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        shared_values: dict[str, Any] = {o.name: values.pop(o.name) for o in shared}
+        given = Restoring(**shared_values)
+        call: Callable[..., None] = command
+        call(given, **values)
+
+    # typer reads both.
+    run.__annotations__ = {option.name: option.annotation for option in parameters}
+    vars(run)["__signature__"] = inspect.Signature(parameters)
+    return run

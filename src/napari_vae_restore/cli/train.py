@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_vae_restore.cli import options, runs, terminal
+from napari_vae_restore.cli import options, reports, runs, terminal
 from napari_vae_restore.errors import InputError, TrainingError
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ def train(
         raise typer.Exit(_INTERRUPTED)
     terminal.report(
         [
-            ("Noise", runs.describe_noise(training.data_noise)),
-            *runs.describe_training(training.model.record),
+            ("Noise", reports.describe_noise(training.data_noise)),
+            *reports.describe_training(training.model.record),
             ("Saved", f"{output}{' (the best model so far)' if stopped else ''}"),
         ]
     )
@@ -119,11 +119,11 @@ def train(
         words = ["train", images, "-o", output, "--resume", output, "--overwrite"]
         words += ["--noise", noise] if noise else []
         words += ["--axes", axes] if axes else []
-        terminal.report([("Go on with", runs.as_typed("vae-restore", *words))])
+        terminal.report([("Go on with", reports.as_typed("vae-restore", *words))])
         raise typer.Exit(_INTERRUPTED)
     restored = f"{inputs[0].stem}_denoised.tif"
     words = ["denoise", inputs[0], "-o", restored, "--model", output]
-    terminal.report([("Next", runs.as_typed("vae-restore", *words))])
+    terminal.report([("Next", reports.as_typed("vae-restore", *words))])
 
 
 def check_model_path(path: Path, inputs: list[Path], *, overwrite: bool) -> None:

@@ -122,4 +122,77 @@ class FlatVAEConfig:
         return self.size
 
 
-ModelConfig = HVAEConfig | FlatVAEConfig
+@dataclass(frozen=True, slots=True)
+class RestorationConfig:
+    """Configuration of the conditional VAE for every task, :class:`~.restorer.RestorationVAE`.
+
+    Parameters
+    ----------
+    widths : tuple of int
+        Feature channels of the condition encoder at each level, finest first.
+    depths : tuple of int
+        Residual blocks of the condition encoder at each level, down and up each.
+    width, latent, blocks : int
+        Of the hierarchical VAE; see :class:`HVAEConfig`. It has as many levels.
+    patch : int
+        Pixels along each side that both stems fold into channels.
+
+    Raises
+    ------
+    InputError
+        For a value outside its range, or `widths` and `depths` of different lengths.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    widths: tuple[int, ...] = (48, 80, 128, 192)
+    depths: tuple[int, ...] = (3, 2, 2, 2)
+    width: int = 32
+    latent: int = 16
+    blocks: int = 1
+    patch: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("widths", "depths"):
+            values = getattr(self, name)
+            is_valid = all(isinstance(value, int) and value >= 1 for value in values)
+            _require(is_valid and len(values) > 0, f"{name} >= 1, integers", values)
+        same_length = len(self.widths) == len(self.depths)
+        _require(same_length, f"{len(self.widths)} depths, one for each width", self.depths)
+        # The VAE's configuration checks its own values.
+        _ = self.vae
+
+    @property
+    def vae(self) -> HVAEConfig:
+        """The hierarchical VAE's own configuration."""
+        return HVAEConfig(
+            channels=self.channels,
+            levels=len(self.widths),
+            width=self.width,
+            latent=self.latent,
+            blocks=self.blocks,
+            patch=self.patch,
+        )
+
+    @property
+    def channels(self) -> int:
+        """Image channels that the network sees jointly."""
+        return 1
+
+    @property
+    def stride(self) -> int:
+        """Image sides that enter the network are multiples of this many pixels."""
+        return self.vae.stride
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels per latent cell of each level, finest first."""
+        return self.vae.strides
+
+    @property
+    def fixed_size(self) -> int | None:
+        """The only side of image that the network takes; None for any multiple of `stride`."""
+        return None
+
+
+ModelConfig = HVAEConfig | FlatVAEConfig | RestorationConfig

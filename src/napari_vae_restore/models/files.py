@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,12 @@ from torch import Tensor
 
 from napari_vae_restore.atomic import atomic_write
 from napari_vae_restore.errors import InputError, ModelFileError
-from napari_vae_restore.models.config import FlatVAEConfig, HVAEConfig
+from napari_vae_restore.models.config import (
+    FlatVAEConfig,
+    HVAEConfig,
+    ModelConfig,
+    RestorationConfig,
+)
 from napari_vae_restore.models.model import (
     Model,
     Normalisation,
@@ -37,9 +42,10 @@ VERSION = 1
 _HEADER_KEY = "napari_vae_restore"
 _HEADER_KEYS = {"version", "kind", "config", "normalisation", "noise", "record"}
 _MAX_HEADER_BYTES = 16 * 2**20
-_KINDS: dict[str, type[HVAEConfig] | type[FlatVAEConfig]] = {
+_KINDS: dict[str, type[ModelConfig]] = {
     "hvae": HVAEConfig,
     "flat": FlatVAEConfig,
+    "restoration": RestorationConfig,
 }
 
 
@@ -160,10 +166,14 @@ def _header(model: Model) -> dict[str, Any]:
         "version": VERSION,
         "kind": next(kind for kind, cls in _KINDS.items() if isinstance(config, cls)),
         "config": asdict(config),
-        "normalisation": asdict(model.normalisation),
-        "noise": None if model.noise is None else model.noise.to_dict(),
+        "normalisation": _optional(model.normalisation, asdict),
+        "noise": _optional(model.noise, lambda noise: noise.to_dict()),
         "record": asdict(model.record),
     }
+
+
+def _optional(value: Any, convert: Callable[[Any], Any]) -> Any:
+    return None if value is None else convert(value)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -233,16 +243,19 @@ def _build(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor])
         )
     try:
         config = TypeAdapter(_KINDS[header["kind"]]).validate_python(header["config"])
-        normalisation = TypeAdapter(Normalisation).validate_python(header["normalisation"])
+        normalisation = TypeAdapter(Normalisation | None).validate_python(
+            header["normalisation"]
+        )
         record = TypeAdapter(TrainingRecord).validate_python(header["record"])
-        noise = None if header["noise"] is None else noise_from_dict(header["noise"])
+        noise = _optional(header["noise"], noise_from_dict)
     except (ValidationError, InputError) as error:
         detail = "; ".join(str(error).splitlines())
         raise ModelFileError(f"{path}: the header is not valid: {detail}") from error
     with torch.device("meta"):
         network = build_network(config)
     weights = {
-        name.removeprefix("model."): value
+        # Bundled weights are stored in half precision.
+        name.removeprefix("model."): value.float()
         for name, value in tensors.items()
         if name.startswith("model.")
     }

@@ -10,6 +10,7 @@ shared over space, so a network trained on patches runs on any size.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -22,6 +23,22 @@ from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
 from napari_vae_restore.models.protocol import Decoded, Features
 
 
+class PosteriorHead(nn.Module):
+    """q(z_l | z_{>l}, features): the state from above merged with what was seen below."""
+
+    def __init__(self, width: int, feature_width: int, latent: int) -> None:
+        super().__init__()
+        self.merge = nn.Conv2d(width + feature_width, width, 1)
+        self.parameters_of_z = nn.Sequential(
+            stack(width, 1), nn.SiLU(), nn.Conv2d(width, 2 * latent, 1)
+        )
+
+    def forward(self, state: Tensor, features: Tensor) -> DiagonalGaussian:
+        """From (N, width, h, w) and (N, feature_width, h, w)."""
+        merged = self.merge(torch.cat([state, features], dim=1))
+        return DiagonalGaussian.from_parameters(self.parameters_of_z(merged))
+
+
 class LatentLevel(nn.Module):
     """One rung: prior and posterior of z_l from the state above, and the state after it."""
 
@@ -29,10 +46,7 @@ class LatentLevel(nn.Module):
         super().__init__()
         width, latent = config.width, config.latent
         self.prior = nn.Sequential(stack(width, 1), nn.SiLU(), nn.Conv2d(width, 2 * latent, 1))
-        self.merge = nn.Conv2d(2 * width, width, 1)
-        self.posterior = nn.Sequential(
-            stack(width, 1), nn.SiLU(), nn.Conv2d(width, 2 * latent, 1)
-        )
+        self.posterior = PosteriorHead(width, width, latent)
         self.inject = nn.Conv2d(latent, width, 1)
         self.blocks = stack(width, config.blocks)
 
@@ -40,15 +54,14 @@ class LatentLevel(nn.Module):
         """p(z_l | z_{>l})."""
         return DiagonalGaussian.from_parameters(self.prior(state))
 
-    def q(self, state: Tensor, features: Tensor) -> DiagonalGaussian:
-        """q(z_l | z_{>l}, y)."""
-        merged = self.merge(torch.cat([state, features], dim=1))
-        return DiagonalGaussian.from_parameters(self.posterior(merged))
-
     def descend(self, state: Tensor, z: Tensor) -> Tensor:
         """The deterministic state once z_l is known."""
         updated: Tensor = self.blocks(state + self.inject(z))
         return updated
+
+
+Posterior = Callable[[int, Tensor], DiagonalGaussian]
+"""``(level, state from above) -> q(z_l | z_{>l}, ...)``."""
 
 
 class HVAE(nn.Module):
@@ -88,14 +101,32 @@ class HVAE(nn.Module):
 
     def decode(self, features: Features, noise: NoiseSource | None) -> Decoded:
         """See :meth:`~.protocol.VAE.decode`."""
-        top = features[-1]
+
+        def posterior(level: int, state: Tensor) -> DiagonalGaussian:
+            head = self._rung(level).posterior
+            return cast("DiagonalGaussian", head(state, features[level]))
+
+        return self.descend(features[-1], posterior, noise)
+
+    def descend(self, top: Tensor, posterior: Posterior, noise: NoiseSource | None) -> Decoded:
+        """Top-down pass under any posterior.
+
+        Parameters
+        ----------
+        top : Tensor
+            (N, any, h, w) on the coarsest grid; only its shape is used.
+        posterior : callable
+            q of each level, given the state from above.
+        noise : callable or None
+            Noise of the latents; None takes every latent's mean.
+        """
         state = self.top.expand(top.shape[0], -1, *top.shape[2:])
         kl, latents = [], []
         for level in reversed(range(self.config.levels)):
             rung = self._rung(level)
             if level < self.config.levels - 1:
                 state = F.interpolate(state, scale_factor=2, mode="nearest")
-            p, q = rung.p(state), rung.q(state, features[level])
+            p, q = rung.p(state), posterior(level, state)
             z = q.mean if noise is None else q.sample(noise(level, q.mean))
             kl.append(q.kl(p).sum(dim=(1, 2, 3)))
             latents.append(z)

@@ -10,10 +10,16 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from napari_vae_restore.models.config import FlatVAEConfig, HVAEConfig, ModelConfig
+from napari_vae_restore.models.config import (
+    FlatVAEConfig,
+    HVAEConfig,
+    ModelConfig,
+    RestorationConfig,
+)
 from napari_vae_restore.models.flat import FlatVAE
 from napari_vae_restore.models.hvae import HVAE
 from napari_vae_restore.models.protocol import VAEModule
+from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise import NoiseModel
 
 
@@ -96,8 +102,9 @@ class Model:
     ----------
     network : VAEModule
         In evaluation mode.
-    normalisation : Normalisation
-        Between stabilised intensities and network units.
+    normalisation : Normalisation or None
+        Between stabilised intensities and network units; None for a model that takes any
+        image, whose range is then measured.
     noise : NoiseModel or None
         The noise of the images it was trained on, in their intensity units; None
         where they differed, so that it has to be estimated for each image.
@@ -108,7 +115,7 @@ class Model:
     """
 
     network: VAEModule
-    normalisation: Normalisation
+    normalisation: Normalisation | None
     noise: NoiseModel | None
     record: TrainingRecord = TrainingRecord()
     name: str = "untitled"
@@ -144,6 +151,10 @@ def build_network(config: ModelConfig) -> VAEModule:
 
     Callers that promise reproducibility fork that generator around the call.
     """
-    networks: dict[type, type] = {HVAEConfig: HVAE, FlatVAEConfig: FlatVAE}
+    networks: dict[type, type] = {
+        HVAEConfig: HVAE,
+        FlatVAEConfig: FlatVAE,
+        RestorationConfig: RestorationVAE,
+    }
     network: VAEModule = networks[type(config)](config)
     return network

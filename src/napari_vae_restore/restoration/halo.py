@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from weakref import WeakKeyDictionary
 
 import torch
+from torch import Tensor
 
 from napari_vae_restore.models.latents import random_noise
 from napari_vae_restore.models.model import Model
+from napari_vae_restore.models.restorer import RestorationVAE
 
 _TOLERANCE = 2e-4
 """Standard deviation of an output pixel, in units of the noise's, that may come from
 beyond the halo. The largest difference between tiles and the whole is some 20 times
 that, below 1 % of the noise; samples are a little more sensitive than the mean."""
+
+_SIGMAS = (0.02, 0.2)
+"""Noise in network units at which the model of all tasks is probed."""
 
 _SIDE = 384
 _N_PROBES = 4
@@ -47,25 +53,49 @@ def _measure(model: Model) -> int:
     device = next(network.parameters()).device
     generator = torch.Generator().manual_seed(0)
     side = -(-_SIDE // stride) * stride
-    noise_std = model.normalisation.noise_std
     with torch.no_grad():
         clean = network.generate(1, side, side, random_noise(generator)).signal
-    y = clean + noise_std * torch.randn(clean.shape, generator=generator).to(device)
-    y.requires_grad_()
+    noise = torch.randn(clean.shape, generator=generator).to(device)
     signs = torch.randn(_N_PROBES, 2, generator=generator)
-    with torch.enable_grad():
-        signal = network.decode(network.encode(y), None).signal
     centre, reach = side // 2, torch.zeros(side // 2)
-    for offset in (signs * stride / 2).round().int().tolist():
-        row, column = centre + offset[0], centre + offset[1]
-        (gradient,) = torch.autograd.grad(signal[0, 0, row, column], y, retain_graph=True)
-        squares = gradient[0].double().square().sum(dim=0).cpu()
-        reach = torch.maximum(reach, _energy_beyond(squares, row, column, side // 2))
+    for y, tolerance, respond in _responses(model, clean, noise):
+        y.requires_grad_()
+        with torch.enable_grad():
+            signal = respond(y)
+        for offset in (signs * stride / 2).round().int().tolist():
+            row, column = centre + offset[0], centre + offset[1]
+            (gradient,) = torch.autograd.grad(signal[0, 0, row, column], y, retain_graph=True)
+            squares = gradient[0].double().square().sum(dim=0).cpu() / tolerance**2
+            reach = torch.maximum(reach, _energy_beyond(squares, row, column, side // 2))
     # Network units have unit variance, so the root of the energy beyond is a standard
     # deviation in network units.
-    enough = (reach.sqrt() <= _TOLERANCE * noise_std).nonzero()
+    enough = (reach.sqrt() <= 1).nonzero()
     halo = int(enough[0]) if len(enough) else side // 2
     return -(-halo // stride) * stride
+
+
+def _responses(
+    model: Model, clean: Tensor, noise: Tensor
+) -> Iterator[tuple[Tensor, float, Callable[[Tensor], Tensor]]]:
+    """Inputs, what of their reach may be neglected, and the network's mean given them."""
+    network = model.network
+    if not isinstance(network, RestorationVAE):
+        assert model.normalisation is not None
+        noise_std = model.normalisation.noise_std
+
+        def denoised(y: Tensor) -> Tensor:
+            return network.decode(network.encode(y), None).signal
+
+        yield clean + noise_std * noise, _TOLERANCE * noise_std, denoised
+        return
+    for sigma in _SIGMAS:
+
+        def mean(y: Tensor, sigma: float = sigma) -> Tensor:
+            slow = torch.tensor([sigma, 0.0, 0.0, 0.0], device=y.device)[:, None, None]
+            maps = slow.expand(1, -1, *y.shape[2:])
+            return network.infer(torch.cat([y, torch.ones_like(y), maps], dim=1)).mean
+
+        yield clean + sigma * noise, _TOLERANCE * max(_SIGMAS), mean
 
 
 def _energy_beyond(squares: torch.Tensor, row: int, column: int, n: int) -> torch.Tensor:

@@ -1,50 +1,116 @@
-"""Posterior inference on one tile: encode once, then the mean and any number of samples."""
+"""Posterior inference on tiles: the mean, and any number of samples.
+
+A :class:`PlanePosterior` is made for one plane or group of channels and yields the signals
+of its tiles in the image's intensity units. Here is the one of models that were trained on
+noisy images; `conditional` and `plug_and_play` have the others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_vae_restore.models.latents import NoiseSource
+from napari_vae_restore.errors import InputError
+from napari_vae_restore.models.latents import KeyedNoise, NoiseSource
 from napari_vae_restore.models.model import Model
+from napari_vae_restore.noise import NoiseModel
+from napari_vae_restore.restoration.units import Units
+from napari_vae_restore.tiling import Tile
 
 _T = TypeVar("_T")
 
 
-class TilePosterior:
-    """q(s | y) of one tile under a model.
+@dataclass(frozen=True, slots=True)
+class LatentKeys:
+    """What the latent noise of one plane is keyed to, beside its place.
+
+    Attributes
+    ----------
+    seed, plane : int
+        See :class:`~.latents.KeyedNoise`.
+    strides : tuple of int
+        Pixels per latent cell of each level.
+    """
+
+    seed: int
+    plane: int
+    strides: tuple[int, ...]
+
+    def noise(self, sample: int, tile: Tile) -> KeyedNoise:
+        """The noise of one sample of one tile."""
+        return KeyedNoise(self.seed, sample, self.plane, *tile.origin, self.strides)
+
+
+class PlanePosterior(Protocol):
+    """p(x | y) of one plane or group of channels."""
+
+    def signals(
+        self, tile: Tile, n_samples: int, keys: LatentKeys
+    ) -> Iterator[NDArray[np.float64]]:
+        """The mean and then `n_samples` samples, (C, h, w) in intensity units.
+
+        The whole tile is yielded, halo included; only its inner part is meant to be used.
+        """
+
+
+class DenoisingPosterior:
+    """q(s | y) under a VAE that was trained on noisy images: it removes noise only.
 
     Parameters
     ----------
     model : Model
         The network runs on the device that its weights are on.
-    y : Tensor
-        (1, C, h, w) float32, network units, sides multiples of the network's stride.
+    intensities : numpy.ndarray
+        (C, H, W), any dtype.
+    noise : tuple of NoiseModel
+        One per channel.
     """
 
-    def __init__(self, model: Model, y: Tensor) -> None:
+    def __init__(
+        self, model: Model, intensities: NDArray[Any], noise: tuple[NoiseModel, ...]
+    ) -> None:
+        if model.normalisation is None:
+            raise InputError(f"model {model.name}: it has no normalisation: train it anew")
         self._network = model.network
-        parameter = next(self._network.parameters())
-        y = y.to(parameter.device, memory_format=torch.channels_last)
-        self._features = _inferred(lambda: self._network.encode(y))
+        self._units = Units(noise, model.normalisation)
+        self._intensities = intensities
 
-    def mean(self) -> Tensor:
-        """The signal decoded from the mean of every latent, (1, C, h, w)."""
-        return self._decode(None)
+    def signals(
+        self, tile: Tile, n_samples: int, keys: LatentKeys
+    ) -> Iterator[NDArray[np.float64]]:
+        """See :meth:`PlanePosterior.signals`; the encoder runs once."""
+        y = self._units.to_network(tile.read(self._intensities))
+        features = inferred(lambda: self._network.encode(on_device(self._network, y)))
+        yield self._decoded(features, None)
+        for sample in range(n_samples):
+            yield self._decoded(features, keys.noise(sample, tile))
 
-    def sample(self, noise: NoiseSource) -> Tensor:
-        """The signal decoded from a sample of the latents, (1, C, h, w)."""
-        return self._decode(noise)
+    def _decoded(
+        self, features: tuple[Tensor, ...], noise: NoiseSource | None
+    ) -> NDArray[np.float64]:
+        signal = inferred(lambda: self._network.decode(features, noise).signal)
+        return self._units.from_network(signal[0].cpu().numpy())
 
-    def _decode(self, noise: NoiseSource | None) -> Tensor:
-        return _inferred(lambda: self._network.decode(self._features, noise).signal)
+
+def on_device(network: torch.nn.Module, values: NDArray[np.float32] | Tensor) -> Tensor:
+    """(C, h, w) or (1, C, h, w) values as a batch of one where the network's weights are."""
+    tensor = torch.as_tensor(values)
+    batch = tensor if tensor.ndim == 4 else tensor[None]
+    device = next(network.parameters()).device
+    return batch.to(device, memory_format=torch.channels_last)
 
 
-def _inferred(compute: Callable[[], _T]) -> _T:
-    # Entered for each computation and not around a generator's body: between two
-    # yields the mode would otherwise hold for the caller's own code.
+def inferred(compute: Callable[[], _T]) -> _T:
+    """Compute without recording gradients.
+
+    Entered for each computation and not around a generator's body: between two yields
+    the mode would otherwise hold for the caller's own code.
+    """
     with torch.inference_mode():
         return compute()

@@ -6,10 +6,12 @@ drain it, as do the command line and napari's worker.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,14 +22,23 @@ from napari_vae_restore import __version__
 from napari_vae_restore.arrays import as_image
 from napari_vae_restore.devices import choose_device
 from napari_vae_restore.errors import InputError, RestorationError
-from napari_vae_restore.layout import Layout, cast
-from napari_vae_restore.models.latents import KeyedNoise
+from napari_vae_restore.layout import Layout
+from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
+from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise import NoiseModel
+from napari_vae_restore.restoration.canvas import Canvas
+from napari_vae_restore.restoration.conditional import ConditionalPosterior
 from napari_vae_restore.restoration.halo import measured_halo
-from napari_vae_restore.restoration.posterior import TilePosterior
+from napari_vae_restore.restoration.plug_and_play import PlugAndPlayPosterior
+from napari_vae_restore.restoration.posterior import (
+    DenoisingPosterior,
+    LatentKeys,
+    PlanePosterior,
+)
+from napari_vae_restore.restoration.problem import Mask, Problem
 from napari_vae_restore.restoration.result import Diagnostics, Recipe, Restoration
-from napari_vae_restore.restoration.tasks import Denoise, Task
+from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
 from napari_vae_restore.tiling import Tile, tiles
 
 TILE = 512
@@ -44,8 +55,8 @@ class RestoreProgress:
 
 def restore(
     image: Any,
-    task: Task,
-    model: Model,
+    tasks: Task | Sequence[Task],
+    model: Model | str | Path = DEFAULT,
     *,
     axes: str | None = None,
     n_samples: int = 0,
@@ -60,10 +71,12 @@ def restore(
     ----------
     image : array-like or napari.layers.Image
         Any real dtype but bool, any axes; finite.
-    task : Task
-        What to undo, for example ``Denoise()``.
-    model : Model
-        A trained model.
+    tasks : Task or sequence of Task
+        What to undo: ``Denoise()``, ``Inpaint(mask)``, ``SuperResolve(factor)``, or
+        several of them at once, one of each kind. Without ``Denoise`` the image is taken
+        as free of noise, and the result agrees with it exactly.
+    model : Model, str or Path
+        "default" for the bundled model, a model file, or a trained model.
     axes : str, optional
         One letter per dimension, such as "TZCYX" or "YXS"; read or guessed by default.
         Channels (C, S) with a one-channel model, and all other axes always, are
@@ -90,13 +103,15 @@ def restore(
     ------
     InputError
         For an unusable image or parameter; nothing was computed.
+    ModelFileError
+        If the model file cannot be used.
     RestorationError
         If the computation fails, for example for want of memory.
     """
     return drain(
         iter_restore(
             image,
-            task,
+            tasks,
             model,
             axes=axes,
             n_samples=n_samples,
@@ -109,7 +124,11 @@ def restore(
 
 
 def denoise(
-    image: Any, model: Model, *, noise: NoiseModel | str | None = None, **options: Any
+    image: Any,
+    model: Model | str | Path = DEFAULT,
+    *,
+    noise: NoiseModel | str | None = None,
+    **options: Any,
 ) -> Restoration:
     """Denoise an image: :func:`restore` with ``Denoise(noise)``.
 
@@ -117,8 +136,8 @@ def denoise(
     ----------
     image : array-like or napari.layers.Image
         As for :func:`restore`.
-    model : Model
-        A trained model.
+    model : Model, str or Path
+        As for :func:`restore`.
     noise : NoiseModel or str, optional
         As for :class:`~.tasks.Denoise`.
     **options
@@ -131,10 +150,75 @@ def denoise(
 
     Raises
     ------
-    InputError, RestorationError
+    InputError, ModelFileError, RestorationError
         As :func:`restore`.
     """
     return restore(image, Denoise(noise), model, **options)
+
+
+def inpaint(
+    image: Any, mask: Any, model: Model | str | Path = DEFAULT, **options: Any
+) -> Restoration:
+    """Fill the missing pixels of a noise-free image; all others stay bit-identical.
+
+    Parameters
+    ----------
+    image : array-like or napari.layers.Image
+        As for :func:`restore`.
+    mask : array-like
+        True where a pixel is missing; as for :class:`~.tasks.Inpaint`.
+    model : Model, str or Path
+        As for :func:`restore`.
+    **options
+        The keyword parameters of :func:`restore`.
+
+    Returns
+    -------
+    Restoration
+        As :func:`restore`. A mask that covers nothing gives the image itself.
+
+    Raises
+    ------
+    InputError, ModelFileError, RestorationError
+        As :func:`restore`.
+    """
+    return restore(image, Inpaint(mask), model, **options)
+
+
+def super_resolve(
+    image: Any,
+    factor: int,
+    model: Model | str | Path = DEFAULT,
+    *,
+    kernel: str = "bicubic",
+    **options: Any,
+) -> Restoration:
+    """Enlarge a noise-free image, consistently with what its pixels measured.
+
+    Parameters
+    ----------
+    image : array-like or napari.layers.Image
+        As for :func:`restore`.
+    factor : int
+        2, 3 or 4 along Y and X.
+    model : Model, str or Path
+        As for :func:`restore`.
+    kernel : str
+        As for :class:`~.tasks.SuperResolve`.
+    **options
+        The keyword parameters of :func:`restore`.
+
+    Returns
+    -------
+    Restoration
+        As :func:`restore`, Y and X `factor` times as long.
+
+    Raises
+    ------
+    InputError, ModelFileError, RestorationError
+        As :func:`restore`.
+    """
+    return restore(image, SuperResolve(factor, kernel), model, **options)
 
 
 def drain(steps: Generator[RestoreProgress, None, Restoration]) -> Restoration:
@@ -149,8 +233,8 @@ def drain(steps: Generator[RestoreProgress, None, Restoration]) -> Restoration:
 
 def iter_restore(
     image: Any,
-    task: Task,
-    model: Model,
+    tasks: Task | Sequence[Task],
+    model: Model | str | Path = DEFAULT,
     *,
     axes: str | None = None,
     n_samples: int = 0,
@@ -175,146 +259,96 @@ def iter_restore(
     _check("seed", seed, 0)
     array, axes = as_image(image, axes)
     layout = Layout.of(array, axes)
+    problem = Problem.of(tasks, layout)
     planes = layout.to_planes(array)
-    noise = task.noise_models(planes, model)
-    placed = model.on(choose_device(device))
-    grid, halo = _tile_grid(placed, planes.shape[2:], tile)
-    groups = _channel_groups(planes.shape[1], placed)
-    canvas = _Canvas(planes.shape, layout.dtype, n_samples, keep_samples)
-    progress = RestoreProgress(0, len(planes) * len(groups) * len(grid) * (1 + n_samples))
+    placed = find_model(model).on(choose_device(device))
+    noise = problem.noise_models(planes, placed)
+    n_planes, n_channels, height, width = planes.shape
+    shape = height * problem.factor, width * problem.factor
+    grid, halo = _tile_grid(placed, shape, problem, tile)
+    groups = _channel_groups(n_channels, placed)
+    canvas = Canvas((n_planes, n_channels, *shape), layout.dtype, n_samples, keep_samples)
+    progress = RestoreProgress(0, n_planes * len(groups) * len(grid) * (1 + n_samples))
     yield progress
     try:
-        for n, plane in enumerate(planes):
-            for group in groups:
-                scale = _Intensities(placed, noise[group])
-                for part in grid:
-                    y = scale.to_network(part.read(plane[group]))
-                    signals = _signals(
-                        placed, y, part, n * len(groups) + group.start, n_samples, seed
-                    )
-                    for signal in signals:
-                        canvas.add(n, group, part, scale.from_network(signal))
-                        progress = RestoreProgress(progress.done + 1, progress.total)
-                        yield progress
+        for n, group in itertools.product(range(n_planes), groups):
+            posterior = _posterior(
+                placed,
+                problem,
+                planes[n, group],
+                problem.observed(n, group),
+                None if noise is None else noise[group],
+            )
+            keys = LatentKeys(
+                seed, n * len(groups) + group.start, placed.network.config.strides
+            )
+            for part in grid:
+                for signal in posterior.signals(part, n_samples, keys):
+                    canvas.add(n, group, part, signal)
+                    progress = RestoreProgress(progress.done + 1, progress.total)
+                    yield progress
     except torch.OutOfMemoryError as error:
         raise RestorationError(
             f"out of memory on {device}: use a smaller tile than {tile}, or device='cpu'"
         ) from error
     except RuntimeError as error:
         raise RestorationError(f"the restoration failed: {error}") from error
+    if noise is None and problem.missing is not None and problem.factor == 1:
+        canvas.keep(planes, ~problem.missing)
+    diagnostics = Diagnostics(
+        residual_std=_residual_std(planes, canvas.mean, noise, problem),
+        noise=() if noise is None else noise,
+        n_tiles=n_planes * len(groups) * len(grid),
+        halo=halo,
+        seconds=time.monotonic() - started,
+        device=str(next(placed.network.parameters()).device),
+    )
     recipe = Recipe(
-        tasks=(task.to_dict(),),
-        noise=tuple(str(channel) for channel in noise),
-        model=model.name,
-        model_sha256=model.sha256,
+        tasks=tuple(task.to_dict() for task in problem.tasks),
+        noise=() if noise is None else tuple(str(channel) for channel in noise),
+        model=placed.name,
+        model_sha256=placed.sha256,
         axes=axes,
         n_samples=n_samples,
         tile=tile,
         seed=seed,
         package_version=__version__,
     )
-    diagnostics = Diagnostics(
-        residual_std=_residual_std(planes, canvas.mean, noise),
-        n_tiles=len(planes) * len(groups) * len(grid),
-        halo=halo,
-        seconds=time.monotonic() - started,
-        device=str(next(placed.network.parameters()).device),
-    )
-    return canvas.finish(layout, array, recipe, diagnostics)
+    return Restoration(*canvas.finish(layout, array), recipe, diagnostics)
 
 
-class _Intensities:
-    """Between the intensities of a group of channels and network units."""
-
-    def __init__(self, model: Model, noise: tuple[NoiseModel, ...]) -> None:
-        self._normalisation = model.normalisation
-        self._noise = noise
-
-    def to_network(self, intensities: NDArray[Any]) -> torch.Tensor:
-        """(C, h, w) of any dtype to (1, C, h, w) float32."""
-        stabilised = np.stack(
-            [noise.stabilise(y) for noise, y in zip(self._noise, intensities, strict=True)]
-        )
-        return torch.from_numpy(self._normalisation.to_network(stabilised))[None]
-
-    def from_network(self, signal: torch.Tensor) -> NDArray[np.float64]:
-        """(1, C, h, w) to (C, h, w) intensities."""
-        stabilised = self._normalisation.from_network(signal[0].cpu().numpy())
-        return np.stack(
-            [noise.unstabilise(t) for noise, t in zip(self._noise, stabilised, strict=True)]
-        )
+def _posterior(
+    model: Model,
+    problem: Problem,
+    intensities: NDArray[Any],
+    observed: Mask | None,
+    noise: tuple[NoiseModel, ...] | None,
+) -> PlanePosterior:
+    """The way of a network to solve a problem on one group of channels."""
+    if observed is not None:
+        # So that nothing below can depend on what lies under the mask.
+        intensities = np.where(observed, intensities, intensities[observed][0])
+    if problem.blur is not None:
+        return PlugAndPlayPosterior(model, problem, intensities, observed, noise)
+    is_general = isinstance(model.network, RestorationVAE) or not problem.is_denoising_alone
+    if noise is None or is_general:
+        return ConditionalPosterior(model, problem, intensities, observed, noise)
+    return DenoisingPosterior(model, intensities, noise)
 
 
-class _Canvas:
-    """Where tiles are put together; mean and variance are streamed over the samples."""
-
-    def __init__(
-        self, shape: tuple[int, ...], dtype: np.dtype[Any], n_samples: int, keep: bool
-    ) -> None:
-        wide = np.result_type(dtype, np.float32)
-        self._n_samples = n_samples
-        self.mean = np.empty(shape, wide)
-        self._std = np.empty(shape, np.float32) if n_samples >= 2 else None
-        self._samples = np.empty((n_samples, *shape), dtype) if keep and n_samples else None
-        self._count = 0
-        self._running = self._squares = np.zeros(0)
-
-    def add(self, n: int, group: slice, tile: Tile, values: NDArray[np.float64]) -> None:
-        """Take the next signal of a tile: first its mean, then each of its samples."""
-        place = (n, group, *tile.core)
-        values = values[(slice(None), *tile.inner)]
-        if self._count == 0:
-            self.mean[place] = values
-            self._running, self._squares = np.zeros_like(values), np.zeros_like(values)
-        else:
-            # Welford's update (1962), stable for any offset of the intensities.
-            delta = values - self._running
-            self._running += delta / self._count
-            self._squares += delta * (values - self._running)
-            if self._samples is not None:
-                self._samples[(self._count - 1, *place)] = cast(values, self._samples.dtype)
-        self._count += 1
-        if self._count > self._n_samples:
-            if self._std is not None:
-                self._std[place] = np.sqrt(self._squares / (self._n_samples - 1))
-            self._count = 0
-
-    def finish(
-        self, layout: Layout, image: NDArray[Any], recipe: Recipe, diagnostics: Diagnostics
-    ) -> Restoration:
-        """The result in the image's own axes and dtype."""
-
-        def back(planes: NDArray[Any]) -> NDArray[Any]:
-            return layout.from_planes(cast(planes, layout.dtype), like=image)
-
-        samples = self._samples
-        return Restoration(
-            mean=back(self.mean),
-            std=None if self._std is None else layout.from_planes(self._std),
-            samples=None if samples is None else np.stack([back(each) for each in samples]),
-            recipe=recipe,
-            diagnostics=diagnostics,
-        )
-
-
-def _signals(
-    model: Model, y: torch.Tensor, tile: Tile, plane: int, n_samples: int, seed: int
-) -> Iterator[torch.Tensor]:
-    """The mean and then the samples of one tile; the encoder runs once."""
-    posterior = TilePosterior(model, y)
-    yield posterior.mean()
-    strides = model.network.config.strides
-    for sample in range(n_samples):
-        yield posterior.sample(KeyedNoise(seed, sample, plane, *tile.origin, strides))
-
-
-def _tile_grid(model: Model, shape: tuple[int, ...], size: int) -> tuple[list[Tile], int]:
+def _tile_grid(
+    model: Model, shape: tuple[int, int], problem: Problem, size: int
+) -> tuple[list[Tile], int]:
+    """Tiles of the output plane, whose borders fall between the input's pixels."""
     config = model.network.config
     height, width = shape
     if config.fixed_size is not None:
         side = config.fixed_size
         return tiles(height, width, size=side, halo=0, stride=side, margin=0), 0
-    stride = config.stride
+    stride = math.lcm(config.stride, problem.factor)
+    if problem.blur is not None:
+        # Each turn of plug-and-play inference needs the whole plane.
+        size = max(height, width) + 2 * stride
     if max(height, width) + 2 * stride <= size:
         return tiles(height, width, size=size, halo=0, stride=stride, margin=stride), 0
     halo = measured_halo(model)
@@ -332,19 +366,27 @@ def _channel_groups(n_channels: int, model: Model) -> list[slice]:
 
 
 def _residual_std(
-    planes: NDArray[Any], mean: NDArray[Any], noise: tuple[NoiseModel, ...]
-) -> float:
+    planes: NDArray[Any],
+    mean: NDArray[Any],
+    noise: tuple[NoiseModel, ...] | None,
+    problem: Problem,
+) -> float | None:
     """RMS of what was removed over the RMS of the noise that was expected.
 
     The quotient of the sums, not the mean of quotients: where a signal-dependent model
     expects next to no noise, single dark pixels would outweigh the picture.
     """
+    if noise is None:
+        return None
     removed = expected = 0.0
-    for plane, restored in zip(planes, mean, strict=True):
+    for n, (plane, restored) in enumerate(zip(planes, mean, strict=True)):
+        predicted = problem.operator(None).apply(restored.astype(np.float64))
         for channel, model in enumerate(noise):
-            residual = plane[channel].astype(np.float64) - restored[channel]
-            removed += float(np.square(residual).mean())
-            expected += float(model.variance(restored[channel]).mean())
+            observed = problem.observed(n, slice(channel, channel + 1))
+            where = True if observed is None else observed[0]
+            residual = plane[channel].astype(np.float64) - predicted[channel]
+            removed += float(np.square(residual).sum(where=where))
+            expected += float(model.variance(predicted[channel]).sum(where=where))
     return math.sqrt(removed / expected)
 
 

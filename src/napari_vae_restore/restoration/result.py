@@ -8,6 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from napari_vae_restore.noise import NoiseModel
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -55,10 +57,14 @@ class Diagnostics:
 
     Attributes
     ----------
-    residual_std : float
-        Root mean square of (image - mean) over that of the noise expected. Near 1
+    residual_std : float or None
+        Root mean square of (image - A mean) over that of the noise expected. Near 1
         when exactly the noise was removed; well below 1, noise remains; above 1,
-        structure was taken away, or the noise model is wrong.
+        structure was taken away, or the noise model is wrong. None for an image that
+        was taken as noise-free.
+    noise : tuple of NoiseModel
+        What each channel's noise was found, or said, to be, its spatial correlation
+        included; empty for an image that was taken as noise-free.
     n_tiles : int
         Tiles computed.
     halo : int
@@ -69,7 +75,8 @@ class Diagnostics:
         Where it ran.
     """
 
-    residual_std: float
+    residual_std: float | None
+    noise: tuple[NoiseModel, ...]
     n_tiles: int
     halo: int
     seconds: float
@@ -83,7 +90,7 @@ class Restoration:
     Attributes
     ----------
     mean : ndarray
-        Least-squares estimate, in the image's shape, dtype and intensity range.
+        Least-squares estimate, in the image's axes, dtype and intensity range.
     std : ndarray or None
         Standard deviation of the samples per pixel (float32, intensity units); None for
         fewer than two samples. Alpha has none: for RGBA it has three samples.

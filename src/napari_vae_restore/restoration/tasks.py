@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.models.model import Model
+from napari_vae_restore.errors import InputError
 from napari_vae_restore.noise import NoiseModel
-from napari_vae_restore.noise_estimation import resolve_noise
+from napari_vae_restore.operators import Blur
+from napari_vae_restore.resampling import KERNELS
 
-
-class Task(Protocol):
-    """A degradation with its parameters."""
-
-    kind: ClassVar[str]
-
-    def noise_models(self, planes: NDArray[Any], model: Model) -> tuple[NoiseModel, ...]:
-        """p(y | s) of each channel of (N, C, H, W) planes, in intensity units."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form for recipes."""
+MAX_FACTOR = 4
+"""Largest factor of super-resolution that models are trained for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +25,141 @@ class Denoise:
 
     Parameters
     ----------
-    noise : NoiseModel or str, optional
+    noise : NoiseModel, str or sequence of NoiseModel, optional
         The image's noise in its own intensity units: a model, "auto", "gaussian",
-        "poisson-gaussian", "gaussian:SIGMA" or "poisson-gaussian:A,B". By default the
-        noise of the images that the model was trained on, and "auto" where they had
-        no common one.
+        "poisson-gaussian", "gaussian:SIGMA" or "poisson-gaussian:A,B", each with
+        "@RHO_Y,RHO_X" for noise whose neighbours correlate; or one model for each
+        channel. By default the noise of the images that the model was trained on, and
+        "auto" where they had no common one.
     """
 
-    noise: NoiseModel | str | None = None
+    noise: NoiseModel | str | Sequence[NoiseModel] | None = None
 
     kind: ClassVar[str] = "denoise"
 
-    def noise_models(self, planes: NDArray[Any], model: Model) -> tuple[NoiseModel, ...]:
-        """See :meth:`Task.noise_models`."""
-        noise = self.noise if self.noise is not None else (model.noise or "auto")
-        return tuple(
-            resolve_noise(noise, planes[:, channel]) for channel in range(planes.shape[1])
-        )
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form for recipes."""
+        noise: Any = self.noise
+        if noise is not None:
+            is_list = isinstance(noise, Sequence) and not isinstance(noise, str)
+            noise = [str(each) for each in noise] if is_list else str(noise)
+        return {"kind": self.kind, "noise": noise}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inpaint:
+    """Filling of missing pixels; where there is no noise, the others stay bit-identical.
+
+    Parameters
+    ----------
+    mask : array-like
+        True, or any value but 0, where a pixel is missing; boolean or integer. Of the
+        image's shape, of its shape without the channels, or (Y, X) for every plane.
+        What the image holds under it is not read.
+    name : str
+        Where the mask came from, such as a file's name, for the recipe.
+
+    Raises
+    ------
+    InputError
+        If the mask is neither boolean nor integer.
+    """
+
+    mask: NDArray[np.bool_] = field(repr=False)
+    name: str = ""
+
+    kind: ClassVar[str] = "inpaint"
+
+    def __post_init__(self) -> None:
+        mask = np.asarray(self.mask)
+        if mask.dtype.kind not in "biu":
+            raise InputError(
+                f"mask: expected booleans or integers, True where a pixel is missing, got "
+                f"{mask.dtype}: threshold it first, such as mask > 0.5"
+            )
+        object.__setattr__(self, "mask", mask != 0)
 
     def to_dict(self) -> dict[str, Any]:
-        """See :meth:`Task.to_dict`."""
-        return {"kind": self.kind, "noise": None if self.noise is None else str(self.noise)}
+        """JSON form for recipes; the mask itself is told by its hash."""
+        digest = hashlib.sha256(np.packbits(self.mask).tobytes()).hexdigest()
+        missing = int(self.mask.sum())
+        return {
+            "kind": self.kind,
+            "mask": self.name,
+            "shape": list(self.mask.shape),
+            "missing": missing,
+            "mask_sha256": digest,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SuperResolve:
+    """Enlargement of an image that was blurred and down-sampled.
+
+    Parameters
+    ----------
+    factor : int
+        2, 3 or 4: output pixels for each input pixel along Y and X.
+    kernel : str
+        What an input pixel saw: "bicubic" (an antialiased down-sampling), "box" (the
+        mean over its area, as binning makes it) or "gaussian". The result, reduced by
+        it, gives the image again.
+
+    Raises
+    ------
+    InputError
+        For another factor or kernel.
+    """
+
+    factor: int
+    kernel: str = "bicubic"
+
+    kind: ClassVar[str] = "super-resolve"
+
+    def __post_init__(self) -> None:
+        is_integer = isinstance(self.factor, int | np.integer)
+        if (
+            not is_integer
+            or isinstance(self.factor, bool)
+            or not 2 <= self.factor <= MAX_FACTOR
+        ):
+            raise InputError(f"factor: expected 2, 3 or 4, got {self.factor!r}")
+        if self.kernel not in KERNELS:
+            raise InputError(
+                f"kernel: expected one of {', '.join(KERNELS)}, got {self.kernel!r}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form for recipes."""
+        return {"kind": self.kind, "factor": int(self.factor), "kernel": self.kernel}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deblur:
+    """Removal of a known blur, which no network is trained for: plug-and-play inference.
+
+    Parameters
+    ----------
+    psf : array-like
+        Point spread function, (h, w), of any positive sum; its centre is the pixel
+        (h // 2, w // 2). A measured one, a motion, or a microscope's.
+
+    Raises
+    ------
+    InputError
+        If it is not a real array of two axes with a positive sum.
+    """
+
+    psf: NDArray[np.float64] = field(repr=False)
+
+    kind: ClassVar[str] = "deblur"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "psf", Blur(np.asarray(self.psf)).psf)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form for recipes."""
+        return {"kind": self.kind, "psf": self.psf.tolist()}
+
+
+Task = Denoise | Inpaint | SuperResolve | Deblur

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from napari_vae_restore import __version__
-from napari_vae_restore.devices import choose_device, training_precision
+from napari_vae_restore.devices import choose_device, native_precision
 from napari_vae_restore.errors import InputError, ModelFileError, TrainingError
 from napari_vae_restore.models.config import HVAEConfig, ModelConfig
 from napari_vae_restore.models.files import load_checkpoint, save
@@ -312,7 +312,7 @@ class Training:
             group["lr"] = rate
         y = self._data.sample(self.settings.batch, self._generator)
         y = y.to(self._device, memory_format=torch.channels_last)
-        with training_precision(self._device):
+        with native_precision(self._device):
             bound = elbo(self._network, y, self._noise, random_noise(self._generator))
         self._optimizer.zero_grad()
         loss = -bound.value(self.settings.beta_at(fraction))

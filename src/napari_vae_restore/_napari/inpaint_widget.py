@@ -1,0 +1,186 @@
+"""The *Inpaint* widget: draw a mask, fill it, walk through plausible fillings."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QHBoxLayout, QWidget
+
+from napari_vae_restore._napari.fields import Options, button, whole_number
+from napari_vae_restore._napari.inpaint_steps import (
+    Filled,
+    Holes,
+    inpaint_preview_steps,
+    inpaint_steps,
+    sample_steps,
+)
+from napari_vae_restore._napari.layer_choice import MaskChoice
+from napari_vae_restore._napari.mask_layers import MASK_KEY, drawing_on, grid_of, new_mask
+from napari_vae_restore._napari.messages import Filling, Source
+from napari_vae_restore._napari.preview_layer import show_filling
+from napari_vae_restore._napari.region import Region
+from napari_vae_restore._napari.restoration_widget import NoisyBox, RestorationWidget
+from napari_vae_restore._napari.worker import Steps
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from napari.layers import Image
+
+    from napari_vae_restore.models.model import Model
+
+_MAX_WIDTH = 200
+_FEATHER_TOOLTIP = (
+    "0: all pixels outside of the mask stay exactly as they are.\n"
+    "More: the fill fades into the image over so many pixels beyond the mask,\n"
+    "and changes the pixels there. A denoised image joins without it"
+)
+_NO_MASK = "No mask yet: press New mask and draw around what is to be filled."
+_DRAW = (
+    "Draw around what is to be filled: a click for each corner, a double click for the "
+    "last. Then press Preview or Run."
+)
+
+
+class InpaintWidget(RestorationWidget):
+    """Fills what a mask covers of an image layer.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer that the widget belongs to.
+    """
+
+    does = "Fill"
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self._filled: Filled | None = None
+        self._filled_layer: Image | None = None
+        self._number = 0
+        self.run_button.setToolTip("Fill what the mask covers, into a new layer")
+        self.next_button = button(
+            "Next sample",
+            "After a Run: another plausible filling of the same holes, in one layer that is\n"
+            "renewed each time",
+            self.next_sample,
+        )
+        self._layout.insertWidget(self._layout.indexOf(self.panel), self.next_button)
+        self.masks.layer_changed.connect(self._on_changed)
+        self.noisy.toggled.connect(self._on_changed)
+        self._refresh()
+
+    def _task_rows(self) -> dict[str, QWidget]:
+        self.masks = MaskChoice(self._viewer)
+        self.new_button = button(
+            "New mask",
+            "Add a Shapes layer in the place of the image, to draw on",
+            self.new_mask,
+        )
+        self.planes = Options(
+            {False: "the plane drawn on", True: "all planes"},
+            "Where a shape counts: on the plane that it was drawn on, or on every plane.\n"
+            "A mask without planes of its own counts on the plane in view",
+        )
+        self.grow = whole_number(
+            0, 0, _MAX_WIDTH, "Enlarge the mask by so many pixels on all sides", suffix=" px"
+        )
+        self.feather = whole_number(0, 0, _MAX_WIDTH, _FEATHER_TOOLTIP, suffix=" px")
+        self.noisy = NoisyBox()
+        return {
+            "Mask": _side_by_side(self.masks, self.new_button),
+            "Apply to": self.planes,
+            "Grow": self.grow,
+            "Feather": self.feather,
+            "": self.noisy,
+        }
+
+    def new_mask(self) -> None:
+        """Add a Shapes layer over the image, chosen and ready to draw on."""
+        layer = self.header.layers.layer
+        if layer is not None and not self.is_busy:
+            self.masks.choose(new_mask(self._viewer, layer))
+            self._say(_DRAW)
+
+    def next_sample(self) -> None:
+        """Draw the next plausible filling of the last run."""
+        layer = self._filled_layer
+        if self._filled is None or layer is None or self.is_busy:
+            return
+        self._number += 1
+        steps = sample_steps(self._filled, self._number, self.models.model, self._options())
+        self._launch(steps, layer=layer, on_success=partial(self._on_filling, layer))
+
+    def _run_steps(self, source: Source, model: Model | str) -> Steps:
+        return inpaint_steps(source, self._holes(), model, self._options())
+
+    def _preview_steps(self, source: Source, region: Region, model: Model | str) -> Steps:
+        holes, options = self._holes(), self._options()
+        return inpaint_preview_steps(source, region, holes, model, options, self._known_noise)
+
+    def _holes(self) -> Holes:
+        layer, mask = self.header.layers.layer, self.masks.layer
+        assert layer is not None and mask is not None  # noqa: PT018 - _problem looked
+        axes = self.header.axes.axes
+        return Holes(
+            drawing_on(layer, mask, axes, self._viewer.dims.point),
+            grid_of(layer, axes),
+            mask.name,
+            all_planes=bool(self.planes.value),
+            grow=int(self.grow.value()),
+            feather=int(self.feather.value()),
+            denoising=self._denoising() if self.noisy.isChecked() else None,
+        )
+
+    def _problem(self) -> str:
+        if problem := super()._problem():
+            return problem
+        return "" if self.masks.layer is not None else _NO_MASK
+
+    def _ready_hint(self) -> str:
+        mask = self.masks.layer
+        if mask is not None and MASK_KEY in mask.metadata and not len(mask.data):
+            return _DRAW
+        return "Preview fills what is in view; Run fills all that the mask covers."
+
+    def _noise_depends_on(self) -> tuple[object, ...]:
+        mask = self.masks.layer
+        return () if mask is None else (mask.unique_id,)
+
+    def _on_restored(self, layer: Image, result: Any) -> None:
+        self._filled, self._filled_layer, self._number = result, layer, 0
+        super()._on_restored(layer, result.restoration)
+
+    def _on_filling(self, layer: Image, filling: Filling) -> None:
+        shown = show_filling(self._viewer, layer, filling)
+        self._say(f"“{shown.name}”: as plausible as any other. Next sample draws the next.")
+
+    def _on_layer_removed(self, event: Any) -> None:
+        super()._on_layer_removed(event)
+        if event.value is self._filled_layer:
+            self._filled = self._filled_layer = None
+            self._refresh()
+
+    def _refresh(self) -> None:
+        super()._refresh()
+        layer = self.header.layers.layer
+        self.noise.setEnabled(self.noisy.isChecked())
+        self.feather.setEnabled(not self.noisy.isChecked())
+        self.new_button.setEnabled(layer is not None and not self.is_busy)
+        self.next_button.setEnabled(
+            self._filled is not None and layer is self._filled_layer and not self.is_busy
+        )
+
+    def _disconnect_viewer(self) -> None:
+        super()._disconnect_viewer()
+        self.masks.disconnect_viewer()
+
+
+def _side_by_side(first: QWidget, second: QWidget) -> QWidget:
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addWidget(first, 1)
+    layout.addWidget(second)
+    row.setToolTip(first.toolTip())
+    return row

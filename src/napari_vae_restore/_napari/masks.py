@@ -1,0 +1,334 @@
+"""What a user drew over an image, as masks on the image's own pixel grid.
+
+A drawing is in data coordinates of the image; :mod:`mask_layers` brings it there from
+napari's layers. This module knows arrays and axes; neither napari, Qt nor torch.
+Inside, a mask is (H, W), or (planes..., H, W) with the planes' axes in their order.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from skimage.draw import line, polygon
+
+from napari_vae_restore._napari.region import Region
+from napari_vae_restore.errors import InputError
+from napari_vae_restore.layout import cast
+
+Mask = NDArray[np.bool_]
+Points = NDArray[np.float64]
+
+_MAX_TILT = 0.5
+"""Half a plane's distance: how far the corners of one shape may lie apart across planes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The pixel grid of an image.
+
+    Attributes
+    ----------
+    axes : str
+        One letter per dimension of the data.
+    shape : tuple of int
+        Of the data.
+    ndim : int
+        Leading dimensions that have coordinates; a colour axis behind them has none.
+    """
+
+    axes: str
+    shape: tuple[int, ...]
+    ndim: int
+
+    @property
+    def spatial(self) -> tuple[int, int]:
+        """Which dimensions are height and width."""
+        return self.axes.index("Y"), self.axes.index("X")
+
+    @property
+    def plane_dims(self) -> tuple[int, ...]:
+        """Which dimensions are stepped through, each of their planes drawn on apart."""
+        return tuple(d for d, a in enumerate(self.axes[: self.ndim]) if a not in "YXS")
+
+    @property
+    def plane_shape(self) -> tuple[int, ...]:
+        """How many planes there are along each of `plane_dims`."""
+        return tuple(self.shape[d] for d in self.plane_dims)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        y, x = self.spatial
+        return self.shape[y], self.shape[x]
+
+    def spread(self, mask: NDArray[Any]) -> NDArray[Any]:
+        """View a mask (..., H, W) in the image's full shape, in its order of axes."""
+        y, x = self.spatial
+        dims = (*(self.plane_dims if mask.ndim > 2 else ()), y, x)
+        ordered = mask.transpose(np.argsort(dims))
+        kept = tuple(slice(None) if d in dims else None for d in range(len(self.shape)))
+        return np.broadcast_to(ordered[kept], self.shape)
+
+    def for_task(self, mask: Mask) -> Mask:
+        """Bring a mask (..., H, W) into the smallest form that :class:`Inpaint` takes."""
+        y, x = self.spatial
+        if mask.ndim == 2:
+            return mask if y < x else mask.T
+        return self.spread(mask)
+
+
+class Drawing(Protocol):
+    """Something drawn over an image."""
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing was drawn at all."""
+
+    def on(self, grid: Grid, *, all_planes: bool) -> Mask:
+        """Rasterise: (H, W) for all planes, else (planes..., H, W); True where drawn."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outline:
+    """One polygon or line.
+
+    Attributes
+    ----------
+    points : numpy.ndarray
+        (n, ndim) corners in data coordinates of the image.
+    is_closed : bool
+        A polygon, which has an inside; otherwise a line of one pixel.
+    """
+
+    points: Points
+    is_closed: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outlines:
+    """Polygons and lines.
+
+    A pixel belongs to a polygon if its centre lies in it.
+
+    Attributes
+    ----------
+    outlines : tuple of Outline
+        In any order.
+    """
+
+    outlines: tuple[Outline, ...]
+
+    @property
+    def is_blank(self) -> bool:
+        """See :class:`Drawing`."""
+        return not self.outlines
+
+    def on(self, grid: Grid, *, all_planes: bool) -> Mask:
+        """See :class:`Drawing`.
+
+        Raises
+        ------
+        InputError
+            If a shape was drawn across planes.
+        """
+        planes = () if all_planes else grid.plane_shape
+        mask = np.zeros((*planes, *grid.size), bool)
+        for outline in self.outlines:
+            index = _plane(outline.points, grid)
+            if all_planes:
+                index = ()
+            elif any(not 0 <= i < n for i, n in zip(index, planes, strict=True)):
+                continue
+            _draw(outline, mask[index], grid)
+        return mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Painting:
+    """Painted pixels of any grid, looked up at the centre of each pixel of the image.
+
+    Attributes
+    ----------
+    labels : array
+        Not 0 where it is painted.
+    from_image : numpy.ndarray
+        (labels.ndim + 1, image.ndim + 1), affine from data coordinates of the image to
+        those of the labels.
+    plane : tuple of int or None
+        Of `plane_dims`, the only plane that labels of fewer dimensions are painted on;
+        None where they have coordinates of their own.
+    """
+
+    labels: Any
+    from_image: Points
+    plane: tuple[int, ...] | None = None
+
+    @property
+    def is_blank(self) -> bool:
+        """See :class:`Drawing`."""
+        return not np.any(np.asarray(self.labels))
+
+    def on(self, grid: Grid, *, all_planes: bool) -> Mask:
+        """See :class:`Drawing`; for all planes, what is painted on any of them."""
+        painted = np.asarray(self.labels) != 0
+        mask = np.zeros((*grid.plane_shape, *grid.size), bool)
+        for index in np.ndindex(*grid.plane_shape) if self.plane is None else [self.plane]:
+            if all(0 <= i < n for i, n in zip(index, grid.plane_shape, strict=True)):
+                mask[index] = self._looked_up(painted, index, grid)
+        if not all_planes:
+            return mask
+        return np.asarray(mask.any(axis=tuple(range(mask.ndim - 2))), dtype=bool)
+
+    def _looked_up(self, painted: Mask, plane: tuple[int, ...], grid: Grid) -> Mask:
+        """One plane of the image, nearest pixel; (H, W)."""
+        linear, offset = self.from_image[:-1, :-1], self.from_image[:-1, -1]
+        y, x = grid.spatial
+        rows, columns = (np.arange(n, dtype=float) for n in grid.size)
+        inside = np.ones(grid.size, bool)
+        index = []
+        for weights, constant, length in zip(linear, offset, painted.shape, strict=True):
+            for dim, number in zip(grid.plane_dims, plane, strict=True):
+                constant = constant + weights[dim] * number
+            place = weights[y] * rows[:, None] + weights[x] * columns + constant
+            nearest = np.floor(place + 0.5).astype(np.intp)
+            inside &= (nearest >= 0) & (nearest < length)
+            index.append(nearest.clip(0, length - 1))
+        return np.asarray(painted[tuple(index)] & inside)
+
+
+def grown(mask: Mask, radius: int) -> Mask:
+    """Dilate by a disc, each plane apart.
+
+    Parameters
+    ----------
+    mask : numpy.ndarray of bool
+        (..., H, W).
+    radius : int
+        In pixels.
+
+    Returns
+    -------
+    numpy.ndarray of bool
+        True within `radius` of a pixel of the mask.
+    """
+    return mask if radius == 0 else _distance(mask) <= radius
+
+
+def ramp(mask: Mask, width: int) -> NDArray[np.float32]:
+    """Weights of a fill: 1 on the mask, falling smoothly to 0 around it.
+
+    Parameters
+    ----------
+    mask : numpy.ndarray of bool
+        (..., H, W).
+    width : int
+        Pixels beyond the mask that have a weight; 0 for none.
+
+    Returns
+    -------
+    numpy.ndarray of float32
+        3 t^2 - 2 t^3 of the distance, so that neither end shows an edge.
+    """
+    if width == 0:
+        return mask.astype(np.float32)
+    t = np.clip(1 - _distance(mask) / (width + 1), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), dtype=np.float32)
+
+
+def blended(
+    fill: NDArray[Any], original: NDArray[Any], weights: NDArray[np.float32]
+) -> NDArray[Any]:
+    """Mix a fill with what was there.
+
+    Parameters
+    ----------
+    fill, original : numpy.ndarray
+        Of one dtype, `original` of a shape that broadcasts to that of `fill`.
+    weights : numpy.ndarray of float32
+        Of the fill, 0 to 1, broadcast as `original`. Where it is 0 or 1, what was there
+        or the fill is taken over bit for bit.
+
+    Returns
+    -------
+    numpy.ndarray
+        A new array of their dtype.
+    """
+    original, weights = (np.broadcast_to(each, fill.shape) for each in (original, weights))
+    result = np.where(weights > 0, fill, original)
+    part = (weights > 0) & (weights < 1)
+    if part.any():
+        share = weights[part].astype(np.float64)
+        mixed = share * fill[part] + (1 - share) * original[part]
+        result[part] = cast(mixed, result.dtype)
+    return result
+
+
+def bounding_region(mask: Mask, axes: str, *, margin: int | None) -> Region:
+    """Return the smallest box around a mask.
+
+    Parameters
+    ----------
+    mask : numpy.ndarray of bool
+        In the image's full shape, not empty.
+    axes : str
+        One letter per dimension.
+    margin : int or None
+        Pixels around it along Y and X; None for whole planes.
+
+    Returns
+    -------
+    tuple of slice
+        All of the channels, and along the other axes the planes that hold some of it.
+    """
+    region = []
+    for dim, (letter, length) in enumerate(zip(axes, mask.shape, strict=True)):
+        if letter in "CS" or (letter in "YX" and margin is None):
+            region.append(slice(0, length))
+            continue
+        others = tuple(d for d in range(mask.ndim) if d != dim)
+        where = np.flatnonzero(mask.any(axis=others))
+        around = (margin or 0) if letter in "YX" else 0
+        region.append(
+            slice(max(0, int(where[0]) - around), min(length, int(where[-1]) + 1 + around))
+        )
+    return tuple(region)
+
+
+def _distance(mask: Mask) -> Points:
+    """Distance of each pixel from the mask in its plane; infinite where it is empty."""
+    distance = np.full(mask.shape, np.inf)
+    for index in np.ndindex(*mask.shape[:-2]):
+        if mask[index].any():
+            distance[index] = distance_transform_edt(~mask[index])
+    return distance
+
+
+def _plane(points: Points, grid: Grid) -> tuple[int, ...]:
+    """The plane that a shape was drawn on, along each of the grid's `plane_dims`."""
+    across = points[:, list(grid.plane_dims)]
+    if across.size and bool((np.ptp(across, axis=0) > _MAX_TILT).any()):
+        raise InputError(
+            "The mask holds a shape that lies across planes: draw it on a plane in Y and X, "
+            "the way the image is restored."
+        )
+    return tuple(math.floor(value + 0.5) for value in across.mean(axis=0))
+
+
+def _draw(outline: Outline, plane: Mask, grid: Grid) -> None:
+    """Set the pixels of one outline, in place."""
+    points = outline.points[:, list(grid.spatial)]
+    if outline.is_closed:
+        plane[polygon(points[:, 0], points[:, 1], shape=plane.shape)] = True
+        return
+    ends = np.floor(points + 0.5).astype(int)
+    for start, end in pairwise(ends):
+        rows, columns = line(*start, *end)
+        inside = (rows >= 0) & (rows < plane.shape[0]) & (columns >= 0)
+        inside &= columns < plane.shape[1]
+        plane[rows[inside], columns[inside]] = True

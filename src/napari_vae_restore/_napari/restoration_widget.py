@@ -1,0 +1,294 @@
+"""What *Denoise*, *Inpaint* and *Super-resolve* have in common: preview, run, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
+
+from napari_vae_restore._napari.fields import MAX_SEED, NoiseEdit, button, whole_number
+from napari_vae_restore._napari.header import Header
+from napari_vae_restore._napari.layers import add_to_viewer, layer_data
+from napari_vae_restore._napari.messages import Preview, Source, duration
+from napari_vae_restore._napari.model_choice import ModelChoice, load_steps, removes_noise_only
+from napari_vae_restore._napari.model_store import model_store
+from napari_vae_restore._napari.preview_layer import remove_preview, show_preview
+from napari_vae_restore._napari.region import MAX_SIDE, Region, visible_region
+from napari_vae_restore._napari.restoration_steps import (
+    RestoreOptions,
+    preview_steps,
+    restore_steps,
+)
+from napari_vae_restore._napari.task_widget import NO_LAYER, TaskWidget
+from napari_vae_restore._napari.view import current_step, visible_pixels
+from napari_vae_restore._napari.words import noise_in_words, verdict
+from napari_vae_restore._napari.worker import Steps
+from napari_vae_restore.layout import Layout
+from napari_vae_restore.restoration.tasks import Denoise, Task
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from napari.layers import Image
+    from numpy.typing import NDArray
+
+    from napari_vae_restore.models.model import Model
+    from napari_vae_restore.noise import NoiseModel
+    from napari_vae_restore.restoration.result import Diagnostics, Restoration
+
+_MAX_SAMPLES = 256
+_MEASURED = "measured in the image"
+_AS_TRAINED = "as the model's training images"
+
+
+class RestorationWidget(TaskWidget):
+    """Restores an image layer; subclasses say what was done to it.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer that the widget belongs to.
+    """
+
+    does: ClassVar[str]
+    """What it does, as the first word of tooltips: "Denoise"."""
+
+    denoises_only: ClassVar[bool] = False
+    """Whether models that were trained on noisy images will do."""
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        rows = self._task_rows()
+        self._known_noise: dict[int, NoiseModel] = {}
+        self._known_for: tuple[object, ...] = ()
+        self.models = ModelChoice(denoising_only=self.denoises_only, parent=self)
+        self.noise = NoiseEdit(_MEASURED)
+        self.samples = whole_number(
+            0,
+            0,
+            _MAX_SAMPLES,
+            "Plausible images to draw. Two or more give an uncertainty map: how much\n"
+            "they differ, per pixel. 0: the mean only, fastest",
+        )
+        self.keep = QCheckBox("keep them as a layer")
+        self.keep.setToolTip("Add the samples themselves, along a new first axis")
+        self.tile = whole_number(
+            512,
+            32,
+            8192,
+            "Side of the tiles in which large images are computed.\n"
+            "Smaller takes less memory; the result is the same",
+            step=32,
+            suffix=" px",
+        )
+        self.seed = whole_number(0, 0, MAX_SEED, "The same seed gives the same samples")
+        self.header = Header(
+            viewer,
+            rows={**rows, "Model": self.models},
+            advanced={
+                "Noise": self.noise,
+                "Samples": self.samples,
+                "": self.keep,
+                "Tile": self.tile,
+                "Seed": self.seed,
+            },
+            parent=self,
+        )
+        self.preview_button = button(
+            "Preview",
+            f"{self.does} what is in view, up to {MAX_SIDE} × {MAX_SIDE} pixels of the "
+            "current plane",
+            self.preview,
+        )
+        self.run_button = button("Run", f"{self.does} all planes into a new layer", self.run)
+        self.cancel_button = button("Cancel", "Stop without a result", self.cancel)
+        self._layout.addWidget(self.header)
+        self._add_buttons(self.preview_button, self.run_button, self.cancel_button)
+        self._layout.addWidget(self.panel)
+        self._layout.addStretch(1)
+        self.header.changed.connect(self._on_changed)
+        self.models.file_chosen.connect(self.open_model)
+        self.samples.valueChanged.connect(self._on_changed)
+        model_store().changed.connect(self._on_changed)
+
+    def preview(self) -> None:
+        """Restore the visible part of the current plane into the preview layer."""
+        layer, model = self.header.layers.layer, self.models.model
+        if layer is None or self.is_busy or self._problem():
+            return
+        source = self._source(layer)
+        region = visible_region(
+            source.data.shape,
+            source.axes,
+            step=_padded(current_step(self._viewer, layer), source.data.ndim),
+            corners=visible_pixels(self._viewer, layer),
+            joint_channels=_joins_channels(model),
+            limit=MAX_SIDE // self._factor(),
+        )
+        self._forget_noise_unless_for(layer)
+        steps = self._preview_steps(source, region, model)
+        self._launch(steps, layer=layer, on_success=partial(self._on_preview, layer))
+
+    def run(self) -> None:
+        """Restore the whole layer into new layers."""
+        layer, model = self.header.layers.layer, self.models.model
+        if layer is None or self.is_busy or self._problem():
+            return
+        steps = self._run_steps(self._source(layer), model)
+        self._launch(steps, layer=layer, on_success=partial(self._on_restored, layer))
+
+    def open_model(self, path: str) -> None:
+        """Open a model file and select its model.
+
+        Parameters
+        ----------
+        path : str
+            A ``.safetensors`` file.
+        """
+        if not self.is_busy:
+            self._launch(load_steps(Path(path)), layer=None, on_success=self._on_model)
+
+    def _task_rows(self) -> dict[str, QWidget]:
+        """Make the fields of the task; they are shown below the axes, by label."""
+        return {}
+
+    def _tasks(self) -> list[Task]:
+        """What was done to the image, as chosen now."""
+        raise NotImplementedError
+
+    def _ready_hint(self) -> str:
+        """What to do next, when all is chosen."""
+        raise NotImplementedError
+
+    def _problem(self) -> str:
+        """What is missing or wrong, in words, or nothing; subclasses know more."""
+        if self.header.layers.layer is None:
+            return NO_LAYER
+        return self.header.axes.problem
+
+    def _factor(self) -> int:
+        """Output pixels for each input pixel along a side."""
+        return 1
+
+    def _run_steps(self, source: Source, model: Model | str) -> Steps:
+        return restore_steps(source, self._tasks(), model, self._options())
+
+    def _preview_steps(self, source: Source, region: Region, model: Model | str) -> Steps:
+        tasks, options = self._tasks(), self._options()
+        return preview_steps(source, region, tasks, model, options, self._known_noise)
+
+    def _denoising(self) -> Denoise:
+        return Denoise(self.noise.noise or None)
+
+    def _noise_depends_on(self) -> tuple[object, ...]:
+        """What the noise is measured from, beside the layer; subclasses know more."""
+        return ()
+
+    def _options(self) -> RestoreOptions:
+        n_samples = int(self.samples.value())
+        return RestoreOptions(
+            n_samples=n_samples,
+            keep_samples=n_samples > 0 and bool(self.keep.isChecked()),
+            tile=int(self.tile.value()),
+            seed=int(self.seed.value()),
+            device=self.header.device.device,
+        )
+
+    def _forget_noise_unless_for(self, layer: Image) -> None:
+        """Noise that a preview has estimated holds for its data, axes and notation only."""
+        key = (
+            layer.unique_id,
+            id(layer_data(layer)),
+            self.header.axes.axes,
+            self.noise.noise or str(_trained_noise(self.models.model)),
+            *self._noise_depends_on(),
+        )
+        if key != self._known_for:
+            self._known_for, self._known_noise = key, {}
+
+    def _on_preview(self, layer: Image, preview: Preview) -> None:
+        self._known_noise = preview.noise
+        show_preview(self._viewer, layer, preview)
+        axes = self.header.axes.axes
+        levels = _channel_levels(preview.image, axes)
+        self._say(_sentences("Preview of the current view.", preview.diagnostics, levels))
+
+    def _on_restored(self, layer: Image, result: Any) -> None:
+        restoration: Restoration = result
+        remove_preview(self._viewer, layer)
+        mean = add_to_viewer(self._viewer, restoration, like=layer)[0]
+        diagnostics = restoration.diagnostics
+        added = f"“{mean.name}” added, in {duration(diagnostics.seconds)}."
+        levels = _channel_levels(restoration.mean, restoration.recipe.axes)
+        self._say(_sentences(added, diagnostics, levels))
+
+    def _on_model(self, model: Model) -> None:
+        name = model_store().add(model, model.name)
+        text = f"Model “{name}” opened."
+        if removes_noise_only(model) and not self.denoises_only:
+            text += " It removes noise only: it is there for Denoise."
+        self._say(text)
+
+    def _hint(self) -> str:
+        return self._problem() or self._ready_hint()
+
+    def _refresh(self) -> None:
+        super()._refresh()
+        ready = not self._problem() and not self.is_busy
+        self.header.setEnabled(not self.is_busy)
+        self.preview_button.setEnabled(ready)
+        self.run_button.setEnabled(ready)
+        self.cancel_button.setEnabled(self._job is not None and not self._job.is_cancelled)
+        self.keep.setEnabled(int(self.samples.value()) > 0)
+        trained = _trained_noise(self.models.model)
+        self.noise.setPlaceholderText(_MEASURED if trained is None else _AS_TRAINED)
+
+    def _add_buttons(self, *buttons: QWidget) -> None:
+        row = QHBoxLayout()
+        for each in buttons:
+            row.addWidget(each)
+        self._layout.addLayout(row)
+
+
+class NoisyBox(QCheckBox):  # type: ignore[misc, unused-ignore]
+    """Whether an image that is filled or enlarged is noisy as well."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("image is noisy", parent)
+        self.setToolTip(
+            "Remove noise as well, everywhere. Without it, the image's own pixels are\n"
+            "taken to be right, and the result agrees with them"
+        )
+
+    def tasks(self, denoising: Denoise) -> Sequence[Task]:
+        """The denoising, if it is asked for."""
+        return [denoising] if self.isChecked() else []
+
+
+def _sentences(first: str, diagnostics: Diagnostics, levels: Sequence[float]) -> str:
+    noise = noise_in_words(diagnostics.noise, levels) if diagnostics.noise else ""
+    parts = (first, noise, verdict(diagnostics))
+    return " ".join(part for part in parts if part)
+
+
+def _channel_levels(image: NDArray[Any], axes: str) -> list[float]:
+    """Mean intensity of each channel."""
+    planes = Layout.of(image, axes).to_planes(image)
+    return [float(planes[:, channel].mean()) for channel in range(planes.shape[1])]
+
+
+def _trained_noise(model: Model | str) -> NoiseModel | None:
+    """The noise that a model was trained on; the bundled one has none of its own."""
+    return None if isinstance(model, str) else model.noise
+
+
+def _joins_channels(model: Model | str) -> bool:
+    """Whether a model takes all channels at once; the bundled one takes them one by one."""
+    return not isinstance(model, str) and model.network.config.channels > 1
+
+
+def _padded(step: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """A colour axis is no dimension of the layer, but one of its data."""
+    return step + (0,) * (ndim - len(step))

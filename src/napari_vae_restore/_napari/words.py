@@ -1,0 +1,96 @@
+"""What a restoration found, said in plain words; no Qt and no torch."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from napari_vae_restore.noise import GaussianNoise
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_vae_restore.noise import NoiseModel
+    from napari_vae_restore.restoration.result import Diagnostics
+
+_RESIDUAL_LOW, _RESIDUAL_HIGH = 0.85, 1.15
+"""Residual over expected noise within which a result needs no comment."""
+
+_LEAST_CORRELATION = 0.05
+"""Below it, neighbours are as good as independent."""
+
+_MAX_CHANNELS = 4
+
+
+def verdict(diagnostics: Diagnostics) -> str:
+    """What the residual says about a result, in plain words; empty if all is well.
+
+    Parameters
+    ----------
+    diagnostics : Diagnostics
+        Of the restoration.
+
+    Returns
+    -------
+    str
+        One sentence, or none.
+    """
+    ratio = diagnostics.residual_std
+    if ratio is None:
+        return ""
+    if ratio > _RESIDUAL_HIGH:
+        return (
+            f"It removed {ratio:.2f} × the expected noise: fine structure may be missing. "
+            "Check the noise."
+        )
+    if ratio < _RESIDUAL_LOW:
+        return f"It removed only {ratio:.2f} × the expected noise: some noise remains."
+    return ""
+
+
+def noise_in_words(noise: Sequence[NoiseModel], levels: Sequence[float]) -> str:
+    """The noise that was found, one sentence; empty for an image without noise.
+
+    Parameters
+    ----------
+    noise : sequence of NoiseModel
+        One per channel.
+    levels : sequence of float
+        Mean intensity of each channel, where noise that depends on it is told.
+
+    Returns
+    -------
+    str
+        Such as "Noise: σ 12.3, correlated between neighbours (0.6)."
+
+    Examples
+    --------
+    >>> from napari_vae_restore.noise import PoissonGaussianNoise
+    >>> noise_in_words([GaussianNoise(12.34, (0.6, 0.62))], [100])
+    'Noise: σ 12.3, correlated between neighbours (0.6).'
+    >>> noise_in_words([PoissonGaussianNoise(0.8, 4.0)], [120])
+    'Noise: σ 10 on average, more where it is brighter.'
+    """
+    told = [_one_in_words(each, level) for each, level in zip(noise, levels, strict=True)]
+    found = list(dict.fromkeys(told))
+    if not found:
+        return ""
+    more = "; …" if len(found) > _MAX_CHANNELS else ""
+    label = "Noise" if len(found) == 1 else "Noise of the channels"
+    return f"{label}: {'; '.join(found[:_MAX_CHANNELS])}{more}."
+
+
+def _one_in_words(noise: NoiseModel, level: float) -> str:
+    sigma = math.sqrt(float(noise.variance(level)))
+    text = f"σ {_rounded(sigma)}"
+    if not isinstance(noise, GaussianNoise):
+        text += " on average, more where it is brighter"
+    correlation = max(noise.correlation)
+    if correlation >= _LEAST_CORRELATION:
+        text += f", correlated between neighbours ({correlation:.1f})"
+    return text
+
+
+def _rounded(value: float) -> str:
+    """Three digits, without an exponent where it can be avoided."""
+    return f"{value:.0f}" if 100 <= value < 1e6 else f"{value:.3g}"

@@ -1,0 +1,144 @@
+"""Restorations, trainings and noise in words: rows for `terminal.report`, titles of bars."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import subprocess
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from napari_vae_restore.image_files import ImageFile
+    from napari_vae_restore.models.model import TrainingRecord
+    from napari_vae_restore.noise import NoiseModel
+    from napari_vae_restore.restoration.result import Diagnostics
+    from napari_vae_restore.restoration.tasks import Inpaint, SuperResolve, Task
+
+Rows: TypeAlias = list[tuple[str, str]]
+"""A label and its text for each line."""
+
+_TITLES = {
+    "denoise": "denoising",
+    "inpaint": "filling",
+    "super-resolve": "enlarging",
+    "deblur": "deblurring",
+}
+
+# Residual standard deviation, in units of the noise's, between which all is well.
+_ALL_REMOVED = (0.9, 1.1)
+
+
+def title(tasks: Iterable[Task]) -> str:
+    """What a restoration does, such as "Filling and denoising"."""
+    return " and ".join(_TITLES[task.kind] for task in tasks).capitalize()
+
+
+def describe_size(image: ImageFile) -> str:
+    """Shape and dtype of an image."""
+    return f"{' × '.join(map(str, image.data.shape))} {image.data.dtype}"
+
+
+def describe_task(task: Task, image: ImageFile, axes: str) -> Rows:
+    """What a task did to an image; nothing for a denoising, whose noise says more."""
+    from napari_vae_restore.restoration.tasks import Deblur, Inpaint, SuperResolve
+
+    if isinstance(task, Inpaint):
+        return [("Filled", _filled(task, image, axes))]
+    if isinstance(task, SuperResolve):
+        return [("Enlarged", _enlarged(task, image, axes))]
+    if isinstance(task, Deblur):
+        height, width = task.psf.shape
+        return [("Deblurred", f"by a point spread function of {height} × {width} pixels")]
+    return []
+
+
+def describe_diagnostics(diagnostics: Diagnostics) -> Rows:
+    """The noise that was found and how much of it was removed, where there was any."""
+    if diagnostics.residual_std is None:
+        return []
+    return [
+        ("Noise", describe_channels(diagnostics.noise)),
+        ("Removed", describe_removal(diagnostics.residual_std)),
+    ]
+
+
+def describe_channels(channels: tuple[NoiseModel, ...]) -> str:
+    """The noise of each channel, once where they share it."""
+    if len(set(channels)) == 1:
+        return describe_noise(channels[0])
+    return "; ".join(
+        f"channel {n}: {describe_noise(noise)}" for n, noise in enumerate(channels, start=1)
+    )
+
+
+def describe_noise(noise: NoiseModel | None) -> str:
+    """A noise model in words, in the image's intensity units."""
+    from napari_vae_restore.noise import GaussianNoise, PoissonGaussianNoise
+
+    if isinstance(noise, GaussianNoise):
+        text = f"Gaussian, standard deviation {noise.sigma:.4g}"
+    elif isinstance(noise, PoissonGaussianNoise):
+        sign = "−" if noise.b < 0 else "+"
+        text = f"Poisson-Gaussian, variance = {noise.a:.4g} · signal {sign} {abs(noise.b):.4g}"
+    else:
+        return "differs between the images or channels, measured for each"
+    rho_y, rho_x = noise.correlation
+    if rho_y == rho_x == 0:
+        return text
+    return f"{text}, correlated between neighbours: {rho_y:.2f} along Y, {rho_x:.2f} along X"
+
+
+def describe_removal(residual_std: float) -> str:
+    """How much of the noise a restoration removed, and what to think of it."""
+    low, high = _ALL_REMOVED
+    verdict = "as much as the noise model says"
+    if residual_std < low:
+        verdict = "noise remains, or the noise model says too much"
+    elif residual_std > high:
+        verdict = "structure went with it, or the noise model says too little"
+    return f"{residual_std:.2f} of the noise's standard deviation ({verdict})"
+
+
+def describe_training(record: TrainingRecord) -> Rows:
+    """What a training did."""
+    planes = "plane" if record.n_planes == 1 else "planes"
+    rows = [
+        (
+            "Trained",
+            f"{record.n_steps} steps in {record.seconds:.0f} s on {record.n_planes} {planes}, "
+            f"{record.n_pixels} pixels",
+        )
+    ]
+    if record.elbo is not None:
+        where = "held-out patches" if record.is_held_out else "patches it was trained on"
+        rows.append(("ELBO", f"{record.elbo:.4f} nats per pixel, on {where}"))
+        levels = " · ".join(f"{value:.4f}" for value in record.kl)
+        rows.append(("KL", f"{levels} nats per pixel, finest level first"))
+    return rows
+
+
+def as_typed(*words: object) -> str:
+    """A command as one would type it, with what needs quotes in quotes."""
+    texts = [str(word) for word in words]
+    return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
+
+
+def _filled(task: Inpaint, image: ImageFile, axes: str) -> str:
+    missing, total = int(task.mask.sum()), task.mask.size
+    sizes = zip(axes, image.data.shape, strict=True)
+    is_for_all = total < math.prod(size for axis, size in sizes if axis not in "CS")
+    where = " of every plane" if is_for_all else ""
+    return f"{missing} of {total} pixels{where} ({missing / total:.2%})"
+
+
+def _enlarged(task: SuperResolve, image: ImageFile, axes: str) -> str:
+    from napari_vae_restore.image_metadata import PIXEL, refined
+
+    sizes = dict(zip(axes, image.data.shape, strict=True))
+    height, width = sizes["Y"], sizes["X"]
+    text = f"{height} × {width} to {height * task.factor} × {width * task.factor} pixels"
+    finer = refined(image, task.factor)
+    size, unit = finer.scale[finer.axes.index("X")], finer.units[finer.axes.index("X")]
+    return text if unit == PIXEL else f"{text} of {size:.4g} {unit}"

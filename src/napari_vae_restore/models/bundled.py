@@ -1,0 +1,60 @@
+"""The model that comes with the package, and how a model is named.
+
+The weights work at once, offline. What they were trained on, how, and what they reach
+is told in ``weights/MODEL_CARD.md``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from napari_vae_restore.errors import ModelFileError
+from napari_vae_restore.models.files import load
+from napari_vae_restore.models.model import Model
+
+DEFAULT: Final = "default"
+"""The name of the bundled model."""
+
+WEIGHTS: Final = Path(__file__).parents[1] / "weights" / "default.safetensors"
+CHECKSUM: Final = WEIGHTS.with_suffix(".sha256")
+"""One line as ``sha256sum`` writes and checks it."""
+
+
+def find_model(model: Model | str | Path) -> Model:
+    """Turn what a user names a model by into the model.
+
+    Parameters
+    ----------
+    model : Model, str or Path
+        A model, which is returned; "default" for the bundled one; or a model file.
+
+    Returns
+    -------
+    Model
+        Ready to use, on the CPU unless it was given. The bundled model is read once.
+
+    Raises
+    ------
+    ModelFileError
+        If the file cannot be used.
+    """
+    if isinstance(model, Model):
+        return model
+    return _bundled() if model == DEFAULT else load(model)
+
+
+@lru_cache(maxsize=1)
+def _bundled() -> Model:
+    if not (WEIGHTS.exists() and CHECKSUM.exists()):
+        raise ModelFileError(
+            f"{WEIGHTS} is missing: install napari-vae-restore again, or name a model file"
+        )
+    if hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() != CHECKSUM.read_text().split()[0]:
+        raise ModelFileError(
+            f"{WEIGHTS} is not the file that this version came with: install "
+            "napari-vae-restore again"
+        )
+    return load(WEIGHTS)

@@ -1,0 +1,89 @@
+"""Where tiles are put together; mean and variance are streamed over the samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore.layout import Layout, cast
+from napari_vae_restore.tiling import Tile
+
+
+class Canvas:
+    """The planes of a result while they are computed.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (N, C, H, W) of the result.
+    dtype : numpy.dtype
+        Of the image.
+    n_samples : int
+        That each tile gets after its mean.
+    keep : bool
+        Whether samples are kept.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], n_samples: int, keep: bool
+    ) -> None:
+        wide = np.result_type(dtype, np.float32)
+        self._n_samples = n_samples
+        self.mean = np.empty(shape, wide)
+        self._std = np.empty(shape, np.float32) if n_samples >= 2 else None
+        self._samples = np.empty((n_samples, *shape), dtype) if keep and n_samples else None
+        self._count = 0
+        self._running = self._squares = np.zeros(0)
+
+    def add(self, n: int, group: slice, tile: Tile, values: NDArray[np.float64]) -> None:
+        """Take the next signal of a tile: first its mean, then each of its samples."""
+        place = (n, group, *tile.core)
+        values = values[(slice(None), *tile.inner)]
+        if self._count == 0:
+            self.mean[place] = values
+            self._running, self._squares = np.zeros_like(values), np.zeros_like(values)
+        else:
+            # Welford's update (1962), stable for any offset of the intensities.
+            delta = values - self._running
+            self._running += delta / self._count
+            self._squares += delta * (values - self._running)
+            if self._samples is not None:
+                self._samples[(self._count - 1, *place)] = cast(values, self._samples.dtype)
+        self._count += 1
+        if self._count > self._n_samples:
+            if self._std is not None:
+                self._std[place] = np.sqrt(self._squares / (self._n_samples - 1))
+            self._count = 0
+
+    def keep(self, planes: NDArray[Any], observed: NDArray[np.bool_]) -> None:
+        """Put noise-free measurements back, bit for bit.
+
+        Parameters
+        ----------
+        planes : numpy.ndarray
+            (N, C, H, W), the image.
+        observed : numpy.ndarray of bool
+            (N, C, H, W), where it was measured.
+        """
+        np.copyto(self.mean, planes, where=observed, casting="same_kind")
+        if self._std is not None:
+            self._std[observed] = 0
+        if self._samples is not None:
+            np.copyto(self._samples, planes, where=observed)
+
+    def finish(
+        self, layout: Layout, image: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]:
+        """Mean, standard deviation and samples in the image's own axes and dtype."""
+
+        def back(planes: NDArray[Any]) -> NDArray[Any]:
+            return layout.from_planes(cast(planes, layout.dtype), like=image)
+
+        samples = self._samples
+        return (
+            back(self.mean),
+            None if self._std is None else layout.from_planes(self._std),
+            None if samples is None else np.stack([back(each) for each in samples]),
+        )

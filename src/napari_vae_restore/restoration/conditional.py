@@ -1,0 +1,168 @@
+"""Inference by the model of all tasks: condition in, mean and samples out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_vae_restore.devices import native_precision
+from napari_vae_restore.errors import InputError
+from napari_vae_restore.filling import smooth_fill
+from napari_vae_restore.models.condition import condition_tensor
+from napari_vae_restore.models.latents import NoiseSource
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.models.restorer import RestorationVAE
+from napari_vae_restore.noise import NoiseModel
+from napari_vae_restore.resampling import enlargement, separable
+from napari_vae_restore.restoration.posterior import LatentKeys, inferred, on_device
+from napari_vae_restore.restoration.problem import Mask, Problem
+from napari_vae_restore.restoration.units import Units
+from napari_vae_restore.solvers import consistent
+from napari_vae_restore.tiling import Tile
+
+_T = TypeVar("_T")
+
+
+class Inference:
+    """q(x | c) of one tile in network units; the condition encoder has run once.
+
+    Parameters
+    ----------
+    network : RestorationVAE
+        On any device.
+    condition : Tensor
+        (1, 6, h, w) float32; see :func:`~.condition.condition_tensor`.
+    """
+
+    def __init__(self, network: RestorationVAE, condition: Tensor) -> None:
+        self._network = network
+        placed = on_device(network, condition)
+        found = self._run(lambda: network.infer(placed))
+        self._features, self._mean = found.features, found.mean
+        self._centre: Tensor | None = None
+
+    def mean(self) -> NDArray[np.float64]:
+        """E[x | c] by the mean head, (1, h, w)."""
+        return _as_array(self._mean)
+
+    def sample(self, noise: NoiseSource) -> NDArray[np.float64]:
+        """A sample, (1, h, w): decoded from latents of the student, about the mean head."""
+        if self._centre is None:
+            self._centre = self._decoded(None)
+        return _as_array(self._mean + self._decoded(noise) - self._centre)
+
+    def _decoded(self, noise: NoiseSource | None) -> Tensor:
+        network, features = self._network, self._features
+        return self._run(lambda: network.decode_posterior(features, noise).signal)
+
+    def _run(self, compute: Callable[[], _T]) -> _T:
+        with native_precision(next(self._network.parameters()).device):
+            return inferred(compute)
+
+
+class ConditionalPosterior:
+    """q(x | c) of one plane, made consistent with a noise-free measurement.
+
+    Parameters
+    ----------
+    model : Model
+        The model of all tasks.
+    problem : Problem
+        What was done to the image.
+    intensities : numpy.ndarray
+        (1, H, W) measurement, any dtype. Missing pixels are not read.
+    observed : numpy.ndarray of bool, or None
+        (1, H, W); None where nothing is missing.
+    noise : tuple of NoiseModel, or None
+        None for a noise-free measurement.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        problem: Problem,
+        intensities: NDArray[Any],
+        observed: Mask | None,
+        noise: tuple[NoiseModel, ...] | None,
+    ) -> None:
+        self._network = conditional_network(model)
+        self._problem = problem
+        self._observed = observed
+        self._units = Units.measured(intensities, observed, noise)
+        measured = self._units.to_network(intensities)
+        self._measured = measured if observed is None else smooth_fill(measured, observed)
+        self._slow = _slow_values(self._units, noise, problem.factor)
+        self._image = enlarged(self._measured, problem.factor)
+        seen = np.ones(measured.shape, bool) if observed is None else observed
+        self._seen = seen.repeat(problem.factor, axis=1).repeat(problem.factor, axis=2)
+
+    def signals(
+        self, tile: Tile, n_samples: int, keys: LatentKeys
+    ) -> Iterator[NDArray[np.float64]]:
+        """See :meth:`~.posterior.PlanePosterior.signals`."""
+        image, seen = tile.read(self._image), tile.read(self._seen)
+        condition = condition_tensor(image[None], seen[None], self._slow)
+        inference = Inference(self._network, condition)
+        yield self._finished(inference.mean(), tile)
+        for sample in range(n_samples):
+            yield self._finished(inference.sample(keys.noise(sample, tile)), tile)
+
+    def _finished(self, values: NDArray[np.float64], tile: Tile) -> NDArray[np.float64]:
+        if self._units.noise is None:
+            self._make_consistent(values, tile)
+        return self._units.from_network(values)
+
+    def _make_consistent(self, values: NDArray[np.float64], tile: Tile) -> None:
+        """Project the part of a tile that lies in the plane on {x : A x = y}, in place.
+
+        The plane's border is treated as the whole's. At a tile's own border the projection
+        differs, and the difference has died away before the halo ends.
+        """
+        factor = self._problem.factor
+        inside, place = tile.within(self._image.shape[1:])
+        part = (slice(None), *inside)
+        small = (slice(None), *(slice(p.start // factor, p.stop // factor) for p in place))
+        observed = None if self._observed is None else self._observed[small]
+        y = self._measured[small].astype(np.float64)
+        values[part] = consistent(values[part], y, self._problem.operator(observed))
+
+
+def conditional_network(model: Model) -> RestorationVAE:
+    """The network of the model of all tasks.
+
+    Raises
+    ------
+    InputError
+        If the model is another one, which removes noise only.
+    """
+    if not isinstance(model.network, RestorationVAE):
+        raise InputError(
+            f"model {model.name!r} was trained on noisy images and only removes noise: use "
+            "model='default' for other tasks"
+        )
+    return model.network
+
+
+def enlarged(plane: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    """(C, H, W) to the output grid, by bicubic interpolation."""
+    if factor == 1:
+        return plane
+    rows, columns = (enlargement(side, factor) for side in plane.shape[1:])
+    return separable(rows, columns, plane).astype(np.float32)
+
+
+def _slow_values(
+    units: Units, noise: tuple[NoiseModel, ...] | None, factor: int
+) -> tuple[float, float, float, float]:
+    """What the condition says of the whole plane: sigma, correlation along y and x, scale."""
+    rho_y, rho_x = (0.0, 0.0) if noise is None else noise[0].correlation
+    return units.sigma, rho_y, rho_x, math.log2(factor)
+
+
+def _as_array(signal: Tensor) -> NDArray[np.float64]:
+    return signal[0].float().cpu().numpy().astype(np.float64)

@@ -1,0 +1,174 @@
+"""Tasks made into one measurement, y = A x + noise, for each plane of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore.errors import InputError
+from napari_vae_restore.layout import Layout
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.noise import NoiseModel
+from napari_vae_restore.noise_estimation import resolve_noise
+from napari_vae_restore.operators import (
+    Blur,
+    Composition,
+    Downsampling,
+    Identity,
+    Masking,
+    Operator,
+)
+from napari_vae_restore.restoration.tasks import Deblur, Denoise, Inpaint, SuperResolve, Task
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """All tasks on one image, in the order of the physics.
+
+    First the blur, then the coarser pixels, then the loss of some, and last the noise.
+
+    Attributes
+    ----------
+    denoising : Denoise or None
+        None where the measurement is taken as free of noise.
+    missing : numpy.ndarray or None
+        (N, C, H, W) bool, a view; None where nothing is missing.
+    factor : int
+        Output pixels for each input pixel along both sides.
+    kernel : str
+        Of the down-sampling.
+    blur : Blur or None
+        Which no network was trained on.
+    tasks : tuple of Task
+        As given.
+    """
+
+    denoising: Denoise | None
+    missing: Mask | None
+    factor: int
+    kernel: str
+    blur: Blur | None
+    tasks: tuple[Task, ...]
+
+    @classmethod
+    def of(cls, tasks: Task | Sequence[Task], layout: Layout) -> Problem:
+        """Compose tasks for an image.
+
+        Parameters
+        ----------
+        tasks : Task or sequence of Task
+            At most one of each kind, in any order.
+        layout : Layout
+            The image's.
+
+        Raises
+        ------
+        InputError
+            If there is no task, one of an unknown kind or one kind twice, or if a mask
+            has another shape or leaves nothing of a plane.
+        """
+        by_kind: dict[str, Task] = {}
+        for task in tasks if isinstance(tasks, Sequence) else (tasks,):
+            if not isinstance(task, Denoise | Inpaint | SuperResolve | Deblur):
+                raise InputError(
+                    f"tasks: expected Denoise(), Inpaint(mask), SuperResolve(factor) or "
+                    f"Deblur(psf), or a list of them, got {task!r}"
+                )
+            if task.kind in by_kind:
+                raise InputError(
+                    f"tasks: {task.kind} is there twice: put what both say into one"
+                )
+            by_kind[task.kind] = task
+        if not by_kind:
+            raise InputError("tasks: expected at least one, such as Denoise(), got none")
+        denoising, inpainting = by_kind.get("denoise"), by_kind.get("inpaint")
+        enlarging, deblurring = by_kind.get("super-resolve"), by_kind.get("deblur")
+        return cls(
+            denoising=denoising if isinstance(denoising, Denoise) else None,
+            missing=_missing(inpainting, layout) if isinstance(inpainting, Inpaint) else None,
+            factor=enlarging.factor if isinstance(enlarging, SuperResolve) else 1,
+            kernel=enlarging.kernel if isinstance(enlarging, SuperResolve) else "bicubic",
+            blur=Blur(deblurring.psf) if isinstance(deblurring, Deblur) else None,
+            tasks=tuple(by_kind.values()),
+        )
+
+    @property
+    def is_denoising_alone(self) -> bool:
+        """Whether models that know noise only can solve it."""
+        return self.missing is None and self.factor == 1 and self.blur is None
+
+    def noise_models(self, planes: NDArray[Any], model: Model) -> tuple[NoiseModel, ...] | None:
+        """p(y | s) of each channel of (N, C, H, W) planes; None for a noise-free image."""
+        if self.denoising is None:
+            return None
+        noise = self.denoising.noise
+        if noise is None:
+            noise = model.noise or "auto"
+        if isinstance(noise, Sequence) and not isinstance(noise, str):
+            return _one_for_each(tuple(noise), planes.shape[1])
+        found = []
+        for channel in range(planes.shape[1]):
+            observed = None if self.missing is None else ~self.missing[:, channel]
+            found.append(resolve_noise(noise, planes[:, channel], observed=observed))
+        return tuple(found)
+
+    def observed(self, plane: int, channels: slice) -> Mask | None:
+        """(C, H, W) of one plane, True where a pixel was measured; None where all were."""
+        return None if self.missing is None else ~self.missing[plane, channels]
+
+    def operator(self, observed: Mask | None) -> Operator:
+        """A, from the output grid to a plane (C, H, W) or to a part of it."""
+        steps: list[Operator] = [] if self.blur is None else [self.blur]
+        if self.factor > 1:
+            steps.append(Downsampling(self.factor, self.kernel))
+        if observed is not None:
+            steps.append(Masking(observed))
+        if len(steps) > 1:
+            return Composition(*steps)
+        return steps[0] if steps else Identity()
+
+
+def _one_for_each(noise: tuple[NoiseModel, ...], n_channels: int) -> tuple[NoiseModel, ...]:
+    if len(noise) != n_channels:
+        raise InputError(
+            f"noise: expected one model for each of {n_channels} channels, got {len(noise)}"
+        )
+    return noise
+
+
+def _missing(task: Inpaint, layout: Layout) -> Mask:
+    """The mask as (N, C, H, W) planes of the image."""
+    mask, axes, shape = task.mask, layout.axes, layout.shape
+    spatial = tuple(n for n, letter in zip(shape, axes, strict=True) if letter in "YX")
+    grey = tuple(n for n, letter in zip(shape, axes, strict=True) if letter not in "CS")
+    for kept, expected in (
+        (axes, shape),
+        (axes.translate(_NO_CHANNELS), grey),
+        ("YX", spatial),
+    ):
+        if mask.shape == expected:
+            letters = "".join(a for a in axes if a in kept)
+            spread = tuple(slice(None) if a in letters else None for a in axes)
+            whole = np.broadcast_to(mask[spread], shape)
+            break
+    else:
+        options = " or ".join(str(s) for s in dict.fromkeys((shape, grey, spatial)))
+        raise InputError(
+            f"mask: expected the shape {options} for an image {axes} {shape}, got {mask.shape}"
+        )
+    missing = layout.to_planes(whole)
+    if bool(missing.all(axis=(2, 3)).any()):
+        raise InputError(
+            "mask: it covers a whole plane, and nothing is left to infer it from: leave some "
+            "pixels of each plane and channel out of it"
+        )
+    return missing
+
+
+_NO_CHANNELS = str.maketrans("", "", "CS")

@@ -1,0 +1,81 @@
+"""Between the intensities of an image and the units in which a network computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from napari_vae_restore.filling import smooth_fill
+from napari_vae_restore.models.model import Normalisation
+from napari_vae_restore.noise import NoiseModel
+
+_BLACK_WHITE = (0.1, 99.9)
+"""Percentiles of the smoothed image that become 0 and 1, as in training."""
+_SMOOTHING = 1.0
+"""Pixels; takes most of the noise out of the percentiles."""
+_LEAST_RANGE = 1e-6
+"""Of a noise-free image, relative to its values: less is rounding, of a constant image."""
+_MAX_SIGMA = 0.25
+"""Largest noise in network units that models are trained on; more is scaled down to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """The way of one group of channels to network units and back.
+
+    Attributes
+    ----------
+    noise : tuple of NoiseModel, or None
+        One per channel; None for a noise-free image, whose intensities are not stabilised.
+    normalisation : Normalisation
+        From stabilised values, or from noise-free intensities.
+    """
+
+    noise: tuple[NoiseModel, ...] | None
+    normalisation: Normalisation
+
+    @classmethod
+    def measured(
+        cls,
+        intensities: NDArray[Any],
+        observed: NDArray[np.bool_] | None,
+        noise: tuple[NoiseModel, ...] | None,
+    ) -> Units:
+        """Units in which the observed part of (C, H, W) intensities spans about [0, 1]."""
+        values: NDArray[np.floating] = _stabilised(intensities, noise)
+        if observed is not None:
+            values = smooth_fill(values, observed)
+        smooth = gaussian_filter(values, (0, _SMOOTHING, _SMOOTHING), mode="mirror")
+        black, white = (float(value) for value in np.percentile(smooth, _BLACK_WHITE))
+        least = _LEAST_RANGE * max(abs(black), 1.0) if noise is None else 1 / _MAX_SIGMA
+        return cls(noise, Normalisation(black, max(white - black, least)))
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the noise in network units."""
+        return 0.0 if self.noise is None else self.normalisation.noise_std
+
+    def to_network(self, intensities: NDArray[Any]) -> NDArray[np.float32]:
+        """(C, h, w) of any dtype to float32."""
+        return self.normalisation.to_network(_stabilised(intensities, self.noise))
+
+    def from_network(self, signal: NDArray[Any]) -> NDArray[np.float64]:
+        """(C, h, w) network units to intensities."""
+        stabilised = self.normalisation.from_network(signal)
+        if self.noise is None:
+            return stabilised
+        return np.stack(
+            [noise.unstabilise(t) for noise, t in zip(self.noise, stabilised, strict=True)]
+        )
+
+
+def _stabilised(
+    intensities: NDArray[Any], noise: tuple[NoiseModel, ...] | None
+) -> NDArray[np.float64]:
+    if noise is None:
+        return intensities.astype(np.float64)
+    return np.stack([model.stabilise(y) for model, y in zip(noise, intensities, strict=True)])

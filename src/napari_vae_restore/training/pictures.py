@@ -1,0 +1,258 @@
+"""Clean pictures to learn from: listed in a table, scaled, cut into augmented patches.
+
+Knows nothing of degradations or networks.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore.errors import ImageFileError, InputError
+from napari_vae_restore.image_files import read_image
+from napari_vae_restore.layout import Layout
+
+Patch: TypeAlias = NDArray[np.float32]
+
+_LUMA: Final = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+_BLACK_WHITE: Final = (0.1, 99.9)
+"""Percentiles that become 0 and 1."""
+_HEADROOM: Final = 0.1
+"""How far below 0 and above 1 the pixels beyond those percentiles may reach."""
+_FLAT: Final = 0.01
+"""Patches of a smaller standard deviation are mostly passed over: there is little to learn."""
+_ATTEMPTS: Final = 4
+"""Crops until a flat one is taken all the same."""
+
+_P_HALF_SIZE: Final = 0.2
+_P_LUMA: Final = 0.5
+_P_GAMMA: Final = 0.3
+_P_INVERTED: Final = 0.15
+_P_DIMMED: Final = 0.4
+_MAX_LOG2_GAMMA: Final = 1.0
+_GAINS: Final = (0.3, 1.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the table of training pictures.
+
+    Attributes
+    ----------
+    source : str
+        ``KIND:NAME``: ``debian:PACKAGE``, ``pypi:PACKAGE`` or ``data:FOLDER``.
+    path : str
+        Of the picture inside its source.
+    licence : str
+        As its source tells it.
+    reduce : int
+        Factor by which the picture is shrunk before use, which averages its noise and
+        compression artefacts away.
+    weight : float
+        Share of the patches that come from it, relative to the others'.
+    author : str
+        As its source tells it; empty where it does not.
+    """
+
+    source: str
+    path: str
+    licence: str
+    reduce: int
+    weight: float
+    author: str = ""
+
+    @property
+    def location(self) -> Path:
+        """Where the picture lies in the folder of collected pictures."""
+        return Path(self.source.partition(":")[2]) / self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture of the training set.
+
+    Attributes
+    ----------
+    planes : numpy.ndarray
+        (N, C, H, W) float16, about [0, 1].
+    weight : float
+        Share of the patches that come from it, relative to the others'.
+    is_colour : bool
+        Whether the channels are a photograph's red, green and blue.
+    """
+
+    planes: NDArray[np.float16]
+    weight: float
+    is_colour: bool
+
+
+def read_table(table: Path) -> list[Entry]:
+    """Read the table of training pictures.
+
+    Parameters
+    ----------
+    table : Path
+        CSV with the columns source, path, licence, reduce, weight and, optionally, author.
+
+    Returns
+    -------
+    list of Entry
+        In the table's order.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or a number is none.
+    """
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    entries = []
+    for line, row in enumerate(rows, start=2):
+        try:
+            values: dict[str, Any] = dict(row)
+            values |= {"reduce": int(row["reduce"]), "weight": float(row["weight"])}
+            entries.append(Entry(**values))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{table}, line {line}: expected source, path, licence, reduce (a whole "
+                f"number), weight (a number) and perhaps author: {error}"
+            ) from error
+    return entries
+
+
+def read_pictures(folder: Path, table: Path) -> list[Picture]:
+    """Read the pictures that a table lists.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``NAME/PATH`` for every line of the table; see :class:`Entry`.
+    table : Path
+        See :func:`read_table`.
+
+    Returns
+    -------
+    list of Picture
+        In the table's order, shrunk and scaled.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be used.
+    ImageFileError
+        If a picture is missing or cannot be read.
+    """
+    return [_read(folder / entry.location, entry) for entry in read_table(table)]
+
+
+def _read(path: Path, entry: Entry) -> Picture:
+    if not path.exists():
+        raise ImageFileError(
+            f"{path} does not exist: collect the pictures with benchmarks/collect_pictures.py"
+        )
+    image = read_image(path)
+    planes = Layout.of(image.data, image.axes).to_planes(image.data)
+    values = _shrunk(np.asarray(planes[:, :3], dtype=np.float32), entry.reduce)
+    black, white = np.percentile(values, _BLACK_WHITE, axis=(0, 2, 3), keepdims=True)
+    is_colour = image.axes.endswith("S")
+    if is_colour:  # one scale for all channels keeps the colours
+        black, white = black.min(), white.max()
+    values = (values - black) / np.maximum(white - black, 1e-6)
+    values = values.clip(-_HEADROOM, 1 + _HEADROOM)
+    return Picture(values.astype(np.float16), entry.weight, is_colour)
+
+
+def _shrunk(planes: Patch, factor: int) -> Patch:
+    """The mean over blocks of factor x factor pixels; what is left over is cut off."""
+    height, width = (side - side % factor for side in planes.shape[2:])
+    blocks = planes[..., :height, :width].reshape(
+        *planes.shape[:2], height // factor, factor, width // factor, factor
+    )
+    return np.asarray(blocks.mean(axis=(3, 5)), dtype=np.float32)
+
+
+class PatchSource:
+    """Draws augmented grey patches: place, size, orientation, colour mix, tone.
+
+    Parameters
+    ----------
+    pictures : sequence of Picture
+        Those smaller than `side` are left out.
+    side : int
+        Of the square patches, in pixels.
+
+    Raises
+    ------
+    InputError
+        If no picture is large enough.
+    """
+
+    def __init__(self, pictures: Sequence[Picture], side: int) -> None:
+        self._pictures = [p for p in pictures if min(p.planes.shape[2:]) >= side]
+        if not self._pictures:
+            raise InputError(
+                f"none of {len(pictures)} pictures has {side} x {side} pixels: give larger "
+                "pictures or smaller patches"
+            )
+        weights = np.array([p.weight for p in self._pictures])
+        self._shares = weights / weights.sum()
+        self._side = side
+
+    def draw(self, rng: np.random.Generator) -> Patch:
+        """Draw one patch.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Decides everything about it.
+
+        Returns
+        -------
+        numpy.ndarray
+            (side, side) float32, about [0, 1].
+        """
+        for _ in range(_ATTEMPTS):
+            patch = self._crop(rng)
+            if patch.std() > _FLAT:
+                break
+        return _toned(_turned(patch, rng), rng)
+
+    def _crop(self, rng: np.random.Generator) -> Patch:
+        """One channel, or a mix of a photograph's, at its size or at half of it."""
+        picture = self._pictures[rng.choice(len(self._pictures), p=self._shares)]
+        n, channels, height, width = picture.planes.shape
+        can_halve = min(height, width) >= 2 * self._side
+        zoom = 2 if rng.random() < _P_HALF_SIZE and can_halve else 1
+        span = self._side * zoom
+        top, left = rng.integers(height - span + 1), rng.integers(width - span + 1)
+        crop = picture.planes[rng.integers(n), :, top : top + span, left : left + span]
+        crop = _shrunk(crop[None].astype(np.float32), zoom)[0]  # (C, side, side)
+        if not picture.is_colour:
+            return np.asarray(crop[rng.integers(channels)], dtype=np.float32)
+        mix = _LUMA if rng.random() < _P_LUMA else rng.dirichlet(np.ones(channels))
+        return np.asarray(np.tensordot(mix, crop, axes=1), dtype=np.float32)
+
+
+def _turned(patch: Patch, rng: np.random.Generator) -> Patch:
+    """One of the eight orientations."""
+    patch = np.rot90(patch, int(rng.integers(4)))
+    return patch[:, ::-1] if rng.random() < 0.5 else patch
+
+
+def _toned(patch: Patch, rng: np.random.Generator) -> Patch:
+    """Gamma, inversion, gain and offset, each some of the time."""
+    if rng.random() < _P_GAMMA:
+        gamma = 2 ** rng.uniform(-_MAX_LOG2_GAMMA, _MAX_LOG2_GAMMA)
+        patch = patch.clip(0, None) ** np.float32(gamma)
+    if rng.random() < _P_INVERTED:
+        patch = 1 - patch
+    if rng.random() < _P_DIMMED:
+        gain = rng.uniform(*_GAINS)
+        patch = patch * np.float32(gain) + np.float32(rng.uniform(0, max(1 - gain, 0)))
+    return np.ascontiguousarray(patch, dtype=np.float32)

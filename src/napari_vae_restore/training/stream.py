@@ -1,0 +1,92 @@
+"""An endless stream of batches, the same ones from any place on, made ahead of need."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from napari_vae_restore.training.degradations import simulate
+from napari_vae_restore.training.pictures import PatchSource
+
+Batch: TypeAlias = tuple[Tensor, ...]
+Arrays: TypeAlias = tuple[np.ndarray, ...]
+Draw: TypeAlias = Callable[[PatchSource, np.random.Generator], Arrays]
+
+_PREFETCHED: Final = 8  # batches for each worker
+
+
+def simulated(source: PatchSource, rng: np.random.Generator) -> Arrays:
+    """One simulated measurement: condition, target, weight, bucket."""
+    example = simulate(source.draw(rng), rng)
+    return example.condition, example.target, example.weight, np.array(example.bucket)
+
+
+def clean(source: PatchSource, rng: np.random.Generator) -> Arrays:
+    """One clean patch, (1, P, P)."""
+    return (source.draw(rng)[None],)
+
+
+class Stream(IterableDataset[Batch]):
+    """Batch i is drawn from the generator of (*seed, i), whatever came before.
+
+    Parameters
+    ----------
+    draw : callable
+        Makes one example; a function of a module, which workers can import.
+    source : PatchSource
+        Of clean patches.
+    batch : int
+        Examples in each batch.
+    seed : tuple of int
+        Of the stream.
+    first : int
+        Index of the first batch to give.
+    """
+
+    def __init__(
+        self, draw: Draw, source: PatchSource, *, batch: int, seed: tuple[int, ...], first: int
+    ) -> None:
+        self._draw, self._source = draw, source
+        self._batch, self._seed, self._first = batch, seed, first
+
+    def __iter__(self) -> Iterator[Batch]:
+        # Batches are taken from the workers in turn, so their order stays as it is.
+        worker = get_worker_info()
+        turn, n_workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for index in itertools.count(self._first + turn, n_workers):
+            rng = np.random.default_rng([*self._seed, index])
+            examples = [self._draw(self._source, rng) for _ in range(self._batch)]
+            columns = zip(*examples, strict=True)
+            yield tuple(torch.from_numpy(np.stack(column)) for column in columns)
+
+
+def batches(stream: Stream, workers: int) -> Iterator[Batch]:
+    """Iterate over a stream, made ahead of need by worker processes.
+
+    Parameters
+    ----------
+    stream : Stream
+        What to iterate over.
+    workers : int
+        Processes; with 0, batches are made where they are asked for.
+
+    Returns
+    -------
+    iterator of tuple of Tensor
+        Endless; the workers end with it.
+    """
+    prefetched = _PREFETCHED if workers else None
+    loader = DataLoader(
+        stream,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=prefetched,
+        generator=torch.Generator(),  # else the global one gives the workers' seeds
+    )
+    return iter(loader)

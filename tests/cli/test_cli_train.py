@@ -1,0 +1,123 @@
+"""``vae-restore train``: what it saves and says, also when it is stopped."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import napari_vae_restore as vr
+from napari_vae_restore.cli import runs
+from napari_vae_restore.image_files import write_image
+
+NOISE = "gaussian:25"
+
+
+def test_train_says_what_it_did_and_what_to_do_next(run, folder, tmp_path):
+    path = tmp_path / "my model.safetensors"
+    words = ["train", folder / "noisy.tif", "-o", path, "--steps", 2]
+    status, out, err = run(*words, "--noise", "poisson-gaussian:5,-15.8")
+    assert (status, err) == (0, "")
+    assert "Poisson-Gaussian, variance = 5 · signal − 15.8" in out
+    assert "2 steps" in out
+    assert "nats per pixel" in out
+    assert f"--model '{path}'" in out
+    assert vr.load(path).noise == vr.PoissonGaussianNoise(5, -15.8)
+
+
+def test_train_on_a_folder_is_that_of_python(run, tmp_path, picture):
+    images = tmp_path / "images"
+    images.mkdir()
+    for n in range(2):
+        write_image(images / f"{n}.tif", picture((64, 64), "uint8") + np.uint8(n), "YX")
+    path = tmp_path / "model.safetensors"
+    assert run("train", images, "-o", path, "--steps", 2, "--noise", NOISE, "--seed", 3)[0] == 0
+    same = vr.train(images, steps=2, noise=NOISE, seed=3)
+    assert vr.load(path).sha256 == same.sha256
+    assert vr.load(path).record.n_planes == 2
+
+
+def test_budget_is_time(run, folder, tmp_path):
+    path = tmp_path / "model.safetensors"
+    words = ["train", folder / "noisy.tif", "-o", path, "--noise", NOISE]
+    assert run(*words, "--budget", "0.5s")[0] == 0
+    assert 0 < vr.load(path).record.seconds < 30
+
+
+@pytest.fixture
+def interrupted_at(monkeypatch):
+    """Press Ctrl-C when the bar comes to a step."""
+
+    def prepare(step):
+        def bar(description):
+            def update(done, seconds_left, remark):
+                if remark.startswith(f"step {step}"):
+                    signal.raise_signal(signal.SIGINT)
+
+            return contextlib.nullcontext(update)
+
+        monkeypatch.setattr(runs, "progress_bar", bar)
+
+    return prepare
+
+
+def test_stopped_training_is_saved_and_goes_on(
+    run, folder, tmp_path, interrupted_at, monkeypatch
+):
+    path = tmp_path / "model.safetensors"
+    words = ["train", folder / "noisy.tif", "-o", path]
+    with monkeypatch.context():
+        interrupted_at(2)
+        status, out, err = run(*words, "--steps", 4, "--noise", NOISE)
+    assert (status, err) == (130, "stopped\n")
+    assert "the best model so far" in out
+    assert vr.load(path).record.n_steps == 2
+    again = out.partition("vae-restore ")[2].split()
+    assert again[: len(words)] == [str(word) for word in words]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    monkeypatch.undo()
+    status, out, err = run(*again)
+    assert (status, err) == (0, "")
+    assert vr.load(path).record.n_steps > 2
+
+
+def test_failed_training_is_saved(run, folder, tmp_path, monkeypatch):
+    def fail_at_third_step(self, fraction, optimise=vr.Training._optimise):
+        if fraction >= 0.5:
+            raise RuntimeError("cuda error")
+        return optimise(self, fraction)
+
+    monkeypatch.setattr(vr.Training, "_optimise", fail_at_third_step)
+    path = tmp_path / "model.safetensors"
+    words = ["train", folder / "noisy.tif", "-o", path, "--steps", 4, "--noise", NOISE]
+    status, _, err = run(*words)
+    assert status == 2
+    assert err.count("\n") == 1
+    assert "the best model so far is saved" in err
+    assert vr.load(path).record.n_steps == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child process")
+def test_ctrl_c_in_a_real_terminal(folder, tmp_path):
+    path = tmp_path / "model.safetensors"
+    words = ["train", folder / "noisy.tif", "-o", path, "--budget", "1h", "--noise", NOISE]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "napari_vae_restore", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"FORCE_COLOR": "1", "COLUMNS": "120", "OMP_NUM_THREADS": "1"},
+    )
+    seen = b""
+    while b"step" not in seen:  # the bar says that training is under way
+        part = child.stderr.read1()
+        assert part, seen.decode()
+        seen += part
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert b"the best model so far" in out
+    assert b"Traceback" not in seen + err
+    assert vr.load(path).record.n_steps > 0

@@ -1,0 +1,88 @@
+"""The program as a whole: help, statuses, and what is said where."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import tifffile
+
+import napari_vae_restore as vr
+
+
+def test_help_is_quick_and_complete():
+    code = (
+        "import sys; from napari_vae_restore.cli import main; main(['--help']);"
+        "print({'torch', 'numpy', 'napari', 'tifffile'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.strip() == "set()"
+    for command in (
+        *("demo", "denoise", "inpaint", "super-resolve", "restore"),
+        *("train", "evaluate", "doctor"),
+    ):
+        assert command in done.stdout
+
+
+def test_output_in_a_narrow_encoding():
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_vae_restore", "train", "--help"],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"A ? signal" in done.stdout
+
+
+def test_version_and_no_command(run):
+    assert run("--version") == (0, f"vae-restore {vr.__version__}\n", "")
+    status, out, err = run()
+    assert (status, err) == (0, "")
+    assert "Usage" in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["tain"],
+        ["train"],
+        ["train", "x.tif"],
+        ["train", "x.tif", "-o", "m.safetensors", "--steps", "few"],
+        ["denoise", "x.tif", "--frobnicate"],
+        ["inpaint", "x.tif", "-o", "y.tif"],
+        ["super-resolve", "x.tif", "-o", "y.tif", "--factor", "much"],
+        ["restore", "x.tif", "-o", "y.tif"],
+        ["evaluate", "x.tif"],
+    ],
+)
+def test_misuse_is_one_line(run, words):
+    status, out, err = run(*words)
+    assert (status, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert "--help" in err
+
+
+def test_unexpected_errors_name_themselves(run, folder, monkeypatch):
+    def broken(*_, **__):
+        raise KeyError("surprise")
+
+    monkeypatch.setattr("napari_vae_restore.metrics.psnr", broken)
+    words = ["evaluate", folder / "noisy.tif", "--reference", folder / "noisy.tif"]
+    status, out, err = run(*words)
+    assert (status, out) == (1, "")
+    assert err.count("\n") == 1
+    assert "KeyError: 'surprise'; run again with --debug" in err
+    status, out, err = run(*words, "--debug")
+    assert status == 1
+    assert "Traceback" in err
+
+
+def test_warnings_of_the_package_are_lines(run, tmp_path, model_file, picture):
+    source = tmp_path / "two.tif"
+    with tifffile.TiffWriter(source) as file:
+        for side in (32, 40):
+            file.write(picture((side, side), "uint8"))
+    _, _, err = run("denoise", source, "-o", tmp_path / "o.tif", "--model", model_file)
+    assert err.startswith("warning: ")
+    assert err.count("\n") == 1
