@@ -162,6 +162,22 @@ def test_what_lies_under_the_mask_does_not_matter(correlation):
     assert pair.correlation == pytest.approx(estimate.correlation, abs=0.03)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize("name", ["camera", "moon"])
+def test_scattered_holes_leave_enough_to_go_by(name, share):
+    clean = picture(name)
+    noisy = clean + rng().normal(0, 20, clean.shape)
+    observed = rng().random(clean.shape) >= share
+    estimate = estimate_noise(np.where(observed, noisy, np.inf), "gaussian", observed=observed)
+    assert estimate.sigma == pytest.approx(20, rel=0.08)
+    dependent = PoissonGaussianNoise(4.0, 100.0)
+    noisy = dependent.sample(clean, rng())
+    estimate = estimate_noise(noisy, "poisson-gaussian", observed=observed)
+    levels = np.percentile(clean, [20, 50, 80])
+    ratio = np.sqrt(estimate.variance(levels) / dependent.variance(levels))
+    assert ratio == pytest.approx(1, abs=0.2)
+
+
 @pytest.mark.parametrize(
     "observed",
     [np.ones((512, 512)), np.ones((3, 3), bool), np.zeros((512, 512), bool)],

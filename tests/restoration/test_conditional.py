@@ -233,5 +233,6 @@ class TestBundled:
         pipeline = vr.denoise(
             inpaint_biharmonic(noisy, mask).astype(np.float32), noise="gaussian:15"
         ).mean
-        mixed = vr.restore(noisy, [vr.Denoise("gaussian:15"), vr.Inpaint(mask)]).mean
-        assert self.psnr(camera, mixed) > self.psnr(camera, pipeline)
+        for noise in ("gaussian:15", "auto"):
+            mixed = vr.restore(noisy, [vr.Denoise(noise), vr.Inpaint(mask)]).mean
+            assert self.psnr(camera, mixed) > self.psnr(camera, pipeline)
