@@ -127,6 +127,12 @@ class Layout:
         return "S" in self.axes and self.shape[self.axes.index("S")] in (2, 4)
 
     @property
+    def is_rgb(self) -> bool:
+        """Whether the channels of a plane are red, green and blue, and nothing else."""
+        has_colours = "S" in self.axes and self.shape[self.axes.index("S")] in (3, 4)
+        return has_colours and self._channel_axes == "S"
+
+    @property
     def planes_shape(self) -> tuple[int, int, int, int]:
         """Shape (N, C, H, W) of what `to_planes` returns."""
         sizes = self._colour_sizes()

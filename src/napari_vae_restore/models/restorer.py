@@ -71,6 +71,29 @@ class RestorationVAE(nn.Module):
         """Top-down pass under the student; ``noise=None`` takes every latent's mean."""
         return self.vae.descend(features[-1], self.posterior(features), noise)
 
+    def centre(self, features: Features) -> Tensor:
+        """What the latents' means decode to, (N, 1, H, W): one for all samples."""
+        return self.decode_posterior(features, None).signal
+
+    def sample(self, found: Conditioned, centre: Tensor, noise: NoiseSource) -> Tensor:
+        """A sample of q(x | c): what the latents' noise changes, about the mean head.
+
+        Parameters
+        ----------
+        found : Conditioned
+            What :meth:`infer` made of the condition.
+        centre : Tensor
+            What :meth:`centre` made of its features.
+        noise : callable
+            Noise of the latents.
+
+        Returns
+        -------
+        Tensor
+            (N, 1, H, W) float32 in network units; gradients reach the student through it.
+        """
+        return found.mean + self.decode_posterior(found.features, noise).signal - centre
+
     def encode(self, y: Tensor) -> Features:
         """The teacher's bottom-up pass over clean images; see :meth:`~.protocol.VAE.encode`."""
         return self.vae.encode(y)

@@ -42,23 +42,20 @@ class Inference:
     def __init__(self, network: RestorationVAE, condition: Tensor) -> None:
         self._network = network
         placed = on_device(network, condition)
-        found = self._run(lambda: network.infer(placed))
-        self._features, self._mean = found.features, found.mean
+        self._found = self._run(lambda: network.infer(placed))
         self._centre: Tensor | None = None
 
     def mean(self) -> NDArray[np.float64]:
         """E[x | c] by the mean head, (1, h, w)."""
-        return _as_array(self._mean)
+        return _as_array(self._found.mean)
 
     def sample(self, noise: NoiseSource) -> NDArray[np.float64]:
         """A sample, (1, h, w): decoded from latents of the student, about the mean head."""
+        network, found = self._network, self._found
         if self._centre is None:
-            self._centre = self._decoded(None)
-        return _as_array(self._mean + self._decoded(noise) - self._centre)
-
-    def _decoded(self, noise: NoiseSource | None) -> Tensor:
-        network, features = self._network, self._features
-        return self._run(lambda: network.decode_posterior(features, noise).signal)
+            self._centre = self._run(lambda: network.centre(found.features))
+        centre = self._centre
+        return _as_array(self._run(lambda: network.sample(found, centre, noise)))
 
     def _run(self, compute: Callable[[], _T]) -> _T:
         with native_precision(next(self._network.parameters()).device):

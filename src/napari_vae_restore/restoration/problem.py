@@ -103,6 +103,11 @@ class Problem:
         """Whether models that know noise only can solve it."""
         return self.missing is None and self.factor == 1 and self.blur is None
 
+    @property
+    def loses_all_channels_alike(self) -> bool:
+        """Whether the same pixels are missing in every channel of a plane."""
+        return self.missing is None or bool((self.missing == self.missing[:, :1]).all())
+
     def noise_models(self, planes: NDArray[Any], model: Model) -> tuple[NoiseModel, ...] | None:
         """p(y | s) of each channel of (N, C, H, W) planes; None for a noise-free image."""
         if self.denoising is None:

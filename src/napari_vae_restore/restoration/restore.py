@@ -28,6 +28,7 @@ from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise import NoiseModel
 from napari_vae_restore.restoration.canvas import Canvas
+from napari_vae_restore.restoration.colour import N_COLOURS, ColourPosterior
 from napari_vae_restore.restoration.conditional import ConditionalPosterior
 from napari_vae_restore.restoration.halo import measured_halo
 from napari_vae_restore.restoration.plug_and_play import PlugAndPlayPosterior
@@ -266,7 +267,7 @@ def iter_restore(
     n_planes, n_channels, height, width = planes.shape
     shape = height * problem.factor, width * problem.factor
     grid, halo = _tile_grid(placed, shape, problem, tile)
-    groups = _channel_groups(n_channels, placed)
+    groups = _channel_groups(placed, problem, layout, noise is not None)
     canvas = Canvas((n_planes, n_channels, *shape), layout.dtype, n_samples, keep_samples)
     progress = RestoreProgress(0, n_planes * len(groups) * len(grid) * (1 + n_samples))
     yield progress
@@ -279,9 +280,7 @@ def iter_restore(
                 problem.observed(n, group),
                 None if noise is None else noise[group],
             )
-            keys = LatentKeys(
-                seed, n * len(groups) + group.start, placed.network.config.strides
-            )
+            keys = LatentKeys(seed, n * n_channels + group.start, placed.network.config.strides)
             for part in grid:
                 for signal in posterior.signals(part, n_samples, keys):
                     canvas.add(n, group, part, signal)
@@ -330,6 +329,8 @@ def _posterior(
         intensities = np.where(observed, intensities, intensities[observed][0])
     if problem.blur is not None:
         return PlugAndPlayPosterior(model, problem, intensities, observed, noise)
+    if noise is not None and len(noise) == N_COLOURS > model.network.config.channels:
+        return ColourPosterior(model, problem, intensities, observed, noise)
     is_general = isinstance(model.network, RestorationVAE) or not problem.is_denoising_alone
     if noise is None or is_general:
         return ConditionalPosterior(model, problem, intensities, observed, noise)
@@ -355,13 +356,20 @@ def _tile_grid(
     return tiles(height, width, size=size, halo=halo, stride=stride, margin=stride), halo
 
 
-def _channel_groups(n_channels: int, model: Model) -> list[slice]:
+def _channel_groups(
+    model: Model, problem: Problem, layout: Layout, is_noisy: bool
+) -> list[slice]:
+    """Channels that are restored together: what the network takes, or noisy colours."""
+    n_channels = layout.planes_shape[1]
     width = model.network.config.channels
     if width not in (1, n_channels):
         raise InputError(
             f"the model takes {width} channels jointly, and the image has {n_channels}: use a "
             "one-channel model, or give the axes with C or S where the channels are"
         )
+    is_general = isinstance(model.network, RestorationVAE) and problem.blur is None
+    if is_general and is_noisy and layout.is_rgb and problem.loses_all_channels_alike:
+        width = N_COLOURS
     return [slice(start, start + width) for start in range(0, n_channels, width)]
 
 

@@ -1,0 +1,117 @@
+"""Train the weights that come with the package, from a folder of clean pictures.
+
+    python benchmarks/train_bundled.py PICTURES -o FOLDER [--budget 3h] [--start MODEL]
+
+PICTURES is what ``collect_pictures.py`` fills. FOLDER gets ``run.safetensors``, the
+checkpoint, and at the end ``default.safetensors`` with its checksum and ``pictures.md``,
+the table of the pictures for the model card. Ctrl-C stops after the step under way; the
+same command goes on from there, as it does after a power cut.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from napari_vae_restore.errors import VAERestoreError
+from napari_vae_restore.models.bundled import find_model
+from napari_vae_restore.training.bundle import BundledTraining, export
+from napari_vae_restore.training.pictures import Entry, Picture, read_pictures, read_table
+from napari_vae_restore.training.plan import Plan
+from napari_vae_restore.training.settings import parse_budget
+from napari_vae_restore.training.textures import synthetic_pictures
+
+MANIFEST = Path(__file__).with_name("bundled_pictures.csv")
+N_SYNTHETIC, SYNTHETIC_SIDE = 45, 256
+SYNTHETIC_WEIGHT = 9.0  # of them all; the manifest's have about 130
+INTERRUPTED = 130  # what shells expect after Ctrl-C
+
+
+def train(asked: argparse.Namespace) -> bool:
+    """Train to the end, or until Ctrl-C; whether it came to the end."""
+    entries, listed = read_table(asked.manifest), read_pictures(asked.pictures, asked.manifest)
+    synthetic = synthetic_pictures(N_SYNTHETIC, SYNTHETIC_SIDE, SYNTHETIC_WEIGHT, asked.seed)
+    asked.output.mkdir(parents=True, exist_ok=True)
+    training = BundledTraining(
+        [*listed, *synthetic],
+        asked.output / "run.safetensors",
+        Plan(budget=parse_budget(asked.budget), seed=asked.seed),
+        start=None if asked.start is None else find_model(asked.start),
+        device=asked.device,
+        workers=asked.workers,
+    )
+    stop = first_interrupt()
+    with contextlib.closing(training.run()) as steps:
+        for _ in steps:
+            if stop.is_set():
+                training.save_checkpoint()
+                return False
+    export(training.model, asked.output)
+    (asked.output / "pictures.md").write_text(table(entries, listed), encoding="utf-8")
+    return True
+
+
+def first_interrupt() -> threading.Event:
+    """An event that the first Ctrl-C sets; the second one stops at once."""
+    stop = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, note)
+    return stop
+
+
+def table(entries: Sequence[Entry], pictures: Sequence[Picture]) -> str:
+    """What was read, as a Markdown table and a line on the synthetic pictures."""
+    lines = [
+        ["source", "file", "licence", "author", "planes", "pixels of each, as read"],
+        ["---", "---", "---", "---", "---:", "---:"],
+    ]
+    for entry, picture in zip(entries, pictures, strict=True):
+        n, channels, height, width = picture.planes.shape
+        planes = f"{n} × {channels}" if channels > 1 else f"{n}"
+        told = [entry.source, entry.path, entry.licence, entry.author or "–"]
+        cells = (cell.replace("|", r"\|") for cell in told)
+        lines.append([*cells, planes, f"{height} × {width}"])
+    share = SYNTHETIC_WEIGHT / (SYNTHETIC_WEIGHT + sum(p.weight for p in pictures))
+    return (
+        "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        + f"\n\nAnd {N_SYNTHETIC} synthetic pictures (dead leaves, filaments, blobs) of "
+        f"{SYNTHETIC_SIDE} × {SYNTHETIC_SIDE} pixels, {share:.0%} of the patches.\n"
+    )
+
+
+def main() -> None:
+    """Train, and say on stderr how it goes and how to go on."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("pictures", type=Path, help="folder that collect_pictures.py filled")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--manifest", type=Path, default=MANIFEST, help="list of pictures")
+    parser.add_argument("--budget", default="3h", help="time of all stages: 90min, 3h")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", metavar="MODEL", help="weights to go on from, or default")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
+    asked = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s  %(message)s")
+    try:
+        finished = train(asked)
+    except (VAERestoreError, OSError) as error:
+        sys.exit(f"error: {error}")
+    if not finished:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    print(asked.output / "default.safetensors")
+
+
+if __name__ == "__main__":
+    main()

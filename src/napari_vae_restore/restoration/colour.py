@@ -1,0 +1,169 @@
+"""Noisy colour pictures, restored as luminance and chroma.
+
+Red, green and blue of a picture are much alike, so their normalised sum has most of the
+signal and the noise of one of them; what is left, the chroma, is smooth and almost all
+noise (Dabov et al. 2007, "Color image denoising via sparse 3D collaborative filtering
+with grouping constraint in luminance-chrominance space", ICIP,
+doi:10.1109/ICIP.2007.4378954). An orthonormal transform of stabilised intensities keeps
+their unit noise. Without noise it gains nothing, and colours are restored apart; so are
+colours that have little in common, such as stains that share a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.noise import GaussianNoise, NoiseModel
+from napari_vae_restore.restoration.conditional import ConditionalPosterior
+from napari_vae_restore.restoration.posterior import LatentKeys
+from napari_vae_restore.restoration.problem import Mask, Problem
+from napari_vae_restore.tiling import Tile
+
+N_COLOURS: Final = 3
+
+_ROWS: Final = np.array([[1, 1, 1], [1, 0, -1], [0.5, -1, 0.5]])
+LUMINANCE_CHROMA: Final = _ROWS / np.linalg.norm(_ROWS, axis=1, keepdims=True)
+"""Rows: luminance, red against blue, both against green; orthonormal."""
+
+_MIN_ALIKENESS: Final = 0.6
+"""Mean correlation of the colours from which they are taken for those of one picture."""
+_INDEPENDENT: Final = (0.6, 1.6)
+"""Noise variance of a component, relative to that of independent noise in the colours,
+between which it is taken for independent."""
+_LEAST_VARIANCE: Final = 1e-3
+_LEAST_SIGNAL: Final = 0.02  # of a colour's variance; with less it shows nothing but noise
+_MIN_DETAILS: Final = 500
+
+
+class ColourPosterior:
+    """q(x | c) of one plane of three colours with noise.
+
+    Parameters
+    ----------
+    model : Model
+        The model of all tasks.
+    problem : Problem
+        What was done to the picture, to all colours alike.
+    intensities : numpy.ndarray
+        (3, H, W), any dtype.
+    observed : numpy.ndarray of bool, or None
+        (3, H, W), the same for all colours.
+    noise : tuple of NoiseModel
+        One for each colour.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        problem: Problem,
+        intensities: NDArray[Any],
+        observed: Mask | None,
+        noise: tuple[NoiseModel, ...],
+    ) -> None:
+        self._noise = noise
+        stabilised = np.stack(
+            [each.stabilise(y) for each, y in zip(noise, intensities, strict=True)]
+        )
+        seen = None if observed is None else observed[:1]
+        alike = alikeness(stabilised, seen) >= _MIN_ALIKENESS
+        self._mixing = LUMINANCE_CHROMA if alike else np.eye(N_COLOURS)
+        mixed = _mixed(self._mixing, stabilised)
+        variances = component_variances(stabilised, mixed, self._mixing, seen)
+        correlations = self._mixing**2 @ np.array([each.correlation for each in noise])
+        self._components = []
+        for component, variance, (rho_y, rho_x) in zip(
+            mixed, variances, correlations, strict=True
+        ):
+            known = GaussianNoise(float(np.sqrt(variance)), (float(rho_y), float(rho_x)))
+            self._components.append(
+                ConditionalPosterior(model, problem, component[None], seen, (known,))
+            )
+
+    def signals(
+        self, tile: Tile, n_samples: int, keys: LatentKeys
+    ) -> Iterator[NDArray[np.float64]]:
+        """See :meth:`~.posterior.PlanePosterior.signals`."""
+        runs = [
+            posterior.signals(tile, n_samples, replace(keys, plane=keys.plane + i))
+            for i, posterior in enumerate(self._components)
+        ]
+        for components in zip(*runs, strict=True):
+            colours = _mixed(self._mixing.T, np.concatenate(components))
+            yield np.stack(
+                [each.unstabilise(t) for each, t in zip(self._noise, colours, strict=True)]
+            )
+
+
+def alikeness(stabilised: NDArray[np.float64], observed: Mask | None) -> float:
+    """Mean correlation between the colours' signals, about -0.5 to 1.
+
+    Parameters
+    ----------
+    stabilised : numpy.ndarray
+        (3, H, W) intensities with unit noise.
+    observed : numpy.ndarray of bool, or None
+        (1, H, W).
+    """
+    values = stabilised.reshape(N_COLOURS, -1)
+    covariance = np.cov(values if observed is None else values[:, observed.ravel()])
+    signal = np.diag(covariance) - 1
+    if (signal < _LEAST_SIGNAL * np.diag(covariance)).any():
+        return 0.0
+    correlation = covariance / np.sqrt(np.outer(signal, signal))
+    return float(correlation[np.triu_indices(N_COLOURS, 1)].mean())
+
+
+def component_variances(
+    stabilised: NDArray[np.float64],
+    mixed: NDArray[np.float64],
+    mixing: NDArray[np.float64],
+    observed: Mask | None,
+) -> NDArray[np.float64]:
+    """Noise variances, (3,), of the components; ones if the colours' noise is apart.
+
+    Cameras with a mosaic of colours, and grey pictures saved as RGB, have common noise.
+    Finest diagonal details (Haar) are compared, robustly, with what independent noise
+    would give; both contain the same traces of texture.
+
+    Parameters
+    ----------
+    stabilised : numpy.ndarray
+        (3, H, W) intensities with unit noise.
+    mixed : numpy.ndarray
+        (3, H, W), the components.
+    mixing : numpy.ndarray
+        (3, 3), what made them.
+    observed : numpy.ndarray of bool, or None
+        (1, H, W).
+    """
+    expected = mixing**2 @ _detail_variances(stabilised, observed)
+    if not expected.all():  # rounded away, as in a picture of few levels
+        return np.ones(N_COLOURS)
+    ratio = _detail_variances(mixed, observed) / expected
+    least, most = _INDEPENDENT
+    return np.where((ratio > least) & (ratio < most), 1.0, np.maximum(ratio, _LEAST_VARIANCE))
+
+
+def _mixed(mixing: NDArray[np.float64], colours: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.einsum("ic,chw->ihw", mixing, colours))
+
+
+def _detail_variances(
+    planes: NDArray[np.float64], observed: Mask | None
+) -> NDArray[np.float64]:
+    """Robust variances, (C,), of the diagonal details of (C, H, W); zeros if unknown."""
+    details = planes[:, :-1, :-1] - planes[:, :-1, 1:] - planes[:, 1:, :-1] + planes[:, 1:, 1:]
+    if observed is not None:
+        seen = observed[0]
+        whole = seen[:-1, :-1] & seen[:-1, 1:] & seen[1:, :-1] & seen[1:, 1:]
+        details = details[:, whole]
+    details = details.reshape(len(planes), -1)
+    if details.shape[1] < _MIN_DETAILS:
+        return np.zeros(len(planes))
+    return np.asarray(np.median(np.abs(details), axis=1) ** 2)
