@@ -65,7 +65,7 @@ def inpaint(viewer: napari.Viewer) -> None:
     finish(widget, widget.run)
     filled = viewer.layers[-1]
     mask.visible = False
-    side_by_side(viewer, centre=(215, 265), zoom=1.15)
+    side_by_side(viewer, centre=(256, 265), zoom=1.5)
     viewer.layers.selection.active = filled
     take(viewer, "inpaint")
 

@@ -184,10 +184,17 @@ FILES_WITH_BAD_IMAGES = {
 @pytest.mark.parametrize(
     ("image", "message"), FILES_WITH_BAD_IMAGES.values(), ids=list(FILES_WITH_BAD_IMAGES)
 )
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [train, denoise, super_resolve])
 def test_images_in_files(folder, refused, command, image, message):
     tifffile.imwrite(folder / "bad.tif", image)
     assert message in refused(*command(folder, image="bad.tif"))
+
+
+def test_holes_that_the_mask_leaves_out(folder, refused):
+    image = tifffile.imread(folder / "noisy.tif").astype(np.float32)
+    image[3, 2] = np.nan  # the mask has the diagonal
+    tifffile.imwrite(folder / "bad.tif", image)
+    assert "1 NaN and 0 infinite came there" in refused(*inpaint(folder, image="bad.tif"))
 
 
 def test_mask_in_a_file(folder, refused):

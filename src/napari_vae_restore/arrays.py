@@ -85,7 +85,9 @@ def _axes_for(ndim: int, *, colour: bool) -> str:
     return table[ndim]
 
 
-def as_image(image: object, axes: str | None = None) -> tuple[NDArray[Any], str]:
+def as_image(
+    image: object, axes: str | None = None, *, may_have_holes: bool = False
+) -> tuple[NDArray[Any], str]:
     """Return an image as a numpy array with known axes, or say what is wrong with it.
 
     Parameters
@@ -97,6 +99,8 @@ def as_image(image: object, axes: str | None = None) -> tuple[NDArray[Any], str]
     axes : str, optional
         One letter per dimension. By default the labels of the image, where all
         are single letters, else what `guess_axes` says.
+    may_have_holes : bool
+        Whether NaN and infinity may stay: who calls checks that a mask covers them.
 
     Returns
     -------
@@ -138,7 +142,7 @@ def as_image(image: object, axes: str | None = None) -> tuple[NDArray[Any], str]
                 f"Expected at least {MIN_SIDE} pixels along {letter}, but {side} came in shape "
                 f"{array.shape} with axes {axes}: pass a larger image or other axes=."
             )
-    _check_values(array, axes)
+    _check_values(array, axes, may_have_holes)
     return array, axes
 
 
@@ -208,8 +212,8 @@ def _check_dtype(dtype: np.dtype[Any]) -> None:
     raise InputError(f"Expected integer or floating intensities, but {came} came: {advice}.")
 
 
-def _check_values(array: NDArray[Any], axes: str) -> None:
-    """Raise unless all values are finite and the colours are not all the same."""
+def _check_values(array: NDArray[Any], axes: str, may_have_holes: bool) -> None:
+    """Raise unless the values are finite, where asked, and the colours not all the same."""
     n_nan = n_inf = 0
     if array.dtype.kind == "f":
         for block in _blocks(array):
@@ -221,6 +225,8 @@ def _check_values(array: NDArray[Any], axes: str) -> None:
             "Expected finite intensities, but all values are NaN: check how the image was "
             "computed or loaded."
         )
+    if may_have_holes and (n_nan or n_inf):
+        return
     if n_nan or n_inf:
         raise InputError(
             f"Expected finite intensities, but {n_nan} NaN and {n_inf} infinite of "

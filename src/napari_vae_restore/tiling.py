@@ -9,10 +9,13 @@ nothing of networks: the halo comes from the caller.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+TILE: Final = 1152
+"""Default side of the tiles' cores in pixels: a megapixel in one piece, without halos."""
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 

@@ -147,6 +147,22 @@ def test_a_preview_fills_what_is_in_view(make_image, drained):
     assert not changed.any()
 
 
+@pytest.mark.parametrize("all_planes", [False, True])
+def test_a_preview_takes_the_mask_that_a_run_takes(make_image, drained, all_planes):
+    image = make_image((2, 64, 72))
+    mine = holes("ZYX", image.shape, planes=[1], all_planes=all_planes, grow=3, feather=4)
+    weights = drained(inpaint_steps(Source(image, "ZYX"), mine, "default", OPTIONS))[1].weights
+    for region in (
+        (slice(1, 2), slice(0, 64), slice(0, 72)),
+        (slice(1, 2), slice(28, 60), slice(5, 40)),
+    ):
+        shown = preview(image, "ZYX", mine, region, drained)
+        assert shown.start == tuple(part.start for part in region)
+        outside = weights[region] == 0
+        np.testing.assert_array_equal(shown.image[outside], image[region][outside])
+        assert (shown.image[~outside] != image[region][~outside]).mean() > 0.5
+
+
 def test_clear_answers_for_masks_that_will_not_do(make_image, drained):
     image = make_image((2, 64, 72))
     source, grid = Source(image, "ZYX"), Grid("ZYX", image.shape, 3)

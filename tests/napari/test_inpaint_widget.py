@@ -97,6 +97,44 @@ def test_a_stack_is_filled_on_the_plane_drawn_on_or_on_all(
         assert changed.tolist() == [all_planes, True, all_planes]
 
 
+def test_who_draws_sees_what_is_drawn(viewer, open_widget, finish, make_image, hole):
+    viewer.add_image(make_image(), name="cells")
+    inpaint = open_widget("Inpaint")
+    inpaint.new_mask()
+    mask = viewer.layers["mask of cells"]
+    mask.add_polygons([SQUARE])
+    inpaint.preview()
+    finish(inpaint)
+    assert viewer.layers["cells preview"].visible
+    mask.add_polygons([SQUARE + 20])
+    assert not viewer.layers["cells preview"].visible
+    inpaint.preview()
+    finish(inpaint)
+    assert viewer.layers["cells preview"].visible
+    inpaint.run()
+    finish(inpaint)
+    assert viewer.layers[-1].name == "cells inpainted"
+    mask.add_polygons([SQUARE - 10])
+    assert viewer.layers[-1].name == "mask of cells"
+    labels = viewer.add_labels(hole.astype(int), name="damage")
+    inpaint.masks.choose(viewer.layers["damage"])
+    inpaint.header.layers.choose(viewer.layers["cells"])
+    inpaint.preview()
+    finish(inpaint)
+    labels.paint((5, 5), 1)
+    assert not viewer.layers["cells preview"].visible
+
+
+def test_planes_are_asked_for_where_there_are_some(viewer, open_widget, make_image):
+    inpaint = open_widget("Inpaint")
+    assert not inpaint.planes.isEnabled()
+    viewer.add_image(make_image(), name="flat")
+    assert not inpaint.planes.isEnabled()
+    viewer.add_image(make_image((3, 64, 72)), name="stack")
+    inpaint.header.layers.choose(viewer.layers["stack"])
+    assert inpaint.planes.isEnabled()
+
+
 def test_grow_feather_and_noise_go_into_the_computation(
     viewer, open_widget, finish, make_image, hole
 ):
@@ -120,7 +158,7 @@ def test_grow_feather_and_noise_go_into_the_computation(
     finish(inpaint)
     kinds = [task["kind"] for task in viewer.layers[-1].metadata["vae_restore"]["tasks"]]
     assert kinds == ["inpaint", "denoise"]
-    assert "Noise: σ 8" in inpaint.status
+    assert "Noise: σ\N{NO-BREAK SPACE}8" in inpaint.status
 
 
 def test_mistakes_are_explained(viewer, open_widget, finish, make_image, shown_errors):

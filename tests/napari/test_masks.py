@@ -154,6 +154,28 @@ def test_masks_are_brought_into_the_order_of_the_axes(axes, shape, ndim, mask_ax
     assert grid.for_task(mask[(0,) * (mask.ndim - 2)]).ndim == 2
 
 
+@pytest.mark.parametrize("all_planes", [False, True])
+@pytest.mark.parametrize("kind", ["shapes", "labels", "flat labels"])
+def test_a_part_of_the_grid_is_drawn_on_as_the_whole(kind, all_planes):
+    image = Image(np.zeros((5, 24, 30)), **STACK)
+    painted = np.zeros((5, 24, 30), int)
+    painted[3] = EXPECTED
+    mask = {
+        "shapes": Shapes([np.insert(SQUARE, 0, 3, axis=1)], **STACK),
+        "labels": Labels(painted, **STACK),
+        "flat labels": Labels(painted[3], scale=(0.5, 0.25)),
+    }[kind]
+    grid = grid_of(image, "ZYX")
+    drawing = drawing_on(image, mask, "ZYX", point=image.data_to_world((3, 0, 0)))
+    whole = drawing.on(grid, all_planes=all_planes)
+    region = (slice(2, 5), slice(6, 20), slice(3, 10))
+    part = drawing.on(grid.part(region), all_planes=all_planes)
+    if kind != "flat labels":
+        assert part.any()
+    expected = whole[region[1:]] if all_planes else whole[region]
+    np.testing.assert_array_equal(part, expected)
+
+
 def test_grow_is_a_disc_on_each_plane():
     mask = np.zeros((2, 11, 11), bool)
     mask[1, 5, 5] = True

@@ -95,6 +95,23 @@ def test_a_mask_that_covers_nothing_returns_the_image(
     np.testing.assert_array_equal(vr.inpaint(camera, empty, untrained).mean, camera)
 
 
+@pytest.mark.parametrize("noise", [None, "gaussian:5", "auto"])
+def test_nan_under_the_mask_does_no_harm(
+    untrained: vr.Model, camera: Picture, hole: Mask, noise: str | None
+) -> None:
+    tasks: list[Task] = [vr.Inpaint(hole)]
+    if noise is not None:
+        tasks.append(vr.Denoise(noise))
+    spoilt = np.where(hole, np.float32(np.nan), camera)
+    expected = vr.restore(camera, tasks, untrained, n_samples=2)
+    found = vr.restore(spoilt, tasks, untrained, n_samples=2)
+    np.testing.assert_array_equal(found.mean, expected.mean)
+    np.testing.assert_array_equal(found.std, expected.std)
+    spoilt[~hole] = np.inf
+    with pytest.raises(vr.InputError, match="outside the mask, but 0 NaN and"):
+        vr.restore(spoilt, tasks, untrained)
+
+
 @pytest.mark.parametrize("kernel", ["bicubic", "box", "gaussian"])
 @pytest.mark.parametrize("factor", [2, 3, 4])
 def test_super_resolution_agrees_with_the_measurement(

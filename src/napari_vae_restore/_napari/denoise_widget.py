@@ -13,6 +13,8 @@ from napari_vae_restore.restoration.tasks import Task
 if TYPE_CHECKING:
     import napari.viewer
 
+_LINK = "background: transparent; border: none; text-decoration: underline;"
+
 
 class DenoiseWidget(RestorationWidget):
     """Removes the noise of an image layer.
@@ -34,7 +36,7 @@ class DenoiseWidget(RestorationWidget):
             self._open_train,
         )
         self.train_button.setFlat(True)
-        self.train_button.setStyleSheet("background: transparent; text-decoration: underline;")
+        self.train_button.setStyleSheet(_LINK)
         below = self._layout.indexOf(self.panel) + 1
         self._layout.insertWidget(below, self.train_button, 0, Qt.AlignmentFlag.AlignLeft)
         self._refresh()

@@ -9,12 +9,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QPaintEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QLineEdit,
     QPushButton,
     QSizePolicy,
     QSpinBox,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QWidget,
 )
 
@@ -25,6 +29,9 @@ from napari_vae_restore.layout import checked_axes
 
 if TYPE_CHECKING:
     from napari.layers import Image
+
+_TEXT_MARGIN = 4
+"""Pixels that styles leave beside the text of a box."""
 
 MAX_SEED = 2**31 - 1
 """Largest value of a spin box."""
@@ -57,6 +64,21 @@ class Choice(QComboBox):  # type: ignore[misc, unused-ignore]
         )
         self.setMinimumContentsLength(8)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        """Draw it with "…" where the entry is longer than the box; see Qt."""
+        painter = QStylePainter(self)
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        if self.currentIndex() < 0:
+            option.currentText = self.placeholderText()
+        style, field = self.style(), QStyle.SubControl.SC_ComboBoxEditField
+        box = QStyle.ComplexControl.CC_ComboBox
+        room = style.subControlRect(box, option, field, self).width() - _TEXT_MARGIN
+        right = Qt.TextElideMode.ElideRight
+        option.currentText = self.fontMetrics().elidedText(option.currentText, right, room)
+        painter.drawComplexControl(box, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
 
 class Options(Choice):

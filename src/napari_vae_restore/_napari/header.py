@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QIcon
+from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtGui import QIcon, QShowEvent
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
@@ -106,6 +106,21 @@ class Fold(QCollapsible):  # type: ignore[misc, unused-ignore]
     def unfold(self) -> None:
         """Show the fields."""
         self.toggleButton().setChecked(True)
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Keep the fields in line with those above; see Qt."""
+        super().showEvent(event)
+        self._drop_frame()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Keep the fields in line in another theme, too; see Qt."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange:
+            self._drop_frame()
+
+    def _drop_frame(self) -> None:
+        # A style sheet gives a frame the room of a border, whatever its shape.
+        self.setContentsMargins(0, 0, 0, 0)
 
     def _on_toggled(self, is_open: bool) -> None:
         self.setText(f"{'▾' if is_open else '▸'}  {self._title}")

@@ -186,8 +186,7 @@ def inpaint_preview_steps(
         As :func:`inpaint_steps`, and if the part shows no hole or nothing else.
     """
     yield Update("Looking at the mask…")
-    missing, weights = _mask(holes)
-    shown = weights[region]
+    shown = _shown(holes, region)
     if not (shown > 0).any():
         raise InputError(
             f"Nothing to fill in view: “{holes.name}” covers no pixel here. Go to the plane "
@@ -199,12 +198,18 @@ def inpaint_preview_steps(
             f"“{holes.name}” covers all that is in view, and nothing is left to infer it "
             "from: zoom out, or draw less."
         )
-    tasks = _tasks(holes, Inpaint(missing, holes.name))
-    preview = yield from preview_steps(source, region, tasks, model, options, known_noise)
-    if not _feather(holes):
-        return preview
+    if holes.denoising is not None:
+        # The noise is measured in the whole image, beside all of the holes.
+        tasks = _tasks(holes, Inpaint(_mask(holes)[0], holes.name))
+        return (yield from preview_steps(source, region, tasks, model, options, known_noise))
     original = np.asarray(source.data[region])
-    return replace(preview, image=blended(preview.image, original, shown))
+    part = tuple(slice(0, length) for length in original.shape)
+    tasks = [Inpaint(shown > 0, holes.name)]
+    preview = yield from preview_steps(
+        Source(original, source.axes), part, tasks, model, options, {}
+    )
+    image = blended(preview.image, original, shown) if holes.feather else preview.image
+    return replace(preview, image=image, start=regions.start(region), noise=dict(known_noise))
 
 
 def sample_steps(
@@ -255,13 +260,33 @@ def sample_steps(
     return Filling(image, number, drawn.recipe)
 
 
+def _shown(holes: Holes, region: regions.Region) -> NDArray[np.float32]:
+    """The weights of the fill in a part of the image, in the part's shape."""
+    if holes.drawing.is_blank:
+        raise _empty(holes)
+    grid, reach = holes.grid, holes.grow + _feather(holes)
+    wider = list(region)
+    for dim in grid.spatial:
+        first, stop = region[dim].start - reach - 1, region[dim].stop + reach + 1
+        wider[dim] = slice(max(0, first), min(grid.shape[dim], stop))
+    if holes.all_planes:
+        for dim in grid.plane_dims:
+            wider[dim] = slice(0, grid.shape[dim])
+    around = grid.part(tuple(wider))
+    drawn = holes.drawing.on(around, all_planes=holes.all_planes)
+    weights = ramp(grown(drawn, holes.grow), _feather(holes))
+    rows, columns = (
+        slice(region[dim].start - wider[dim].start, region[dim].stop - wider[dim].start)
+        for dim in grid.spatial
+    )
+    return grid.part(region).spread(weights[..., rows, columns])
+
+
 def _mask(holes: Holes) -> tuple[Mask, NDArray[np.float32]]:
     """What is missing, for the task; and the weights of the fill, in the image's shape."""
-    drawn = holes.drawing.on(holes.grid, all_planes=holes.all_planes)
     if holes.drawing.is_blank:
-        raise InputError(
-            f"“{holes.name}” is empty: draw around what is to be filled, then try again."
-        )
+        raise _empty(holes)
+    drawn = holes.drawing.on(holes.grid, all_planes=holes.all_planes)
     if not drawn.any():
         raise InputError(
             f"“{holes.name}” covers no pixel of the image: draw on the image and on one of "
@@ -275,6 +300,12 @@ def _mask(holes: Holes) -> tuple[Mask, NDArray[np.float32]]:
             "leave some of the image out of it."
         )
     return holes.grid.for_task(missing), holes.grid.spread(weights)
+
+
+def _empty(holes: Holes) -> InputError:
+    return InputError(
+        f"“{holes.name}” is empty: draw around what is to be filled, then try again."
+    )
 
 
 def _feather(holes: Holes) -> int:

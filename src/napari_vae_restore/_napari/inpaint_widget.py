@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from napari.layers import Labels, Shapes
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_vae_restore._napari.fields import Options, button, whole_number
@@ -16,9 +18,10 @@ from napari_vae_restore._napari.inpaint_steps import (
     sample_steps,
 )
 from napari_vae_restore._napari.layer_choice import MaskChoice
+from napari_vae_restore._napari.layers import RECIPE_KEY
 from napari_vae_restore._napari.mask_layers import MASK_KEY, drawing_on, grid_of, new_mask
 from napari_vae_restore._napari.messages import Filling, Source
-from napari_vae_restore._napari.preview_layer import show_filling
+from napari_vae_restore._napari.preview_layer import find_preview, show_filling
 from napari_vae_restore._napari.region import Region
 from napari_vae_restore._napari.restoration_widget import NoisyBox, RestorationWidget
 from napari_vae_restore._napari.worker import Steps
@@ -58,6 +61,7 @@ class InpaintWidget(RestorationWidget):
         self._filled: Filled | None = None
         self._filled_layer: Image | None = None
         self._number = 0
+        self._watched: Shapes | Labels | None = None
         self.run_button.setToolTip("Fill what the mask covers, into a new layer")
         self.next_button = button(
             "Next sample",
@@ -66,9 +70,9 @@ class InpaintWidget(RestorationWidget):
             self.next_sample,
         )
         self._layout.insertWidget(self._layout.indexOf(self.panel), self.next_button)
-        self.masks.layer_changed.connect(self._on_changed)
+        self.masks.layer_changed.connect(self._on_mask_changed)
         self.noisy.toggled.connect(self._on_changed)
-        self._refresh()
+        self._on_mask_changed()
 
     def _task_rows(self) -> dict[str, QWidget]:
         self.masks = MaskChoice(self._viewer)
@@ -110,6 +114,37 @@ class InpaintWidget(RestorationWidget):
         self._number += 1
         steps = sample_steps(self._filled, self._number, self.models.model, self._options())
         self._launch(steps, layer=layer, on_success=partial(self._on_filling, layer))
+
+    def _on_mask_changed(self) -> None:
+        self._watch(self.masks.layer)
+        self._on_changed()
+
+    def _watch(self, mask: Shapes | Labels | None) -> None:
+        """Hear of what is drawn on one mask, and no more of the one before."""
+        if self._watched is not None:
+            _drawn(self._watched).disconnect(self._on_drawn)
+        self._watched = mask
+        if mask is not None:
+            _drawn(mask).connect(self._on_drawn)
+
+    def _on_drawn(self, event: Any) -> None:
+        """Who draws sees what is drawn: a preview goes out of sight, results below."""
+        layer, mask = self.header.layers.layer, self.masks.layer
+        if layer is None or mask is None:
+            return
+        preview = find_preview(self._viewer, layer)
+        if preview is not None:
+            preview.visible = False
+        layers = self._viewer.layers
+        above = layers[layers.index(mask) + 1 :]
+        if any(other.visible and RECIPE_KEY in other.metadata for other in above):
+            layers.move(layers.index(mask), len(layers))
+
+    def _has_planes(self, layer: Image) -> bool:
+        """Whether there is more than one plane to draw on."""
+        if self.header.axes.problem:
+            return True
+        return math.prod(grid_of(layer, self.header.axes.axes).plane_shape) > 1
 
     def _run_steps(self, source: Source, model: Model | str) -> Steps:
         return inpaint_steps(source, self._holes(), model, self._options())
@@ -166,6 +201,7 @@ class InpaintWidget(RestorationWidget):
         layer = self.header.layers.layer
         self.noise.setEnabled(self.noisy.isChecked())
         self.feather.setEnabled(not self.noisy.isChecked())
+        self.planes.setEnabled(layer is not None and self._has_planes(layer))
         self.new_button.setEnabled(layer is not None and not self.is_busy)
         self.next_button.setEnabled(
             self._filled is not None and layer is self._filled_layer and not self.is_busy
@@ -174,6 +210,12 @@ class InpaintWidget(RestorationWidget):
     def _disconnect_viewer(self) -> None:
         super()._disconnect_viewer()
         self.masks.disconnect_viewer()
+        self._watch(None)
+
+
+def _drawn(mask: Shapes | Labels) -> Any:
+    """The event of a layer that says that something was drawn on it."""
+    return mask.events.data if isinstance(mask, Shapes) else mask.events.paint
 
 
 def _side_by_side(first: QWidget, second: QWidget) -> QWidget:

@@ -8,6 +8,7 @@ Inside, a mask is (H, W), or (planes..., H, W) with the planes' axes in their or
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -40,11 +41,15 @@ class Grid:
         Of the data.
     ndim : int
         Leading dimensions that have coordinates; a colour axis behind them has none.
+    start : tuple of int
+        First pixel of a part of an image, in data coordinates of the whole; empty for a
+        whole one.
     """
 
     axes: str
     shape: tuple[int, ...]
     ndim: int
+    start: tuple[int, ...] = ()
 
     @property
     def spatial(self) -> tuple[int, int]:
@@ -66,6 +71,16 @@ class Grid:
         """Height and width."""
         y, x = self.spatial
         return self.shape[y], self.shape[x]
+
+    @property
+    def origin(self) -> Points:
+        """(ndim,) data coordinates of its first pixel in the whole image."""
+        return np.array(self.start or (0,) * self.ndim, float)[: self.ndim]
+
+    def part(self, region: Region) -> Grid:
+        """The grid of a part of a whole image."""
+        shape = tuple(each.stop - each.start for each in region)
+        return Grid(self.axes, shape, self.ndim, tuple(each.start for each in region))
 
     def spread(self, mask: NDArray[Any]) -> NDArray[Any]:
         """View a mask (..., H, W) in the image's full shape, in its order of axes."""
@@ -140,12 +155,13 @@ class Outlines:
         planes = () if all_planes else grid.plane_shape
         mask = np.zeros((*planes, *grid.size), bool)
         for outline in self.outlines:
-            index = _plane(outline.points, grid)
+            points = outline.points - grid.origin
+            index = _plane(points, grid)
             if all_planes:
                 index = ()
             elif any(not 0 <= i < n for i, n in zip(index, planes, strict=True)):
                 continue
-            _draw(outline, mask[index], grid)
+            _draw(points, mask[index], grid, is_closed=outline.is_closed)
         return mask
 
 
@@ -176,30 +192,38 @@ class Painting:
 
     def on(self, grid: Grid, *, all_planes: bool) -> Mask:
         """See :class:`Drawing`; for all planes, what is painted on any of them."""
-        painted = np.asarray(self.labels) != 0
+        labels = np.asarray(self.labels)
         mask = np.zeros((*grid.plane_shape, *grid.size), bool)
-        for index in np.ndindex(*grid.plane_shape) if self.plane is None else [self.plane]:
-            if all(0 <= i < n for i, n in zip(index, grid.plane_shape, strict=True)):
-                mask[index] = self._looked_up(painted, index, grid)
+        planes = list(np.ndindex(*grid.plane_shape))
+        if self.plane is not None:
+            first = grid.origin[list(grid.plane_dims)].astype(int)
+            own = tuple(int(i) for i in np.subtract(self.plane, first))
+            planes = [plane for plane in planes if plane == own]
+        for index in planes:
+            mask[index] = self._looked_up(labels, index, grid)
         if not all_planes:
             return mask
         return np.asarray(mask.any(axis=tuple(range(mask.ndim - 2))), dtype=bool)
 
-    def _looked_up(self, painted: Mask, plane: tuple[int, ...], grid: Grid) -> Mask:
+    def _looked_up(self, labels: NDArray[Any], plane: tuple[int, ...], grid: Grid) -> Mask:
         """One plane of the image, nearest pixel; (H, W)."""
-        linear, offset = self.from_image[:-1, :-1], self.from_image[:-1, -1]
+        linear = self.from_image[:-1, :-1]
+        offset = self.from_image[:-1, -1] + linear @ grid.origin
         y, x = grid.spatial
         rows, columns = (np.arange(n, dtype=float) for n in grid.size)
         inside = np.ones(grid.size, bool)
         index = []
-        for weights, constant, length in zip(linear, offset, painted.shape, strict=True):
+        for weights, constant, length in zip(linear, offset, labels.shape, strict=True):
             for dim, number in zip(grid.plane_dims, plane, strict=True):
                 constant = constant + weights[dim] * number
-            place = weights[y] * rows[:, None] + weights[x] * columns + constant
+            # A layer that lies straight needs no array of the plane's size.
+            place = np.full((1, 1), constant)
+            place = place + weights[y] * rows[:, None] if weights[y] else place
+            place = place + weights[x] * columns if weights[x] else place
             nearest = np.floor(place + 0.5).astype(np.intp)
             inside &= (nearest >= 0) & (nearest < length)
             index.append(nearest.clip(0, length - 1))
-        return np.asarray(painted[tuple(index)] & inside)
+        return np.asarray((labels[tuple(index)] != 0) & inside)
 
 
 def grown(mask: Mask, radius: int) -> Mask:
@@ -217,7 +241,12 @@ def grown(mask: Mask, radius: int) -> Mask:
     numpy.ndarray of bool
         True within `radius` of a pixel of the mask.
     """
-    return mask if radius == 0 else _distance(mask) <= radius
+    if radius == 0:
+        return mask
+    result = mask.copy()
+    for place, distance in _distances(mask, radius):
+        result[place] = distance <= radius
+    return result
 
 
 def ramp(mask: Mask, width: int) -> NDArray[np.float32]:
@@ -235,10 +264,11 @@ def ramp(mask: Mask, width: int) -> NDArray[np.float32]:
     numpy.ndarray of float32
         3 t^2 - 2 t^3 of the distance, so that neither end shows an edge.
     """
-    if width == 0:
-        return mask.astype(np.float32)
-    t = np.clip(1 - _distance(mask) / (width + 1), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), dtype=np.float32)
+    weights = mask.astype(np.float32)
+    for place, distance in _distances(mask, width) if width else ():
+        t = np.clip(1 - distance / (width + 1), 0, 1)
+        weights[place] = t * t * (3 - 2 * t)
+    return weights
 
 
 def blended(
@@ -300,13 +330,13 @@ def bounding_region(mask: Mask, axes: str, *, margin: int | None) -> Region:
     return tuple(region)
 
 
-def _distance(mask: Mask) -> Points:
-    """Distance of each pixel from the mask in its plane; infinite where it is empty."""
-    distance = np.full(mask.shape, np.inf)
+def _distances(mask: Mask, reach: int) -> Iterator[tuple[tuple[int | slice, ...], Points]]:
+    """Distances from the mask, in a box of each plane that holds all up to a reach."""
     for index in np.ndindex(*mask.shape[:-2]):
-        if mask[index].any():
-            distance[index] = distance_transform_edt(~mask[index])
-    return distance
+        plane = mask[index]
+        if plane.any():
+            box = bounding_region(plane, "YX", margin=reach + 1)
+            yield (*index, *box), distance_transform_edt(~plane[box])
 
 
 def _plane(points: Points, grid: Grid) -> tuple[int, ...]:
@@ -320,10 +350,10 @@ def _plane(points: Points, grid: Grid) -> tuple[int, ...]:
     return tuple(math.floor(value + 0.5) for value in across.mean(axis=0))
 
 
-def _draw(outline: Outline, plane: Mask, grid: Grid) -> None:
+def _draw(points: Points, plane: Mask, grid: Grid, *, is_closed: bool) -> None:
     """Set the pixels of one outline, in place."""
-    points = outline.points[:, list(grid.spatial)]
-    if outline.is_closed:
+    points = points[:, list(grid.spatial)]
+    if is_closed:
         plane[polygon(points[:, 0], points[:, 1], shape=plane.shape)] = True
         return
     ends = np.floor(points + 0.5).astype(int)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-MAX_SIDE = 640
-"""Largest side of a preview in pixels: under two seconds on a CPU."""
+MAX_SIDE = 512
+"""Largest side of a preview in pixels: a second or two on two busy cores."""
 
 Region = tuple[slice, ...]
 """One slice per dimension of the data, start and stop always given."""

@@ -16,8 +16,10 @@ import numpy as np
 from napari_vae_restore._napari import region as regions
 from napari_vae_restore._napari.messages import Preview, Source, Stopwatch, Update
 from napari_vae_restore._napari.reading import noise_region, read
+from napari_vae_restore._napari.warm_up import when_warm
 from napari_vae_restore.layout import Layout, checked_axes
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, Task
+from napari_vae_restore.tiling import TILE
 
 if TYPE_CHECKING:
     from napari_vae_restore._napari.masks import Mask
@@ -55,7 +57,7 @@ class RestoreOptions:
 
     n_samples: int = 0
     keep_samples: bool = False
-    tile: int = 512
+    tile: int = TILE
     seed: int = 0
     device: str = "auto"
 
@@ -182,11 +184,10 @@ def preview_steps(
 
 def loaded(model: Model | str) -> Generator[Update, None, Model]:
     """Have a model ready, torch included."""
-    if isinstance(model, str):
-        yield Update(LOADING)
-    from napari_vae_restore.models.bundled import find_model
-
-    return find_model(model)
+    if not isinstance(model, str):
+        return model
+    yield Update(LOADING)
+    return when_warm(model)
 
 
 def doing(tasks: Sequence[Task]) -> str:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
 from napari_vae_restore._napari.fields import MAX_SEED, NoiseEdit, button, whole_number
@@ -24,10 +25,12 @@ from napari_vae_restore._napari.restoration_steps import (
 )
 from napari_vae_restore._napari.task_widget import NO_LAYER, TaskWidget
 from napari_vae_restore._napari.view import current_step, visible_pixels
+from napari_vae_restore._napari.warm_up import warm_up
 from napari_vae_restore._napari.words import noise_in_words, verdict
 from napari_vae_restore._napari.worker import Steps
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.restoration.tasks import Denoise, Task
+from napari_vae_restore.tiling import TILE
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from napari_vae_restore.restoration.result import Diagnostics, Restoration
 
 _MAX_SAMPLES = 256
+_SETTLED_MS = 200  # until a new widget has been drawn
 _MEASURED = "measured in the image"
 _AS_TRAINED = "as the model's training images"
 
@@ -75,7 +79,7 @@ class RestorationWidget(TaskWidget):
         self.keep = QCheckBox("keep them as a layer")
         self.keep.setToolTip("Add the samples themselves, along a new first axis")
         self.tile = whole_number(
-            512,
+            TILE,
             32,
             8192,
             "Side of the tiles in which large images are computed.\n"
@@ -112,6 +116,8 @@ class RestorationWidget(TaskWidget):
         self.models.file_chosen.connect(self.open_model)
         self.samples.valueChanged.connect(self._on_changed)
         model_store().changed.connect(self._on_changed)
+        # Not at once: an import holds up the thread of the window.
+        QTimer.singleShot(_SETTLED_MS, warm_up)
 
     def preview(self) -> None:
         """Restore the visible part of the current plane into the preview layer."""

@@ -20,6 +20,7 @@ _LEAST_CORRELATION = 0.05
 """Below it, neighbours are as good as independent."""
 
 _MAX_CHANNELS = 4
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def verdict(diagnostics: Diagnostics) -> str:
@@ -61,15 +62,16 @@ def noise_in_words(noise: Sequence[NoiseModel], levels: Sequence[float]) -> str:
     Returns
     -------
     str
-        Such as "Noise: σ 12.3, correlated between neighbours (0.6)."
+        Such as "Noise: σ 12.3, correlated between neighbours (0.6).", the number kept on
+        one line with its σ.
 
     Examples
     --------
     >>> from napari_vae_restore.noise import PoissonGaussianNoise
     >>> noise_in_words([GaussianNoise(12.34, (0.6, 0.62))], [100])
-    'Noise: σ 12.3, correlated between neighbours (0.6).'
+    'Noise: σ\\xa012.3, correlated between neighbours (0.6).'
     >>> noise_in_words([PoissonGaussianNoise(0.8, 4.0)], [120])
-    'Noise: σ 10 on average, more where it is brighter.'
+    'Noise: σ\\xa010 on average, more where it is brighter.'
     """
     told = [_one_in_words(each, level) for each, level in zip(noise, levels, strict=True)]
     found = list(dict.fromkeys(told))
@@ -82,7 +84,7 @@ def noise_in_words(noise: Sequence[NoiseModel], levels: Sequence[float]) -> str:
 
 def _one_in_words(noise: NoiseModel, level: float) -> str:
     sigma = math.sqrt(float(noise.variance(level)))
-    text = f"σ {_rounded(sigma)}"
+    text = f"σ{_NO_BREAK}{_rounded(sigma)}"
     if not isinstance(noise, GaussianNoise):
         text += " on average, more where it is brighter"
     correlation = max(noise.correlation)

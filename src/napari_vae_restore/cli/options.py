@@ -107,7 +107,7 @@ class Restoring:
         typer.Option(
             metavar="SIDE",
             help="Pixels: changes memory and time, not the result.",
-            show_default="512",
+            show_default="1152",
         ),
     ] = None
     seed: Annotated[

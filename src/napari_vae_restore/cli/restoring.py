@@ -47,7 +47,9 @@ def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] =
     files = _Files.of(given)
     files.check_paths([*_inputs(given), *inputs], overwrite=given.overwrite)
     source = read_image(given.image)
-    _, axes = as_image(source.data, given.axes or request.axes or source.axes)
+    fills = any(isinstance(task, Inpaint) for task in request.tasks)
+    axes = given.axes or request.axes or source.axes
+    _, axes = as_image(source.data, axes, may_have_holes=fills)
     files.check_formats(source, axes)
     model = _model(given, request)
     for departure in request.departures(model):

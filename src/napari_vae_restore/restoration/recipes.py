@@ -23,7 +23,6 @@ from napari_vae_restore.image_files import read_image
 from napari_vae_restore.models.bundled import DEFAULT
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise import parse_noise
-from napari_vae_restore.restoration.restore import TILE
 from napari_vae_restore.restoration.result import Recipe
 from napari_vae_restore.restoration.tasks import (
     Deblur,
@@ -32,6 +31,7 @@ from napari_vae_restore.restoration.tasks import (
     SuperResolve,
     Task,
 )
+from napari_vae_restore.tiling import TILE
 
 _IMAGES = (".tif", ".tiff", ".png")
 """Endings of the files whose description holds a recipe."""

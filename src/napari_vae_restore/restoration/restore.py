@@ -40,10 +40,7 @@ from napari_vae_restore.restoration.posterior import (
 from napari_vae_restore.restoration.problem import Mask, Problem
 from napari_vae_restore.restoration.result import Diagnostics, Recipe, Restoration
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
-from napari_vae_restore.tiling import Tile, tiles
-
-TILE = 512
-"""Default side of the tiles' cores in pixels."""
+from napari_vae_restore.tiling import TILE, Tile, tiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,10 +255,13 @@ def iter_restore(
     _check("n_samples", n_samples, 0)
     _check("tile", tile, 1)
     _check("seed", seed, 0)
-    array, axes = as_image(image, axes)
+    listed = tasks if isinstance(tasks, Sequence) else (tasks,)
+    may_have_holes = any(isinstance(task, Inpaint) for task in listed)
+    array, axes = as_image(image, axes, may_have_holes=may_have_holes)
     layout = Layout.of(array, axes)
     problem = Problem.of(tasks, layout)
     planes = layout.to_planes(array)
+    _check_observed(planes, problem)
     placed = find_model(model).on(choose_device(device))
     noise = problem.noise_models(planes, placed)
     n_planes, n_channels, height, width = planes.shape
@@ -396,6 +396,20 @@ def _residual_std(
             removed += float(np.square(residual).sum(where=where))
             expected += float(model.variance(predicted[channel]).sum(where=where))
     return math.sqrt(removed / expected)
+
+
+def _check_observed(planes: NDArray[Any], problem: Problem) -> None:
+    """Raise if an image whose holes may hold anything is not finite elsewhere."""
+    if problem.missing is None or planes.dtype.kind != "f":
+        return
+    n_nan, n_inf = (
+        int((what(planes) & ~problem.missing).sum()) for what in (np.isnan, np.isinf)
+    )
+    if n_nan or n_inf:
+        raise InputError(
+            f"image: expected finite intensities outside the mask, but {n_nan} NaN and "
+            f"{n_inf} infinite came there: add them to the mask"
+        )
 
 
 def _check(name: str, value: int, least: int) -> None:
