@@ -33,7 +33,8 @@ def test_examples_run(
     monkeypatch.setattr(engine, "parse_budget", lambda budget: 0.5)
     if ".save(" not in page.read_text():
         model.save("mine.safetensors")
-    names: dict[str, object] = {"noisy": noisy, "image": noisy}
+    mask = noisy > np.percentile(noisy, 99)
+    names: dict[str, object] = {"noisy": noisy, "image": noisy, "mask": mask}
     for example in examples(page):
         exec(compile(example, page.name, "exec"), names)
 

@@ -34,6 +34,8 @@ class Composition:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from napari_vae_restore.operators import Downsampling, Masking
     >>> dead = Masking(np.array([[True, False]]))
     >>> binned = Composition(Downsampling(2, "box"), dead)
     >>> binned.apply(np.array([[1.0, 3.0, 5.0, 5.0], [1.0, 3.0, 5.0, 5.0]])).tolist()
