@@ -19,11 +19,20 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import cast
 
 from napari_vae_restore.errors import VAERestoreError
 from napari_vae_restore.models.bundled import find_model
+from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.training.bundle import BundledTraining, export
-from napari_vae_restore.training.pictures import Entry, Picture, read_pictures, read_table
+from napari_vae_restore.training.calibration import calibrate
+from napari_vae_restore.training.pictures import (
+    Entry,
+    PatchSource,
+    Picture,
+    read_pictures,
+    read_table,
+)
 from napari_vae_restore.training.plan import Plan
 from napari_vae_restore.training.settings import parse_budget
 from napari_vae_restore.training.textures import synthetic_pictures
@@ -53,7 +62,11 @@ def train(asked: argparse.Namespace) -> bool:
             if stop.is_set():
                 training.save_checkpoint()
                 return False
-    export(training.model, asked.output)
+    model = training.model
+    source = PatchSource([*listed, *synthetic], training.plan.side)
+    factor = calibrate(cast("RestorationVAE", model.network), source, seed=asked.seed)
+    logging.getLogger(__name__).info("spread times %.2f", factor)
+    export(model, asked.output)
     (asked.output / "pictures.md").write_text(table(entries, listed), encoding="utf-8")
     return True
 

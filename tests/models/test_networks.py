@@ -80,8 +80,8 @@ class TestEveryNetwork:
         silent = [
             name
             for name, p in network.named_parameters()
-            # The student and what it reads learn from conditions, not from the ELBO.
-            if p.grad is None and not name.startswith(("condition.", "student."))
+            # The student, its gain and what they read learn from conditions.
+            if p.grad is None and not name.startswith(("condition.", "student.", "gain."))
         ]
         assert not silent
 

@@ -73,6 +73,26 @@ def test_each_channel_of_the_condition_matters(network: RestorationVAE) -> None:
         assert not torch.allclose(network.infer(changed).mean, mean, atol=1e-6)
 
 
+def test_a_gain_scales_how_far_samples_lie_from_the_mean(network: RestorationVAE) -> None:
+    with torch.no_grad():
+        found = network.infer(condition())
+        centre = network.centre(found.features)
+
+        def deviation() -> Tensor:
+            noise = random_noise(torch.Generator().manual_seed(0))
+            return network.sample(found, centre, noise) - found.mean
+
+        before = deviation()
+        network.gain.bias.fill_(float(np.log(2)))
+        doubled = deviation()
+        network.gain.bias.fill_(50)
+        most = deviation()
+        network.gain.bias.zero_()
+    assert before.std() > 0
+    torch.testing.assert_close(doubled, 2 * before, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(most, float(np.exp(1.5)) * before, rtol=1e-4, atol=1e-5)
+
+
 def test_the_configuration_says_what_is_wrong() -> None:
     with pytest.raises(vr.InputError, match="2 depths"):
         RestorationConfig(widths=(8, 8), depths=(1,))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
 from skimage.restoration import inpaint_biharmonic
@@ -253,3 +254,14 @@ class TestBundled:
         for noise in ("gaussian:15", "auto"):
             mixed = vr.restore(noisy, [vr.Denoise(noise), vr.Inpaint(mask)]).mean
             assert self.psnr(camera, mixed) > self.psnr(camera, pipeline)
+
+    def test_alternatives_differ_more_the_further_from_what_was_seen(
+        self, camera: Picture, hole: Mask
+    ) -> None:
+        result = vr.inpaint(camera, hole, n_samples=16)
+        distance = distance_transform_edt(hole)
+        assert result.std is not None
+        near, far = (
+            result.std[part].mean() for part in ((distance > 0) & (distance < 3), distance > 4)
+        )
+        assert 0 < near < far

@@ -29,6 +29,7 @@ from napari_vae_restore.training.stages import (
     Recipe,
     SpreadStage,
     Stage,
+    as_measured,
     multiscale_crps,
 )
 from napari_vae_restore.training.stream import Stream, batches, simulated
@@ -264,6 +265,21 @@ def test_a_run_trains_all_stages_and_the_rest_stays(tmp_path: Path) -> None:
     assert (record.n_steps, record.n_planes, record.n_pixels) == (12, 1, 3 * 128**2)
 
 
+def test_what_was_measured_is_no_error_of_a_sample() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth, estimate = torch.randn(2, 4, 1, 24, 24, generator=generator)
+    told = torch.zeros(4, 6, 24, 24)
+    told[:, 1] = 1
+    told[:3, 5] = np.log2(3)
+    told[1, 2] = 0.1  # noisy
+    told[2, 1, 4, 4] = 0  # with a hole
+    found = as_measured(estimate, truth, told)
+    means = torch.nn.functional.avg_pool2d(found - truth, 3)
+    assert means[0].abs().max() < 1e-6
+    assert (found[0] - truth[0]).std() > 0.8
+    assert torch.equal(found[1:], estimate[1:])
+
+
 def test_the_spread_is_tuned_by_the_student_alone(tmp_path: Path) -> None:
     training = start(tmp_path)
     for progress in training.run():
@@ -272,7 +288,7 @@ def test_the_spread_is_tuned_by_the_student_alone(tmp_path: Path) -> None:
     after = training.model.network.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
-    assert all(name.startswith("student") for name in changed)
+    assert all(name.startswith(("student", "gain")) for name in changed)
 
 
 @pytest.mark.parametrize("killed_after", [1, 3, 5, 8, 9, 11, 12])

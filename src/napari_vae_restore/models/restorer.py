@@ -9,14 +9,23 @@ arXiv:2205.10943), and its features also give E[x | c] in one pass.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from napari_vae_restore.models.condition import ConditionEncoder
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.hvae import HVAE, Posterior, PosteriorHead
 from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
 from napari_vae_restore.models.protocol import Decoded, Features
+
+_MAX_LOG_GAIN: Final = 1.5
+_MAX_FEATURE: Final = 8.0
+_MAX_Z: Final = 8.0
+_MAX_LOG_STD: Final = 0.7
+"""Beyond what ordinary images reach: a picture unlike any in training must not throw the
+latents where the decoder has never been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,9 @@ class RestorationVAE(nn.Module):
         self.student = nn.ModuleList(
             PosteriorHead(config.width, width, config.latent) for width in config.widths
         )
+        self.gain = nn.Conv2d(config.widths[0], config.patch**2, 1)
+        for parameter in self.gain.parameters():
+            nn.init.zeros_(parameter)
 
     def infer(self, condition: Tensor) -> Conditioned:
         """Read a condition (N, 6, H, W); see :class:`~.condition.ConditionEncoder`."""
@@ -62,8 +74,10 @@ class RestorationVAE(nn.Module):
         """The student q(z | c), given the condition's features."""
 
         def q(level: int, state: Tensor) -> DiagonalGaussian:
-            found: DiagonalGaussian = self.student[level](state, features[level])
-            return found
+            bounded = features[level].clamp(-_MAX_FEATURE, _MAX_FEATURE)
+            found: DiagonalGaussian = self.student[level](state, bounded)
+            mean = found.mean.clamp(-_MAX_Z, _MAX_Z)
+            return DiagonalGaussian(mean, found.log_std.clamp(max=_MAX_LOG_STD))
 
         return q
 
@@ -77,6 +91,9 @@ class RestorationVAE(nn.Module):
 
     def sample(self, found: Conditioned, centre: Tensor, noise: NoiseSource) -> Tensor:
         """A sample of q(x | c): what the latents' noise changes, about the mean head.
+
+        A gain per pixel, read off the condition's features, calibrates how much that is
+        (in the spirit of Kuleshov et al. 2018, arXiv:1807.00263): the decoder is small.
 
         Parameters
         ----------
@@ -92,7 +109,10 @@ class RestorationVAE(nn.Module):
         Tensor
             (N, 1, H, W) float32 in network units; gradients reach the student through it.
         """
-        return found.mean + self.decode_posterior(found.features, noise).signal - centre
+        deviation = self.decode_posterior(found.features, noise).signal - centre
+        finest = found.features[0].clamp(-_MAX_FEATURE, _MAX_FEATURE)
+        log_gain = F.pixel_shuffle(self.gain(finest), self.config.patch).float()
+        return found.mean + log_gain.clamp(-_MAX_LOG_GAIN, _MAX_LOG_GAIN).exp() * deviation
 
     def encode(self, y: Tensor) -> Features:
         """The teacher's bottom-up pass over clean images; see :meth:`~.protocol.VAE.encode`."""

@@ -324,6 +324,11 @@ class SpreadStage(StudentStage):
         super().__init__(network)
         self._typical = _Typical(len(_BLOCKS))
 
+    @staticmethod
+    def part(network: RestorationVAE) -> nn.Module:
+        """The student's heads and the samples' gain."""
+        return nn.ModuleList([network.student, network.gain])
+
     def loss(self, batch: Batch, fraction: float, noise: NoiseSource) -> Tensor:
         """Score of two samples, relative to the mean's typical error in the bucket.
 
@@ -334,8 +339,12 @@ class SpreadStage(StudentStage):
         with torch.no_grad():
             found = self.network.infer(condition)
         centre = self.network.centre(found.features)
-        a, b = (self.network.sample(found, centre, noise) for _ in range(2))
-        error = found.mean - target
+        mean = as_measured(found.mean, target, condition)
+        a, b = (
+            as_measured(self.network.sample(found, centre, noise), target, condition)
+            for _ in range(2)
+        )
+        error = mean - target
         typical = self._typical.update(bucket, block_errors(error, weight))
         score = multiscale_crps(a, b, target, weight=weight) / (typical + _ERROR_FLOOR)
         variance = _weighted_mean((a - b).square(), weight) / 2
@@ -392,6 +401,35 @@ def block_errors(difference: Tensor, weight: Tensor) -> Tensor:
     fitting = [side for side in _BLOCKS if side <= min(difference.shape[2:])]
     pooled = [F.avg_pool2d(weighted, side).abs().mean(dim=(1, 2, 3)) for side in fitting]
     return F.pad(torch.stack(pooled, dim=1), (0, len(_BLOCKS) - len(fitting)))
+
+
+def as_measured(estimate: Tensor, target: Tensor, condition: Tensor) -> Tensor:
+    """Estimates as consistency with noise-free low-resolution pixels will leave them.
+
+    Their errors' means over each such pixel go, whatever its kernel: near enough for
+    how much samples differ.
+
+    Parameters
+    ----------
+    estimate, target : Tensor
+        (N, 1, P, P).
+    condition : Tensor
+        (N, 6, P, P); see :data:`~.models.condition.CONDITION_CHANNELS`.
+
+    Returns
+    -------
+    Tensor
+        (N, 1, P, P).
+    """
+    results = []
+    for each, truth, told in zip(estimate, target, condition, strict=True):
+        factor = round(2 ** float(told[5, 0, 0]))
+        is_exact = factor > 1 and float(told[2].max()) == 0 and float(told[1].min()) > 0
+        if is_exact:
+            means = F.avg_pool2d(each - truth, factor)
+            each = each - F.interpolate(means[None], scale_factor=factor, mode="nearest")[0]
+        results.append(each)
+    return torch.stack(results)
 
 
 def _weighted_mean(values: Tensor, weight: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ Draw: TypeAlias = Callable[[PatchSource, np.random.Generator], Arrays]
 
 _PREFETCHED: Final = 8  # batches for each worker
 _TRIES: Final = 4
-_KEPT: Final = 0.15  # share of the other tasks' examples
+_KEPT: Final = 0.4  # share of the other tasks' examples
 
 
 def simulated(source: PatchSource, rng: np.random.Generator) -> Arrays:
