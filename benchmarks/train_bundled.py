@@ -22,9 +22,9 @@ from types import FrameType
 from typing import cast
 
 from napari_vae_restore.errors import VAERestoreError
-from napari_vae_restore.models.bundled import find_model
+from napari_vae_restore.models.bundled import export, find_model
 from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.training.bundle import BundledTraining, export
+from napari_vae_restore.training.bundle import BundledTraining
 from napari_vae_restore.training.calibration import calibrate
 from napari_vae_restore.training.pictures import (
     Entry,

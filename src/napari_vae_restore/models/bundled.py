@@ -6,13 +6,15 @@ is told in ``weights/MODEL_CARD.md``.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from napari_vae_restore.atomic import atomic_write
 from napari_vae_restore.errors import ModelFileError
-from napari_vae_restore.models.files import load
+from napari_vae_restore.models.files import load, save
 from napari_vae_restore.models.model import Model
 
 DEFAULT: Final = "default"
@@ -46,15 +48,50 @@ def find_model(model: Model | str | Path) -> Model:
     return _bundled() if model == DEFAULT else load(model)
 
 
+def export(model: Model, folder: Path) -> Path:
+    """Write a model as it is bundled: half precision, with its checksum beside it.
+
+    Parameters
+    ----------
+    model : Model
+        What to write.
+    folder : Path
+        Exists; earlier files of the same names are replaced.
+
+    Returns
+    -------
+    Path
+        ``default.safetensors``; ``default.sha256`` is what ``sha256sum`` would write.
+
+    Raises
+    ------
+    ModelFileError
+        If a file cannot be written.
+    """
+    path = folder / WEIGHTS.name
+    network = copy.deepcopy(model.network).half()
+    save(Model(network, None, None, model.record, name=DEFAULT), path, overwrite=True)
+    try:
+        with atomic_write(folder / CHECKSUM.name) as temporary:
+            temporary.write_text(f"{_digest(path)}  {path.name}\n")
+    except OSError as error:
+        raise ModelFileError(f"cannot write beside {path}: {error.strerror}") from error
+    return path
+
+
 @lru_cache(maxsize=1)
 def _bundled() -> Model:
     if not (WEIGHTS.exists() and CHECKSUM.exists()):
         raise ModelFileError(
             f"{WEIGHTS} is missing: install napari-vae-restore again, or name a model file"
         )
-    if hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() != CHECKSUM.read_text().split()[0]:
+    if _digest(WEIGHTS) != CHECKSUM.read_text().split()[0]:
         raise ModelFileError(
             f"{WEIGHTS} is not the file that this version came with: install "
             "napari-vae-restore again"
         )
     return load(WEIGHTS)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

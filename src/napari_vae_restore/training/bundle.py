@@ -6,7 +6,6 @@ Data, losses and optimisers are the stages'; see :mod:`~.stages`.
 from __future__ import annotations
 
 import copy
-import hashlib
 import logging
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -19,12 +18,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from napari_vae_restore import __version__
-from napari_vae_restore.atomic import atomic_write
 from napari_vae_restore.devices import choose_device, native_precision
 from napari_vae_restore.errors import InputError, ModelFileError
 from napari_vae_restore.models.bundled import DEFAULT
 from napari_vae_restore.models.config import RestorationConfig
-from napari_vae_restore.models.files import SUFFIX, load_checkpoint, save
+from napari_vae_restore.models.files import load_checkpoint, save
 from napari_vae_restore.models.latents import random_noise
 from napari_vae_restore.models.model import Model, TrainingRecord, build_network, channels_last
 from napari_vae_restore.models.protocol import VAEModule
@@ -321,38 +319,6 @@ class BundledTraining:
             n_pixels=n_pixels,
             package_version=__version__,
         )
-
-
-def export(model: Model, folder: Path) -> Path:
-    """Write a model as it is bundled: half precision, with its checksum beside it.
-
-    Parameters
-    ----------
-    model : Model
-        What to write.
-    folder : Path
-        Exists; earlier files of the same names are replaced.
-
-    Returns
-    -------
-    Path
-        ``default.safetensors``; ``default.sha256`` is what ``sha256sum`` would write.
-
-    Raises
-    ------
-    ModelFileError
-        If a file cannot be written.
-    """
-    path = folder / f"{DEFAULT}{SUFFIX}"
-    network = copy.deepcopy(model.network).half()
-    save(Model(network, None, None, model.record, name=DEFAULT), path, overwrite=True)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    try:
-        with atomic_write(path.with_suffix(".sha256")) as temporary:
-            temporary.write_text(f"{digest}  {path.name}\n")
-    except OSError as error:
-        raise ModelFileError(f"cannot write beside {path}: {error.strerror}") from error
-    return path
 
 
 def _network(

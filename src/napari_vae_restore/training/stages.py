@@ -14,7 +14,6 @@ from typing import ClassVar, Final, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from napari_vae_restore.models.hvae import LatentLevel
@@ -22,23 +21,26 @@ from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
 from napari_vae_restore.models.protocol import VAE
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise import GaussianNoise
-from napari_vae_restore.training.degradations import BUCKETS, N_BUCKETS, TASKS
+from napari_vae_restore.training.balance import TypicalErrors
 from napari_vae_restore.training.objective import elbo
 from napari_vae_restore.training.optimisers import Muon, split_matrices
+from napari_vae_restore.training.scores import (
+    BLOCKS,
+    as_measured,
+    block_errors,
+    multiscale_crps,
+    weighted_mean,
+)
 from napari_vae_restore.training.stream import Batch, Draw, clean, mostly_holes, simulated
 
 CLEAN_STD: Final = 0.02
 """Standard deviation of p(x | z) in network units: detail below it is not worth nats."""
-
-_BLOCKS: Final = (1, 2, 4, 8, 16)
-"""Sides in pixels of the blocks whose means are scored: coarse structure counts too."""
 
 _ERROR_FLOOR: Final = 1e-3
 """Added to the typical error that a score is relative to, in network units."""
 
 _BETA_WARMUP: Final = 0.05
 _FIRST_BETA: Final = 0.01
-_BALANCE_MEMORY: Final = 0.01
 _FIGURE_MEMORY: Final = 0.02
 
 
@@ -139,47 +141,26 @@ class Stage(ABC):
             self.figures[name] = old + _FIGURE_MEMORY * (new - old)
 
 
-class _Typical:
-    """Running means of the errors in each bucket: what losses are relative to.
+class BalancedStage(Stage):
+    """A stage whose loss is relative to the typical errors of each bucket."""
 
-    Parameters
-    ----------
-    *shape : int
-        Of an example's error.
-    """
+    error_shape: ClassVar[tuple[int, ...]] = ()
+    """Of an example's error."""
 
-    def __init__(self, *shape: int) -> None:
-        self._mean, self._seen = torch.zeros(N_BUCKETS, *shape), torch.zeros(N_BUCKETS)
-
-    def update(self, bucket: Tensor, errors: Tensor) -> Tensor:
-        """Take a batch's errors (N, *shape) in; the means of its buckets, (N, *shape)."""
-        for i, error in zip(bucket.tolist(), errors.detach().cpu(), strict=True):
-            if bool(error.isfinite().all()):  # a NaN would stay for ever
-                self._seen[i] += 1
-                memory = max(_BALANCE_MEMORY, 1 / float(self._seen[i]))
-                self._mean[i] += (error - self._mean[i]) * memory
-        return self._mean[bucket.cpu()].to(errors.device)
-
-    def of_tasks(self) -> dict[str, float]:
-        """Figures: the mean over the buckets of each task that came."""
-        figures = {}
-        for task in TASKS:
-            indices = [i for i, name in enumerate(BUCKETS) if _task_of(name) == task]
-            came = [float(self._mean[i]) for i in indices if self._seen[i] > 0]
-            if came:
-                figures[f"L1 of {task}, grey levels"] = 255 * sum(came) / len(came)
-        return figures
+    def __init__(self, network: RestorationVAE) -> None:
+        super().__init__(network)
+        self._typical = TypicalErrors(*self.error_shape)
 
     def state(self) -> dict[str, Tensor]:
-        """The means, and how often each bucket came."""
-        return {"typical": self._mean, "seen": self._seen}
+        """See :meth:`Stage.state`."""
+        return self._typical.state()
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Put back what :meth:`state` gave."""
-        self._mean, self._seen = state["typical"].clone(), state["seen"].clone()
+        """See :meth:`Stage.load_state`."""
+        self._typical.load_state(state)
 
 
-class MeanStage(Stage):
+class MeanStage(BalancedStage):
     """Regression of the clean image, balanced between kinds of task and noise level.
 
     L1 until the learning rate decays, which is robust while much is wrong, then the
@@ -200,10 +181,6 @@ class MeanStage(Stage):
     )
     ends = ("stem", "head")
 
-    def __init__(self, network: RestorationVAE) -> None:
-        super().__init__(network)
-        self._typical = _Typical()
-
     @staticmethod
     def part(network: RestorationVAE) -> nn.Module:
         """The condition encoder with its mean head."""
@@ -213,20 +190,12 @@ class MeanStage(Stage):
         """Error over the pixels that count, relative to the typical one of the bucket."""
         condition, target, weight, bucket = batch
         error = self.network.infer(condition).mean - target
-        absolute = _weighted_mean(error.abs(), weight)  # (N,)
+        absolute = weighted_mean(error.abs(), weight)  # (N,)
         typical = self._typical.update(bucket, absolute)
         self.figures |= self._typical.of_tasks()
         if fraction <= 1 - self.recipe.decay:
             return (absolute / typical).mean()
-        return (_weighted_mean(error.square(), weight) / (2 * typical.square())).mean()
-
-    def state(self) -> dict[str, Tensor]:
-        """See :meth:`Stage.state`."""
-        return self._typical.state()
-
-    def load_state(self, state: dict[str, Tensor]) -> None:
-        """See :meth:`Stage.load_state`."""
-        self._typical.load_state(state)
+        return (weighted_mean(error.square(), weight) / (2 * typical.square())).mean()
 
 
 class PriorStage(Stage):
@@ -301,7 +270,7 @@ class StudentStage(Stage):
         return torch.stack([kl.mean() for kl in kls.values()]).sum()
 
 
-class SpreadStage(StudentStage):
+class SpreadStage(BalancedStage):
     """The student, tuned by a proper score of the samples that are decoded from it.
 
     Matching alone leaves a spread that is much the same everywhere, and so too wide where
@@ -319,10 +288,7 @@ class SpreadStage(StudentStage):
         average=0.998,
         max_gradient=1.0,
     )
-
-    def __init__(self, network: RestorationVAE) -> None:
-        super().__init__(network)
-        self._typical = _Typical(len(_BLOCKS))
+    error_shape = (len(BLOCKS),)
 
     @staticmethod
     def part(network: RestorationVAE) -> nn.Module:
@@ -347,8 +313,8 @@ class SpreadStage(StudentStage):
         error = mean - target
         typical = self._typical.update(bucket, block_errors(error, weight))
         score = multiscale_crps(a, b, target, weight=weight) / (typical + _ERROR_FLOOR)
-        variance = _weighted_mean((a - b).square(), weight) / 2
-        squared_error = _weighted_mean(error.square(), weight)
+        variance = weighted_mean((a - b).square(), weight) / 2
+        squared_error = weighted_mean(error.square(), weight)
         self._note(
             **{
                 "score": score.sum(dim=1),
@@ -358,85 +324,6 @@ class SpreadStage(StudentStage):
         )
         return score.sum(dim=1).mean()
 
-    def state(self) -> dict[str, Tensor]:
-        """See :meth:`Stage.state`."""
-        return self._typical.state()
-
-    def load_state(self, state: dict[str, Tensor]) -> None:
-        """See :meth:`Stage.load_state`."""
-        self._typical.load_state(state)
-
 
 STAGES: Final[tuple[type[Stage], ...]] = (MeanStage, PriorStage, StudentStage, SpreadStage)
 """In the order in which they run."""
-
-
-def multiscale_crps(a: Tensor, b: Tensor, target: Tensor, *, weight: Tensor) -> Tensor:
-    """CRPS of block means, from two samples: lowest where these are drawn as the target is.
-
-    E|X - x| - E|X - X'| / 2 by Gneiting & Raftery 2007, doi:10.1198/016214506000001437,
-    equation 21 with the sign of a loss; X = a, X' = b estimate it without bias.
-
-    Parameters
-    ----------
-    a, b : Tensor
-        Independent samples, (N, 1, H, W).
-    target : Tensor
-        What was true, (N, 1, H, W).
-    weight : Tensor
-        (N, 1, H, W), 1 where a pixel counts.
-
-    Returns
-    -------
-    Tensor
-        (N, 5), for blocks of 1, 2, 4, 8 and 16 pixels a side; 0 where these do not fit.
-    """
-    to_a, to_b, apart = (block_errors(d, weight) for d in (a - target, b - target, a - b))
-    return (to_a + to_b - apart) / 2
-
-
-def block_errors(difference: Tensor, weight: Tensor) -> Tensor:
-    """Mean absolute value of block means, (N, 5); see :func:`multiscale_crps`."""
-    weighted = difference * weight / weight.mean(dim=(1, 2, 3), keepdim=True)
-    fitting = [side for side in _BLOCKS if side <= min(difference.shape[2:])]
-    pooled = [F.avg_pool2d(weighted, side).abs().mean(dim=(1, 2, 3)) for side in fitting]
-    return F.pad(torch.stack(pooled, dim=1), (0, len(_BLOCKS) - len(fitting)))
-
-
-def as_measured(estimate: Tensor, target: Tensor, condition: Tensor) -> Tensor:
-    """Estimates as consistency with noise-free low-resolution pixels will leave them.
-
-    Their errors' means over each such pixel go, whatever its kernel: near enough for
-    how much samples differ.
-
-    Parameters
-    ----------
-    estimate, target : Tensor
-        (N, 1, P, P).
-    condition : Tensor
-        (N, 6, P, P); see :data:`~.models.condition.CONDITION_CHANNELS`.
-
-    Returns
-    -------
-    Tensor
-        (N, 1, P, P).
-    """
-    results = []
-    for each, truth, told in zip(estimate, target, condition, strict=True):
-        factor = round(2 ** float(told[5, 0, 0]))
-        is_exact = factor > 1 and float(told[2].max()) == 0 and float(told[1].min()) > 0
-        if is_exact:
-            means = F.avg_pool2d(each - truth, factor)
-            each = each - F.interpolate(means[None], scale_factor=factor, mode="nearest")[0]
-        results.append(each)
-    return torch.stack(results)
-
-
-def _weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    return (values * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3))
-
-
-def _task_of(bucket: str) -> str:
-    """The task that a bucket's name begins with."""
-    name = bucket.removeprefix("correlated ")
-    return max((task for task in TASKS if name.startswith(task)), key=len)

@@ -1,0 +1,81 @@
+"""How far estimates and samples are from what was true, as losses measure it.
+
+Knows nothing of networks or of how examples are made.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+BLOCKS: Final = (1, 2, 4, 8, 16)
+"""Sides in pixels of the blocks whose means are scored: coarse structure counts too."""
+
+
+def multiscale_crps(a: Tensor, b: Tensor, target: Tensor, *, weight: Tensor) -> Tensor:
+    """CRPS of block means, from two samples: lowest where these are drawn as the target is.
+
+    E|X - x| - E|X - X'| / 2 by Gneiting & Raftery 2007, doi:10.1198/016214506000001437,
+    equation 21 with the sign of a loss; X = a, X' = b estimate it without bias.
+
+    Parameters
+    ----------
+    a, b : Tensor
+        Independent samples, (N, 1, H, W).
+    target : Tensor
+        What was true, (N, 1, H, W).
+    weight : Tensor
+        (N, 1, H, W), 1 where a pixel counts.
+
+    Returns
+    -------
+    Tensor
+        (N, 5), for blocks of 1, 2, 4, 8 and 16 pixels a side; 0 where these do not fit.
+    """
+    to_a, to_b, apart = (block_errors(d, weight) for d in (a - target, b - target, a - b))
+    return (to_a + to_b - apart) / 2
+
+
+def block_errors(difference: Tensor, weight: Tensor) -> Tensor:
+    """Mean absolute value of block means, (N, 5); see :func:`multiscale_crps`."""
+    weighted = difference * weight / weight.mean(dim=(1, 2, 3), keepdim=True)
+    fitting = [side for side in BLOCKS if side <= min(difference.shape[2:])]
+    pooled = [F.avg_pool2d(weighted, side).abs().mean(dim=(1, 2, 3)) for side in fitting]
+    return F.pad(torch.stack(pooled, dim=1), (0, len(BLOCKS) - len(fitting)))
+
+
+def as_measured(estimate: Tensor, target: Tensor, condition: Tensor) -> Tensor:
+    """Estimates as consistency with noise-free low-resolution pixels will leave them.
+
+    Their errors' means over each such pixel go, whatever its kernel: near enough for
+    how much samples differ.
+
+    Parameters
+    ----------
+    estimate, target : Tensor
+        (N, 1, P, P).
+    condition : Tensor
+        (N, 6, P, P); see :data:`~.models.condition.CONDITION_CHANNELS`.
+
+    Returns
+    -------
+    Tensor
+        (N, 1, P, P).
+    """
+    results = []
+    for each, truth, told in zip(estimate, target, condition, strict=True):
+        factor = round(2 ** float(told[5, 0, 0]))
+        is_exact = factor > 1 and float(told[2].max()) == 0 and float(told[1].min()) > 0
+        if is_exact:
+            means = F.avg_pool2d(each - truth, factor)
+            each = each - F.interpolate(means[None], scale_factor=factor, mode="nearest")[0]
+        results.append(each)
+    return torch.stack(results)
+
+
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Mean over the pixels that count, (N,), of (N, 1, H, W)."""
+    return (values * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3))
