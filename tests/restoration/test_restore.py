@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from skimage.restoration import denoise_nl_means
 
 import napari_vae_restore as vr
-from napari_vae_restore.restoration import restore as restore_module
+from napari_vae_restore.restoration import parts
 from napari_vae_restore.restoration.halo import measured_halo
 
 SIGMA = 24.6
@@ -220,7 +220,7 @@ def test_failures_of_torch_are_named(
     def fail(*args: object) -> None:
         raise error
 
-    monkeypatch.setattr(restore_module, "DenoisingPosterior", fail)
+    monkeypatch.setattr(parts, "DenoisingPosterior", fail)
     with pytest.raises(vr.RestorationError, match=message):
         vr.denoise(noisy, model)
 

@@ -13,16 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.noise import GaussianNoise, NoiseModel
+from napari_vae_restore.noise import GaussianNoise
 from napari_vae_restore.restoration.conditional import ConditionalPosterior
+from napari_vae_restore.restoration.measurement import Mask, Measurement
 from napari_vae_restore.restoration.posterior import LatentKeys
-from napari_vae_restore.restoration.problem import Mask, Problem
+from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.tiling import Tile
 
 N_COLOURS: Final = 3
@@ -50,27 +51,16 @@ class ColourPosterior:
         The model of all tasks.
     problem : Problem
         What was done to the picture, to all colours alike.
-    intensities : numpy.ndarray
-        (3, H, W), any dtype.
-    observed : numpy.ndarray of bool, or None
-        (3, H, W), the same for all colours.
-    noise : tuple of NoiseModel
-        One for each colour.
+    measurement : Measurement
+        Noisy, (3, H, W), the same pixels observed of all colours.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        problem: Problem,
-        intensities: NDArray[Any],
-        observed: Mask | None,
-        noise: tuple[NoiseModel, ...],
-    ) -> None:
-        self._noise = noise
+    def __init__(self, model: Model, problem: Problem, measurement: Measurement) -> None:
+        self._noise = noise = measurement.noise
         stabilised = np.stack(
-            [each.stabilise(y) for each, y in zip(noise, intensities, strict=True)]
+            [each.stabilise(y) for each, y in zip(noise, measurement.intensities, strict=True)]
         )
-        seen = None if observed is None else observed[:1]
+        seen = None if measurement.observed is None else measurement.observed[:1]
         alike = alikeness(stabilised, seen) >= _MIN_ALIKENESS
         self._mixing = LUMINANCE_CHROMA if alike else np.eye(N_COLOURS)
         mixed = _mixed(self._mixing, stabilised)
@@ -81,9 +71,8 @@ class ColourPosterior:
             mixed, variances, correlations, strict=True
         ):
             known = GaussianNoise(float(np.sqrt(variance)), (float(rho_y), float(rho_x)))
-            self._components.append(
-                ConditionalPosterior(model, problem, component[None], seen, (known,))
-            )
+            part = Measurement(component[None], seen, (known,))
+            self._components.append(ConditionalPosterior(model, problem, part))
 
     def signals(
         self, tile: Tile, n_samples: int, keys: LatentKeys

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,15 @@ from torch import Tensor
 
 from napari_vae_restore.devices import native_precision
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.filling import smooth_fill
 from napari_vae_restore.models.condition import condition_tensor
 from napari_vae_restore.models.latents import NoiseSource
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.noise import NoiseModel
+from napari_vae_restore.noise_correlation import WHITE
 from napari_vae_restore.resampling import enlargement, separable
+from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.posterior import LatentKeys, inferred, on_device
-from napari_vae_restore.restoration.problem import Mask, Problem
+from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.units import Units
 from napari_vae_restore.solvers import consistent
 from napari_vae_restore.tiling import Tile
@@ -71,31 +71,19 @@ class ConditionalPosterior:
         The model of all tasks.
     problem : Problem
         What was done to the image.
-    intensities : numpy.ndarray
-        (1, H, W) measurement, any dtype. Missing pixels are not read.
-    observed : numpy.ndarray of bool, or None
-        (1, H, W); None where nothing is missing.
-    noise : tuple of NoiseModel, or None
-        None for a noise-free measurement.
+    measurement : Measurement
+        Of one channel, (1, H, W).
     """
 
-    def __init__(
-        self,
-        model: Model,
-        problem: Problem,
-        intensities: NDArray[Any],
-        observed: Mask | None,
-        noise: tuple[NoiseModel, ...] | None,
-    ) -> None:
+    def __init__(self, model: Model, problem: Problem, measurement: Measurement) -> None:
         self._network = conditional_network(model)
         self._problem = problem
-        self._observed = observed
-        self._units = Units.measured(intensities, observed, noise)
-        measured = self._units.to_network(intensities)
-        self._measured = measured if observed is None else smooth_fill(measured, observed)
-        self._slow = _slow_values(self._units, noise, problem.factor)
+        self._observed = observed = measurement.observed
+        self._units = Units.of(measurement)
+        self._measured = measurement.filled(self._units.to_network(measurement.intensities))
+        self._slow = _slow_values(self._units, problem.factor)
         self._image = enlarged(self._measured, problem.factor)
-        seen = np.ones(measured.shape, bool) if observed is None else observed
+        seen = np.ones(self._measured.shape, bool) if observed is None else observed
         self._seen = seen.repeat(problem.factor, axis=1).repeat(problem.factor, axis=2)
 
     def signals(
@@ -110,7 +98,7 @@ class ConditionalPosterior:
             yield self._finished(inference.sample(keys.noise(sample, tile)), tile)
 
     def _finished(self, values: NDArray[np.float64], tile: Tile) -> NDArray[np.float64]:
-        if self._units.noise is None:
+        if not self._units.noise:
             self._make_consistent(values, tile)
         return self._units.from_network(values)
 
@@ -153,11 +141,9 @@ def enlarged(plane: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     return separable(rows, columns, plane).astype(np.float32)
 
 
-def _slow_values(
-    units: Units, noise: tuple[NoiseModel, ...] | None, factor: int
-) -> tuple[float, float, float, float]:
+def _slow_values(units: Units, factor: int) -> tuple[float, float, float, float]:
     """What the condition says of the whole plane: sigma, correlation along y and x, scale."""
-    rho_y, rho_x = (0.0, 0.0) if noise is None else noise[0].correlation
+    rho_y, rho_x = units.noise[0].correlation if units.noise else WHITE
     return units.sigma, rho_y, rho_x, math.log2(factor)
 
 

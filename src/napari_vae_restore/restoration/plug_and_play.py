@@ -9,23 +9,22 @@ those of the last turn.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.filling import smooth_fill
 from napari_vae_restore.models.condition import condition_tensor
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.noise import NoiseModel
 from napari_vae_restore.operators import Operator
 from napari_vae_restore.restoration.conditional import (
     Inference,
     conditional_network,
     enlarged,
 )
+from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.posterior import LatentKeys
-from napari_vae_restore.restoration.problem import Mask, Problem
+from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.units import Units
 from napari_vae_restore.solvers import data_step
 from napari_vae_restore.tiling import Tile
@@ -50,32 +49,21 @@ class PlugAndPlayPosterior:
         The model of all tasks.
     problem : Problem
         Whose operator is used.
-    intensities : numpy.ndarray
-        (1, H, W) measurement.
-    observed : numpy.ndarray of bool, or None
-        (1, H, W).
-    noise : tuple of NoiseModel, or None
-        None for a measurement that is taken as noise-free.
+    measurement : Measurement
+        Of one channel, (1, H, W).
     """
 
-    def __init__(
-        self,
-        model: Model,
-        problem: Problem,
-        intensities: NDArray[Any],
-        observed: Mask | None,
-        noise: tuple[NoiseModel, ...] | None,
-    ) -> None:
+    def __init__(self, model: Model, problem: Problem, measurement: Measurement) -> None:
         self._network = conditional_network(model)
         # The transform that stabilises noise does not commute with a blur: the noise's
         # variance goes into the data step instead.
-        self._units = Units.measured(intensities, observed, None)
-        y = self._units.to_network(intensities).astype(np.float64)
-        self._y = y if observed is None else smooth_fill(y, observed)
-        self._operator: Operator = problem.operator(observed)
+        self._units = Units.of(replace(measurement, noise=()))
+        y = self._units.to_network(measurement.intensities).astype(np.float64)
+        self._y = measurement.filled(y)
+        self._operator: Operator = problem.operator(measurement.observed)
         self._factor = problem.factor
         self._variance = np.full(y.shape, _LEAST_SIGMA**2)
-        if noise is not None:
+        if noise := measurement.noise:
             scale = self._units.normalisation.scale
             signal = self._units.from_network(self._y)
             found = np.stack([m.variance(s) for m, s in zip(noise, signal, strict=True)])

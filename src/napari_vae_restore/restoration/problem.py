@@ -22,9 +22,8 @@ from napari_vae_restore.operators import (
     Masking,
     Operator,
 )
+from napari_vae_restore.restoration.measurement import Mask
 from napari_vae_restore.restoration.tasks import Deblur, Denoise, Inpaint, SuperResolve, Task
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,10 +107,10 @@ class Problem:
         """Whether the same pixels are missing in every channel of a plane."""
         return self.missing is None or bool((self.missing == self.missing[:, :1]).all())
 
-    def noise_models(self, planes: NDArray[Any], model: Model) -> tuple[NoiseModel, ...] | None:
-        """p(y | s) of each channel of (N, C, H, W) planes; None for a noise-free image."""
+    def noise_models(self, planes: NDArray[Any], model: Model) -> tuple[NoiseModel, ...]:
+        """p(y | s) of each channel of (N, C, H, W) planes; empty for a noise-free image."""
         if self.denoising is None:
-            return None
+            return ()
         noise = self.denoising.noise
         if noise is None:
             noise = model.noise or "auto"

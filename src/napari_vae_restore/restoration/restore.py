@@ -25,22 +25,15 @@ from napari_vae_restore.errors import InputError, RestorationError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise import NoiseModel
 from napari_vae_restore.restoration.canvas import Canvas
-from napari_vae_restore.restoration.colour import N_COLOURS, ColourPosterior
-from napari_vae_restore.restoration.conditional import ConditionalPosterior
-from napari_vae_restore.restoration.halo import measured_halo
-from napari_vae_restore.restoration.plug_and_play import PlugAndPlayPosterior
-from napari_vae_restore.restoration.posterior import (
-    DenoisingPosterior,
-    LatentKeys,
-    PlanePosterior,
-)
-from napari_vae_restore.restoration.problem import Mask, Problem
+from napari_vae_restore.restoration.measurement import Measurement
+from napari_vae_restore.restoration.parts import channel_groups, plane_posterior, tile_grid
+from napari_vae_restore.restoration.posterior import LatentKeys
+from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.result import Diagnostics, Recipe, Restoration
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
-from napari_vae_restore.tiling import TILE, Tile, tiles
+from napari_vae_restore.tiling import TILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,20 +259,15 @@ def iter_restore(
     noise = problem.noise_models(planes, placed)
     n_planes, n_channels, height, width = planes.shape
     shape = height * problem.factor, width * problem.factor
-    grid, halo = _tile_grid(placed, shape, problem, tile)
-    groups = _channel_groups(placed, problem, layout, noise is not None)
+    grid, halo = tile_grid(placed, shape, problem, tile)
+    groups = channel_groups(placed, problem, layout, is_noisy=bool(noise))
     canvas = Canvas((n_planes, n_channels, *shape), layout.dtype, n_samples, keep_samples)
     progress = RestoreProgress(0, n_planes * len(groups) * len(grid) * (1 + n_samples))
     yield progress
     try:
         for n, group in itertools.product(range(n_planes), groups):
-            posterior = _posterior(
-                placed,
-                problem,
-                planes[n, group],
-                problem.observed(n, group),
-                None if noise is None else noise[group],
-            )
+            y = Measurement(planes[n, group], problem.observed(n, group), noise[group])
+            posterior = plane_posterior(placed, problem, y)
             keys = LatentKeys(seed, n * n_channels + group.start, placed.network.config.strides)
             for part in grid:
                 for signal in posterior.signals(part, n_samples, keys):
@@ -292,11 +280,11 @@ def iter_restore(
         ) from error
     except RuntimeError as error:
         raise RestorationError(f"the restoration failed: {error}") from error
-    if noise is None and problem.missing is not None and problem.factor == 1:
+    if not noise and problem.missing is not None and problem.factor == 1:
         canvas.keep(planes, ~problem.missing)
     diagnostics = Diagnostics(
         residual_std=_residual_std(planes, canvas.mean, noise, problem),
-        noise=() if noise is None else noise,
+        noise=noise,
         n_tiles=n_planes * len(groups) * len(grid),
         halo=halo,
         seconds=time.monotonic() - started,
@@ -304,7 +292,7 @@ def iter_restore(
     )
     recipe = Recipe(
         tasks=tuple(task.to_dict() for task in problem.tasks),
-        noise=() if noise is None else tuple(str(channel) for channel in noise),
+        noise=tuple(str(channel) for channel in noise),
         model=placed.name,
         model_sha256=placed.sha256,
         axes=axes,
@@ -316,67 +304,10 @@ def iter_restore(
     return Restoration(*canvas.finish(layout, array), recipe, diagnostics)
 
 
-def _posterior(
-    model: Model,
-    problem: Problem,
-    intensities: NDArray[Any],
-    observed: Mask | None,
-    noise: tuple[NoiseModel, ...] | None,
-) -> PlanePosterior:
-    """The way of a network to solve a problem on one group of channels."""
-    if observed is not None:
-        # So that nothing below can depend on what lies under the mask.
-        intensities = np.where(observed, intensities, intensities[observed][0])
-    if problem.blur is not None:
-        return PlugAndPlayPosterior(model, problem, intensities, observed, noise)
-    if noise is not None and len(noise) == N_COLOURS > model.network.config.channels:
-        return ColourPosterior(model, problem, intensities, observed, noise)
-    is_general = isinstance(model.network, RestorationVAE) or not problem.is_denoising_alone
-    if noise is None or is_general:
-        return ConditionalPosterior(model, problem, intensities, observed, noise)
-    return DenoisingPosterior(model, intensities, noise)
-
-
-def _tile_grid(
-    model: Model, shape: tuple[int, int], problem: Problem, size: int
-) -> tuple[list[Tile], int]:
-    """Tiles of the output plane, whose borders fall between the input's pixels."""
-    config = model.network.config
-    height, width = shape
-    if config.fixed_size is not None:
-        side = config.fixed_size
-        return tiles(height, width, size=side, halo=0, stride=side, margin=0), 0
-    stride = math.lcm(config.stride, problem.factor)
-    if problem.blur is not None:
-        # Each turn of plug-and-play inference needs the whole plane.
-        size = max(height, width) + 2 * stride
-    if max(height, width) + 2 * stride <= size:
-        return tiles(height, width, size=size, halo=0, stride=stride, margin=stride), 0
-    halo = measured_halo(model)
-    return tiles(height, width, size=size, halo=halo, stride=stride, margin=stride), halo
-
-
-def _channel_groups(
-    model: Model, problem: Problem, layout: Layout, is_noisy: bool
-) -> list[slice]:
-    """Channels that are restored together: what the network takes, or noisy colours."""
-    n_channels = layout.planes_shape[1]
-    width = model.network.config.channels
-    if width not in (1, n_channels):
-        raise InputError(
-            f"the model takes {width} channels jointly, and the image has {n_channels}: use a "
-            "one-channel model, or give the axes with C or S where the channels are"
-        )
-    is_general = isinstance(model.network, RestorationVAE) and problem.blur is None
-    if is_general and is_noisy and layout.is_rgb and problem.loses_all_channels_alike:
-        width = N_COLOURS
-    return [slice(start, start + width) for start in range(0, n_channels, width)]
-
-
 def _residual_std(
     planes: NDArray[Any],
     mean: NDArray[Any],
-    noise: tuple[NoiseModel, ...] | None,
+    noise: tuple[NoiseModel, ...],
     problem: Problem,
 ) -> float | None:
     """RMS of what was removed over the RMS of the noise that was expected.
@@ -384,7 +315,7 @@ def _residual_std(
     The quotient of the sums, not the mean of quotients: where a signal-dependent model
     expects next to no noise, single dark pixels would outweigh the picture.
     """
-    if noise is None:
+    if not noise:
         return None
     removed = expected = 0.0
     for n, (plane, restored) in enumerate(zip(planes, mean, strict=True)):

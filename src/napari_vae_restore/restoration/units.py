@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from napari_vae_restore.filling import smooth_fill
 from napari_vae_restore.models.model import Normalisation
 from napari_vae_restore.noise import NoiseModel
+from napari_vae_restore.restoration.measurement import Measurement
 
 _BLACK_WHITE = (0.1, 99.9)
 """Percentiles of the smoothed image that become 0 and 1, as in training."""
@@ -29,35 +29,29 @@ class Units:
 
     Attributes
     ----------
-    noise : tuple of NoiseModel, or None
-        One per channel; None for a noise-free image, whose intensities are not stabilised.
+    noise : tuple of NoiseModel
+        One per channel; empty for a noise-free image, whose intensities are not stabilised.
     normalisation : Normalisation
         From stabilised values, or from noise-free intensities.
     """
 
-    noise: tuple[NoiseModel, ...] | None
+    noise: tuple[NoiseModel, ...]
     normalisation: Normalisation
 
     @classmethod
-    def measured(
-        cls,
-        intensities: NDArray[Any],
-        observed: NDArray[np.bool_] | None,
-        noise: tuple[NoiseModel, ...] | None,
-    ) -> Units:
-        """Units in which the observed part of (C, H, W) intensities spans about [0, 1]."""
-        values: NDArray[np.floating] = _stabilised(intensities, noise)
-        if observed is not None:
-            values = smooth_fill(values, observed)
+    def of(cls, measurement: Measurement) -> Units:
+        """Units in which the observed part of a measurement spans about [0, 1]."""
+        noise = measurement.noise
+        values = measurement.filled(_stabilised(measurement.intensities, noise))
         smooth = gaussian_filter(values, (0, _SMOOTHING, _SMOOTHING), mode="mirror")
         black, white = (float(value) for value in np.percentile(smooth, _BLACK_WHITE))
-        least = _LEAST_RANGE * max(abs(black), 1.0) if noise is None else 1 / _MAX_SIGMA
+        least = 1 / _MAX_SIGMA if noise else _LEAST_RANGE * max(abs(black), 1.0)
         return cls(noise, Normalisation(black, max(white - black, least)))
 
     @property
     def sigma(self) -> float:
         """Standard deviation of the noise in network units."""
-        return 0.0 if self.noise is None else self.normalisation.noise_std
+        return self.normalisation.noise_std if self.noise else 0.0
 
     def to_network(self, intensities: NDArray[Any]) -> NDArray[np.float32]:
         """(C, h, w) of any dtype to float32."""
@@ -66,7 +60,7 @@ class Units:
     def from_network(self, signal: NDArray[Any]) -> NDArray[np.float64]:
         """(C, h, w) network units to intensities."""
         stabilised = self.normalisation.from_network(signal)
-        if self.noise is None:
+        if not self.noise:
             return stabilised
         return np.stack(
             [noise.unstabilise(t) for noise, t in zip(self.noise, stabilised, strict=True)]
@@ -74,8 +68,8 @@ class Units:
 
 
 def _stabilised(
-    intensities: NDArray[Any], noise: tuple[NoiseModel, ...] | None
+    intensities: NDArray[Any], noise: tuple[NoiseModel, ...]
 ) -> NDArray[np.float64]:
-    if noise is None:
+    if not noise:
         return intensities.astype(np.float64)
     return np.stack([model.stabilise(y) for model, y in zip(noise, intensities, strict=True)])

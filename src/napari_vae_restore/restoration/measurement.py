@@ -1,0 +1,37 @@
+"""What was measured of one plane, and what is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore.filling import smooth_fill
+from napari_vae_restore.noise import NoiseModel
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measurement:
+    """y of one plane or group of its channels.
+
+    Attributes
+    ----------
+    intensities : numpy.ndarray
+        (C, H, W), any dtype. What missing pixels hold does not count.
+    observed : numpy.ndarray of bool, or None
+        (C, H, W), True where a pixel was measured; None where all were.
+    noise : tuple of NoiseModel
+        One for each channel; empty for a measurement that is taken as free of noise.
+    """
+
+    intensities: NDArray[Any]
+    observed: Mask | None
+    noise: tuple[NoiseModel, ...]
+
+    def filled(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Its values in any unit, (C, H, W), with a smooth guess for missing pixels."""
+        return values if self.observed is None else smooth_fill(values, self.observed)
