@@ -67,7 +67,7 @@ def test_a_shape_on_one_plane_fills_it_or_all(make_image, drained, all_planes):
 
 
 def _grown(mine):
-    from napari_vae_restore._napari.masks import grown
+    from napari_vae_restore._napari.feathering import grown
 
     return grown(mine.drawing.on(mine.grid, all_planes=mine.all_planes), mine.grow)
 

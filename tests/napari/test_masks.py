@@ -7,7 +7,7 @@ from napari.layers import Image, Labels, Shapes
 
 from napari_vae_restore import InputError
 from napari_vae_restore._napari.mask_layers import drawing_on, grid_of, new_mask
-from napari_vae_restore._napari.masks import Grid, blended, bounding_region, grown, ramp
+from napari_vae_restore._napari.masks import Grid
 
 ROTATED = {"scale": (0.5, 0.25), "translate": (7, -3), "rotate": 30, "shear": [0.2]}
 STACK = {
@@ -174,42 +174,6 @@ def test_a_part_of_the_grid_is_drawn_on_as_the_whole(kind, all_planes):
         assert part.any()
     expected = whole[region[1:]] if all_planes else whole[region]
     np.testing.assert_array_equal(part, expected)
-
-
-def test_grow_is_a_disc_on_each_plane():
-    mask = np.zeros((2, 11, 11), bool)
-    mask[1, 5, 5] = True
-    assert grown(mask, 0) is mask
-    rows, columns = np.mgrid[:11, :11] - 5
-    np.testing.assert_array_equal(grown(mask, 3)[1], np.hypot(rows, columns) <= 3)
-    assert not grown(mask, 3)[0].any()
-
-
-def test_the_ramp_falls_smoothly_beyond_the_mask_and_ends():
-    mask = np.zeros((3, 30), bool)
-    mask[:, :10] = True
-    weights = ramp(mask, 4)[1]
-    assert (weights[:10] == 1).all()
-    assert (np.diff(weights[9:15]) < 0).all()
-    assert (weights[14:] == 0).all()
-    assert weights[12] == pytest.approx(1 - weights[11], abs=1e-6)
-    np.testing.assert_array_equal(ramp(mask, 0), mask)
-
-
-def test_blending_takes_both_ends_bit_for_bit_and_rounds_between():
-    fill, original = np.full(4, 200, np.uint8), np.array([10, 10, 10, 11], np.uint8)
-    weights = np.array([1, 0.5, 0, 0.25], np.float32)
-    assert blended(fill, original, weights).tolist() == [200, 105, 10, 58]
-    assert blended(fill, original, weights).dtype == np.uint8
-
-
-def test_the_box_around_holes():
-    mask = np.zeros((4, 3, 100, 90), bool)
-    mask[2, 1, 40:50, 2:5] = True
-    region = bounding_region(mask, "ZCYX", margin=8)
-    assert region == (slice(2, 3), slice(0, 3), slice(32, 58), slice(0, 13))
-    whole = bounding_region(mask, "ZCYX", margin=None)
-    assert whole == (slice(2, 3), slice(0, 3), slice(0, 100), slice(0, 90))
 
 
 def test_a_new_mask_lies_on_its_image_ready_to_draw():

@@ -1,8 +1,14 @@
-"""Which part of an image a preview computes: arithmetic without a window."""
+"""Which parts of an image are computed: arithmetic without a window."""
 
+import numpy as np
 import pytest
 
-from napari_vae_restore._napari.region import central_region, start, visible_region
+from napari_vae_restore._napari.region import (
+    bounding_region,
+    central_region,
+    start,
+    visible_region,
+)
 
 
 def test_everything_in_view_is_the_current_plane():
@@ -47,3 +53,12 @@ def test_colours_stay_whole_and_channels_where_the_model_needs_all():
 def test_centre_of_the_training_preview():
     region = central_region((2, 600, 100), "ZYX", (1, 0, 0), 256)
     assert region == (slice(1, 2), slice(172, 428), slice(0, 100))
+
+
+def test_the_box_around_holes():
+    mask = np.zeros((4, 3, 100, 90), bool)
+    mask[2, 1, 40:50, 2:5] = True
+    region = bounding_region(mask, "ZCYX", margin=8)
+    assert region == (slice(2, 3), slice(0, 3), slice(32, 58), slice(0, 13))
+    whole = bounding_region(mask, "ZCYX", margin=None)
+    assert whole == (slice(2, 3), slice(0, 3), slice(0, 100), slice(0, 90))

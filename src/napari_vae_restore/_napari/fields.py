@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 
 from napari_vae_restore._napari.devices_found import device_entries
 from napari_vae_restore._napari.layers import layer_axes, layer_data
+from napari_vae_restore._napari.messages import MAX_SEED as MAX_SEED
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import checked_axes
 
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
 _TEXT_MARGIN = 4
 """Pixels that styles leave beside the text of a box."""
-
-MAX_SEED = 2**31 - 1
-"""Largest value of a spin box."""
 
 AXES_TOOLTIP = (
     "One letter per dimension of the layer's data.\n"

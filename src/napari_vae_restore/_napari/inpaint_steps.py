@@ -12,16 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_vae_restore._napari import region as regions
-from napari_vae_restore._napari.masks import (
-    Drawing,
-    Grid,
-    Mask,
-    blended,
-    bounding_region,
-    grown,
-    ramp,
-)
-from napari_vae_restore._napari.messages import Filling, Preview, Source, Update
+from napari_vae_restore._napari.feathering import blended, grown, ramp
+from napari_vae_restore._napari.masks import Drawing, Grid, Mask
+from napari_vae_restore._napari.messages import MAX_SEED, Filling, Preview, Source, Update
 from napari_vae_restore._napari.reading import read
 from napari_vae_restore._napari.restoration_steps import (
     RestoreOptions,
@@ -41,8 +34,6 @@ if TYPE_CHECKING:
 
 MARGIN = 64
 """Pixels around the holes that a further sample is computed from."""
-
-MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +125,7 @@ def inpaint_steps(
     missing, weights = _mask(holes)
     region = tuple(slice(0, length) for length in image.shape)
     if holes.denoising is None:
-        region = bounding_region(weights > 0, source.axes, margin=None)
+        region = regions.bounding_region(weights > 0, source.axes, margin=None)
     task = Inpaint(missing, _name(holes))
     restoration = yield from restore_steps(
         Source(image[region], source.axes),
@@ -242,7 +233,7 @@ def sample_steps(
         As :func:`inpaint_steps`.
     """
     restoration, axes = filled.restoration, filled.restoration.recipe.axes
-    region = bounding_region(filled.weights > 0, axes, margin=MARGIN)
+    region = regions.bounding_region(filled.weights > 0, axes, margin=MARGIN)
     tasks: list[Task] = [Inpaint(cropped_mask(filled.missing, axes, region))]
     if noise := restoration.diagnostics.noise:
         tasks.append(Denoise(noise))

@@ -21,9 +21,9 @@ from napari_vae_restore._napari.layer_choice import MaskChoice
 from napari_vae_restore._napari.layers import RECIPE_KEY
 from napari_vae_restore._napari.mask_layers import MASK_KEY, drawing_on, grid_of, new_mask
 from napari_vae_restore._napari.messages import Filling, Source
+from napari_vae_restore._napari.mixture_widget import MixtureWidget
 from napari_vae_restore._napari.preview_layer import find_preview, show_filling
 from napari_vae_restore._napari.region import Region
-from napari_vae_restore._napari.restoration_widget import NoisyBox, RestorationWidget
 from napari_vae_restore._napari.worker import Steps
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _DRAW = (
 )
 
 
-class InpaintWidget(RestorationWidget):
+class InpaintWidget(MixtureWidget):
     """Fills what a mask covers of an image layer.
 
     Parameters
@@ -71,7 +71,6 @@ class InpaintWidget(RestorationWidget):
         )
         self._layout.insertWidget(self._layout.indexOf(self.panel), self.next_button)
         self.masks.layer_changed.connect(self._on_mask_changed)
-        self.noisy.toggled.connect(self._on_changed)
         self._on_mask_changed()
 
     def _task_rows(self) -> dict[str, QWidget]:
@@ -90,13 +89,12 @@ class InpaintWidget(RestorationWidget):
             0, 0, _MAX_WIDTH, "Enlarge the mask by so many pixels on all sides", suffix=" px"
         )
         self.feather = whole_number(0, 0, _MAX_WIDTH, _FEATHER_TOOLTIP, suffix=" px")
-        self.noisy = NoisyBox()
         return {
             "Mask": _side_by_side(self.masks, self.new_button),
             "Apply to": self.planes,
             "Grow": self.grow,
             "Feather": self.feather,
-            "": self.noisy,
+            **super()._task_rows(),
         }
 
     def new_mask(self) -> None:
@@ -164,7 +162,7 @@ class InpaintWidget(RestorationWidget):
             all_planes=bool(self.planes.value),
             grow=int(self.grow.value()),
             feather=int(self.feather.value()),
-            denoising=self._denoising() if self.noisy.isChecked() else None,
+            denoising=self._denoising_too(),
         )
 
     def _problem(self) -> str:
@@ -199,7 +197,6 @@ class InpaintWidget(RestorationWidget):
     def _refresh(self) -> None:
         super()._refresh()
         layer = self.header.layers.layer
-        self.noise.setEnabled(self.noisy.isChecked())
         self.feather.setEnabled(not self.noisy.isChecked())
         self.planes.setEnabled(layer is not None and self._has_planes(layer))
         self.new_button.setEnabled(layer is not None and not self.is_busy)

@@ -8,19 +8,16 @@ Inside, a mask is (H, W), or (planes..., H, W) with the planes' axes in their or
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 from skimage.draw import line, polygon
 
 from napari_vae_restore._napari.region import Region
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.layout import cast
 
 Mask = NDArray[np.bool_]
 Points = NDArray[np.float64]
@@ -224,119 +221,6 @@ class Painting:
             inside &= (nearest >= 0) & (nearest < length)
             index.append(nearest.clip(0, length - 1))
         return np.asarray((labels[tuple(index)] != 0) & inside)
-
-
-def grown(mask: Mask, radius: int) -> Mask:
-    """Dilate by a disc, each plane apart.
-
-    Parameters
-    ----------
-    mask : numpy.ndarray of bool
-        (..., H, W).
-    radius : int
-        In pixels.
-
-    Returns
-    -------
-    numpy.ndarray of bool
-        True within `radius` of a pixel of the mask.
-    """
-    if radius == 0:
-        return mask
-    result = mask.copy()
-    for place, distance in _distances(mask, radius):
-        result[place] = distance <= radius
-    return result
-
-
-def ramp(mask: Mask, width: int) -> NDArray[np.float32]:
-    """Weights of a fill: 1 on the mask, falling smoothly to 0 around it.
-
-    Parameters
-    ----------
-    mask : numpy.ndarray of bool
-        (..., H, W).
-    width : int
-        Pixels beyond the mask that have a weight; 0 for none.
-
-    Returns
-    -------
-    numpy.ndarray of float32
-        3 t^2 - 2 t^3 of the distance, so that neither end shows an edge.
-    """
-    weights = mask.astype(np.float32)
-    for place, distance in _distances(mask, width) if width else ():
-        t = np.clip(1 - distance / (width + 1), 0, 1)
-        weights[place] = t * t * (3 - 2 * t)
-    return weights
-
-
-def blended(
-    fill: NDArray[Any], original: NDArray[Any], weights: NDArray[np.float32]
-) -> NDArray[Any]:
-    """Mix a fill with what was there.
-
-    Parameters
-    ----------
-    fill, original : numpy.ndarray
-        Of one dtype, `original` of a shape that broadcasts to that of `fill`.
-    weights : numpy.ndarray of float32
-        Of the fill, 0 to 1, broadcast as `original`. Where it is 0 or 1, what was there
-        or the fill is taken over bit for bit.
-
-    Returns
-    -------
-    numpy.ndarray
-        A new array of their dtype.
-    """
-    original, weights = (np.broadcast_to(each, fill.shape) for each in (original, weights))
-    result = np.where(weights > 0, fill, original)
-    part = (weights > 0) & (weights < 1)
-    if part.any():
-        share = weights[part].astype(np.float64)
-        mixed = share * fill[part] + (1 - share) * original[part]
-        result[part] = cast(mixed, result.dtype)
-    return result
-
-
-def bounding_region(mask: Mask, axes: str, *, margin: int | None) -> Region:
-    """Return the smallest box around a mask.
-
-    Parameters
-    ----------
-    mask : numpy.ndarray of bool
-        In the image's full shape, not empty.
-    axes : str
-        One letter per dimension.
-    margin : int or None
-        Pixels around it along Y and X; None for whole planes.
-
-    Returns
-    -------
-    tuple of slice
-        All of the channels, and along the other axes the planes that hold some of it.
-    """
-    region = []
-    for dim, (letter, length) in enumerate(zip(axes, mask.shape, strict=True)):
-        if letter in "CS" or (letter in "YX" and margin is None):
-            region.append(slice(0, length))
-            continue
-        others = tuple(d for d in range(mask.ndim) if d != dim)
-        where = np.flatnonzero(mask.any(axis=others))
-        around = (margin or 0) if letter in "YX" else 0
-        region.append(
-            slice(max(0, int(where[0]) - around), min(length, int(where[-1]) + 1 + around))
-        )
-    return tuple(region)
-
-
-def _distances(mask: Mask, reach: int) -> Iterator[tuple[tuple[int | slice, ...], Points]]:
-    """Distances from the mask, in a box of each plane that holds all up to a reach."""
-    for index in np.ndindex(*mask.shape[:-2]):
-        plane = mask[index]
-        if plane.any():
-            box = bounding_region(plane, "YX", margin=reach + 1)
-            yield (*index, *box), distance_transform_edt(~plane[box])
 
 
 def _plane(points: Points, grid: Grid) -> tuple[int, ...]:

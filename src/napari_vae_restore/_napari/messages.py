@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from napari_vae_restore.restoration.result import Diagnostics, Recipe
     from napari_vae_restore.training.engine import Progress, Training
 
+MAX_SEED = 2**31 - 1
+"""Largest seed that a field of the window holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

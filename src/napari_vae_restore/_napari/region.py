@@ -1,4 +1,4 @@
-"""Which part of an image a preview computes: what is in view, in whole planes otherwise.
+"""Parts of an image that are worth computing: what is in view, what holds a mask.
 
 Plain arithmetic on shapes and axes; this module knows neither napari nor Qt.
 """
@@ -6,6 +6,9 @@ Plain arithmetic on shapes and axes; this module knows neither napari nor Qt.
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 MAX_SIDE = 512
 """Largest side of a preview in pixels: a second or two on two busy cores."""
@@ -86,6 +89,37 @@ def central_region(shape: Sequence[int], axes: str, step: Sequence[int], side: i
         As :func:`visible_region`.
     """
     return visible_region(shape, axes, step=step, limit=side)
+
+
+def bounding_region(mask: NDArray[np.bool_], axes: str, *, margin: int | None) -> Region:
+    """Return the smallest box around a mask.
+
+    Parameters
+    ----------
+    mask : numpy.ndarray of bool
+        In the image's full shape, not empty.
+    axes : str
+        One letter per dimension.
+    margin : int or None
+        Pixels around it along Y and X; None for whole planes.
+
+    Returns
+    -------
+    tuple of slice
+        All of the channels, and along the other axes the planes that hold some of it.
+    """
+    region = []
+    for dim, (letter, length) in enumerate(zip(axes, mask.shape, strict=True)):
+        if letter in "CS" or (letter in "YX" and margin is None):
+            region.append(slice(0, length))
+            continue
+        others = tuple(d for d in range(mask.ndim) if d != dim)
+        where = np.flatnonzero(mask.any(axis=others))
+        around = (margin or 0) if letter in "YX" else 0
+        region.append(
+            slice(max(0, int(where[0]) - around), min(length, int(where[-1]) + 1 + around))
+        )
+    return tuple(region)
 
 
 def start(region: Region) -> tuple[int, ...]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
-from napari_vae_restore._napari.fields import MAX_SEED, NoiseEdit, button, whole_number
+from napari_vae_restore._napari.fields import NoiseEdit, button, whole_number
 from napari_vae_restore._napari.header import Header
 from napari_vae_restore._napari.layers import add_to_viewer, layer_data
-from napari_vae_restore._napari.messages import Preview, Source, duration
+from napari_vae_restore._napari.messages import MAX_SEED, Preview, Source, duration
 from napari_vae_restore._napari.model_choice import ModelChoice, load_steps, removes_noise_only
 from napari_vae_restore._napari.model_store import model_store
 from napari_vae_restore._napari.preview_layer import remove_preview, show_preview
@@ -256,21 +256,6 @@ class RestorationWidget(TaskWidget):
         for each in buttons:
             row.addWidget(each)
         self._layout.addLayout(row)
-
-
-class NoisyBox(QCheckBox):  # type: ignore[misc, unused-ignore]
-    """Whether an image that is filled or enlarged is noisy as well."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("image is noisy", parent)
-        self.setToolTip(
-            "Remove noise as well, everywhere. Without it, the image's own pixels are\n"
-            "taken to be right, and the result agrees with them"
-        )
-
-    def tasks(self, denoising: Denoise) -> Sequence[Task]:
-        """The denoising, if it is asked for."""
-        return [denoising] if self.isChecked() else []
 
 
 def _sentences(first: str, diagnostics: Diagnostics, levels: Sequence[float]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QWidget
 
 from napari_vae_restore._napari.fields import Options
-from napari_vae_restore._napari.restoration_widget import NoisyBox, RestorationWidget
+from napari_vae_restore._napari.mixture_widget import MixtureWidget
 from napari_vae_restore.restoration.tasks import MAX_FACTOR, SuperResolve, Task
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _KERNEL_TOOLTIP = (
 )
 
 
-class SuperResolveWidget(RestorationWidget):
+class SuperResolveWidget(MixtureWidget):
     """Enlarges an image layer; the result lies where the image lies.
 
     Parameters
@@ -40,19 +40,18 @@ class SuperResolveWidget(RestorationWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
-        self.noisy.toggled.connect(self._on_changed)
         self.factor.currentIndexChanged.connect(self._on_changed)
         self._refresh()
 
     def _task_rows(self) -> dict[str, QWidget]:
         self.factor = Options(_FACTORS, "Pixels of the result for each pixel, along Y and X")
         self.kernel = Options(_KERNELS, _KERNEL_TOOLTIP)
-        self.noisy = NoisyBox()
-        return {"Factor": self.factor, "Kernel": self.kernel, "": self.noisy}
+        return {"Factor": self.factor, "Kernel": self.kernel, **super()._task_rows()}
 
     def _tasks(self) -> list[Task]:
         enlarging = SuperResolve(self._factor(), str(self.kernel.value))
-        return [enlarging, *self.noisy.tasks(self._denoising())]
+        denoising = self._denoising_too()
+        return [enlarging] if denoising is None else [enlarging, denoising]
 
     def _factor(self) -> int:
         return int(self.factor.value)
@@ -64,7 +63,3 @@ class SuperResolveWidget(RestorationWidget):
         axes, shape = self.header.axes.axes, self._source(layer).data.shape
         sides = (factor * shape[axes.index(letter)] for letter in "YX")
         return f"Run makes {' × '.join(map(str, sides))} pixels, in the place of the image."
-
-    def _refresh(self) -> None:
-        super()._refresh()
-        self.noise.setEnabled(self.noisy.isChecked())
