@@ -2,7 +2,8 @@
 
 `read_image` gives the pixels with their axes, pixel size and units, `write_image`
 stores them entirely or not at all, `check_output` guards the originals and
-`list_images` finds the images of a folder. The dialects of TIFF are in `tiff`.
+`list_images` finds the images of a folder. The dialects of TIFF are in `tiff`, PNG and
+other pictures in `picture_files`.
 
 This module does not judge whether an image can be restored: `arrays.as_image` does.
 """
@@ -11,7 +12,7 @@ import logging
 import os
 import re
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.atomic import atomic_write
 from napari_vae_restore.errors import ImageFileError, InputError
-from napari_vae_restore.image_metadata import LENGTHS, PIXEL, Format, ImageFile, calibration
+from napari_vae_restore.image_metadata import PIXEL, Format, ImageFile, calibration
 from napari_vae_restore.layout import checked_axes
+from napari_vae_restore.picture_files import fits_png, read_picture, write_png
 from napari_vae_restore.tiff import dialect, read_tiff, write_tiff
 
 __all__ = ["ImageFile", "check_output", "list_images", "read_image", "write_image"]
@@ -38,14 +40,6 @@ _PICTURES: dict[str, Format] = {
     ".bmp": "bmp",
 }
 _READABLE = (*_TIFF, *_PICTURES)
-# Pillow's modes that arrive as grey or colour; others (CMYK, YCbCr) are converted.
-_PICTURE_MODES = {"1", "L", "LA", "I", "I;16", "I;16B", "F", "P", "PA", "RGB", "RGBA"}
-_PNG_GREY = ("u1", "u2")
-_PNG_TEXT_KEY = "Description"
-# PNG says pixels per metre alike for a microscope and for a printer: below this size,
-# 2540 dots per inch, no printer's are.
-_LARGEST_PNG_PIXEL = 1e-5  # metres
-_METRES_PER_INCH = LENGTHS["inch"].si  # Pillow speaks of inches
 # Characters that XML, and so OME-TIFF, cannot hold, nor text tags in general.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
@@ -82,7 +76,7 @@ def read_image(path: StrPath) -> ImageFile:
     if not path.exists():
         raise ImageFileError(f"Cannot read {path}: there is no such file.")
     try:
-        return read_tiff(path) if suffix in _TIFF else _read_picture(path, _PICTURES[suffix])
+        return read_tiff(path) if suffix in _TIFF else read_picture(path, _PICTURES[suffix])
     except ImageFileError:
         raise
     except MemoryError as error:
@@ -147,7 +141,7 @@ def write_image(
     try:
         with atomic_write(path) as temporary:
             if image.format == "png":
-                _write_png(temporary, image)
+                write_png(temporary, image)
             else:
                 write_tiff(temporary, image)
     except MemoryError as error:
@@ -260,7 +254,7 @@ def _described(
         raise InputError(
             f"Expected bool pixels without colour, but axes {axes} came: convert them to uint8."
         )
-    known = {} if like is None else _sizes_by_axis(like)
+    known = {} if like is None else like.sizes
     sizes = [known.get(axis, (1.0, PIXEL)) for axis in axes]
     sizes_and_units = scale, _ = calibration(
         axes,
@@ -281,10 +275,6 @@ def _described(
     return ImageFile(data, axes, *sizes_and_units, kind, names, description)
 
 
-def _sizes_by_axis(image: ImageFile) -> dict[str, tuple[float, str]]:
-    return dict(zip(image.axes, zip(image.scale, image.units, strict=True), strict=True))
-
-
 def _format(
     path: Path, data: NDArray[Any], axes: str, scale: Sequence[float], *, wants_ome: bool
 ) -> Format:
@@ -303,83 +293,12 @@ def _format(
             f"Expected an output that ends in .tif, .tiff or .png, but {path.name} came: "
             "choose one of them."
         )
-    shown = {a for a, n in zip(axes, data.shape, strict=True) if n > 1} | set("YX")
-    grey, colour = shown == set("YX"), shown == set("YXS")
-    if not (
-        (data.dtype.str[1:] == "u1" and colour) or (data.dtype.str[1:] in _PNG_GREY and grey)
-    ):
+    if not fits_png(data, axes):
         raise InputError(
             f"Expected for PNG one plane, uint8 grey or colour or uint16 grey, but axes {axes} "
             f"of shape {data.shape} with {data.dtype} came: write to a name that ends in .tif."
         )
     return "png"
-
-
-def _read_picture(path: Path, kind: Format) -> ImageFile:
-    import imageio.v3 as iio
-
-    if kind == "png":
-        _refuse_deep_colour(path)
-    with iio.imopen(path, "r", plugin="pillow") as file:
-        metadata = file.metadata(index=0, exclude_applied=False)
-        converted = None if metadata.get("mode") in _PICTURE_MODES else "RGB"
-        data = np.asarray(file.read(index=0, mode=converted))
-    axes = "YX" if data.ndim == 2 else "YXS"
-    if kind != "png":
-        return ImageFile(data, axes, (1.0,) * data.ndim, (PIXEL,) * data.ndim, kind)
-    text = str(metadata.get(_PNG_TEXT_KEY, ""))
-    return ImageFile(data, axes, *_png_calibration(axes, metadata), kind, description=text)
-
-
-def _png_calibration(
-    axes: str, metadata: Mapping[str, Any]
-) -> tuple[tuple[float, ...], tuple[str, ...]]:
-    """Read pixel sizes from the dots per inch, where they are a microscope's."""
-    per_inch = dict(zip("XY", metadata.get("dpi", (0, 0)), strict=True))
-    sizes = {axis: _METRES_PER_INCH / number for axis, number in per_inch.items() if number > 0}
-    known = len(sizes) == len(per_inch) and max(sizes.values()) < _LARGEST_PNG_PIXEL
-    unit, name = LENGTHS["micrometer"].si, "micrometer"
-    found = [(sizes[a] / unit, name) if known and a in sizes else (1.0, PIXEL) for a in axes]
-    return calibration(axes, [size for size, _ in found], [name for _, name in found])
-
-
-def _refuse_deep_colour(path: Path) -> None:
-    """Raise on colour PNG of 16 bits, of which Pillow silently returns the upper 8."""
-    with path.open("rb") as stream:
-        header = stream.read(26)  # signature 8, chunk 8, width 4, height 4, depth, colour type
-    if len(header) == 26 and header[24] == 16 and header[25] != 0:
-        raise ImageFileError(
-            f"Cannot read {path}: colour PNG of 16 bits is not supported; save it as .tif."
-        )
-
-
-def _write_png(path: Path, image: ImageFile) -> None:
-    import imageio.v3 as iio
-    from PIL.PngImagePlugin import PngInfo
-
-    size = dict(zip(image.axes, image.data.shape, strict=True))
-    shown = [a for a in "YXS" if a in "YX" or size.get(a, 1) > 1]
-    hidden = [a for a in image.axes if a not in shown]  # all of length one
-    picture = image.data.transpose([image.axes.index(a) for a in hidden + shown])
-    picture = picture.reshape([size[a] for a in shown])
-    text = PngInfo()
-    if image.description:
-        text.add_itxt(_PNG_TEXT_KEY, image.description)
-    options: dict[str, Any] = {"pnginfo": text, **_png_options(image)}
-    iio.imwrite(path, picture, plugin="pillow", extension=".png", **options)
-
-
-def _png_options(image: ImageFile) -> dict[str, Any]:
-    """The dots per inch, where lengths are known and the format's 32 bits hold them."""
-    sizes = _sizes_by_axis(image)
-    per_metre = [
-        1 / (size * LENGTHS[unit].si)
-        for size, unit in (sizes["X"], sizes["Y"])
-        if unit in LENGTHS
-    ]
-    if len(per_metre) < 2 or not all(1 <= number < 2**32 - 1 for number in per_metre):
-        return {}
-    return {"dpi": tuple(number * _METRES_PER_INCH for number in per_metre)}
 
 
 def _reason_not_read(error: Exception) -> str:

@@ -100,6 +100,11 @@ class ImageFile:
     channel_names: tuple[str, ...] = ()
     description: str = ""
 
+    @property
+    def sizes(self) -> dict[str, tuple[float, str]]:
+        """Scale and unit by axis."""
+        return dict(zip(self.axes, zip(self.scale, self.units, strict=True), strict=True))
+
 
 def refined(image: ImageFile, factor: int) -> ImageFile:
     """Return what a file says of an image, for an enlargement of it.

@@ -117,7 +117,7 @@ def write_tiff(path: Path, image: ImageFile) -> None:
     data = image.data.transpose([image.axes.index(axis) for axis in stored])
     if stored[-1] == "S" and data.shape[-1] == 1:
         stored, data = stored[:-1], data[..., 0]
-    sizes = dict(zip(image.axes, zip(image.scale, image.units, strict=True), strict=True))
+    sizes = image.sizes
     if image.format == "ome-tiff":
         options: dict[str, Any] = {"metadata": _ome_metadata(image, sizes)}
     elif image.format == "imagej":

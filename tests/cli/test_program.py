@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+from typing import get_type_hints
 
 import pytest
 import tifffile
 
 import napari_vae_restore as vr
+from napari_vae_restore.cli.options import Restoring
+from napari_vae_restore.restoration.recipes import Request
 
 
 def test_help_is_quick_and_complete():
@@ -22,6 +25,15 @@ def test_help_is_quick_and_complete():
         *("train", "evaluate", "doctor"),
     ):
         assert command in done.stdout
+
+
+def test_help_names_the_defaults_of_the_library():
+    """As literals: to import them would cost the help a second."""
+    hints = get_type_hints(Restoring, include_extras=True)
+    usual = {"model": "model", "samples": "n_samples", "tile": "tile", "seed": "seed"}
+    for option, field in usual.items():
+        (told,) = hints[option].__metadata__
+        assert told.show_default == str(getattr(Request(()), field))
 
 
 def test_output_in_a_narrow_encoding():
