@@ -19,8 +19,8 @@ import numpy as np
 from skimage import data
 from skimage.restoration import estimate_sigma
 
-from napari_vae_restore.noise import GaussianNoise, NoiseModel, PoissonGaussianNoise
-from napari_vae_restore.noise_estimation import estimate_noise
+from napari_vae_restore.noise.estimation import estimate_noise
+from napari_vae_restore.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise
 
 SEED = 1
 SIGMAS = (2, 5, 10, 25, 50)

@@ -21,15 +21,15 @@ _HOMES = {
     "Denoise": ".restoration.tasks",
     "Diagnostics": ".restoration.result",
     "FlatVAEConfig": ".models.config",
-    "GaussianNoise": ".noise",
+    "GaussianNoise": ".noise.models",
     "HVAEConfig": ".models.config",
     "ImageFileError": ".errors",
     "Inpaint": ".restoration.tasks",
     "InputError": ".errors",
     "Model": ".models.model",
     "ModelFileError": ".errors",
-    "NoiseModel": ".noise",
-    "PoissonGaussianNoise": ".noise",
+    "NoiseModel": ".noise.models",
+    "PoissonGaussianNoise": ".noise.models",
     "Progress": ".training.engine",
     "Recipe": ".restoration.result",
     "Restoration": ".restoration.result",
@@ -41,12 +41,12 @@ _HOMES = {
     "VAERestoreError": ".errors",
     "add_to_viewer": "._napari.layers",
     "denoise": ".restoration.restore",
-    "estimate_noise": ".noise_estimation",
+    "estimate_noise": ".noise.estimation",
     "inpaint": ".restoration.restore",
     "iter_restore": ".restoration.restore",
     "load": ".models.files",
     "parse_budget": ".training.settings",
-    "parse_noise": ".noise",
+    "parse_noise": ".noise.models",
     "restore": ".restoration.restore",
     "super_resolve": ".restoration.restore",
     "train": ".training.engine",
@@ -66,11 +66,11 @@ if TYPE_CHECKING:
     from napari_vae_restore.models.config import HVAEConfig as HVAEConfig
     from napari_vae_restore.models.files import load as load
     from napari_vae_restore.models.model import Model as Model
-    from napari_vae_restore.noise import GaussianNoise as GaussianNoise
-    from napari_vae_restore.noise import NoiseModel as NoiseModel
-    from napari_vae_restore.noise import PoissonGaussianNoise as PoissonGaussianNoise
-    from napari_vae_restore.noise import parse_noise as parse_noise
-    from napari_vae_restore.noise_estimation import estimate_noise as estimate_noise
+    from napari_vae_restore.noise.estimation import estimate_noise as estimate_noise
+    from napari_vae_restore.noise.models import GaussianNoise as GaussianNoise
+    from napari_vae_restore.noise.models import NoiseModel as NoiseModel
+    from napari_vae_restore.noise.models import PoissonGaussianNoise as PoissonGaussianNoise
+    from napari_vae_restore.noise.models import parse_noise as parse_noise
     from napari_vae_restore.restoration.restore import denoise as denoise
     from napari_vae_restore.restoration.restore import inpaint as inpaint
     from napari_vae_restore.restoration.restore import iter_restore as iter_restore

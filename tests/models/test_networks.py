@@ -13,7 +13,7 @@ from napari_vae_restore.models.config import ModelConfig, RestorationConfig
 from napari_vae_restore.models.latents import NoiseSource, random_noise
 from napari_vae_restore.models.model import build_network
 from napari_vae_restore.models.protocol import VAEModule
-from napari_vae_restore.noise import GaussianNoise
+from napari_vae_restore.noise.models import GaussianNoise
 from napari_vae_restore.training.objective import elbo
 
 CONFIGS = [

@@ -8,7 +8,7 @@ from napari_vae_restore._napari.messages import duration
 from napari_vae_restore._napari.words import noise_in_words, verdict
 from napari_vae_restore._napari.worker import as_own_error
 from napari_vae_restore.errors import InputError, VAERestoreError
-from napari_vae_restore.noise import GaussianNoise, PoissonGaussianNoise
+from napari_vae_restore.noise.models import GaussianNoise, PoissonGaussianNoise
 from napari_vae_restore.restoration.result import Diagnostics
 
 

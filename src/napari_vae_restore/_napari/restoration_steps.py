@@ -24,7 +24,7 @@ from napari_vae_restore.tiling import TILE
 if TYPE_CHECKING:
     from napari_vae_restore._napari.masks import Mask
     from napari_vae_restore.models.model import Model
-    from napari_vae_restore.noise import NoiseModel
+    from napari_vae_restore.noise.models import NoiseModel
     from napari_vae_restore.restoration.restore import RestoreProgress
     from napari_vae_restore.restoration.result import Restoration
 
@@ -254,7 +254,7 @@ def _resolve(
     tasks: Sequence[Task],
 ) -> dict[int, NoiseModel]:
     """The noise of some channels of an image, looked for where nothing is missing."""
-    from napari_vae_restore.noise_estimation import resolve_noise
+    from napari_vae_restore.noise.estimation import resolve_noise
 
     if isinstance(noise, Sequence) and not isinstance(noise, str):
         return {channel: noise[channel] for channel in channels}

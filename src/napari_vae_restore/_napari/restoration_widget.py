@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_vae_restore.models.model import Model
-    from napari_vae_restore.noise import NoiseModel
+    from napari_vae_restore.noise.models import NoiseModel
     from napari_vae_restore.restoration.result import Diagnostics, Restoration
 
 _MAX_SAMPLES = 256

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from napari_vae_restore.noise import GaussianNoise
+from napari_vae_restore.noise.models import GaussianNoise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_vae_restore.noise import NoiseModel
+    from napari_vae_restore.noise.models import NoiseModel
     from napari_vae_restore.restoration.result import Diagnostics
 
 _RESIDUAL_LOW, _RESIDUAL_HIGH = 0.85, 1.15
@@ -67,7 +67,7 @@ def noise_in_words(noise: Sequence[NoiseModel], levels: Sequence[float]) -> str:
 
     Examples
     --------
-    >>> from napari_vae_restore.noise import PoissonGaussianNoise
+    >>> from napari_vae_restore.noise.models import PoissonGaussianNoise
     >>> noise_in_words([GaussianNoise(12.34, (0.6, 0.62))], [100])
     'Noise: σ\\xa012.3, correlated between neighbours (0.6).'
     >>> noise_in_words([PoissonGaussianNoise(0.8, 4.0)], [120])

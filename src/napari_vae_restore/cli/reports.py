@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from napari_vae_restore.image_files import ImageFile
     from napari_vae_restore.models.model import TrainingRecord
-    from napari_vae_restore.noise import NoiseModel
+    from napari_vae_restore.noise.models import NoiseModel
     from napari_vae_restore.restoration.result import Diagnostics
     from napari_vae_restore.restoration.tasks import Inpaint, SuperResolve, Task
 
@@ -75,7 +75,7 @@ def describe_channels(channels: tuple[NoiseModel, ...]) -> str:
 
 def describe_noise(noise: NoiseModel | None) -> str:
     """A noise model in words, in the image's intensity units."""
-    from napari_vae_restore.noise import GaussianNoise, PoissonGaussianNoise
+    from napari_vae_restore.noise.models import GaussianNoise, PoissonGaussianNoise
 
     if isinstance(noise, GaussianNoise):
         text = f"Gaussian, standard deviation {noise.sigma:.4g}"

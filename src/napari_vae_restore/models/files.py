@@ -34,7 +34,7 @@ from napari_vae_restore.models.model import (
     build_network,
     channels_last,
 )
-from napari_vae_restore.noise import noise_from_dict
+from napari_vae_restore.noise.models import noise_from_dict
 
 SUFFIX = ".safetensors"
 VERSION = 1

@@ -20,7 +20,7 @@ from napari_vae_restore.models.flat import FlatVAE
 from napari_vae_restore.models.hvae import HVAE
 from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.noise import NoiseModel
+from napari_vae_restore.noise.models import NoiseModel
 
 
 @dataclass(frozen=True, slots=True)

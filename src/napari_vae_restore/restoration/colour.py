@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.noise import GaussianNoise
+from napari_vae_restore.noise.models import GaussianNoise
 from napari_vae_restore.restoration.conditional import ConditionalPosterior
 from napari_vae_restore.restoration.measurement import Mask, Measurement
 from napari_vae_restore.restoration.posterior import LatentKeys

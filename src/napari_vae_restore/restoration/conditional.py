@@ -16,7 +16,7 @@ from napari_vae_restore.models.condition import condition_tensor
 from napari_vae_restore.models.latents import NoiseSource
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.noise_correlation import WHITE
+from napari_vae_restore.noise.correlation import WHITE
 from napari_vae_restore.resampling import enlargement, separable
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.posterior import LatentKeys, inferred, on_device

@@ -19,7 +19,7 @@ from torch import Tensor
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.models.latents import KeyedNoise, NoiseSource
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.noise import NoiseModel
+from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.units import Units
 from napari_vae_restore.tiling import Tile
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.noise import NoiseModel
-from napari_vae_restore.noise_estimation import resolve_noise
+from napari_vae_restore.noise.estimation import resolve_noise
+from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.operators import (
     Blur,
     Composition,

@@ -22,7 +22,7 @@ from napari_vae_restore.errors import InputError
 from napari_vae_restore.image_files import read_image
 from napari_vae_restore.models.bundled import DEFAULT
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.noise import parse_noise
+from napari_vae_restore.noise.models import parse_noise
 from napari_vae_restore.restoration.result import Recipe
 from napari_vae_restore.restoration.tasks import (
     Deblur,

@@ -25,7 +25,7 @@ from napari_vae_restore.errors import InputError, RestorationError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.noise import NoiseModel
+from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.canvas import Canvas
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.parts import channel_groups, plane_posterior, tile_grid

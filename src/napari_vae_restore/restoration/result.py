@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_vae_restore.noise import NoiseModel
+from napari_vae_restore.noise.models import NoiseModel
 
 
 @dataclass(frozen=True, slots=True)

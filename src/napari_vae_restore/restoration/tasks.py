@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.noise import NoiseModel
+from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.operators import Blur
 from napari_vae_restore.resampling import KERNELS
 

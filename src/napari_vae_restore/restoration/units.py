@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from napari_vae_restore.models.model import Normalisation
-from napari_vae_restore.noise import NoiseModel
+from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.measurement import Measurement
 
 _BLACK_WHITE = (0.1, 99.9)

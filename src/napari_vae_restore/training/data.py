@@ -21,8 +21,8 @@ from napari_vae_restore.arrays import as_image
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.model import Normalisation
-from napari_vae_restore.noise import NoiseModel
-from napari_vae_restore.noise_estimation import resolve_noise
+from napari_vae_restore.noise.estimation import resolve_noise
+from napari_vae_restore.noise.models import NoiseModel
 
 if TYPE_CHECKING:
     from napari_vae_restore.image_files import ImageFile
@@ -122,7 +122,7 @@ def prepare(
     axes : str or None
         Axes of the arrays, for example "ZYX"; None reads or guesses them.
     noise : NoiseModel or str
-        As :func:`~napari_vae_restore.noise_estimation.resolve_noise` takes it.
+        As :func:`~napari_vae_restore.noise.estimation.resolve_noise` takes it.
     channels : int
         Channels that the network sees jointly; with 1, channels become planes.
     patch : int

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.filling import smooth_fill
-from napari_vae_restore.noise import GaussianNoise, PoissonGaussianNoise
-from napari_vae_restore.noise_correlation import WHITE
+from napari_vae_restore.noise.correlation import WHITE
+from napari_vae_restore.noise.models import GaussianNoise, PoissonGaussianNoise
 from napari_vae_restore.resampling import enlargement, reduction, separable
 from napari_vae_restore.training.holes import HOLES, draw_hole
 

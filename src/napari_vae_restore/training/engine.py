@@ -22,7 +22,7 @@ from napari_vae_restore.models.config import HVAEConfig, ModelConfig
 from napari_vae_restore.models.files import load_checkpoint, save
 from napari_vae_restore.models.latents import random_noise
 from napari_vae_restore.models.model import Model, TrainingRecord, build_network, channels_last
-from napari_vae_restore.noise import GaussianNoise, NoiseModel
+from napari_vae_restore.noise.models import GaussianNoise, NoiseModel
 from napari_vae_restore.training import checkpoint
 from napari_vae_restore.training.checkpoint import Course
 from napari_vae_restore.training.data import Images, prepare

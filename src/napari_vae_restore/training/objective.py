@@ -15,7 +15,7 @@ from torch import Tensor
 
 from napari_vae_restore.models.latents import NoiseSource
 from napari_vae_restore.models.protocol import VAE
-from napari_vae_restore.noise import NoiseModel
+from napari_vae_restore.noise.models import NoiseModel
 
 
 @dataclass(frozen=True, slots=True)

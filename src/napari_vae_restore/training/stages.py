@@ -20,7 +20,7 @@ from napari_vae_restore.models.hvae import LatentLevel
 from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
 from napari_vae_restore.models.protocol import VAE
 from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.noise import GaussianNoise
+from napari_vae_restore.noise.models import GaussianNoise
 from napari_vae_restore.training.balance import TypicalErrors
 from napari_vae_restore.training.objective import elbo
 from napari_vae_restore.training.optimisers import Muon, split_matrices

@@ -1,6 +1,6 @@
 """A line through measured noise variances: variance = a s + b, with clipped levels.
 
-The arithmetic of :mod:`napari_vae_restore.noise_estimation`; it knows curves, not images.
+The arithmetic of :mod:`napari_vae_restore.noise.estimation`; it knows curves, not images.
 """
 
 from __future__ import annotations

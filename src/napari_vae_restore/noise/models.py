@@ -2,10 +2,10 @@
 
 Signals, measurements and noise parameters are all in the image's own intensity
 units. Noise may be correlated between neighbouring pixels: a model carries by how much
-(:mod:`napari_vae_restore.noise_correlation`) and draws such noise, while everything
+(:mod:`napari_vae_restore.noise.correlation`) and draws such noise, while everything
 else about it is marginal, one pixel at a time. This module knows nothing of networks,
 tiles or files, and it imports torch for type checking only. Estimating a model's
-parameters from an image is the business of :mod:`napari_vae_restore.noise_estimation`.
+parameters from an image is the business of :mod:`napari_vae_restore.noise.estimation`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, xlogy
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.noise_correlation import WHITE, checked_correlation, correlated_noise
+from napari_vae_restore.noise.correlation import WHITE, checked_correlation, correlated_noise
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,19 +9,19 @@ import pytest
 from skimage import data
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.noise import (
-    GaussianNoise,
-    PoissonGaussianNoise,
-    noise_from_dict,
-    parse_noise,
-)
-from napari_vae_restore.noise_correlation import (
+from napari_vae_restore.noise.correlation import (
     WHITE,
     block_spectrum,
     correlated_noise,
     fit_correlation,
 )
-from napari_vae_restore.noise_estimation import estimate_noise
+from napari_vae_restore.noise.estimation import estimate_noise
+from napari_vae_restore.noise.models import (
+    GaussianNoise,
+    PoissonGaussianNoise,
+    noise_from_dict,
+    parse_noise,
+)
 
 CORRELATIONS = [(0.6, 0.6), (0.3, 0.0), (0.0, 0.95), (0.78, 0.5)]
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.fft import dct
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.noise_correlation import block_spectrum
+from napari_vae_restore.noise.correlation import block_spectrum
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -114,7 +114,7 @@ def measure_blocks(planes: ArrayLike, observed: NDArray[np.bool_] | None) -> Mea
     Raises
     ------
     InputError
-        See :func:`~.noise_estimation.estimate_noise`.
+        See :func:`~.estimation.estimate_noise`.
     """
     stack = _as_stack(planes)
     mask = _as_mask(observed, planes, stack)

@@ -23,13 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.noise import (
-    GaussianNoise,
-    NoiseModel,
-    PoissonGaussianNoise,
-    parse_noise,
-)
-from napari_vae_restore.noise_blocks import (
+from napari_vae_restore.noise.blocks import (
     BINS,
     BLOCK,
     CORRELATED_STRUCTURE_ORDERS,
@@ -39,8 +33,14 @@ from napari_vae_restore.noise_blocks import (
     measures_correlated,
     unusable,
 )
-from napari_vae_restore.noise_correlation import WHITE, block_spectrum, fit_correlation
-from napari_vae_restore.noise_fit import LineFit, NoiseCurve, fit_line
+from napari_vae_restore.noise.correlation import WHITE, block_spectrum, fit_correlation
+from napari_vae_restore.noise.fit import LineFit, NoiseCurve, fit_line
+from napari_vae_restore.noise.models import (
+    GaussianNoise,
+    NoiseModel,
+    PoissonGaussianNoise,
+    parse_noise,
+)
 
 FloatArray: TypeAlias = NDArray[np.float64]
 VarianceModel: TypeAlias = Callable[[FloatArray], FloatArray]
@@ -101,8 +101,8 @@ def estimate_noise(
     Returns
     -------
     NoiseModel
-        :class:`~napari_vae_restore.noise.GaussianNoise` or
-        :class:`~napari_vae_restore.noise.PoissonGaussianNoise`.
+        :class:`~napari_vae_restore.noise.models.GaussianNoise` or
+        :class:`~napari_vae_restore.noise.models.PoissonGaussianNoise`.
 
     Raises
     ------

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from skimage import data
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.noise import (
+from napari_vae_restore.noise.estimation import estimate_noise, resolve_noise
+from napari_vae_restore.noise.models import (
     GaussianNoise,
     NoiseModel,
     PoissonGaussianNoise,
     noise_from_dict,
     parse_noise,
 )
-from napari_vae_restore.noise_estimation import estimate_noise, resolve_noise
 
 MODELS: list[NoiseModel] = [
     GaussianNoise(12.5),
