@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from napari_vae_restore import Model
+from napari_vae_restore import GaussianNoise, Model
 from napari_vae_restore.training import engine
 
+NOISE = GaussianNoise(20.0)
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -23,6 +24,7 @@ def examples(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", [p for p in PAGES if examples(p)], ids=lambda p: p.name)
 def test_examples_run(
     page: Path,
+    clean: NDArray[np.float32],
     noisy: NDArray[np.float32],
     model: Model,
     tmp_path: Path,
@@ -34,7 +36,8 @@ def test_examples_run(
     if ".save(" not in page.read_text():
         model.save("mine.safetensors")
     mask = noisy > np.percentile(noisy, 99)
-    names: dict[str, object] = {"noisy": noisy, "image": noisy, "mask": mask}
+    names: dict[str, object] = {"noisy": noisy, "image": noisy, "mask": mask, "clean": clean}
+    names["noisy_again"] = NOISE.sample(clean, np.random.default_rng(1))
     for example in examples(page):
         exec(compile(example, page.name, "exec"), names)
 

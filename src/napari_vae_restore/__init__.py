@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = version("napari-vae-restore")
 
 _HOMES = {
+    "Clean": ".training.sources",
     "Deblur": ".restoration.tasks",
     "Denoise": ".restoration.tasks",
     "Diagnostics": ".restoration.result",
@@ -29,16 +30,19 @@ _HOMES = {
     "Model": ".models.model",
     "ModelFileError": ".errors",
     "NoiseModel": ".noise.models",
+    "Pairs": ".training.sources",
     "PoissonGaussianNoise": ".noise.models",
     "Progress": ".training.engine",
     "Recipe": ".restoration.result",
     "Restoration": ".restoration.result",
     "RestorationError": ".errors",
+    "Shots": ".training.sources",
     "Training": ".training.engine",
     "TrainingError": ".errors",
     "SuperResolve": ".restoration.tasks",
     "TrainingSettings": ".training.settings",
     "VAERestoreError": ".errors",
+    "adapt": ".training.engine",
     "add_to_viewer": "._napari.layers",
     "denoise": ".restoration.restore",
     "estimate_noise": ".noise.estimation",
@@ -85,9 +89,13 @@ if TYPE_CHECKING:
     from napari_vae_restore.restoration.tasks import SuperResolve as SuperResolve
     from napari_vae_restore.training.engine import Progress as Progress
     from napari_vae_restore.training.engine import Training as Training
+    from napari_vae_restore.training.engine import adapt as adapt
     from napari_vae_restore.training.engine import train as train
     from napari_vae_restore.training.settings import TrainingSettings as TrainingSettings
     from napari_vae_restore.training.settings import parse_budget as parse_budget
+    from napari_vae_restore.training.sources import Clean as Clean
+    from napari_vae_restore.training.sources import Pairs as Pairs
+    from napari_vae_restore.training.sources import Shots as Shots
 
 
 def __getattr__(name: str) -> Any:

@@ -122,3 +122,37 @@ def test_ctrl_c_in_a_real_terminal(folder, tmp_path):
     assert b"the best model so far" in out
     assert b"Traceback" not in seen + err
     assert vr.load(path).record.n_steps > 0
+
+
+def test_adapting_from_the_command_line(run, folder, tmp_path):
+    path = tmp_path / "mine.safetensors"
+    words = ["adapt", folder / "noisy.tif", "-o", path, "--steps", 2, "--noise", NOISE]
+    status, out, err = run(*words)
+    assert (status, err) == (0, "")
+    assert "Against default" in out
+    record = vr.load(path).record
+    assert (record.start, record.supervision) == ("default", "noisy images")
+    restored = tmp_path / "out.tif"
+    status, _, _ = run("denoise", folder / "noisy.tif", "-o", restored, "--model", path)
+    assert status == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "supervision"),
+    [("--second", "two shots"), ("--clean", "pairs"), ("--simulate", "clean images")],
+)
+def test_every_supervision(run, folder, tmp_path, option, supervision):
+    path = tmp_path / "mine.safetensors"
+    given = "denoise,inpaint" if option == "--simulate" else folder / "noisy.tif"
+    words = ["train", folder / "noisy.tif", "-o", path, option, given, "--steps", 1]
+    status, out, err = run(*words, "--noise", NOISE)
+    assert (status, err) == (0, "")
+    assert f"from {supervision}" in out
+    assert vr.load(path).record.supervision == supervision
+
+
+def test_two_supervisions_are_refused(run, folder, tmp_path):
+    words = ["train", folder / "noisy.tif", "-o", tmp_path / "m.safetensors"]
+    status, _, err = run(*words, "--clean", folder, "--second", folder)
+    assert status == 2
+    assert "one of --second and --clean" in err

@@ -62,7 +62,7 @@ def tiny_model():
 @pytest.fixture
 def tiny_networks(monkeypatch):
     """Let trainings in the window use a network that takes milliseconds."""
-    monkeypatch.setattr("napari_vae_restore.training.engine.HVAEConfig", lambda: TINY)
+    monkeypatch.setattr("napari_vae_restore.training.lessons.HVAEConfig", lambda: TINY)
 
 
 @pytest.fixture(autouse=True)

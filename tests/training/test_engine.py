@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import napari_vae_restore as vr
 from napari_vae_restore.models.files import load_checkpoint, save
-from napari_vae_restore.training import engine, threads
+from napari_vae_restore.training import engine, objective, threads
 
 TINY = vr.HVAEConfig(levels=2, width=8, latent=4)
 SETTINGS = vr.TrainingSettings(batch=2, patch=32)
@@ -42,16 +42,16 @@ def test_each_step_reports_itself(noisy: NDArray[np.float32]) -> None:
     assert all(np.isfinite(p.loss) and len(p.kl) == 2 for p in steps)
     assert steps[-1].beta == SETTINGS.beta
     assert [p.learning_rate for p in steps[:3]] == sorted(p.learning_rate for p in steps[:3])
-    assert any(p.held_out_elbo is not None for p in steps)
+    assert any(p.held_out is not None for p in steps)
 
 
 def test_the_loss_is_the_negative_elbo(noisy: NDArray[np.float32]) -> None:
     training = start(noisy, steps=60)
     last = list(training.run())[-1]
-    assert last.held_out_elbo is not None
+    assert last.held_out is not None
     assert training.model.record.elbo is not None
-    assert training.model.record.elbo >= last.held_out_elbo
-    assert abs(-last.loss - last.held_out_elbo) < 1.5
+    assert training.model.record.elbo >= last.held_out
+    assert abs(-last.loss - last.held_out) < 1.5
 
 
 def test_same_seed_same_model_and_global_randomness_untouched(
@@ -170,7 +170,7 @@ def test_a_hundred_large_gradients_do_not_lock_the_training(noisy: NDArray[np.fl
     training = start(noisy, steps=400)
     run = training.run()
     next(run)
-    hook = next(training._network.parameters()).register_hook(lambda g: g * 1e12)
+    hook = next(training._trained.parameters()).register_hook(lambda g: g * 1e12)
     for _ in range(100):
         next(run)
     hook.remove()
@@ -187,7 +187,7 @@ def test_gradients_that_are_not_finite_are_survived(noisy: NDArray[np.float32]) 
     training = start(noisy, steps=400)
     run = training.run()
     next(run)
-    hook = next(training._network.parameters()).register_hook(lambda g: g * float("nan"))
+    hook = next(training._trained.parameters()).register_hook(lambda g: g * float("nan"))
     for _ in range(engine._MAX_BAD_STEPS + 5):
         next(run)
     hook.remove()
@@ -240,7 +240,7 @@ def test_failures_of_torch_are_named(
     def fail(*args: object) -> None:
         raise error
 
-    monkeypatch.setattr(engine, "elbo", fail)
+    monkeypatch.setattr(objective, "elbo", fail)
     with pytest.raises(vr.TrainingError, match=message):
         next(start(noisy).run())
 
@@ -254,7 +254,7 @@ def test_the_flat_vae_trains_too(noisy: NDArray[np.float32]) -> None:
         settings=SETTINGS,
         device="cpu",
     )
-    measured = [p.held_out_elbo for p in training.run() if p.held_out_elbo is not None]
+    measured = [p.held_out for p in training.run() if p.held_out is not None]
     assert measured[-1] > measured[0] + 0.1
 
 

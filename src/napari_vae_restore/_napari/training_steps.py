@@ -177,11 +177,7 @@ class _Log:
         return TrainingUpdate(
             tuple(step.seconds for step in steps),
             tuple(step.loss for step in steps),
-            tuple(
-                (step.seconds, step.held_out_elbo)
-                for step in steps
-                if step.held_out_elbo is not None
-            ),
+            tuple((step.seconds, step.held_out) for step in steps if step.held_out is not None),
             steps[-1],
         )
 

@@ -20,7 +20,7 @@ from napari_vae_restore.cli.evaluate import evaluate
 from napari_vae_restore.cli.inpaint import inpaint
 from napari_vae_restore.cli.restore import restore
 from napari_vae_restore.cli.super_resolve import super_resolve
-from napari_vae_restore.cli.train import train
+from napari_vae_restore.cli.train import adapt, train
 from napari_vae_restore.errors import VAERestoreError
 
 PROGRAM = "vae-restore"
@@ -42,7 +42,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, denoise, inpaint, super_resolve, restore, train, evaluate, doctor):
+for command in (demo, denoise, inpaint, super_resolve, restore, adapt, train, evaluate, doctor):
     app.command()(command)
 
 

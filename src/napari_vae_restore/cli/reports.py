@@ -104,18 +104,25 @@ def describe_removal(residual_std: float) -> str:
 def describe_training(record: TrainingRecord) -> Rows:
     """What a training did."""
     planes = "plane" if record.n_planes == 1 else "planes"
+    way = f"from {record.supervision}, " if record.supervision else ""
+    where = "held-out pixels" if record.is_held_out else "pixels it was trained on"
     rows = [
         (
             "Trained",
-            f"{record.n_steps} steps in {record.seconds:.0f} s on {record.n_planes} {planes}, "
-            f"{record.n_pixels} pixels",
+            f"{way}{record.n_steps} steps in {record.seconds:.0f} s on {record.n_planes} "
+            f"{planes}, {record.n_pixels} pixels",
         )
     ]
     if record.elbo is not None:
-        where = "held-out patches" if record.is_held_out else "patches it was trained on"
         rows.append(("ELBO", f"{record.elbo:.4f} nats per pixel, on {where}"))
         levels = " · ".join(f"{value:.4f}" for value in record.kl)
         rows.append(("KL", f"{levels} nats per pixel, finest level first"))
+    if record.start and record.held_out is not None and record.held_out_first is not None:
+        gain = record.held_out - record.held_out_first
+        verdict = f"better by {gain:.4f} nats per pixel, on {where}"
+        if record.n_steps == 0:
+            verdict = f"training did not help, on {where}: the model is as it was"
+        rows.append((f"Against {record.start}", verdict))
     return rows
 
 

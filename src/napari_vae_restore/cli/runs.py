@@ -37,16 +37,17 @@ def run_training(training: Training) -> bool:
     TrainingError
         As `Training.run`.
     """
-    elbo = ""
+    told = ""
     with (
         _stop_signals_noted() as stop,
         progress_bar("Training") as update,
         contextlib.closing(training.run()) as steps,
     ):
         for progress in steps:
-            if progress.held_out_elbo is not None:
-                elbo = f" · ELBO {progress.held_out_elbo:.4f}"
-            update(progress.fraction, progress.seconds_left, f"step {progress.step}{elbo}")
+            if progress.held_out is not None:
+                name = "ELBO" if progress.kl else "held out"
+                told = f" · {name} {progress.held_out:.4f}"
+            update(progress.fraction, progress.seconds_left, f"step {progress.step}{told}")
             if stop.is_set():
                 return progress.fraction < 1
     return False

@@ -1,9 +1,10 @@
-"""``vae-restore train``: from noisy images to a model file."""
+"""``vae-restore train`` and ``vae-restore adapt``: from a user's images to a model file."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,52 +13,139 @@ from napari_vae_restore.errors import InputError, TrainingError
 
 if TYPE_CHECKING:
     from napari_vae_restore.training.engine import Training
+    from napari_vae_restore.training.sources import Source
 
-BUDGET = "5min"
+TRAIN_BUDGET, ADAPT_BUDGET = "5min", "2min"
 SEED = 0
 
 _INTERRUPTED = 130
 
+Images = Annotated[
+    Path,
+    typer.Argument(metavar="IN", help="Image, or folder of images.", show_default=False),
+]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "-o", "--output", metavar="MODEL", help="A .safetensors file.", show_default=False
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Steps in place of a time: the same seed then gives the same model.",
+        show_default=False,
+    ),
+]
+Noise = Annotated[
+    str | None,
+    typer.Option(metavar="NOISE", help=f"{options.NOISE_FORMS}.", show_default="auto"),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        min=0, metavar="N", help="Of weights, patches and noise.", show_default=str(SEED)
+    ),
+]
+SkipUnreadable = Annotated[
+    bool, typer.Option("--skip-unreadable", help="Pass over files that cannot be used.")
+]
 
-def train(
-    images: Annotated[
-        Path,
-        typer.Argument(
-            metavar="IN", help="Noisy image, or folder of them.", show_default=False
-        ),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--output", metavar="MODEL", help="A .safetensors file.", show_default=False
-        ),
-    ],
+
+def adapt(
+    images: Images,
+    output: Output,
+    model: Annotated[
+        str, typer.Option(metavar="default|FILE", help="The model to start from.")
+    ] = "default",
     budget: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Such as 90s, 5min, 1h.", show_default=BUDGET),
+        typer.Option(metavar="TIME", help="Such as 90s, 2min, 1h.", show_default=ADAPT_BUDGET),
     ] = None,
-    steps: Annotated[
-        int | None,
+    steps: Steps = None,
+    noise: Noise = None,
+    axes: options.Axes = None,
+    seed: Seed = None,
+    device: options.Device = "auto",
+    skip_unreadable: SkipUnreadable = False,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Adapt the bundled model to noisy images; no clean ones are needed.
+
+    Held-out pixels decide what is kept: on them, the result is never worse than before.
+    Ctrl-C stops it and saves the best model so far.
+    """
+    inputs = _files(images)
+    check_model_path(output, inputs, overwrite=overwrite)
+    _check_length(budget, steps)
+
+    def prepared() -> Training:
+        from napari_vae_restore.training.engine import Training
+
+        return Training(
+            images,
+            start=model,
+            noise=noise or "auto",
+            budget=budget or ADAPT_BUDGET,
+            steps=steps,
+            axes=axes,
+            seed=SEED if seed is None else seed,
+            device=device,
+            skip_unreadable=skip_unreadable,
+        )
+
+    going_on = _typed("train", images, output, start=model, noise=noise, axes=axes)
+    _teach(prepared, inputs, output, going_on, overwrite=overwrite)
+
+
+def train(
+    images: Images,
+    output: Output,
+    second: Annotated[
+        Path | None,
         typer.Option(
-            metavar="N",
-            help="Steps in place of a time: the same seed then gives the same model.",
+            metavar="IN2",
+            help="A second noisy shot of each image, under the same name: each is learned "
+            "from the other.",
             show_default=False,
         ),
     ] = None,
-    noise: Annotated[
-        str | None,
-        typer.Option(metavar="NOISE", help=f"{options.NOISE_FORMS}.", show_default="auto"),
-    ] = None,
-    axes: options.Axes = None,
-    seed: Annotated[
-        int | None,
+    clean: Annotated[
+        Path | None,
         typer.Option(
-            min=0,
-            metavar="N",
-            help="Of weights, patches and latent noise.",
-            show_default=str(SEED),
+            metavar="CLEAN",
+            help="A clean image for each one, under the same name; or one 2, 3 or 4 times as "
+            "high and wide.",
+            show_default=False,
         ),
     ] = None,
+    simulate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TASKS",
+            help="Take IN as clean, and learn to undo what is simulated on it: denoise, "
+            "inpaint, super-resolve, or several with commas.",
+            show_default=False,
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="default|FILE",
+            help="Model to go on from. Noisy images alone otherwise train one of their own; "
+            "all else starts from the bundled one.",
+            show_default=False,
+        ),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Such as 90s, 5min, 1h.", show_default=TRAIN_BUDGET),
+    ] = None,
+    steps: Steps = None,
+    noise: Noise = None,
+    axes: options.Axes = None,
+    seed: Seed = None,
     device: options.Device = "auto",
     resume: Annotated[
         Path | None,
@@ -68,35 +156,117 @@ def train(
             show_default=False,
         ),
     ] = None,
+    skip_unreadable: SkipUnreadable = False,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Train a model on noisy images alone; no clean ones are needed.
+    """Train a model on noisy images alone, or with all that there is besides.
 
     Ctrl-C stops it and saves the best model so far, from which --resume goes on.
     """
-    from napari_vae_restore.image_files import list_images
-
-    inputs = list_images(images) if images.is_dir() else [images]
+    inputs = _files(images)
     check_model_path(output, inputs, overwrite=overwrite)
-    if budget is not None and steps is not None:
-        raise InputError("Expected --budget or --steps, but both came: leave one out.")
+    _check_length(budget, steps)
+    ways = {"--second": second, "--clean": clean, "--simulate": simulate}
+    if len(given := [name for name, value in ways.items() if value is not None]) > 1:
+        raise InputError(f"Expected one of {' and '.join(given)}: leave the others out.")
     if resume is not None:
         fixed = {"--budget": budget, "--steps": steps, "--seed": seed}
         if given := [name for name, value in fixed.items() if value is not None]:
             raise InputError(
                 f"--resume goes on with the settings of its checkpoint: leave {given[0]} out."
             )
-    with terminal.working("Reading the images and measuring their noise"):
-        training = _prepared(
-            images,
-            noise=noise,
-            axes=axes,
-            device=device,
-            budget=budget,
+
+    def prepared() -> Training:
+        from napari_vae_restore.training.engine import Training
+
+        source = _source(images, second, clean, simulate)
+        common: dict[str, Any] = {
+            "start": start,
+            "axes": axes,
+            "device": device,
+            "skip_unreadable": skip_unreadable,
+        }
+        if resume is not None:
+            return Training.resume(resume, source, noise=noise, **common)
+        return Training(
+            source,
+            noise=noise or "auto",
+            budget=budget or TRAIN_BUDGET,
             steps=steps,
-            seed=seed,
-            checkpoint=resume,
+            seed=SEED if seed is None else seed,
+            **common,
         )
+
+    going_on = _typed(
+        "train",
+        images,
+        output,
+        second=second,
+        clean=clean,
+        simulate=simulate,
+        start=start,
+        noise=noise,
+        axes=axes,
+    )
+    _teach(prepared, inputs, output, going_on, overwrite=overwrite)
+
+
+def check_model_path(path: Path, inputs: list[Path], *, overwrite: bool) -> None:
+    """Make sure that a model can be written; errors as `outputs.check_path`."""
+    from napari_vae_restore.cli import outputs
+    from napari_vae_restore.models.files import SUFFIX
+
+    outputs.check_path(path, [SUFFIX], inputs, overwrite=overwrite)
+    if path.suffix != SUFFIX:
+        raise InputError(
+            f"Expected the ending {SUFFIX} in small letters, but {path.name} came."
+        )
+
+
+def _files(images: Path) -> list[Path]:
+    from napari_vae_restore.image_files import list_images
+
+    return list_images(images) if images.is_dir() else [images]
+
+
+def _check_length(budget: str | None, steps: int | None) -> None:
+    if budget is not None and steps is not None:
+        raise InputError("Expected --budget or --steps, but both came: leave one out.")
+
+
+def _source(
+    images: Path, second: Path | None, clean: Path | None, simulate: str | None
+) -> Source:
+    from napari_vae_restore.training.sources import Clean, Pairs, Shots
+
+    if second is not None:
+        return Shots(images, second)
+    if clean is not None:
+        return Pairs(images, clean)
+    if simulate is not None:
+        return Clean(images, tuple(task.strip() for task in simulate.split(",")))
+    return images
+
+
+def _typed(command: str, images: Path, output: Path, **options: object) -> list[object]:
+    """The command that goes on from what is saved, as words."""
+    words: list[object] = [command, images, "-o", output, "--resume", output, "--overwrite"]
+    for name, value in options.items():
+        words += [f"--{name}", value] if value is not None else []
+    return words
+
+
+def _teach(
+    prepare: Callable[[], Training],
+    inputs: list[Path],
+    output: Path,
+    going_on: list[object],
+    *,
+    overwrite: bool,
+) -> None:
+    """Run a training to its end or to Ctrl-C, save what it learned, and tell."""
+    with terminal.working("Reading the images and measuring their noise"):
+        training = prepare()
     try:
         stopped = runs.run_training(training)
     except TrainingError as error:
@@ -116,57 +286,16 @@ def train(
         ]
     )
     if stopped:
-        words = ["train", images, "-o", output, "--resume", output, "--overwrite"]
-        words += ["--noise", noise] if noise else []
-        words += ["--axes", axes] if axes else []
-        terminal.report([("Go on with", reports.as_typed("vae-restore", *words))])
+        terminal.report([("Go on with", reports.as_typed("vae-restore", *going_on))])
         raise typer.Exit(_INTERRUPTED)
     restored = f"{inputs[0].stem}_denoised.tif"
     words = ["denoise", inputs[0], "-o", restored, "--model", output]
     terminal.report([("Next", reports.as_typed("vae-restore", *words))])
 
 
-def check_model_path(path: Path, inputs: list[Path], *, overwrite: bool) -> None:
-    """Make sure that a model can be written; errors as `outputs.check_path`."""
-    from napari_vae_restore.cli import outputs
-    from napari_vae_restore.models.files import SUFFIX
-
-    outputs.check_path(path, [SUFFIX], inputs, overwrite=overwrite)
-    if path.suffix != SUFFIX:
-        raise InputError(
-            f"Expected the ending {SUFFIX} in small letters, but {path.name} came."
-        )
-
-
-def _prepared(
-    images: Path,
-    *,
-    noise: str | None,
-    axes: str | None,
-    device: str,
-    budget: str | None,
-    steps: int | None,
-    seed: int | None,
-    checkpoint: Path | None,
-) -> Training:
-    from napari_vae_restore.training.engine import Training
-
-    if checkpoint is not None:
-        return Training.resume(checkpoint, images, noise=noise, axes=axes, device=device)
-    return Training(
-        images,
-        noise=noise or "auto",
-        budget=budget or BUDGET,
-        steps=steps,
-        axes=axes,
-        seed=SEED if seed is None else seed,
-        device=device,
-    )
-
-
 def _save_unfinished(training: Training, output: Path) -> bool:
     """Save a checkpoint, which is a model file too, if any step was done."""
-    if not training.model.record.n_steps:
+    if not training.step:
         return False
     training.save_checkpoint(output)
     return True

@@ -73,12 +73,19 @@ class TrainingRecord:
     kl : tuple of float
         Held-out KL per level, nats per pixel, finest level first.
     is_held_out : bool
-        False where there was too little data to hold any out: `elbo` and `kl` are then
-        those of pixels that were trained on.
+        False where there was too little data to hold any out: `elbo`, `kl` and `held_out`
+        are then those of pixels that were trained on.
     n_planes, n_pixels : int
         Size of the training set.
     package_version : str
         Version of this package that trained it.
+    held_out, held_out_first : float or None
+        What held-out data said of the kept weights and of those it started from, nats per
+        pixel, larger is better: the ELBO, or the log-likelihood of targets.
+    supervision : str
+        What it learned by, in words, such as "noisy images" or "pairs".
+    start : str
+        Name of the model that it started from; empty for one trained from nothing.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -92,6 +99,10 @@ class TrainingRecord:
     n_planes: int = 0
     n_pixels: int = 0
     package_version: str = ""
+    held_out: float | None = None
+    held_out_first: float | None = None
+    supervision: str = ""
+    start: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from napari_vae_restore.errors import ModelFileError
-from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.training.settings import TrainingSettings
 
 _NETWORK, _AVERAGED, _OPTIMIZER, _GENERATOR = "network.", "averaged.", "optimizer.", "generator"
@@ -39,8 +38,12 @@ class Course:
     seconds : float
         Wall time of them.
     has_best : bool
-        Whether the file's model is the best so far by held-out ELBO, and not the average
+        Whether the file's model is the best so far by held-out data, and not the average
         of the moment.
+    start : str
+        The model that it started from, as it was named; empty where it was not.
+    supervision : str
+        What it learned by, in words.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -53,6 +56,8 @@ class Course:
     step: int
     seconds: float
     has_best: bool
+    start: str = ""
+    supervision: str = ""
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], path: str | Path) -> Course:
@@ -67,7 +72,7 @@ class Course:
 
 
 def to_tensors(
-    network: VAEModule, averaged: VAEModule, optimizer: Optimizer, generator: torch.Generator
+    network: nn.Module, averaged: nn.Module, optimizer: Optimizer, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """All that determines the steps to come."""
     tensors = {_GENERATOR: generator.get_state()}
@@ -80,8 +85,8 @@ def to_tensors(
 
 def from_tensors(
     tensors: dict[str, Tensor],
-    network: VAEModule,
-    averaged: VAEModule,
+    network: nn.Module,
+    averaged: nn.Module,
     optimizer: Optimizer,
     generator: torch.Generator,
 ) -> None:

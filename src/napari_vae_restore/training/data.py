@@ -10,22 +10,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from napari_vae_restore.arrays import as_image
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.model import Normalisation
 from napari_vae_restore.noise.estimation import resolve_noise
 from napari_vae_restore.noise.models import NoiseModel
-
-if TYPE_CHECKING:
-    from napari_vae_restore.image_files import ImageFile
+from napari_vae_restore.training.sources import Images, Loaded, load_images
 
 _log = logging.getLogger(__name__)
 
@@ -36,9 +31,6 @@ _MIN_TRAINING_SHARE = 0.7
 
 _PERCENTILES = (0.1, 99.9)
 """Range whose values set the normalisation: hot pixels and dead ones do not."""
-
-Images = Any
-"""An array or layer, a sequence of them, or the path of a file or a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +104,7 @@ def prepare(
     patch: int,
     held_out_side: int,
     seed: int,
+    skip_unreadable: bool = False,
 ) -> TrainingSet:
     """Load, check, stabilise and normalise images, and hold a part of them out.
 
@@ -131,6 +124,8 @@ def prepare(
         Side of the held-out patches in pixels, at most `patch`.
     seed : int
         Chooses what is held out.
+    skip_unreadable : bool
+        See :func:`~.sources.load_images`.
 
     Returns
     -------
@@ -146,8 +141,8 @@ def prepare(
     """
     stabilised: list[np.ndarray] = []
     models: list[NoiseModel] = []
-    for image, image_axes in _load(images, axes):
-        planes, found = _stabilise(image, image_axes, noise)
+    for image in load_images(images, axes, skip_unreadable=skip_unreadable):
+        planes, found = _stabilise(image, noise)
         models += found
         if channels == 1:
             planes = planes.reshape(-1, 1, *planes.shape[2:])
@@ -178,31 +173,8 @@ def prepare(
     )
 
 
-def _load(images: Images, axes: str | None) -> list[tuple[np.ndarray, str]]:
-    if isinstance(images, str | Path):
-        from napari_vae_restore.image_files import list_images, read_image
-
-        path = Path(images)
-        files = list_images(path) if path.is_dir() else [path]
-        return [_checked(file, read_image(file), axes) for file in files]
-    if isinstance(images, Sequence):
-        if not images:
-            raise InputError("expected at least one image to train on, got an empty sequence")
-        return [loaded for image in images for loaded in _load(image, axes)]
-    return [as_image(images, axes)]
-
-
-def _checked(file: Path, picture: ImageFile, axes: str | None) -> tuple[np.ndarray, str]:
-    try:
-        return as_image(picture.data, axes or picture.axes)
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from error
-
-
-def _stabilise(
-    image: np.ndarray, axes: str, noise: NoiseModel | str
-) -> tuple[np.ndarray, list[NoiseModel]]:
-    planes = Layout.of(image, axes).to_planes(image)
+def _stabilise(image: Loaded, noise: NoiseModel | str) -> tuple[np.ndarray, list[NoiseModel]]:
+    planes = Layout.of(image.data, image.axes).to_planes(image.data)
     models = [resolve_noise(noise, planes[:, channel]) for channel in range(planes.shape[1])]
     stabilised = [
         model.stabilise(planes[:, channel]).astype(np.float32)

@@ -7,7 +7,7 @@ correlated, signal-dependent or not. Values are in network units, about [0, 1].
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -32,6 +32,7 @@ TASKS: Final = {
     "hole+factor": 0.03,
 }
 """Tasks and mixtures of tasks, and how often each is drawn."""
+_PARTS: Final = {"denoise": "noise", "inpaint": "hole", "super-resolve": "factor"}
 
 FACTORS: Final = (2, 3, 4)
 PATCH_MULTIPLE: Final = math.lcm(*FACTORS)
@@ -115,7 +116,27 @@ class _Noisy:
     correlation: Correlation = WHITE
 
 
-def simulate(clean: Patch, rng: np.random.Generator) -> Example:
+def kinds_of(tasks: Iterable[str]) -> dict[str, float]:
+    """What can be drawn of :data:`TASKS` where only some tasks are to be learned.
+
+    Parameters
+    ----------
+    tasks : iterable of str
+        Of "denoise", "inpaint" and "super-resolve".
+
+    Returns
+    -------
+    dict
+        Shares of the tasks and of their mixtures; they sum to 1.
+    """
+    known = {_PARTS[task] for task in tasks}
+    kinds = {kind: share for kind, share in TASKS.items() if set(kind.split("+")) <= known}
+    return {kind: share / sum(kinds.values()) for kind, share in kinds.items()}
+
+
+def simulate(
+    clean: Patch, rng: np.random.Generator, kinds: Mapping[str, float] = TASKS
+) -> Example:
     """Degrade a clean patch by a random task or mixture of tasks.
 
     Parameters
@@ -124,13 +145,15 @@ def simulate(clean: Patch, rng: np.random.Generator) -> Example:
         (P, P) float32, about [0, 1]; P is a multiple of 12.
     rng : numpy.random.Generator
         Decides everything about it.
+    kinds : mapping, optional
+        What is drawn, and how often: see :func:`kinds_of`.
 
     Returns
     -------
     Example
         Of arrays of its own.
     """
-    kind = str(rng.choice(list(TASKS), p=list(TASKS.values())))
+    kind = str(rng.choice(list(kinds), p=list(kinds.values())))
     factor = int(rng.choice(FACTORS)) if "factor" in kind else 1
     small = _reduced(clean, factor)
     noisy = _noisy(small, rng) if "noise" in kind else _Noisy(small)

@@ -13,27 +13,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_vae_restore import __version__
-from napari_vae_restore.devices import choose_device, native_precision
+from napari_vae_restore.devices import choose_device
 from napari_vae_restore.errors import InputError, ModelFileError, TrainingError
-from napari_vae_restore.models.config import HVAEConfig, ModelConfig
+from napari_vae_restore.models.bundled import DEFAULT
+from napari_vae_restore.models.config import ModelConfig
 from napari_vae_restore.models.files import load_checkpoint, save
-from napari_vae_restore.models.latents import random_noise
-from napari_vae_restore.models.model import Model, TrainingRecord, build_network, channels_last
-from napari_vae_restore.noise.models import GaussianNoise, NoiseModel
+from napari_vae_restore.models.model import Model, TrainingRecord
+from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training import checkpoint
 from napari_vae_restore.training.checkpoint import Course
-from napari_vae_restore.training.data import Images, prepare
-from napari_vae_restore.training.objective import ELBO, elbo
+from napari_vae_restore.training.lessons import Lesson, make_objective
+from napari_vae_restore.training.objective import Judgement
 from napari_vae_restore.training.settings import TrainingSettings, parse_budget
+from napari_vae_restore.training.sources import Images, Source
 from napari_vae_restore.training.threads import thread_trial
 
 _log = logging.getLogger(__name__)
 
 _EVALUATIONS = 40
-"""How often in a run the held-out ELBO is measured."""
+"""How often in a run from nothing the held-out ELBO is measured."""
+
+_JUDGEMENTS = 12
+"""The same of a run that goes on from a model, where it takes longer."""
 
 _WARMUP_STEPS = 50
 """Steps over which the learning rate rises, so that Adamax gathers its scales."""
@@ -55,14 +59,16 @@ class Progress:
     seconds, seconds_left : float
         Wall time of the training so far, and an estimate of the rest.
     loss : float
-        Negative ELBO of the step's batch with the KL weighted by `beta`, nats per pixel.
+        Of the step's batch, nats per pixel: the negative ELBO, or the negative
+        log-likelihood of the targets.
     kl : tuple of float
-        KL of each level on that batch, nats per pixel, finest first.
+        KL of each level on that batch, nats per pixel, finest first; empty where only the
+        mean head is trained.
     beta, learning_rate : float
         In force at this step.
-    held_out_elbo : float or None
-        ELBO of the averaged weights on the held-out part, nats per pixel, where this
-        step measured it.
+    held_out : float or None
+        What the held-out part says of the averaged weights, nats per pixel, larger is
+        better: the ELBO, or the log-likelihood. Where this step measured it.
     """
 
     step: int
@@ -73,21 +79,29 @@ class Progress:
     kl: tuple[float, ...]
     beta: float
     learning_rate: float
-    held_out_elbo: float | None
+    held_out: float | None
 
 
 class Training:
-    """Unsupervised training of a VAE on noisy images by the ELBO under a noise model.
+    """Training on a user's images, by whatever they can tell.
 
-    Iterate over :meth:`run`; stop at any time; :attr:`model` is the best so far.
+    Noisy images alone train a VAE of their own from nothing, by the ELBO under their noise
+    model; with `start`, and for every other source, the mean head of a model of every task
+    goes on from there by regression. Iterate over :meth:`run`; stop at any time;
+    :attr:`model` is the best so far.
 
     Parameters
     ----------
-    images : array, layer, path, or sequence of them
-        Noisy images; a folder stands for the images in it.
+    source : images, Shots, Pairs or Clean
+        Noisy images (an array, layer, path, or sequence of them; a folder stands for the
+        images in it); or two shots of the same scenes, measured images with clean ones, or
+        clean images alone.
+    start : Model, str or Path, optional
+        The model to go on from, "default" for the bundled one. It is judged first, so that
+        what comes out is never worse on held-out data.
     noise : NoiseModel or str
         "auto", "gaussian", "poisson-gaussian", or with parameters in the images'
-        intensity units: "gaussian:SIGMA", "poisson-gaussian:A,B".
+        intensity units: "gaussian:SIGMA", "poisson-gaussian:A,B". Of pairs also "none".
     budget : str or float
         Wall time, "2 min" or seconds. Ignored where `steps` is given.
     steps : int, optional
@@ -95,27 +109,30 @@ class Training:
         the same model on the same machine with the same number of threads.
     axes : str, optional
         Axes of the arrays such as "ZYX"; read or guessed by default.
-    config : ModelConfig
-        The network.
-    settings : TrainingSettings
+    config : ModelConfig, optional
+        The network of fresh weights, in place of `start`.
+    settings : TrainingSettings, optional
         The optimisation.
     seed : int
         Of initialisation, patches and latent noise. Global random state is untouched.
     device : str
         "auto", "cpu", "cuda" or "mps".
+    skip_unreadable : bool
+        Whether files of a folder that cannot be used are passed over with a warning.
 
     Raises
     ------
     InputError
         For unusable images or parameters.
-    ImageFileError
+    ImageFileError, ModelFileError
         For files that cannot be read.
     """
 
     def __init__(
         self,
-        images: Images,
+        source: Source,
         *,
+        start: Model | str | Path | None = None,
         noise: NoiseModel | str = "auto",
         budget: str | float = "2 min",
         steps: int | None = None,
@@ -124,48 +141,42 @@ class Training:
         settings: TrainingSettings | None = None,
         seed: int = 0,
         device: str = "auto",
+        skip_unreadable: bool = False,
     ) -> None:
-        self.config = config or HVAEConfig()
-        self.settings = settings or TrainingSettings()
+        if steps is not None and steps < 1:
+            raise InputError(f"steps: expected at least 1, got {steps}")
         self.seed = seed
-        self._noise_given = noise
         self._device = choose_device(device)
-        self._budget = parse_budget(budget)
-        self._n_steps = steps
-        self._check()
-        self._data = prepare(
-            images,
-            axes=axes,
-            noise=noise,
-            channels=self.config.channels,
-            patch=self.settings.patch,
-            held_out_side=self._held_out_side(),
-            seed=seed,
-        )
-        self._noise = GaussianNoise(self._data.normalisation.noise_std)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = build_network(self.config)
-        self._network = channels_last(network.to(self._device))
-        self._averaged = copy.deepcopy(self._network).eval()
-        self._optimizer = torch.optim.Adamax(self._network.parameters())
+        self._budget, self._n_steps = parse_budget(budget), steps
+        self.lesson = Lesson(source, noise, axes, seed, skip_unreadable)
+        if start is None and config is None and not self.lesson.is_noisy_alone:
+            start = DEFAULT
+        self._start = start
+        self._objective = make_objective(self.lesson, start, config, settings, self._device)
+        self._trained = self._objective.trained
+        self._averaged = copy.deepcopy(self._trained).eval().requires_grad_(False)
+        self._optimizer = self._objective.optimiser()
         self._generator = torch.Generator().manual_seed(seed)
         self._step, self._seconds, self._bad_steps = 0, 0.0, 0
         self._best: tuple[dict[str, Tensor], TrainingRecord] | None = None
+        self._first: float | None = None
 
     @classmethod
     def resume(
         cls,
         path: str | Path,
-        images: Images,
+        source: Source,
         *,
+        start: Model | str | Path | None = None,
         noise: NoiseModel | str | None = None,
         axes: str | None = None,
         device: str = "auto",
+        skip_unreadable: bool = False,
     ) -> Training:
         """Go on from a checkpoint with the images that it was trained on.
 
-        Parameters are those of the constructor; the noise is the checkpoint's by default.
+        Parameters are those of the constructor; noise and start are the checkpoint's by
+        default.
 
         Raises
         ------
@@ -176,23 +187,26 @@ class Training:
         """
         model, tensors, values = load_checkpoint(path)
         course = Course.parse(values, path)
+        start = course.start or None if start is None else start
         training = cls(
-            images,
+            source,
+            start=start,
             noise=noise or course.noise,
             budget=course.budget,
             steps=course.n_steps,
             axes=axes,
-            config=model.network.config,
+            config=model.network.config if start is None else None,
             settings=course.settings,
             seed=course.seed,
             device=device,
+            skip_unreadable=skip_unreadable,
         )
-        if training._data.normalisation != model.normalisation:
+        if not training._is_alike(model):
             raise InputError(
                 f"{path} was trained on other images, or with another noise model: "
                 "give the same images, axes and noise to go on from it"
             )
-        parts = training._network, training._averaged, training._optimizer, training._generator
+        parts = training._trained, training._averaged, training._optimizer, training._generator
         try:
             checkpoint.from_tensors(tensors, *parts)
         except (KeyError, RuntimeError, ValueError) as error:
@@ -201,25 +215,41 @@ class Training:
             ) from error
         training._step, training._seconds = course.step, course.seconds
         if course.has_best:
-            training._best = (dict(model.network.state_dict()), model.record)
+            part = training._objective.part_of(model.network)
+            training._best = (_weights(part), model.record)
+            training._first = model.record.held_out_first
         return training
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self._step
+
+    @property
+    def settings(self) -> TrainingSettings:
+        """Of the optimisation."""
+        return self._objective.settings
+
+    @property
+    def config(self) -> ModelConfig:
+        """Of the network."""
+        return self._objective.network.config
 
     @property
     def data_noise(self) -> NoiseModel | None:
         """The noise model of the images if they share one, in their intensity units."""
-        return self._data.noise
+        return self._objective.data_noise
 
     @property
     def model(self) -> Model:
-        """The best model so far by held-out ELBO; untrained weights before any step."""
+        """The best model so far by held-out data; the first weights before any step."""
         if self._best is None:
             return self.snapshot()
         return self._model(*self._best)
 
     def snapshot(self) -> Model:
         """The averaged weights as they are now, for previews while training."""
-        weights = {k: v.cpu().clone() for k, v in self._averaged.state_dict().items()}
-        return self._model(weights, self._record(None))
+        return self._model(_weights(self._averaged), self._record(None))
 
     def run(self) -> Generator[Progress, None, None]:
         """Train; yields after each step. Closing the generator keeps the best weights.
@@ -242,14 +272,17 @@ class Training:
         # changes the rounding of sums.
         timed = self._device.type == "cpu" and self._n_steps is None
         trial = thread_trial() if timed else iter(())
+        every = 1 / (_EVALUATIONS if self._start is None else _JUDGEMENTS)
         try:
+            if self._best is None and self._start is not None:
+                self._evaluate()
             while (fraction := self._fraction()) < 1:
                 next(trial, None)
                 with self._failures_named():
                     batch = self._optimise(fraction)
                 self._seconds = time.monotonic() - started
                 held_out = None
-                if self._fraction() >= min(evaluated + 1 / _EVALUATIONS, 1.0):
+                if self._fraction() >= min(evaluated + every, 1.0):
                     evaluated = self._fraction()
                     held_out = self._evaluate()
                 yield self._progress(fraction, batch, held_out)
@@ -271,54 +304,46 @@ class Training:
             If the file cannot be written.
         """
         tensors = checkpoint.to_tensors(
-            self._network, self._averaged, self._optimizer, self._generator
+            self._trained, self._averaged, self._optimizer, self._generator
         )
         course = Course(
             settings=self.settings,
             seed=self.seed,
-            noise=str(self._noise_given),
+            noise=str(self.lesson.noise),
             budget=self._budget,
             n_steps=self._n_steps,
             step=self._step,
             seconds=self._seconds,
             has_best=self._best is not None,
+            start=str(self._start) if isinstance(self._start, str | Path) else "",
+            supervision=self.lesson.supervision,
         )
         save(self.model, path, overwrite=True, training_state=(tensors, asdict(course)))
 
-    def _check(self) -> None:
-        if self._n_steps is not None and self._n_steps < 1:
-            raise InputError(f"steps: expected at least 1, got {self._n_steps}")
-        if self.settings.patch % self.config.stride:
-            raise InputError(
-                f"settings.patch: expected a multiple of the network's stride "
-                f"{self.config.stride}, got {self.settings.patch}"
-            )
-
-    def _held_out_side(self) -> int:
-        """Half a training patch where the network takes that: it costs less data."""
-        stride = self.config.stride
-        return self.config.fixed_size or -(-self.settings.patch // (2 * stride)) * stride
+    def _is_alike(self, model: Model) -> bool:
+        """Whether a checkpoint's model learned from the same data."""
+        size = model.record.n_planes, model.record.n_pixels
+        here = self._objective
+        return size == (here.n_planes, here.n_pixels) and (
+            (model.normalisation, model.noise) == (here.normalisation, here.noise)
+        )
 
     def _fraction(self) -> float:
         if self._n_steps is not None:
             return self._step / self._n_steps
         return self._seconds / self._budget
 
-    def _optimise(self, fraction: float) -> ELBO:
-        """One step of Adamax on the negative ELBO, then of the moving average."""
+    def _optimise(self, fraction: float) -> Judgement:
+        """One step of the optimiser, then of the moving average."""
         rate = self.settings.learning_rate * 0.5 * (1 + math.cos(math.pi * fraction))
         rate *= min(1.0, (self._step + 1) / _WARMUP_STEPS)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        y = self._data.sample(self.settings.batch, self._generator)
-        y = y.to(self._device, memory_format=torch.channels_last)
-        with native_precision(self._device):
-            bound = elbo(self._network, y, self._noise, random_noise(self._generator))
+        loss, batch = self._objective.loss(fraction, self._generator)
         self._optimizer.zero_grad()
-        loss = -bound.value(self.settings.beta_at(fraction))
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(
-            self._network.parameters(), self.settings.max_gradient
+            self._trained.parameters(), self.settings.max_gradient
         )
         if bool(norm.isfinite()):
             self._bad_steps = 0
@@ -327,7 +352,7 @@ class Training:
         else:
             self._recover()
         self._step += 1
-        return bound
+        return batch
 
     @contextmanager
     def _failures_named(self) -> Iterator[None]:
@@ -343,7 +368,7 @@ class Training:
 
     def _average(self) -> None:
         decay = min(self.settings.ema, (1 + self._step) / (10 + self._step))
-        averaged, current = self._averaged.parameters(), self._network.parameters()
+        averaged, current = self._averaged.parameters(), self._trained.parameters()
         with torch.no_grad():
             torch._foreach_lerp_(list(averaged), list(current), 1 - decay)
 
@@ -354,86 +379,134 @@ class Training:
             _log.warning(
                 "no finite gradient in %d steps: averaged weights restored", self._bad_steps
             )
-            self._network.load_state_dict(self._averaged.state_dict())
+            self._trained.load_state_dict(self._averaged.state_dict())
             self._optimizer.state.clear()
             self._bad_steps = 0
 
-    @torch.no_grad()
     def _evaluate(self) -> float:
-        """Held-out ELBO of the averaged weights; keeps them if they are the best."""
-        source = random_noise(torch.Generator().manual_seed(self.seed))
+        """Judge the averaged weights by held-out data; keeps them if they are the best."""
         with self._failures_named():
-            y = self._data.held_out.to(self._device)
-            bound = elbo(self._averaged, y, self._noise, source)
-        value = float(bound.value())
-        best = self._best[1].elbo if self._best else None
-        if best is None or value > best:
-            weights = {k: v.cpu().clone() for k, v in self._averaged.state_dict().items()}
-            self._best = (weights, self._record(bound))
-        return value
+            found = self._objective.judge(self._averaged, self.seed)
+        best = None if self._best is None else self._best[1].held_out
+        if best is None or found.value > best:
+            self._best = (_weights(self._averaged), self._record(found))
+        return found.value
 
     def _model(self, weights: dict[str, Tensor], record: TrainingRecord) -> Model:
-        with torch.device("meta"):
-            network = build_network(self.config)
-        network.load_state_dict(weights, assign=True)
-        return Model(network.eval(), self._data.normalisation, self._data.noise, record)
+        objective = self._objective
+        network = objective.with_weights(weights)
+        return Model(network, objective.normalisation, objective.noise, record)
 
-    def _record(self, bound: ELBO | None) -> TrainingRecord:
+    def _record(self, found: Judgement | None) -> TrainingRecord:
+        objective = self._objective
+        value = None if found is None else found.value
+        if self._step == 0 and value is not None:
+            self._first = value
         return TrainingRecord(
             n_steps=self._step,
             seconds=round(self._seconds, 1),
             seed=self.seed,
-            elbo=None if bound is None else float(bound.value()),
-            kl=() if bound is None else _means(bound.kl),
-            is_held_out=self._data.is_held_out,
-            n_planes=len(self._data.planes),
-            n_pixels=self._data.n_pixels,
+            elbo=value if found is not None and found.kl else None,
+            kl=() if found is None else found.kl,
+            held_out=value,
+            held_out_first=self._first,
+            is_held_out=objective.is_held_out,
+            n_planes=objective.n_planes,
+            n_pixels=objective.n_pixels,
+            supervision=self.lesson.supervision,
+            start=_name_of(self._start),
             package_version=__version__,
         )
 
-    def _progress(self, fraction: float, bound: ELBO, held_out: float | None) -> Progress:
+    def _progress(self, fraction: float, batch: Judgement, held_out: float | None) -> Progress:
         done = self._fraction()
-        beta = self.settings.beta_at(fraction)
         left = self._seconds * (1 - done) / done if done > 0 else math.inf
         return Progress(
             step=self._step,
             fraction=min(done, 1.0),
             seconds=self._seconds,
             seconds_left=max(left, 0.0),
-            loss=-float(bound.value(beta).detach()),
-            kl=_means(bound.kl),
-            beta=beta,
+            loss=-batch.value,
+            kl=batch.kl,
+            beta=self.settings.beta_at(fraction),
             learning_rate=self._optimizer.param_groups[0]["lr"],
-            held_out_elbo=held_out,
+            held_out=held_out,
         )
 
 
-def _means(values: tuple[Tensor, ...]) -> tuple[float, ...]:
-    return tuple(float(value.detach().mean()) for value in values)
+def _weights(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.cpu().clone() for name, value in module.state_dict().items()}
 
 
-def train(images: Images, **options: Any) -> Model:
-    """Train a VAE on noisy images and return the best model.
+def _name_of(start: Model | str | Path | None) -> str:
+    if start is None:
+        return ""
+    return start.name if isinstance(start, Model) else Path(start).stem
+
+
+def train(source: Source, **options: Any) -> Model:
+    """Train a model on a user's images and return the best.
 
     Parameters
     ----------
-    images : array, layer, path, or sequence of them
-        Noisy images; a folder stands for the images in it.
+    source : images, Shots, Pairs or Clean
+        As for :class:`Training`.
     **options
-        The keyword parameters of :class:`Training`: `noise`, `budget`, `steps`, `axes`,
-        `config`, `settings`, `seed`, `device`.
+        The keyword parameters of :class:`Training`: `start`, `noise`, `budget`, `steps`,
+        `axes`, `config`, `settings`, `seed`, `device`, `skip_unreadable`.
 
     Returns
     -------
     Model
-        The best by held-out ELBO.
+        The best by held-out data.
 
     Raises
     ------
-    InputError, ImageFileError, TrainingError
+    InputError, ImageFileError, ModelFileError, TrainingError
         As :class:`Training` and its :meth:`~Training.run`.
     """
-    training = Training(images, **options)
+    training = Training(source, **options)
     for _ in training.run():
         pass
     return training.model
+
+
+def adapt(
+    images: Images,
+    model: Model | str | Path = DEFAULT,
+    budget: str | float = "2 min",
+    **options: Any,
+) -> Model:
+    """Adapt a model to noisy images, without any clean one.
+
+    Parameters
+    ----------
+    images : array, layer, path, or sequence of them
+        Noisy images of the kind that is to be restored.
+    model : Model, str or Path
+        What to start from: "default" for the bundled model.
+    budget : str or float
+        Wall time, "2 min" or seconds.
+    **options
+        Further keyword parameters of :class:`Training`, such as `noise` or `axes`.
+
+    Returns
+    -------
+    Model
+        Never worse than `model` on held-out pixels: where adapting did not help, it has
+        the same weights, which ``record.n_steps == 0`` tells, and a warning is logged.
+
+    Raises
+    ------
+    InputError, ImageFileError, ModelFileError, TrainingError
+        As :class:`Training` and its :meth:`~Training.run`.
+
+    References
+    ----------
+    T. Pang et al., "Recorrupted-to-Recorrupted: unsupervised deep learning for image
+    denoising", CVPR 2021.
+    """
+    adapted = train(images, start=model, budget=budget, **options)
+    if adapted.record.n_steps == 0:
+        _log.warning("adapting did not help: the model is as good on these images as it was")
+    return adapted

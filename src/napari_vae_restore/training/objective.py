@@ -1,21 +1,36 @@
-"""The training objective: the evidence lower bound, in nats per pixel.
+"""What a training improves, by which loss, and how that is judged.
 
-ELBO(y) = E_q(z|y)[log p(y | s(z))] - beta * sum_l KL(q(z_l | .) || p(z_l | .))
+The engine knows an :class:`Objective` and nothing of what is behind it:
 
-The likelihood is the noise model's, with the decoder's output as the clean signal s,
-so the network has no way to explain the noise but by its latents, whose price is the
-KL (Prakash et al., DivNoising, 2021, arXiv:2006.06072, equation 4).
+* :class:`NoisyELBO` trains a VAE on noisy images alone, from nothing.
+* :class:`Regression` trains the mean head of the model of every task, on any examples.
 """
 
 from __future__ import annotations
 
+import copy
+import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
-from torch import Tensor
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from napari_vae_restore.models.latents import NoiseSource
-from napari_vae_restore.models.protocol import VAE
-from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.devices import native_precision
+from napari_vae_restore.models.condition import ConditionEncoder
+from napari_vae_restore.models.latents import NoiseSource, random_noise
+from napari_vae_restore.models.model import Normalisation, build_network, channels_last
+from napari_vae_restore.models.protocol import VAE, VAEModule
+from napari_vae_restore.models.restorer import RestorationVAE
+from napari_vae_restore.noise.models import GaussianNoise, NoiseModel
+from napari_vae_restore.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from napari_vae_restore.training.data import TrainingSet
+    from napari_vae_restore.training.examples import Batch, Examples
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +57,12 @@ class ELBO:
 def elbo(network: VAE, y: Tensor, noise: NoiseModel, source: NoiseSource) -> ELBO:
     """Estimate the ELBO of noisy images with one sample of the latents.
 
+    ELBO(y) = E_q(z|y)[log p(y | s(z))] - beta * sum_l KL(q(z_l | .) || p(z_l | .))
+
+    The likelihood is the noise model's, with the decoder's output as the clean signal s,
+    so the network has no way to explain the noise but by its latents, whose price is the
+    KL (Prakash et al., DivNoising, 2021, arXiv:2006.06072, equation 4).
+
     Parameters
     ----------
     network : VAE
@@ -62,3 +83,249 @@ def elbo(network: VAE, y: Tensor, noise: NoiseModel, source: NoiseSource) -> ELB
     decoded = network.decode(network.encode(y), source)
     log_likelihood = noise.log_likelihood(y, decoded.signal).sum(dim=(1, 2, 3))
     return ELBO(log_likelihood / n_pixels, tuple(kl / n_pixels for kl in decoded.kl))
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What held-out data say.
+
+    Attributes
+    ----------
+    value : float
+        Nats per pixel, larger is better: the ELBO, or the log-likelihood of the targets.
+    kl : tuple of float
+        KL of each level, nats per pixel, finest first; empty where there is none.
+    """
+
+    value: float
+    kl: tuple[float, ...] = ()
+
+
+class Objective(ABC):
+    """What a training improves.
+
+    Attributes
+    ----------
+    network : VAEModule
+        The whole model, on the device where it is trained.
+    trained : Module
+        The part of it whose weights change.
+    settings : TrainingSettings
+        Of the optimisation.
+    normalisation, noise
+        Of the model that comes out; see :class:`~.models.model.Model`.
+    data_noise : NoiseModel or None
+        Of the images, if they share it.
+    n_planes, n_pixels : int
+        How much there is to learn from.
+    is_held_out : bool
+        False where there was too little to hold any out.
+    """
+
+    network: VAEModule
+    trained: nn.Module
+    settings: TrainingSettings
+    normalisation: Normalisation | None
+    noise: NoiseModel | None
+    data_noise: NoiseModel | None
+    n_planes: int
+    n_pixels: int
+    is_held_out: bool
+
+    @abstractmethod
+    def optimiser(self) -> Optimizer:
+        """A fresh optimiser of the trained part; the engine sets its learning rate."""
+
+    @abstractmethod
+    def loss(self, fraction: float, generator: torch.Generator) -> tuple[Tensor, Judgement]:
+        """Loss of a batch, and what it would be worth as a judgement.
+
+        Parameters
+        ----------
+        fraction : float
+            Share of the run that is over.
+        generator : torch.Generator
+            Of all that is drawn at random.
+
+        Returns
+        -------
+        Tensor, Judgement
+            A scalar to minimise; value and KL of the batch.
+        """
+
+    @abstractmethod
+    def judge(self, trained: nn.Module, seed: int) -> Judgement:
+        """Judge a state of the trained part by held-out data.
+
+        Parameters
+        ----------
+        trained : Module
+            Like `trained`, in evaluation mode.
+        seed : int
+            Of whatever is random about it: the same one compares states fairly.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def part_of(network: VAEModule) -> nn.Module:
+        """The part of a model like `network` that is trained."""
+
+    @abstractmethod
+    def with_weights(self, weights: dict[str, Tensor]) -> VAEModule:
+        """The whole network on the CPU, for use, with other weights of its trained part."""
+
+
+class NoisyELBO(Objective):
+    """A VAE of noisy images, by the ELBO under their noise model.
+
+    Parameters
+    ----------
+    network : VAEModule
+        To be trained, all of it.
+    data : TrainingSet
+        Noisy patches.
+    settings : TrainingSettings
+        Of the optimisation.
+    device : torch.device
+        Where it runs.
+    """
+
+    def __init__(
+        self,
+        network: VAEModule,
+        data: TrainingSet,
+        settings: TrainingSettings,
+        device: torch.device,
+    ) -> None:
+        self.network = self.trained = channels_last(network.to(device))
+        self.settings, self._data, self._device = settings, data, device
+        self.normalisation, self.noise = data.normalisation, data.noise
+        self.data_noise = data.noise
+        self.n_planes, self.n_pixels = len(data.planes), data.n_pixels
+        self.is_held_out = data.is_held_out
+        self._likelihood = GaussianNoise(data.normalisation.noise_std)
+
+    def optimiser(self) -> Optimizer:
+        """See :meth:`Objective.optimiser`."""
+        return torch.optim.Adamax(self.trained.parameters())
+
+    def loss(self, fraction: float, generator: torch.Generator) -> tuple[Tensor, Judgement]:
+        """The negative ELBO, its KL weighted by the schedule's beta."""
+        y = self._data.sample(self.settings.batch, generator)
+        y = y.to(self._device, memory_format=torch.channels_last)
+        with native_precision(self._device):
+            bound = elbo(self.network, y, self._likelihood, random_noise(generator))
+        return -bound.value(self.settings.beta_at(fraction)), _judgement(bound)
+
+    @torch.no_grad()
+    def judge(self, trained: nn.Module, seed: int) -> Judgement:
+        """The ELBO of held-out patches."""
+        source = random_noise(torch.Generator().manual_seed(seed))
+        y = self._data.held_out.to(self._device)
+        return _judgement(elbo(cast("VAE", trained), y, self._likelihood, source))
+
+    @staticmethod
+    def part_of(network: VAEModule) -> nn.Module:
+        """All of it."""
+        return network
+
+    def with_weights(self, weights: dict[str, Tensor]) -> VAEModule:
+        """See :meth:`Objective.with_weights`."""
+        with torch.device("meta"):
+            network = build_network(self.network.config)
+        network.load_state_dict(weights, assign=True)
+        return network.eval()
+
+
+class Regression(Objective):
+    """The mean head of the model of every task, by least squares on examples.
+
+    Everything but the condition encoder and its mean head stays as it was: samples spread
+    about the new mean by the latents that the model already has.
+
+    Parameters
+    ----------
+    network : RestorationVAE
+        To start from.
+    examples : Examples
+        What to learn from.
+    settings : TrainingSettings
+        Of the optimisation.
+    device : torch.device
+        Where it runs.
+    """
+
+    def __init__(
+        self,
+        network: RestorationVAE,
+        examples: Examples,
+        settings: TrainingSettings,
+        device: torch.device,
+    ) -> None:
+        moved = copy.deepcopy(network).to(device).requires_grad_(False)
+        self.network = channels_last(cast("VAEModule", moved))
+        self.trained = moved.condition.requires_grad_(True)
+        self.settings, self._examples, self._device = settings, examples, device
+        # As the bundled model, it measures every image's range and noise.
+        self.normalisation, self.noise = None, None
+        self.data_noise = examples.noise
+        self.n_planes, self.n_pixels = examples.n_planes, examples.n_pixels
+        self.is_held_out = examples.is_held_out
+
+    def optimiser(self) -> Optimizer:
+        """See :meth:`Objective.optimiser`."""
+        return torch.optim.Adam(self.trained.parameters(), betas=(0.9, 0.99))
+
+    def loss(self, fraction: float, generator: torch.Generator) -> tuple[Tensor, Judgement]:
+        """Squared error in units of the error that is to be expected."""
+        seed = int(torch.randint(2**62, (), generator=generator))
+        batch = self._examples.draw(self.settings.batch, np.random.default_rng(seed))
+        batch = batch.to(self._device)
+        with native_precision(self._device):
+            squares, n = self._squares(self.trained, batch)
+        # By a constant, not by what weighs in this batch: patches count by their pixels.
+        loss = squares.sum() / batch.weight.numel()
+        value = _log_likelihood(squares.detach(), n, batch.scale)
+        return loss, Judgement(float(value.mean()))
+
+    @torch.no_grad()
+    def judge(self, trained: nn.Module, seed: int) -> Judgement:
+        """Log-likelihood of held-out targets."""
+        held_out = self._examples.held_out(np.random.default_rng([seed, 3]))
+        values = []
+        for batch in held_out:
+            placed = batch.to(self._device)
+            with native_precision(self._device):
+                squares, n = self._squares(trained, placed)
+            values.append(_log_likelihood(squares, n, placed.scale).mean())
+        return Judgement(float(torch.stack(values).mean()))
+
+    @staticmethod
+    def part_of(network: VAEModule) -> nn.Module:
+        """The condition encoder with its mean head."""
+        return cast("RestorationVAE", network).condition
+
+    def with_weights(self, weights: dict[str, Tensor]) -> VAEModule:
+        """See :meth:`Objective.with_weights`."""
+        network = copy.deepcopy(self.network).cpu()
+        self.part_of(network).load_state_dict(weights)
+        return network.requires_grad_(True).eval()
+
+    @staticmethod
+    def _squares(encoder: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(N,) weighted squared errors relative to the scale, and (N,) their pixels."""
+        _, mean = cast("ConditionEncoder", encoder)(batch.condition)
+        relative = (mean - batch.target) / batch.scale[:, None, None, None]
+        squares = (relative.square() * batch.weight).sum(dim=(1, 2, 3))
+        return squares, batch.weight.sum(dim=(1, 2, 3))
+
+
+def _judgement(bound: ELBO) -> Judgement:
+    kl = tuple(float(values.detach().mean()) for values in bound.kl)
+    return Judgement(float(bound.value().detach()), kl)
+
+
+def _log_likelihood(squares: Tensor, n: Tensor, scale: Tensor) -> Tensor:
+    """(N,) nats per pixel of Gaussian errors with a standard deviation of `scale`."""
+    per_pixel = squares / n.clamp(min=1)
+    return -0.5 * (per_pixel + math.log(2 * math.pi)) - scale.log()

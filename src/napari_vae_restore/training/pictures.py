@@ -157,15 +157,39 @@ def _read(path: Path, entry: Entry) -> Picture:
             f"{path} does not exist: collect the pictures with benchmarks/collect_pictures.py"
         )
     image = read_image(path)
-    planes = Layout.of(image.data, image.axes).to_planes(image.data)
-    values = _shrunk(np.asarray(planes[:, :3], dtype=np.float32), entry.reduce)
+    return picture_of(image.data, image.axes, reduce=entry.reduce, weight=entry.weight)
+
+
+def picture_of(
+    image: NDArray[Any], axes: str, *, reduce: int = 1, weight: float = 1.0
+) -> Picture:
+    """Make a clean image one of the training pictures.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        Any real dtype, any axes.
+    axes : str
+        One letter per dimension.
+    reduce : int
+        Factor by which it is shrunk.
+    weight : float
+        See :class:`Picture`.
+
+    Returns
+    -------
+    Picture
+        Scaled to [0, 1], up to a few pixels.
+    """
+    planes = Layout.of(image, axes).to_planes(image)
+    values = _shrunk(np.asarray(planes[:, :3], dtype=np.float32), reduce)
     black, white = np.percentile(values, _BLACK_WHITE, axis=(0, 2, 3), keepdims=True)
-    is_colour = image.axes.endswith("S")
+    is_colour = axes.endswith("S")
     if is_colour:  # one scale for all channels keeps the colours
         black, white = black.min(), white.max()
     values = (values - black) / np.maximum(white - black, 1e-6)
     values = values.clip(-_HEADROOM, 1 + _HEADROOM)
-    return Picture(values.astype(np.float16), entry.weight, is_colour)
+    return Picture(values.astype(np.float16), weight, is_colour)
 
 
 def _shrunk(planes: Patch, factor: int) -> Patch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from napari_vae_restore.errors import InputError
 
@@ -20,6 +20,8 @@ _UNITS = {
 class TrainingSettings:
     """Settings of the optimisation; the defaults are tuned for minutes on two CPU cores.
 
+    They are those of a VAE trained from nothing; :data:`FINE_TUNING` goes on from a model.
+
     Parameters
     ----------
     batch : int
@@ -27,7 +29,7 @@ class TrainingSettings:
     patch : int
         Side of the patches in pixels, a multiple of the network's stride.
     learning_rate : float
-        Of Adamax at its peak; cosine decay to zero over the run.
+        At its peak; cosine decay to zero over the run.
     beta : float
         Weight of the KL after warm-up.
     beta_warmup : float
@@ -73,6 +75,12 @@ class TrainingSettings:
         if fraction >= self.beta_warmup:
             return self.beta
         return self.beta * fraction / self.beta_warmup
+
+
+FINE_TUNING: Final = TrainingSettings(
+    batch=4, patch=128, learning_rate=1e-4, ema=0.99, max_gradient=1.0
+)
+"""For minutes of adapting the bundled model to images of one kind."""
 
 
 def parse_budget(budget: str | float) -> float:

@@ -1,0 +1,250 @@
+"""From what a user gave to scenes: measurements on the output grid, with their targets.
+
+Everything is in the units that `restoration.units` gives a measurement, so that what is
+learned is what restoring does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore.errors import InputError
+from napari_vae_restore.layout import Layout
+from napari_vae_restore.models.restorer import RestorationVAE
+from napari_vae_restore.noise.correlation import WHITE
+from napari_vae_restore.noise.estimation import resolve_noise
+from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.restoration.conditional import enlarged
+from napari_vae_restore.restoration.measurement import Measurement
+from napari_vae_restore.restoration.units import Units
+from napari_vae_restore.training.degradations import FACTORS
+from napari_vae_restore.training.examples import Scene
+from napari_vae_restore.training.recorruption import Plane, noise_share
+from napari_vae_restore.training.sources import (
+    Images,
+    Loaded,
+    Pairs,
+    Shots,
+    load_images,
+    load_matched,
+)
+
+_CURVE_POINTS: Final = 4096
+_REACH: Final = (-1.0, 3.0)
+"""Network units beyond which no clean target lies."""
+_MIN_SIDE: Final = 64
+"""Pixels that a scene is mirrored to, so that one small image does not make all patches
+small."""
+_BLOCK: Final = 8
+"""Pixels a side of the blocks by whose means two shots' brightness is compared."""
+_MAX_GAIN: Final = 4.0
+"""Brightness of one image of a pair relative to the other's that can be meant."""
+
+NoiseChoice = NoiseModel | str
+"""A model, or what `resolve_noise` takes; of pairs also "none"."""
+
+NO_NOISE: Final = "none"
+
+
+def noisy_scenes(
+    images: Images,
+    network: RestorationVAE,
+    noise: NoiseChoice,
+    *,
+    axes: str | None,
+    seed: int,
+    skip_unreadable: bool = False,
+) -> tuple[list[Scene], list[NoiseModel]]:
+    """Scenes of noisy images that are their own teachers.
+
+    Parameters
+    ----------
+    images : array, layer, path, or sequence of them
+        Noisy.
+    network : RestorationVAE
+        What is going to be trained; tells how strong the noise is in the dark.
+    noise : NoiseModel or str
+        As :func:`~napari_vae_restore.noise.estimation.resolve_noise` takes it.
+    axes : str or None
+        Of the arrays.
+    seed : int
+        Of the pixels at which the noise is looked at.
+    skip_unreadable : bool
+        See :func:`~.sources.load_images`.
+
+    Returns
+    -------
+    list of Scene, list of NoiseModel
+        One scene for each plane and channel, and their noise models.
+
+    Raises
+    ------
+    InputError, ImageFileError
+        As :func:`~.sources.load_images` and `resolve_noise`.
+    """
+    rng = np.random.default_rng([seed, 2])
+    scenes, models = [], []
+    for image in load_images(images, axes, skip_unreadable=skip_unreadable):
+        for plane, model in _noisy_planes(image, noise):
+            units = Units.of(Measurement(plane[None], None, (model,)))
+            values = _at_least(units.to_network(plane[None])[0])
+            slow = (units.sigma, *model.correlation, 0.0)
+            scenes.append(Scene(values, slow, noise_share(network, values, slow, rng), None))
+            models.append(model)
+    return scenes, models
+
+
+def shot_scenes(
+    shots: Shots, noise: NoiseChoice, *, axes: str | None, skip_unreadable: bool = False
+) -> tuple[list[Scene], list[NoiseModel]]:
+    """Scenes of shots, each the other's target; parameters as :func:`noisy_scenes`."""
+    scenes, models = [], []
+    for first, second in load_matched(
+        shots.first, shots.second, axes, skip_unreadable=skip_unreadable
+    ):
+        _check_same_shape(first, second)
+        for (one, model), (other, _) in zip(
+            _noisy_planes(first, noise), _noisy_planes(second, noise), strict=True
+        ):
+            for y, target in ((one, other), (other, one)):
+                gain, offset = _brightness(target, y, (first.name, second.name))
+                units = Units.of(Measurement(y[None], None, (model,)))
+                values = units.to_network(((target - offset) / gain)[None])[0]
+                slow = (units.sigma, *model.correlation, 0.0)
+                image = _at_least(units.to_network(y[None])[0])
+                scenes.append(Scene(image, slow, None, _at_least(values)))
+            models.append(model)
+    return scenes, models
+
+
+def pair_scenes(
+    pairs: Pairs, noise: NoiseChoice, *, axes: str | None, skip_unreadable: bool = False
+) -> tuple[list[Scene], list[NoiseModel]]:
+    """Scenes of measured images with clean targets; parameters as :func:`noisy_scenes`.
+
+    Targets are taken to the intensities of what was measured by a line, fitted by least
+    squares, so that restored images keep their scale.
+    """
+    scenes: list[Scene] = []
+    models: list[NoiseModel] = []
+    for measured, clean in load_matched(
+        pairs.measured, pairs.clean, axes, skip_unreadable=skip_unreadable
+    ):
+        factor = _factor(measured, clean)
+        references = Layout.of(clean.data, clean.axes).to_planes(clean.data).astype(np.float64)
+        references = references.reshape(-1, *references.shape[2:])
+        for (y, model), reference in zip(_planes(measured, noise), references, strict=True):
+            known = () if model is None else (model,)
+            units = Units.of(Measurement(y[None], None, known))
+            image = enlarged(units.to_network(y[None]), factor)[0]
+            correlation = WHITE if model is None else model.correlation
+            slow = (units.sigma, *correlation, math.log2(factor))
+            target = _in_units(units, _fitted(reference, y, factor, measured.name))
+            scenes.append(Scene(_at_least(image), slow, None, _at_least(target)))
+            models += known
+    return scenes, models
+
+
+def _noisy_planes(
+    image: Loaded, noise: NoiseChoice
+) -> Iterator[tuple[NDArray[np.float64], NoiseModel]]:
+    """Each plane and channel, (H, W), with the noise model of its channel."""
+    planes = Layout.of(image.data, image.axes).to_planes(image.data)
+    try:
+        models = [resolve_noise(noise, planes[:, c]) for c in range(planes.shape[1])]
+    except InputError as error:
+        raise InputError(f"{image.name}: {error}") from error
+    for plane in planes:
+        yield from zip(plane.astype(np.float64), models, strict=True)
+
+
+def _planes(
+    image: Loaded, noise: NoiseChoice
+) -> Iterator[tuple[NDArray[np.float64], NoiseModel | None]]:
+    """As :func:`_noisy_planes`, and without a model where there is said to be no noise."""
+    if noise != NO_NOISE:
+        yield from _noisy_planes(image, noise)
+        return
+    planes = Layout.of(image.data, image.axes).to_planes(image.data).astype(np.float64)
+    yield from ((channel, None) for plane in planes for channel in plane)
+
+
+def _in_units(units: Units, signal: NDArray[np.float64]) -> Plane:
+    """The stabilised mean, in network units, that restoring turns back into a signal."""
+    if not units.noise:
+        return np.asarray(units.to_network(signal[None])[0])
+    low, high = units.normalisation.from_network(np.array(_REACH))
+    curve = np.linspace(float(low), float(high), _CURVE_POINTS)
+    stabilised = np.interp(signal, units.noise[0].unstabilise(curve), curve)
+    return np.asarray(units.normalisation.to_network(stabilised))
+
+
+def _fitted(
+    reference: NDArray[np.float64], y: NDArray[np.float64], factor: int, name: str
+) -> NDArray[np.float64]:
+    height, width = y.shape
+    small = reference.reshape(height, factor, width, factor).mean(axis=(1, 3))
+    if np.ptp(small) == 0:
+        raise InputError(f"{name}: its clean image is constant: there is nothing to learn")
+    gain, offset = np.polyfit(small.ravel(), y.ravel(), 1)
+    if gain <= 0:
+        raise InputError(
+            f"{name}: its clean image is not of the same scene, or inverted: where one is "
+            "brighter, the other is darker"
+        )
+    return np.asarray(gain * reference + offset)
+
+
+def _brightness(
+    one: NDArray[np.float64], other: NDArray[np.float64], names: tuple[str, str]
+) -> tuple[float, float]:
+    """Gain and offset that take `other` to the brightness of `one`, by means of blocks."""
+    means = []
+    for plane in (one, other):
+        height, width = (side - side % _BLOCK for side in plane.shape)
+        blocks = plane[:height, :width].reshape(
+            height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK
+        )
+        means.append(blocks.mean(axis=(1, 3)))
+    gain = float(means[0].std() / max(means[1].std(), 1e-12))
+    if not 1 / _MAX_GAIN < gain < _MAX_GAIN:
+        raise InputError(
+            f"{names[0]} and {names[1]}: expected two shots of one scene under the same "
+            f"conditions, but the contrast of one is {gain:.3g} times the other's"
+        )
+    return gain, float(means[0].mean() - gain * means[1].mean())
+
+
+def _check_same_shape(first: Loaded, second: Loaded) -> None:
+    if first.data.shape != second.data.shape:
+        raise InputError(
+            f"expected shots of the same shape, got {first.data.shape} of {first.name} and "
+            f"{second.data.shape} of {second.name}"
+        )
+
+
+def _factor(measured: Loaded, clean: Loaded) -> int:
+    """Clean pixels for each measured one along both sides."""
+    small, large = measured.data.shape, clean.data.shape
+    sides = [letter in "YX" for letter in measured.axes]
+    for factor in (1, *FACTORS):
+        expected = tuple(
+            n * factor if is_side else n for n, is_side in zip(small, sides, strict=True)
+        )
+        if large == expected:
+            return factor
+    raise InputError(
+        f"expected a clean image of the shape {small} of {measured.name}, or 2, 3 or 4 times "
+        f"as high and wide, got {large} of {clean.name}"
+    )
+
+
+def _at_least(plane: Plane) -> Plane:
+    """Mirror a plane outwards until both of its sides are long enough."""
+    missing = [(0, max(0, _MIN_SIDE - length)) for length in plane.shape]
+    return np.pad(plane, missing, mode="symmetric") if np.any(missing) else plane

@@ -1,0 +1,59 @@
+"""Two independent measurements from one, and how strong its noise is taken to be."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore import PoissonGaussianNoise
+from napari_vae_restore.models.bundled import find_model
+from napari_vae_restore.models.restorer import RestorationVAE
+from napari_vae_restore.restoration.measurement import Measurement
+from napari_vae_restore.restoration.units import Units
+from napari_vae_restore.training.recorruption import noise_share, recorrupt
+
+
+def bundled() -> RestorationVAE:
+    network = find_model("default").network
+    assert isinstance(network, RestorationVAE)
+    return network
+
+
+def test_the_two_measurements_have_independent_noise() -> None:
+    rng = np.random.default_rng(0)
+    clean = np.full((400, 400), 3.0, np.float32)
+    y = clean + rng.standard_normal(clean.shape).astype(np.float32)
+    for alpha in (0.5, 1.0):
+        noise = rng.standard_normal(clean.shape).astype(np.float32)
+        one, two = (part - clean for part in recorrupt(y, noise, alpha))
+        assert abs(float(np.mean(one * two))) < 0.02
+        assert abs(float(one.var()) / (1 + alpha**2) - 1) < 0.02
+        assert abs(float(two.var()) / (1 + alpha**-2) - 1) < 0.02
+
+
+def test_noise_of_a_well_lit_image_is_as_told(clean: NDArray[np.float32]) -> None:
+    noise = PoissonGaussianNoise(2.0, 4.0)
+    y = noise.sample(clean, np.random.default_rng(0))[None]
+    units = Units.of(Measurement(y, None, (noise,)))
+    slow = (units.sigma, 0.0, 0.0, 0.0)
+    share = noise_share(bundled(), units.to_network(y)[0], slow, np.random.default_rng(1))
+    assert share.shape == clean.shape
+    assert 0.93 < share.mean() <= 1
+
+
+def test_noise_in_the_dark_is_found_weaker_than_stabilising_promises() -> None:
+    rng = np.random.default_rng(0)
+    photons = np.full((256, 256), 0.05)
+    photons[:, 128:] = 30.0
+    y = rng.poisson(photons).astype(np.float64)[None]
+    units = Units.of(Measurement(y, None, (PoissonGaussianNoise(1.0, 0.0),)))
+    slow = (units.sigma, 0.0, 0.0, 0.0)
+    share = noise_share(bundled(), units.to_network(y)[0], slow, np.random.default_rng(1))
+    assert np.median(share[:, :100]) < 0.6
+    assert np.median(share[:, 156:]) > 0.93
+
+
+def test_correlated_noise_is_taken_as_told() -> None:
+    image = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
+    share = noise_share(bundled(), image, (0.1, 0.5, 0.5, 0.0), np.random.default_rng(1))
+    assert (share == 1).all()
