@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 import napari_vae_restore as vr
+from napari_vae_restore.image_files import write_image
 from napari_vae_restore.models.files import load_checkpoint, save
 from napari_vae_restore.training import engine, objective, threads
 
@@ -227,7 +232,7 @@ def test_the_faster_number_of_threads_is_taken(
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (torch.OutOfMemoryError("no memory"), "smaller settings.batch"),
+        (torch.OutOfMemoryError("no memory"), "out of memory on cpu: use smaller"),
         (RuntimeError("shape mismatch"), "failed at step 0: shape mismatch"),
     ],
 )
@@ -243,6 +248,79 @@ def test_failures_of_torch_are_named(
     monkeypatch.setattr(objective, "elbo", fail)
     with pytest.raises(vr.TrainingError, match=message):
         next(start(noisy).run())
+
+
+def test_short_memory_means_smaller_batches(
+    noisy: NDArray[np.float32],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def hungry(network: Any, y: torch.Tensor, *rest: Any, elbo: Any = objective.elbo) -> Any:
+        if len(y) > 1 and torch.is_grad_enabled():
+            raise torch.OutOfMemoryError("no memory")
+        return elbo(network, y, *rest)
+
+    monkeypatch.setattr(objective, "elbo", hungry)
+    assert [p.step for p in start(noisy, steps=4).run()] == [1, 2, 3, 4]
+    assert "batches of 1" in caplog.text
+
+
+def test_a_full_graphics_card_leaves_the_cpu(
+    noisy: NDArray[np.float32],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    training = start(noisy, steps=6)
+    run = training.run()
+    losses = [next(run).loss for _ in range(3)]
+    training._device = torch.device("cuda")  # as it would be there
+    failures = iter([True, True])  # at a batch of 2, then of 1
+
+    def full(*arguments: Any, elbo: Any = objective.elbo) -> Any:
+        if next(failures, False):
+            raise torch.OutOfMemoryError("no memory")
+        return elbo(*arguments)
+
+    monkeypatch.setattr(objective, "elbo", full)
+    losses += [p.loss for p in run]
+    assert len(losses) == 6
+    assert np.isfinite(losses).all()
+    assert "on the CPU" in caplog.text
+
+
+def test_a_run_that_finds_nothing_better_ends_early(noisy: NDArray[np.float32]) -> None:
+    hopeless = vr.TrainingSettings(batch=1, patch=32, learning_rate=1e-8, patience=0.2)
+    training = vr.Training(
+        noisy, start="default", noise="gaussian:25", steps=50, settings=hopeless, device="cpu"
+    )
+    monotone = iter(range(0, -1000, -1))
+    training._objective.judge = lambda *_: objective.Judgement(next(monotone))  # type: ignore[method-assign]
+    assert len(list(training.run())) == 10
+    assert training.is_complete
+
+
+def test_two_processes_share_every_batch(noisy: NDArray[np.float32], tmp_path: Path) -> None:
+    pytest.importorskip("lightning_fabric")
+    write_image(tmp_path / "noisy.tif", noisy, "YX")
+    words = [sys.executable, "-m", "napari_vae_restore", "train", "noisy.tif", "--steps", "60"]
+    words += ["--noise", "gaussian:25", "--device", "cpu"]
+    held_out = {}
+    for n in (1, 2):
+        path = tmp_path / f"{n}.safetensors"
+        done = subprocess.run(
+            [*words, "-o", path, "--devices", str(n)],
+            cwd=tmp_path,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        record = vr.load(path).record
+        assert record.n_steps > 0
+        held_out[n] = record.held_out
+    assert held_out[1] is not None
+    assert held_out[2] == pytest.approx(held_out[1], abs=0.05)
 
 
 def test_the_flat_vae_trains_too(noisy: NDArray[np.float32]) -> None:

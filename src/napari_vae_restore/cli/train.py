@@ -48,6 +48,10 @@ Seed = Annotated[
         min=0, metavar="N", help="Of weights, patches and noise.", show_default=str(SEED)
     ),
 ]
+Devices = Annotated[
+    int,
+    typer.Option(min=1, metavar="N", help="Graphics cards, or processes, that share batches."),
+]
 SkipUnreadable = Annotated[
     bool, typer.Option("--skip-unreadable", help="Pass over files that cannot be used.")
 ]
@@ -68,6 +72,7 @@ def adapt(
     axes: options.Axes = None,
     seed: Seed = None,
     device: options.Device = "auto",
+    devices: Devices = 1,
     skip_unreadable: SkipUnreadable = False,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -92,6 +97,7 @@ def adapt(
             axes=axes,
             seed=SEED if seed is None else seed,
             device=device,
+            devices=devices,
             skip_unreadable=skip_unreadable,
         )
 
@@ -147,6 +153,7 @@ def train(
     axes: options.Axes = None,
     seed: Seed = None,
     device: options.Device = "auto",
+    devices: Devices = 1,
     resume: Annotated[
         Path | None,
         typer.Option(
@@ -184,6 +191,7 @@ def train(
             "start": start,
             "axes": axes,
             "device": device,
+            "devices": devices,
             "skip_unreadable": skip_unreadable,
         }
         if resume is not None:
@@ -267,6 +275,10 @@ def _teach(
     """Run a training to its end or to Ctrl-C, save what it learned, and tell."""
     with terminal.working("Reading the images and measuring their noise"):
         training = prepare()
+    if not training.is_main:
+        for _ in training.run():
+            pass
+        return
     try:
         stopped = runs.run_training(training)
     except TrainingError as error:

@@ -40,6 +40,8 @@ class Course:
     has_best : bool
         Whether the file's model is the best so far by held-out data, and not the average
         of the moment.
+    best_at : float
+        Share of the run that was over when the best was found.
     start : str
         The model that it started from, as it was named; empty where it was not.
     supervision : str
@@ -56,6 +58,7 @@ class Course:
     step: int
     seconds: float
     has_best: bool
+    best_at: float = 0.0
     start: str = ""
     supervision: str = ""
 

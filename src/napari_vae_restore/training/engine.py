@@ -6,17 +6,16 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from napari_vae_restore import __version__
-from napari_vae_restore.devices import choose_device
 from napari_vae_restore.errors import InputError, ModelFileError, TrainingError
 from napari_vae_restore.models.bundled import DEFAULT
 from napari_vae_restore.models.config import ModelConfig
@@ -27,11 +26,13 @@ from napari_vae_restore.training import checkpoint
 from napari_vae_restore.training.checkpoint import Course
 from napari_vae_restore.training.lessons import Lesson, make_objective
 from napari_vae_restore.training.objective import Judgement
+from napari_vae_restore.training.processes import Processes
 from napari_vae_restore.training.settings import TrainingSettings, parse_budget
 from napari_vae_restore.training.sources import Images, Source
 from napari_vae_restore.training.threads import thread_trial
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 _EVALUATIONS = 40
 """How often in a run from nothing the held-out ELBO is measured."""
@@ -41,6 +42,9 @@ _JUDGEMENTS = 12
 
 _WARMUP_STEPS = 50
 """Steps over which the learning rate rises, so that Adamax gathers its scales."""
+
+_RANKS_APART = 1_000_003
+"""Between the seeds of processes."""
 
 _MAX_BAD_STEPS = 25
 """Steps in a row without a finite gradient before the averaged weights are restored."""
@@ -119,6 +123,9 @@ class Training:
         "auto", "cpu", "cuda" or "mps".
     skip_unreadable : bool
         Whether files of a folder that cannot be used are passed over with a warning.
+    devices : int
+        Processes that share every batch, each on a device of its own; for scripts and
+        commands. See :class:`~.processes.Processes`.
 
     Raises
     ------
@@ -142,11 +149,13 @@ class Training:
         seed: int = 0,
         device: str = "auto",
         skip_unreadable: bool = False,
+        devices: int = 1,
     ) -> None:
         if steps is not None and steps < 1:
             raise InputError(f"steps: expected at least 1, got {steps}")
         self.seed = seed
-        self._device = choose_device(device)
+        self._processes = Processes(devices, device)
+        self._device = self._processes.device
         self._budget, self._n_steps = parse_budget(budget), steps
         self.lesson = Lesson(source, noise, axes, seed, skip_unreadable)
         if start is None and config is None and not self.lesson.is_noisy_alone:
@@ -154,11 +163,13 @@ class Training:
         self._start = start
         self._objective = make_objective(self.lesson, start, config, settings, self._device)
         self._trained = self._objective.trained
+        self._share_batch()
         self._averaged = copy.deepcopy(self._trained).eval().requires_grad_(False)
         self._optimizer = self._objective.optimiser()
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator().manual_seed(seed + _RANKS_APART * self._rank)
         self._step, self._seconds, self._bad_steps = 0, 0.0, 0
         self._best: tuple[dict[str, Tensor], TrainingRecord] | None = None
+        self._best_at = 0.0
         self._first: float | None = None
 
     @classmethod
@@ -172,6 +183,7 @@ class Training:
         axes: str | None = None,
         device: str = "auto",
         skip_unreadable: bool = False,
+        devices: int = 1,
     ) -> Training:
         """Go on from a checkpoint with the images that it was trained on.
 
@@ -200,6 +212,7 @@ class Training:
             seed=course.seed,
             device=device,
             skip_unreadable=skip_unreadable,
+            devices=devices,
         )
         if not training._is_alike(model):
             raise InputError(
@@ -214,11 +227,26 @@ class Training:
                 f"{path}: the training's state does not fit its model: the file is damaged"
             ) from error
         training._step, training._seconds = course.step, course.seconds
+        training._best_at = course.best_at
+        if training._rank:  # the checkpoint has the first process's generator
+            training._generator.manual_seed(
+                course.seed + _RANKS_APART * training._rank + course.step
+            )
         if course.has_best:
             part = training._objective.part_of(model.network)
             training._best = (_weights(part), model.record)
             training._first = model.record.held_out_first
         return training
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that saves and reports."""
+        return self._rank == 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self._is_over(self._fraction())
 
     @property
     def step(self) -> int:
@@ -266,24 +294,24 @@ class Training:
         """
         threads = torch.get_num_threads()
         started = time.monotonic() - self._seconds
-        evaluated = self._fraction()
         first_step = self._step
         # A run of a fixed number of steps keeps the threads it was given: their number
         # changes the rounding of sums.
         timed = self._device.type == "cpu" and self._n_steps is None
         trial = thread_trial() if timed else iter(())
         every = 1 / (_EVALUATIONS if self._start is None else _JUDGEMENTS)
+        done = evaluated = self._fraction()
         try:
             if self._best is None and self._start is not None:
                 self._evaluate()
-            while (fraction := self._fraction()) < 1:
+            while not self._is_over(fraction := done):
                 next(trial, None)
-                with self._failures_named():
-                    batch = self._optimise(fraction)
+                batch = self._made_do(partial(self._optimise, fraction))
                 self._seconds = time.monotonic() - started
+                done = self._processes.agreed(self._fraction())
                 held_out = None
-                if self._fraction() >= min(evaluated + every, 1.0):
-                    evaluated = self._fraction()
+                if done >= min(evaluated + every, 1.0):
+                    evaluated = done
                     held_out = self._evaluate()
                 yield self._progress(fraction, batch, held_out)
         finally:
@@ -315,6 +343,7 @@ class Training:
             step=self._step,
             seconds=self._seconds,
             has_best=self._best is not None,
+            best_at=self._best_at,
             start=str(self._start) if isinstance(self._start, str | Path) else "",
             supervision=self.lesson.supervision,
         )
@@ -342,6 +371,7 @@ class Training:
         loss, batch = self._objective.loss(fraction, self._generator)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        self._processes.average_gradients(self._trained.parameters())
         norm = torch.nn.utils.clip_grad_norm_(
             self._trained.parameters(), self.settings.max_gradient
         )
@@ -354,17 +384,53 @@ class Training:
         self._step += 1
         return batch
 
-    @contextmanager
-    def _failures_named(self) -> Iterator[None]:
-        try:
-            yield
-        except torch.OutOfMemoryError as error:
+    @property
+    def _rank(self) -> int:
+        return self._processes.rank
+
+    def _is_over(self, fraction: float) -> bool:
+        """Whether the run is at its end, or has found nothing better for too long."""
+        patience = self.settings.patience
+        return fraction >= 1 or (patience < 1 and fraction - self._best_at >= patience)
+
+    def _share_batch(self) -> None:
+        n, batch = self._processes.n, self.settings.batch
+        if batch % n:
+            raise InputError(
+                f"settings.batch: expected a multiple of the {n} devices, got {batch}"
+            )
+        self._objective.batch = batch // n
+
+    def _made_do(self, compute: Callable[[], _T]) -> _T:
+        """What is computed, with smaller batches and then on the CPU if memory is short."""
+        while True:
+            try:
+                return compute()
+            except torch.OutOfMemoryError as error:
+                self._take_less_memory(error)
+            except RuntimeError as error:
+                raise TrainingError(f"training failed at step {self._step}: {error}") from error
+
+    def _take_less_memory(self, error: Exception) -> None:
+        self._optimizer.zero_grad()
+        objective = self._objective
+        if objective.batch > 1 and self._processes.n == 1:
+            objective.batch //= 2
+            _log.warning("out of memory: going on with batches of %d", objective.batch)
+        elif self._device.type != "cpu" and self._processes.n == 1:
+            state = self._optimizer.state_dict()
+            self._device = torch.device("cpu")
+            objective.move(self._device)
+            self._averaged.to(self._device)
+            self._optimizer = objective.optimiser()
+            self._optimizer.load_state_dict(state)
+            objective.batch = self.settings.batch
+            _log.warning("out of memory: going on on the CPU")
+        else:
             raise TrainingError(
                 f"out of memory on {self._device}: use smaller settings.batch or "
-                "settings.patch, or device='cpu'"
+                "settings.patch, or close other programs"
             ) from error
-        except RuntimeError as error:
-            raise TrainingError(f"training failed at step {self._step}: {error}") from error
 
     def _average(self) -> None:
         decay = min(self.settings.ema, (1 + self._step) / (10 + self._step))
@@ -385,11 +451,11 @@ class Training:
 
     def _evaluate(self) -> float:
         """Judge the averaged weights by held-out data; keeps them if they are the best."""
-        with self._failures_named():
-            found = self._objective.judge(self._averaged, self.seed)
+        found = self._made_do(partial(self._objective.judge, self._averaged, self.seed))
         best = None if self._best is None else self._best[1].held_out
         if best is None or found.value > best:
             self._best = (_weights(self._averaged), self._record(found))
+            self._best_at = self._fraction()
         return found.value
 
     def _model(self, weights: dict[str, Tensor], record: TrainingRecord) -> Model:

@@ -112,6 +112,9 @@ class Objective(ABC):
         The part of it whose weights change.
     settings : TrainingSettings
         Of the optimisation.
+    batch : int
+        Examples of this process in a step: less than the settings say where several
+        processes share them, or the memory does not suffice.
     normalisation, noise
         Of the model that comes out; see :class:`~.models.model.Model`.
     data_noise : NoiseModel or None
@@ -125,12 +128,17 @@ class Objective(ABC):
     network: VAEModule
     trained: nn.Module
     settings: TrainingSettings
+    batch: int
     normalisation: Normalisation | None
     noise: NoiseModel | None
     data_noise: NoiseModel | None
     n_planes: int
     n_pixels: int
     is_held_out: bool
+
+    @abstractmethod
+    def move(self, device: torch.device) -> None:
+        """Go on on another device. The optimiser has to be made anew."""
 
     @abstractmethod
     def optimiser(self) -> Optimizer:
@@ -198,12 +206,18 @@ class NoisyELBO(Objective):
         device: torch.device,
     ) -> None:
         self.network = self.trained = channels_last(network.to(device))
-        self.settings, self._data, self._device = settings, data, device
+        self.settings, self.batch, self._data = settings, settings.batch, data
+        self._device = device
         self.normalisation, self.noise = data.normalisation, data.noise
         self.data_noise = data.noise
         self.n_planes, self.n_pixels = len(data.planes), data.n_pixels
         self.is_held_out = data.is_held_out
         self._likelihood = GaussianNoise(data.normalisation.noise_std)
+
+    def move(self, device: torch.device) -> None:
+        """See :meth:`Objective.move`."""
+        self._device = device
+        self.network.to(device)
 
     def optimiser(self) -> Optimizer:
         """See :meth:`Objective.optimiser`."""
@@ -211,7 +225,7 @@ class NoisyELBO(Objective):
 
     def loss(self, fraction: float, generator: torch.Generator) -> tuple[Tensor, Judgement]:
         """The negative ELBO, its KL weighted by the schedule's beta."""
-        y = self._data.sample(self.settings.batch, generator)
+        y = self._data.sample(self.batch, generator)
         y = y.to(self._device, memory_format=torch.channels_last)
         with native_precision(self._device):
             bound = elbo(self.network, y, self._likelihood, random_noise(generator))
@@ -265,12 +279,18 @@ class Regression(Objective):
         moved = copy.deepcopy(network).to(device).requires_grad_(False)
         self.network = channels_last(cast("VAEModule", moved))
         self.trained = moved.condition.requires_grad_(True)
-        self.settings, self._examples, self._device = settings, examples, device
+        self.settings, self.batch, self._examples = settings, settings.batch, examples
+        self._device = device
         # As the bundled model, it measures every image's range and noise.
         self.normalisation, self.noise = None, None
         self.data_noise = examples.noise
         self.n_planes, self.n_pixels = examples.n_planes, examples.n_pixels
         self.is_held_out = examples.is_held_out
+
+    def move(self, device: torch.device) -> None:
+        """See :meth:`Objective.move`."""
+        self._device = device
+        self.network.to(device)
 
     def optimiser(self) -> Optimizer:
         """See :meth:`Objective.optimiser`."""
@@ -279,7 +299,7 @@ class Regression(Objective):
     def loss(self, fraction: float, generator: torch.Generator) -> tuple[Tensor, Judgement]:
         """Squared error in units of the error that is to be expected."""
         seed = int(torch.randint(2**62, (), generator=generator))
-        batch = self._examples.draw(self.settings.batch, np.random.default_rng(seed))
+        batch = self._examples.draw(self.batch, np.random.default_rng(seed))
         batch = batch.to(self._device)
         with native_precision(self._device):
             squares, n = self._squares(self.trained, batch)

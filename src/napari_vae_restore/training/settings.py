@@ -39,6 +39,9 @@ class TrainingSettings:
     max_gradient : float
         Gradients of a larger norm are scaled down to it; none is skipped for its size,
         so that no run of outliers can lock the training.
+    patience : float
+        Share of the run after which it ends early if held-out data have found nothing
+        better; 1 for never.
 
     Raises
     ------
@@ -55,6 +58,7 @@ class TrainingSettings:
     beta_warmup: float = 0.05
     ema: float = 0.995
     max_gradient: float = 10.0
+    patience: float = 0.5
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -65,6 +69,7 @@ class TrainingSettings:
             ("beta_warmup", 0.0, 1.0),
             ("ema", 0.0, 1.0),
             ("max_gradient", 1e-6, 1e6),
+            ("patience", 1e-3, 1.0),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
