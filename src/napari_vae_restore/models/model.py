@@ -79,6 +79,14 @@ class TrainingRecord:
         Size of the training set.
     package_version : str
         Version of this package that trained it.
+    sources : tuple of str
+        Names of the files, layers or arrays that it saw.
+    supervision : str
+        What it learned from, such as "noisy" images alone or "pairs" with clean ones.
+    start : str
+        Name of the model that its weights started from; empty for weights drawn at random.
+    figures : tuple of (str, float or str)
+        Whatever else was measured, by name, in the order in which it is to be read.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -92,6 +100,10 @@ class TrainingRecord:
     n_planes: int = 0
     n_pixels: int = 0
     package_version: str = ""
+    sources: tuple[str, ...] = ()
+    supervision: str = ""
+    start: str = ""
+    figures: tuple[tuple[str, float | str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
