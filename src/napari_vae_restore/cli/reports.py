@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from napari_vae_restore.models.words import Rows
+from napari_vae_restore.models.words import Rows as Rows
 from napari_vae_restore.models.words import describe_noise as describe_noise
 from napari_vae_restore.models.words import describe_training as describe_training
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_vae_restore.cli import options, reports, runs, terminal
-from napari_vae_restore.errors import InputError, TrainingError
+from napari_vae_restore.errors import InputError, TrainingError, VAERestoreError
 
 if TYPE_CHECKING:
+    from napari_vae_restore.models.model import Model
     from napari_vae_restore.training.engine import Training
 
 BUDGET = "5min"
@@ -113,6 +115,7 @@ def train(
             ("Noise", reports.describe_noise(training.data_noise)),
             *reports.describe_training(training.model.record),
             ("Saved", f"{output}{' (the best model so far)' if stopped else ''}"),
+            *_write_report(training.model, output, overwrite=overwrite),
         ]
     )
     if stopped:
@@ -162,6 +165,19 @@ def _prepared(
         seed=SEED if seed is None else seed,
         device=device,
     )
+
+
+def _write_report(model: Model, output: Path, *, overwrite: bool) -> reports.Rows:
+    """Save the model's report beside it; a page that is in the way is no reason to fail."""
+    from napari_vae_restore.models.report import report_of
+    from napari_vae_restore.models.report_page import report_path, write_report
+
+    report = report_of(replace(model, name=output.stem), output)
+    try:
+        return [("Report", str(write_report(report, report_path(output), overwrite=overwrite)))]
+    except VAERestoreError as error:
+        terminal.complain("warning", str(error))
+        return []
 
 
 def _save_unfinished(training: Training, output: Path) -> bool:

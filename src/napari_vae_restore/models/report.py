@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from napari_vae_restore.models.bundled import DEFAULT, WEIGHTS
-from napari_vae_restore.models.config import FlatVAEConfig, HVAEConfig, RestorationConfig
+from napari_vae_restore.models.config import (
+    FlatVAEConfig,
+    HVAEConfig,
+    ModelConfig,
+    RestorationConfig,
+)
 from napari_vae_restore.models.latents import random_noise
 from napari_vae_restore.models.model import Model, TrainingRecord
 from napari_vae_restore.models.words import (
@@ -28,11 +33,20 @@ from napari_vae_restore.models.words import (
 )
 from napari_vae_restore.noise.models import NoiseModel
 
-_KINDS: Final = {
-    HVAEConfig: ("hvae", "hierarchical VAE, trained on noisy images"),
-    FlatVAEConfig: ("flat", "textbook VAE with one latent vector"),
-    RestorationConfig: ("restoration", "hierarchical VAE for every task"),
+
+class Kind(NamedTuple):
+    """A kind of network: its name in the header of model files, and in words."""
+
+    name: str
+    words: str
+
+
+KINDS: Final[dict[type[ModelConfig], Kind]] = {
+    HVAEConfig: Kind("hvae", "hierarchical VAE, trained on noisy images"),
+    FlatVAEConfig: Kind("flat", "textbook VAE with one latent vector"),
+    RestorationConfig: Kind("restoration", "hierarchical VAE for every task"),
 }
+_KIND_WORDS: Final = {kind.name: kind.words for kind in KINDS.values()}
 _EVERY_TASK: Final = ("denoise", "inpaint", "super-resolve", "deblur")
 _NOISE_ONLY: Final = ("denoise",)
 
@@ -97,7 +111,7 @@ class ModelReport:
         if self.file is not None:
             rows.append(("File", self.file.name))
         rows += [
-            ("Kind", _words_of_kind(self.kind)),
+            ("Kind", _KIND_WORDS[self.kind]),
             ("Size", self._size()),
             ("Does", ", ".join(self.tasks) + (", mixtures" if len(self.tasks) > 1 else "")),
             ("Noise", describe_noise(self.noise)),
@@ -159,20 +173,24 @@ def report_of(model: Model, file: Path | None = None) -> ModelReport:
     """
     network = model.network
     config = network.config
-    does_all = isinstance(config, RestorationConfig)
     return ModelReport(
         name=model.name,
         file=WEIGHTS if file is None and model.name == DEFAULT else file,
         sha256=model.sha256,
-        kind=_KINDS[type(config)][0],
+        kind=KINDS[type(config)].name,
         n_parameters=sum(parameter.numel() for parameter in network.parameters()),
         channels=config.channels,
         strides=config.strides,
-        tasks=_EVERY_TASK if does_all else _NOISE_ONLY,
+        tasks=tasks_of(config),
         noise=model.noise,
         record=model.record,
         samples=_samples(model),
     )
+
+
+def tasks_of(config: ModelConfig) -> tuple[str, ...]:
+    """What a network of this configuration can undo, as in recipes."""
+    return _EVERY_TASK if isinstance(config, RestorationConfig) else _NOISE_ONLY
 
 
 def sheet(samples: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -213,10 +231,6 @@ def _samples(model: Model) -> NDArray[np.float32]:
         drawn = model.network.generate(_SHEET**2, side, side, noise).signal
     samples: NDArray[np.float32] = drawn.float().cpu().numpy()
     return samples
-
-
-def _words_of_kind(kind: str) -> str:
-    return dict(_KINDS.values())[kind]
 
 
 def _rounded(number: int) -> str:
