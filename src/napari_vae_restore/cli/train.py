@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -169,12 +168,10 @@ def _prepared(
 
 def _write_report(model: Model, output: Path, *, overwrite: bool) -> reports.Rows:
     """Save the model's report beside it; a page that is in the way is no reason to fail."""
-    from napari_vae_restore.models.report import report_of
-    from napari_vae_restore.models.report_page import report_path, write_report
+    from napari_vae_restore.models.report_page import write_report_beside
 
-    report = report_of(replace(model, name=output.stem), output)
     try:
-        return [("Report", str(write_report(report, report_path(output), overwrite=overwrite)))]
+        return [("Report", str(write_report_beside(model, output, overwrite=overwrite)))]
     except VAERestoreError as error:
         terminal.complain("warning", str(error))
         return []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.atomic import atomic_write
 from napari_vae_restore.errors import InputError, ModelFileError
-from napari_vae_restore.models.report import ModelReport, sheet
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.models.report import ModelReport, report_of, sheet
 from napari_vae_restore.models.words import NOT_RECORDED, Rows
 
 SUFFIX: Final = ".report.html"
@@ -100,6 +102,32 @@ def write_report(report: ModelReport, path: Path, *, overwrite: bool = False) ->
     except OSError as error:
         raise ModelFileError(f"cannot write {path}: {error.strerror or error}") from error
     return path
+
+
+def write_report_beside(model: Model, weights: Path, *, overwrite: bool = False) -> Path:
+    """Write a model's report beside the file that it was saved to.
+
+    Parameters
+    ----------
+    model : Model
+        What was saved; the report calls it by the file's name.
+    weights : pathlib.Path
+        The model file.
+    overwrite : bool
+        As for :func:`write_report`.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    InputError, ModelFileError
+        As :func:`write_report`.
+    """
+    report = report_of(replace(model, name=weights.stem), weights)
+    return write_report(report, report_path(weights), overwrite=overwrite)
 
 
 def page(report: ModelReport) -> str:
