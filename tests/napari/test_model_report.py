@@ -1,11 +1,14 @@
 """The report of a model in the window."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from qtpy.QtWidgets import QLabel
 
 from napari_vae_restore._napari.model_report import ModelReportDialog, report_steps
 from napari_vae_restore._napari.model_store import model_store
+from napari_vae_restore.models.report import report_of
 
 pytestmark = pytest.mark.gui
 
@@ -29,6 +32,16 @@ def test_the_button_shows_what_the_chosen_model_is(
     assert "data:image/png" in (tmp_path / "mine.html").read_text(encoding="utf-8")
     # The status line says what to do next again.
     assert "Looking" not in denoise.status
+
+
+def test_names_are_no_html(viewer, open_widget, tiny_model):
+    evil = "<b>bold</b>"
+    model = replace(tiny_model, name=evil, record=replace(tiny_model.record, start=evil))
+    dialog = ModelReportDialog(report_of(model), open_widget("Denoise"))
+    texts = [label.text() for label in dialog.findChildren(QLabel)]
+    assert any("&lt;b&gt;bold" in text for text in texts)
+    assert not any("<b>" in text for text in texts)
+    dialog.close()
 
 
 def test_steps_make_the_report_of_any_model(drained, tiny_model):

@@ -6,6 +6,7 @@ What is said is worded in :mod:`napari_vae_restore.models.report`; here it is la
 from __future__ import annotations
 
 from collections.abc import Generator
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from napari_vae_restore.models.report import ModelReport
     from napari_vae_restore.models.words import Rows
 
-_LABEL_WIDTH, _TEXT_WIDTH = 90, 380
+_LABEL_WIDTH, _TEXT_WIDTH = 90, 400
 _BAR_WIDTH, _BAR_HEIGHT = 190, 10
 _SHEET_SIDE = 524
 """Pixels: a sheet of 4 × 4 samples of 64 × 64, twice as large."""
@@ -93,12 +94,12 @@ class ModelReportDialog(QDialog):  # type: ignore[misc, unused-ignore]
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         words = QVBoxLayout()
         words.setSpacing(8)
-        words.addLayout(_table(report.rows()))
+        words.addWidget(_table(report.rows()))
         words.addWidget(_title("KL per level, nats per pixel"))
         words.addLayout(_bars(report.kl_rows()))
         if figures := report.figure_rows():
             words.addWidget(_title("Figures"))
-            words.addLayout(_table(figures))
+            words.addWidget(_table(figures))
         words.addStretch(1)
         pictures = QVBoxLayout()
         pictures.setSpacing(8)
@@ -154,21 +155,27 @@ class ModelReportDialog(QDialog):  # type: ignore[misc, unused-ignore]
             self.save(path)
 
 
-def _table(rows: Rows) -> QGridLayout:
-    grid = _grid()
-    for row, (label, text) in enumerate(rows):
-        top = Qt.AlignmentFlag.AlignTop
-        grid.addWidget(_label(label, _LABEL_STYLE), row, 0, top)
-        value = _label(text)
-        value.setWordWrap(True)
-        value.setFixedWidth(_TEXT_WIDTH)
-        value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        grid.addWidget(value, row, 1, top)
-    return grid
+def _table(rows: Rows) -> QLabel:
+    # One text, because labels of several lines do not line up in a grid. What stands in
+    # it is escaped: names come from whoever made the model.
+    lines = (
+        f"<tr><td width={_LABEL_WIDTH} style='{_LABEL_STYLE} padding: 3px 12px 3px 0px'>"
+        f"{escape(label)}</td>"
+        f"<td width={_TEXT_WIDTH} style='padding: 3px 0px'>{escape(text)}</td></tr>"
+        for label, text in rows
+    )
+    table = QLabel(f"<table cellspacing=0>{''.join(lines)}</table>")
+    table.setTextFormat(Qt.TextFormat.RichText)
+    table.setWordWrap(True)
+    table.setFixedWidth(_LABEL_WIDTH + _TEXT_WIDTH)
+    table.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return table
 
 
 def _bars(levels: list[tuple[str, float]]) -> QGridLayout:
-    grid = _grid()
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(12)
+    grid.setVerticalSpacing(4)
     largest = max([value for _, value in levels] + [1e-12])
     for row, (label, value) in enumerate(levels):
         bar = QFrame()
@@ -179,18 +186,9 @@ def _bars(levels: list[tuple[str, float]]) -> QGridLayout:
         grid.addWidget(_label(f"{value:.4f}"), row, 2)
     if not levels:
         grid.addWidget(_label("not recorded"), 0, 0)
-    grid.setColumnMinimumWidth(1, _BAR_WIDTH)
-    grid.setColumnStretch(1, 0)
-    grid.setColumnStretch(2, 1)
-    return grid
-
-
-def _grid() -> QGridLayout:
-    grid = QGridLayout()
-    grid.setHorizontalSpacing(12)
-    grid.setVerticalSpacing(4)
     grid.setColumnMinimumWidth(0, _LABEL_WIDTH)
-    grid.setColumnStretch(1, 1)
+    grid.setColumnMinimumWidth(1, _BAR_WIDTH)
+    grid.setColumnStretch(2, 1)
     return grid
 
 
@@ -199,10 +197,7 @@ def _title(text: str) -> QLabel:
 
 
 def _label(text: str, style: str = "") -> QLabel:
-    label = QLabel()
-    # Names come from whoever made the model: they are no HTML.
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setText(text)
+    label = QLabel(text)
     label.setStyleSheet(style)
     return label
 

@@ -30,6 +30,7 @@ from napari_vae_restore.models.words import (
     describe_course,
     describe_figures,
     describe_noise,
+    rounded,
 )
 from napari_vae_restore.noise.models import NoiseModel
 
@@ -153,7 +154,7 @@ class ModelReport:
     def _size(self) -> str:
         grids = ", ".join(str(stride) for stride in self.strides)
         channels = f"; {self.channels} channels jointly" if self.channels > 1 else ""
-        return f"{_rounded(self.n_parameters)} parameters; latents every {grids} px{channels}"
+        return f"{rounded(self.n_parameters)} parameters; latents every {grids} px{channels}"
 
 
 def report_of(model: Model, file: Path | None = None) -> ModelReport:
@@ -231,17 +232,3 @@ def _samples(model: Model) -> NDArray[np.float32]:
         drawn = model.network.generate(_SHEET**2, side, side, noise).signal
     samples: NDArray[np.float32] = drawn.float().cpu().numpy()
     return samples
-
-
-def _rounded(number: int) -> str:
-    """With three digits, in millions or thousands.
-
-    Examples
-    --------
-    >>> _rounded(3_912_345), _rounded(81_234), _rounded(512)
-    ('3.91 million', '81.2 thousand', '512')
-    """
-    for unit, size in (("million", 10**6), ("thousand", 10**3)):
-        if number >= size:
-            return f"{number / size:.3g} {unit}"
-    return str(number)

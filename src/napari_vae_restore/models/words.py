@@ -80,7 +80,18 @@ def describe_data(record: TrainingRecord) -> str:
     '1 plane, 4096 pixels'
     """
     planes = "plane" if record.n_planes == 1 else "planes"
-    return f"{record.n_planes} {planes}, {record.n_pixels} pixels"
+    return f"{record.n_planes} {planes}, {rounded(record.n_pixels)} pixels"
+
+
+def rounded(number: int) -> str:
+    """A number that nobody counts: with three digits from a million on.
+
+    Examples
+    --------
+    >>> rounded(3_912_345), rounded(81_234)
+    ('3.91 million', '81234')
+    """
+    return str(number) if number < 10**6 else f"{number / 10**6:.3g} million"
 
 
 def describe_figures(record: TrainingRecord) -> Rows:
