@@ -168,9 +168,15 @@ def test_the_bundled_model_runs_in_its_tools_on_other_pictures(core, tmp_path):
     assert np.std(denoised.data.to_numpy()) < 0.3 * np.std(noisy)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_what_its_tools_refuse_is_not_written(core, tmp_path):
+def test_an_unknown_licence_is_told_in_a_sentence(core, tmp_path):
     credit = Credit(authors=CREDIT.authors, licence="my own")
-    with pytest.raises(vr.ModelFileError, match=r"licen[sc]e"):
+    with pytest.raises(vr.InputError, match=r"SPDX .* but 'my own' came"):
         package.export_package(MODELS["every task"], tmp_path / "x.zip", credit)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_its_tools_refuse_is_not_written(core, tmp_path, monkeypatch):
+    monkeypatch.setattr(package, "package_name", lambda name: "x")
+    with pytest.raises(vr.ModelFileError, match=r"not valid and was not written.*name"):
+        package.export_package(MODELS["every task"], tmp_path / "x.zip", CREDIT)
     assert not list(tmp_path.iterdir())

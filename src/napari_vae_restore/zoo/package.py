@@ -55,6 +55,8 @@ _MAX_COVER: Final = 500_000
 _TEST_SIDE: Final = 256
 """Pixels a side of the test tensors, as far as the picture reaches."""
 _BLACK_WHITE: Final = (0.5, 99.5)
+_LONGEST: Final = 300
+"""Characters of what the validator says."""
 _MATTERS: Final = 30
 """Severity from which bioimage.io warns; below, it informs."""
 
@@ -122,6 +124,7 @@ def export_package(
     """
     _check_paths(path, cover, overwrite=overwrite)
     core = _core()
+    _check_licence(credit.licence)
     shown = _test_image(model, picture)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -286,9 +289,23 @@ def _validated(core: Any, content: dict[str, Any], folder: Path, packed: Path) -
     )
 
 
+def _check_licence(licence: str) -> None:
+    """Raise InputError, in fewer words than the validator, which lists all licences."""
+    from bioimageio.spec.generic.v0_3 import LicenseId
+
+    try:
+        LicenseId(licence)
+    except ValueError as error:
+        raise InputError(
+            f"expected a licence by its SPDX identifier, such as CC-BY-4.0 or BSD-3-Clause, "
+            f"but {licence!r} came: see https://spdx.org/licenses"
+        ) from error
+
+
 def _entry(entry: Any) -> str:
     place = ".".join(str(part) for part in entry.loc)
-    return " ".join(f"{place}: {entry.msg}".split())
+    text = " ".join((f"{place}: {entry.msg}" if place else entry.msg).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 @contextmanager
