@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QDialog
 
 import napari
 
@@ -82,11 +82,22 @@ def super_resolve(viewer: napari.Viewer) -> None:
     take(viewer, "super-resolve")
 
 
+def report(viewer: napari.Viewer) -> None:
+    """What the window tells of the bundled model."""
+    widget = open_widget(viewer, "Denoise")
+    finish(widget, widget.models.about.click)
+    dialog = widget.findChildren(QDialog)[-1]
+    settle()
+    dialog.grab().save(str(FOLDER / "report.png"))
+    dialog.close()
+
+
 PICTURES = {
     "train": train,
     "denoise": denoise,
     "inpaint": inpaint,
     "super-resolve": super_resolve,
+    "report": report,
 }
 
 
@@ -134,10 +145,15 @@ def wait_until(is_done: Callable[[], bool], seconds: float = 300) -> None:
         time.sleep(0.01)
 
 
-def take(viewer: napari.Viewer, name: str) -> None:
-    """Write a picture of the whole window, with 256 colours, which are plenty here."""
+def settle() -> None:
+    """Let the window draw what it has to."""
     started = time.monotonic()
     wait_until(lambda: time.monotonic() - started > 1)
+
+
+def take(viewer: napari.Viewer, name: str) -> None:
+    """Write a picture of the whole window, with 256 colours, which are plenty here."""
+    settle()
     pixels = viewer.window.screenshot(canvas_only=False, flash=False)
     picture = Image.fromarray(pixels).convert("RGB")
     picture = picture.quantize(256, method=Image.Quantize.MEDIANCUT)

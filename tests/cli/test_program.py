@@ -22,7 +22,7 @@ def test_help_is_quick_and_complete():
     assert done.stderr.strip() == "set()"
     for command in (
         *("demo", "denoise", "inpaint", "super-resolve", "restore"),
-        *("train", "evaluate", "doctor"),
+        *("train", "evaluate", "models", "doctor"),
     ):
         assert command in done.stdout
 

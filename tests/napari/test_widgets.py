@@ -118,6 +118,7 @@ def test_a_model_goes_through_a_file(
     train.start()
     finish(train)
     train.save(str(tmp_path / "mine"))
+    assert (tmp_path / "mine.report.html").exists()
     denoise.open_model(str(tmp_path / "mine.safetensors"))
     finish(denoise)
     assert denoise.models.model.name == "mine"

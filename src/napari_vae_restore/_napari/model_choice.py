@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 FILE_FILTER = "Models (*.safetensors)"
 
+_ABOUT_WIDTH = 24
+"""Of its button in pixels."""
+
 _ABOUT_BUNDLED = (
     "Comes with the plugin and works at once, offline, on images that it has not seen.\n"
     "It removes noise, fills holes and enlarges"
@@ -25,7 +28,7 @@ _ABOUT_BUNDLED = (
 
 
 class ModelChoice(QWidget):  # type: ignore[misc, unused-ignore]
-    """Models to choose from, with a button that opens a file.
+    """Models to choose from, a button that opens a file, and one that tells of the model.
 
     The selection is shared by all widgets; one that offers no models that only denoise
     shows the bundled one while such a model is selected elsewhere.
@@ -37,6 +40,7 @@ class ModelChoice(QWidget):  # type: ignore[misc, unused-ignore]
     """
 
     file_chosen = Signal(str)
+    about_asked = Signal()
 
     def __init__(self, *, denoising_only: bool = True, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -45,11 +49,18 @@ class ModelChoice(QWidget):  # type: ignore[misc, unused-ignore]
         self._names = Choice(self)
         self._open = QPushButton("Open…", self)
         self._open.setToolTip("Open a model file (.safetensors)")
+        self.about = QPushButton("i", self)
+        self.about.setToolTip("About this model: what it saw, what it reached, samples")
+        self.about.setAccessibleName("About this model")
+        self.about.setFixedWidth(_ABOUT_WIDTH)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
         layout.addWidget(self._names, 1)
         layout.addWidget(self._open)
+        layout.addWidget(self.about)
         self._open.clicked.connect(self._on_open)
+        self.about.clicked.connect(self._on_about)
         self._names.currentTextChanged.connect(self._store.select)
         self._store.changed.connect(self._refill)
         self._refill()
@@ -72,6 +83,9 @@ class ModelChoice(QWidget):  # type: ignore[misc, unused-ignore]
             self._names.addItems([name for name in self._store.names if self._offers(name)])
             self._names.setCurrentText(self._shown)
         self._names.setToolTip(_description(self.model))
+
+    def _on_about(self) -> None:
+        self.about_asked.emit()
 
     def _on_open(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open a model", "", FILE_FILTER)

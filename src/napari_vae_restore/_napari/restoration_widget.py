@@ -15,6 +15,7 @@ from napari_vae_restore._napari.header import Header
 from napari_vae_restore._napari.layers import add_to_viewer, layer_data
 from napari_vae_restore._napari.messages import MAX_SEED, Preview, Source, duration
 from napari_vae_restore._napari.model_choice import ModelChoice, load_steps, removes_noise_only
+from napari_vae_restore._napari.model_report import ModelReportDialog, report_steps
 from napari_vae_restore._napari.model_store import model_store
 from napari_vae_restore._napari.preview_layer import remove_preview, show_preview
 from napari_vae_restore._napari.region import MAX_SIDE, Region, visible_region
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_vae_restore.models.model import Model
+    from napari_vae_restore.models.report import ModelReport
     from napari_vae_restore.noise.models import NoiseModel
     from napari_vae_restore.restoration.result import Diagnostics, Restoration
 
@@ -114,6 +116,7 @@ class RestorationWidget(TaskWidget):
         self._layout.addStretch(1)
         self.header.changed.connect(self._on_changed)
         self.models.file_chosen.connect(self.open_model)
+        self.models.about_asked.connect(self.show_report)
         self.samples.valueChanged.connect(self._on_changed)
         model_store().changed.connect(self._on_changed)
         # Not at once: an import holds up the thread of the window.
@@ -155,6 +158,12 @@ class RestorationWidget(TaskWidget):
         """
         if not self.is_busy:
             self._launch(load_steps(Path(path)), layer=None, on_success=self._on_model)
+
+    def show_report(self) -> None:
+        """Show what is known of the chosen model, in a window of its own."""
+        if not self.is_busy:
+            steps = report_steps(self.models.model)
+            self._launch(steps, layer=None, on_success=self._on_report)
 
     def _task_rows(self) -> dict[str, QWidget]:
         """Make the fields of the task; they are shown below the axes, by label."""
@@ -229,6 +238,9 @@ class RestorationWidget(TaskWidget):
         added = f"“{mean.name}” added, in {duration(diagnostics.seconds)}."
         levels = _channel_levels(restoration.mean, restoration.recipe.axes)
         self._say(_sentences(added, diagnostics, levels))
+
+    def _on_report(self, report: ModelReport) -> None:
+        ModelReportDialog(report, self).show()
 
     def _on_model(self, model: Model) -> None:
         name = model_store().add(model, model.name)

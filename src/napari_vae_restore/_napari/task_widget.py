@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 PLUGIN = "napari-vae-restore"
 """Name of the plugin, as the viewer knows its widgets."""
 
-_MIN_WIDTH = 320
-"""Of a widget in pixels: a label, a choice and a button side by side, and a scroll bar."""
+_MIN_WIDTH = 344
+"""Of a widget in pixels: a label, a choice and two buttons side by side, and a scroll bar."""
 
 NO_LAYER = "Open an image first, or try one from File ▸ Open Sample ▸ VAE Restore."
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Image
 
+    from napari_vae_restore.models.model import Model
     from napari_vae_restore.training.engine import Training
 
 BUDGETS = ("30 s", "2 min", "5 min", "15 min")
@@ -171,7 +173,7 @@ class TrainWidget(TaskWidget):
         except VAERestoreError as error:
             self._on_failed(error)
         else:
-            self._say(f"Saved as {path}.")
+            self._say(f"Saved as {path}. {_report_saved(self._training.model, Path(path))}")
 
     def _inputs(self, layer: Image) -> tuple[Any, Region, TrainOptions]:
         source = self._source(layer)
@@ -268,3 +270,13 @@ class TrainWidget(TaskWidget):
         self.resume_button.setEnabled(idle and self._can_resume())
         self.denoise_button.setEnabled(idle and bool(self._model_name))
         self.save_button.setEnabled(idle and bool(self._model_name))
+
+
+def _report_saved(model: Model, weights: Path) -> str:
+    """Write the model's report beside it; a page that is in the way is no failure."""
+    from napari_vae_restore.models.report_page import write_report_beside
+
+    try:
+        return f"Its report is {write_report_beside(model, weights).name}, beside it."
+    except VAERestoreError as error:
+        return f"It has no report beside it: {error}"

@@ -18,6 +18,7 @@ from napari_vae_restore.cli.denoise import denoise
 from napari_vae_restore.cli.doctor import doctor
 from napari_vae_restore.cli.evaluate import evaluate
 from napari_vae_restore.cli.inpaint import inpaint
+from napari_vae_restore.cli.models import models
 from napari_vae_restore.cli.restore import restore
 from napari_vae_restore.cli.super_resolve import super_resolve
 from napari_vae_restore.cli.train import adapt, train
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 for command in (demo, denoise, inpaint, super_resolve, restore, adapt, train, evaluate, doctor):
     app.command()(command)
+app.add_typer(models, name="models")
 
 
 def _show_version(wanted: bool) -> None:

@@ -7,17 +7,17 @@ import os
 import shlex
 import subprocess
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
+
+from napari_vae_restore.models.words import Rows as Rows
+from napari_vae_restore.models.words import describe_noise as describe_noise
+from napari_vae_restore.models.words import describe_training as describe_training
 
 if TYPE_CHECKING:
     from napari_vae_restore.image_files import ImageFile
-    from napari_vae_restore.models.model import TrainingRecord
     from napari_vae_restore.noise.models import NoiseModel
     from napari_vae_restore.restoration.result import Diagnostics
     from napari_vae_restore.restoration.tasks import Inpaint, SuperResolve, Task
-
-Rows: TypeAlias = list[tuple[str, str]]
-"""A label and its text for each line."""
 
 _TITLES = {
     "denoise": "denoising",
@@ -73,23 +73,6 @@ def describe_channels(channels: tuple[NoiseModel, ...]) -> str:
     )
 
 
-def describe_noise(noise: NoiseModel | None) -> str:
-    """A noise model in words, in the image's intensity units."""
-    from napari_vae_restore.noise.models import GaussianNoise, PoissonGaussianNoise
-
-    if isinstance(noise, GaussianNoise):
-        text = f"Gaussian, standard deviation {noise.sigma:.4g}"
-    elif isinstance(noise, PoissonGaussianNoise):
-        sign = "−" if noise.b < 0 else "+"
-        text = f"Poisson-Gaussian, variance = {noise.a:.4g} · signal {sign} {abs(noise.b):.4g}"
-    else:
-        return "differs between the images or channels, measured for each"
-    rho_y, rho_x = noise.correlation
-    if rho_y == rho_x == 0:
-        return text
-    return f"{text}, correlated between neighbours: {rho_y:.2f} along Y, {rho_x:.2f} along X"
-
-
 def describe_removal(residual_std: float) -> str:
     """How much of the noise a restoration removed, and what to think of it."""
     low, high = _ALL_REMOVED
@@ -99,31 +82,6 @@ def describe_removal(residual_std: float) -> str:
     elif residual_std > high:
         verdict = "structure went with it, or the noise model says too little"
     return f"{residual_std:.2f} of the noise's standard deviation ({verdict})"
-
-
-def describe_training(record: TrainingRecord) -> Rows:
-    """What a training did."""
-    planes = "plane" if record.n_planes == 1 else "planes"
-    way = f"from {record.supervision}, " if record.supervision else ""
-    where = "held-out pixels" if record.is_held_out else "pixels it was trained on"
-    rows = [
-        (
-            "Trained",
-            f"{way}{record.n_steps} steps in {record.seconds:.0f} s on {record.n_planes} "
-            f"{planes}, {record.n_pixels} pixels",
-        )
-    ]
-    if record.elbo is not None:
-        rows.append(("ELBO", f"{record.elbo:.4f} nats per pixel, on {where}"))
-        levels = " · ".join(f"{value:.4f}" for value in record.kl)
-        rows.append(("KL", f"{levels} nats per pixel, finest level first"))
-    if record.start and record.held_out is not None and record.held_out_first is not None:
-        gain = record.held_out - record.held_out_first
-        verdict = f"better by {gain:.4f} nats per pixel, on {where}"
-        if record.n_steps == 0:
-            verdict = f"training did not help, on {where}: the model is as it was"
-        rows.append((f"Against {record.start}", verdict))
-    return rows
 
 
 def as_typed(*words: object) -> str:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_vae_restore.cli import options, reports, runs, terminal
-from napari_vae_restore.errors import InputError, TrainingError
+from napari_vae_restore.errors import InputError, TrainingError, VAERestoreError
 
 if TYPE_CHECKING:
+    from napari_vae_restore.models.model import Model
     from napari_vae_restore.training.engine import Training
     from napari_vae_restore.training.sources import Source
 
@@ -295,6 +296,7 @@ def _teach(
             ("Noise", reports.describe_noise(training.data_noise)),
             *reports.describe_training(training.model.record),
             ("Saved", f"{output}{' (the best model so far)' if stopped else ''}"),
+            *_write_report(training.model, output, overwrite=overwrite),
         ]
     )
     if stopped:
@@ -303,6 +305,17 @@ def _teach(
     restored = f"{inputs[0].stem}_denoised.tif"
     words = ["denoise", inputs[0], "-o", restored, "--model", output]
     terminal.report([("Next", reports.as_typed("vae-restore", *words))])
+
+
+def _write_report(model: Model, output: Path, *, overwrite: bool) -> reports.Rows:
+    """Save the model's report beside it; a page that is in the way is no reason to fail."""
+    from napari_vae_restore.models.report_page import write_report_beside
+
+    try:
+        return [("Report", str(write_report_beside(model, output, overwrite=overwrite)))]
+    except VAERestoreError as error:
+        terminal.complain("warning", str(error))
+        return []
 
 
 def _save_unfinished(training: Training, output: Path) -> bool:

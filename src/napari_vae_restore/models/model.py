@@ -82,10 +82,14 @@ class TrainingRecord:
     held_out, held_out_first : float or None
         What held-out data said of the kept weights and of those it started from, nats per
         pixel, larger is better: the ELBO, or the log-likelihood of targets.
+    sources : tuple of str
+        Names of the files, layers or arrays that it saw.
     supervision : str
-        What it learned by, in words, such as "noisy images" or "pairs".
+        What it learned from, in words, such as "noisy images" or "pairs".
     start : str
-        Name of the model that it started from; empty for one trained from nothing.
+        Name of the model that its weights started from; empty for weights drawn at random.
+    figures : tuple of (str, float or str)
+        Whatever else was measured, by name, in the order in which it is to be read.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -101,8 +105,10 @@ class TrainingRecord:
     package_version: str = ""
     held_out: float | None = None
     held_out_first: float | None = None
+    sources: tuple[str, ...] = ()
     supervision: str = ""
     start: str = ""
+    figures: tuple[tuple[str, float | str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,13 @@ from napari_vae_restore.models.model import Normalisation
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.measurement import Measurement
 
-_BLACK_WHITE = (0.1, 99.9)
+BLACK_WHITE: Final = (0.1, 99.9)
 """Percentiles of the smoothed image that become 0 and 1, as in training."""
-_SMOOTHING = 1.0
+SMOOTHING: Final = 1.0
 """Pixels; takes most of the noise out of the percentiles."""
-_LEAST_RANGE = 1e-6
+LEAST_RANGE: Final = 1e-6
 """Of a noise-free image, relative to its values: less is rounding, of a constant image."""
-_MAX_SIGMA = 0.25
+MAX_SIGMA: Final = 0.25
 """Largest noise in network units that models are trained on; more is scaled down to it."""
 
 
@@ -43,9 +43,9 @@ class Units:
         """Units in which the observed part of a measurement spans about [0, 1]."""
         noise = measurement.noise
         values = measurement.filled(_stabilised(measurement.intensities, noise))
-        smooth = gaussian_filter(values, (0, _SMOOTHING, _SMOOTHING), mode="mirror")
-        black, white = (float(value) for value in np.percentile(smooth, _BLACK_WHITE))
-        least = 1 / _MAX_SIGMA if noise else _LEAST_RANGE * max(abs(black), 1.0)
+        smooth = gaussian_filter(values, (0, SMOOTHING, SMOOTHING), mode="mirror")
+        black, white = (float(value) for value in np.percentile(smooth, BLACK_WHITE))
+        least = 1 / MAX_SIGMA if noise else LEAST_RANGE * max(abs(black), 1.0)
         return cls(noise, Normalisation(black, max(white - black, least)))
 
     @property

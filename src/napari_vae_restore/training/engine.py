@@ -28,7 +28,7 @@ from napari_vae_restore.training.lessons import Lesson, make_objective
 from napari_vae_restore.training.objective import Judgement
 from napari_vae_restore.training.processes import Processes
 from napari_vae_restore.training.settings import TrainingSettings, parse_budget
-from napari_vae_restore.training.sources import Images, Source
+from napari_vae_restore.training.sources import Images, Source, names_of
 from napari_vae_restore.training.threads import thread_trial
 
 _log = logging.getLogger(__name__)
@@ -42,6 +42,9 @@ _JUDGEMENTS = 12
 
 _WARMUP_STEPS = 50
 """Steps over which the learning rate rises, so that Adamax gathers its scales."""
+
+_MAX_SOURCES = 1000
+"""Names that a record keeps."""
 
 _RANKS_APART = 1_000_003
 """Between the seeds of processes."""
@@ -162,6 +165,7 @@ class Training:
             start = DEFAULT
         self._start = start
         self._objective = make_objective(self.lesson, start, config, settings, self._device)
+        self._sources = names_of(source)[:_MAX_SOURCES]
         self._trained = self._objective.trained
         self._share_batch()
         self._averaged = copy.deepcopy(self._trained).eval().requires_grad_(False)
@@ -479,6 +483,7 @@ class Training:
             is_held_out=objective.is_held_out,
             n_planes=objective.n_planes,
             n_pixels=objective.n_pixels,
+            sources=self._sources,
             supervision=self.lesson.supervision,
             start=_name_of(self._start),
             package_version=__version__,

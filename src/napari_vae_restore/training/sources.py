@@ -113,6 +113,17 @@ class Loaded:
     axes: str
 
 
+def names_of(source: Source) -> tuple[str, ...]:
+    """Names of the files, layers or arrays of a source; of matched ones, of the first."""
+    if isinstance(source, Shots):
+        source = source.first
+    elif isinstance(source, Pairs):
+        source = source.measured
+    elif isinstance(source, Clean):
+        source = source.images
+    return tuple(str(name) for name, _ in _listed(source))
+
+
 def load_images(
     images: Images, axes: str | None = None, *, skip_unreadable: bool = False
 ) -> list[Loaded]:

@@ -1,0 +1,118 @@
+"""Noise and trainings in words: rows of a label and its text, alike wherever they are shown.
+
+It imports neither torch nor numpy where it is read, so that ``--help`` stays quick.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from napari_vae_restore.models.model import TrainingRecord
+    from napari_vae_restore.noise.models import NoiseModel
+
+Rows: TypeAlias = list[tuple[str, str]]
+"""A label and its text for each line."""
+
+NOT_RECORDED: Final = "not recorded"
+
+_MAX_SOURCES: Final = 6
+
+
+def describe_noise(noise: NoiseModel | None) -> str:
+    """A noise model in words, in the image's intensity units."""
+    from napari_vae_restore.noise.models import GaussianNoise, PoissonGaussianNoise
+
+    if isinstance(noise, GaussianNoise):
+        text = f"Gaussian, standard deviation {noise.sigma:.4g}"
+    elif isinstance(noise, PoissonGaussianNoise):
+        sign = "−" if noise.b < 0 else "+"
+        text = f"Poisson-Gaussian, variance = {noise.a:.4g} · signal {sign} {abs(noise.b):.4g}"
+    else:
+        return "differs between the images or channels, measured for each"
+    rho_y, rho_x = noise.correlation
+    if rho_y == rho_x == 0:
+        return text
+    return f"{text}, correlated between neighbours: {rho_y:.2f} along Y, {rho_x:.2f} along X"
+
+
+def describe_training(record: TrainingRecord) -> Rows:
+    """What a training did and what it reached."""
+    rows = [*describe_course(record), *describe_bound(record)]
+    if record.kl:
+        levels = " · ".join(f"{value:.4f}" for value in record.kl)
+        rows.append(("KL", f"{levels} nats per pixel, finest level first"))
+    return [*rows, *describe_gain(record)]
+
+
+def describe_course(record: TrainingRecord) -> Rows:
+    """What a training did and what it saw, as far as that was recorded."""
+    done = f"{record.n_steps} steps in {record.seconds:.0f} s on {describe_data(record)}"
+    is_known = record.n_steps or record.n_planes
+    rows = [("Trained", done if is_known else NOT_RECORDED)]
+    if record.sources:
+        rows.append(("Data", _listed(record.sources)))
+    if record.supervision:
+        rows.append(("From", record.supervision))
+    if record.start:
+        rows.append(("Started as", record.start))
+    return rows
+
+
+def describe_bound(record: TrainingRecord) -> Rows:
+    """The ELBO and what it was measured on; nothing where it was not."""
+    if record.elbo is None:
+        return []
+    return [("ELBO", f"{record.elbo:.4f} nats per pixel, on {_judges(record)}")]
+
+
+def describe_gain(record: TrainingRecord) -> Rows:
+    """How much better than what it started from; nothing for a model from nothing."""
+    if record.held_out is None or record.held_out_first is None:
+        return []
+    gain = record.held_out - record.held_out_first
+    verdict = f"better by {gain:.4f} nats per pixel, on {_judges(record)}"
+    if record.n_steps == 0:
+        verdict = f"training did not help, on {_judges(record)}: the weights are as they were"
+    return [("Gain", verdict)]
+
+
+def describe_data(record: TrainingRecord) -> str:
+    """How much a training saw.
+
+    Examples
+    --------
+    >>> from napari_vae_restore.models.model import TrainingRecord
+    >>> describe_data(TrainingRecord(n_planes=1, n_pixels=4096))
+    '1 plane, 4096 pixels'
+    """
+    planes = "plane" if record.n_planes == 1 else "planes"
+    return f"{record.n_planes} {planes}, {rounded(record.n_pixels)} pixels"
+
+
+def rounded(number: int) -> str:
+    """A number that nobody counts: with three digits from a million on.
+
+    Examples
+    --------
+    >>> rounded(3_912_345), rounded(81_234)
+    ('3.91 million', '81234')
+    """
+    return str(number) if number < 10**6 else f"{number / 10**6:.3g} million"
+
+
+def describe_figures(record: TrainingRecord) -> Rows:
+    """The figures that a training recorded, numbers with four digits."""
+    return [
+        (name, value if isinstance(value, str) else f"{value:.4g}")
+        for name, value in record.figures
+    ]
+
+
+def _judges(record: TrainingRecord) -> str:
+    return "held-out pixels" if record.is_held_out else "pixels it was trained on"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = len(names) - _MAX_SOURCES
+    return ", ".join(names[:_MAX_SOURCES]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,240 @@
+"""Get a model out of a bioimage.io package, without running anything that is in it.
+
+A package is a zip, or a folder with a description (``rdf.yaml``, ``bioimageio.yaml``). Of
+its files two are read: the description, and the model file of this library that it names
+with its hash. TorchScript and pickles are left alone. No name in a package becomes a path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import IO, Any, Final
+
+from napari_vae_restore.atomic import atomic_write
+from napari_vae_restore.errors import InputError, ModelFileError
+from napari_vae_restore.models.files import SUFFIX, load
+from napari_vae_restore.models.model import Model
+
+DESCRIPTIONS: Final = ("bioimageio.yaml", "rdf.yaml")
+"""Names of a package's description."""
+
+CONFIG_KEY: Final = "napari_vae_restore"
+"""Under ``config`` in the description, where the model file is told; see `Attachment`."""
+
+EXTRA: Final = 'pip install "napari-vae-restore[bioimageio]"'
+
+_VERSION: Final = 1
+_MAX_DESCRIPTION: Final = 2**20
+_MAX_WEIGHTS: Final = 2 * 2**30
+_CHUNK: Final = 2**20
+_SHOWN: Final = 80
+"""Characters of foreign text that a message repeats."""
+
+# NotImplementedError, a RuntimeError: an unknown compression; RuntimeError: a password.
+_TORN: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+
+_OpenFile = Callable[[str], IO[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """The model file in a package, as the description tells it.
+
+    Attributes
+    ----------
+    weights : str
+        Name of the file.
+    sha256 : str
+        Of the file.
+    model_sha256 : str
+        Of the model; see :attr:`~.model.Model.sha256`.
+    version : int
+        Of this form.
+    """
+
+    weights: str
+    sha256: str
+    model_sha256: str
+    version: int = _VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """What :meth:`parse` reads."""
+        return asdict(self)
+
+    @classmethod
+    def parse(cls, form: object, source: Path) -> Attachment:
+        """Read and check what a description says; raises ModelFileError."""
+        texts = {"weights", "sha256", "model_sha256"}
+        if not isinstance(form, dict) or form.get("version") != _VERSION:
+            raise ModelFileError(
+                f"{source} was made by another version of this library: update "
+                "napari-vae-restore, or ask for the model file itself"
+            )
+        if set(form) != texts | {"version"} or not all(isinstance(form[t], str) for t in texts):
+            raise ModelFileError(f"{source}: what it says of its model file is damaged")
+        name = form["weights"]
+        is_plain = PurePosixPath(name).name == PureWindowsPath(name).name == name
+        if not is_plain or not name.endswith(SUFFIX):
+            raise ModelFileError(
+                f"{source} names {_quoted(name)} as its model file, and that is not the name "
+                f"of a {SUFFIX} file in it: nothing was read; do not use this package"
+            )
+        return cls(**form)
+
+
+def import_package(source: Path, output: Path, *, overwrite: bool = False) -> Model:
+    """Take the model file out of a package, and check that it is the one that was exported.
+
+    Parameters
+    ----------
+    source : pathlib.Path
+        A zip, or the description in an unpacked package.
+    output : pathlib.Path
+        Ends in ``.safetensors``.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    Model
+        Equal to the one that was exported: its hash is compared.
+
+    Raises
+    ------
+    InputError
+        If the output has another suffix, or exists and `overwrite` is False.
+    ModelFileError
+        If the source is no package, holds a model that this library cannot run, or is
+        damaged; or if the output cannot be written.
+    """
+    if output.suffix != SUFFIX:
+        raise InputError(f"expected an output that ends in {SUFFIX}, but {output.name!r} came")
+    if output.exists() and not overwrite:
+        raise InputError(
+            f"{output} exists and was not replaced: choose another name, or overwrite"
+        )
+    with _opened(source) as (description, open_file), tempfile.TemporaryDirectory() as folder:
+        attachment = _attachment(description, source)
+        copy = Path(folder) / output.name
+        with open_file(attachment.weights) as stream:
+            digest = _copied(stream, copy, source)
+        if digest != attachment.sha256:
+            raise ModelFileError(
+                f"{source}: {attachment.weights} is not the file that was packed (its SHA-256 "
+                "differs): get the package again from where it came"
+            )
+        model = load(copy)
+        if model.sha256 != attachment.model_sha256:
+            raise ModelFileError(f"{source}: its model is not the one that it tells of")
+        try:
+            with atomic_write(output) as temporary:
+                shutil.copyfile(copy, temporary)
+        except OSError as error:
+            raise ModelFileError(f"cannot write {output}: {error.strerror or error}") from error
+    return model
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[tuple[Mapping[str, Any], _OpenFile]]:
+    """The description of a package, and how to open a file of it by name."""
+    try:
+        if source.is_dir():
+            found = next((source / n for n in DESCRIPTIONS if (source / n).is_file()), None)
+            if found is None:
+                raise ModelFileError(f"{source} holds no {' and no '.join(DESCRIPTIONS)}")
+            source = found
+        if source.suffix.lower() in (".yaml", ".yml"):
+            with source.open("rb") as stream:
+                description = _parsed(stream.read(_MAX_DESCRIPTION + 1), source)
+            yield description, lambda name: (source.parent / name).open("rb")
+            return
+        with zipfile.ZipFile(source) as archive:
+            names = set(archive.namelist())
+            inside = next((name for name in DESCRIPTIONS if name in names), None)
+            if inside is None:
+                raise ModelFileError(
+                    f"{source} is a zip, but no bioimage.io package: it holds no "
+                    f"{' and no '.join(DESCRIPTIONS)}"
+                )
+            with archive.open(inside) as stream:
+                description = _parsed(stream.read(_MAX_DESCRIPTION + 1), source)
+            yield description, archive.open
+    except FileNotFoundError as error:
+        raise ModelFileError(f"{error.filename or source} does not exist") from None
+    except KeyError as error:
+        raise ModelFileError(f"{source}: a file is missing in it: {error.args[0]}") from error
+    except OSError as error:
+        raise ModelFileError(f"cannot read {source}: {error.strerror or error}") from error
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
+        raise ModelFileError(
+            f"{source} is torn, encrypted or no bioimage.io package ({error}): give the zip "
+            "or the rdf.yaml of a model"
+        ) from error
+
+
+def _parsed(content: bytes, source: Path) -> Mapping[str, Any]:
+    try:
+        import yaml
+    except ImportError as error:
+        raise ModelFileError(f"reading a package takes an extra: run {EXTRA}") from error
+    if len(content) > _MAX_DESCRIPTION:
+        raise ModelFileError(f"{source}: its description is too long to be one")
+    try:
+        description = yaml.safe_load(content)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"{source}: its description is damaged: it is no YAML") from error
+    if not isinstance(description, dict):
+        raise ModelFileError(f"{source}: its description is damaged: it is no mapping")
+    return description
+
+
+def _attachment(description: Mapping[str, Any], source: Path) -> Attachment:
+    config = description.get("config")
+    if isinstance(config, dict) and CONFIG_KEY in config:
+        return Attachment.parse(config[CONFIG_KEY], source)
+    kind, name = description.get("type"), _quoted(description.get("name"))
+    if kind != "model":
+        raise ModelFileError(
+            f"{source} is {name}, of type {_quoted(kind)}, and not a model: give the package "
+            "of a model that this library exported"
+        )
+    weights = description.get("weights")
+    formats = ", ".join(map(str, weights)) if isinstance(weights, dict) else "none"
+    raise ModelFileError(
+        f"{source} is the model {name} with weights in the formats {_quoted(formats)}, made "
+        "by another program: this library runs its own models only, and executes no weights "
+        "that hold code; use bioimageio.core or another tool of bioimage.io for it"
+    )
+
+
+def _copied(stream: IO[bytes], target: Path, source: Path) -> str:
+    """Copy no more than a model can have; the SHA-256 of it."""
+    digest, size = hashlib.sha256(), 0
+    with target.open("wb") as file:
+        while chunk := stream.read(_CHUNK):
+            size += len(chunk)
+            if size > _MAX_WEIGHTS:
+                raise ModelFileError(f"{source}: its model file is larger than any model")
+            digest.update(chunk)
+            file.write(chunk)
+    return digest.hexdigest()
+
+
+def _quoted(text: object) -> str:
+    """Foreign text, cut, with its control characters visible."""
+    shown = str(text)
+    return repr(shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…")

@@ -1,0 +1,154 @@
+"""The description of a package: a plain mapping in the terms of bioimage.io's format 0.5.
+
+See https://github.com/bioimage-io/spec-bioimage-io; what is wrong with it is told by
+``bioimageio.spec``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import torch
+
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.models.report import ModelReport
+from napari_vae_restore.models.words import describe_noise
+from napari_vae_restore.zoo.archive import CONFIG_KEY, Attachment
+from napari_vae_restore.zoo.credit import Credit
+
+WEIGHTS: Final = "model.safetensors"
+SCRIPT: Final = "weights.torchscript.pt"
+README: Final = "README.md"
+REPORT: Final = "model.report.html"
+TEST_INPUT: Final = "test_input.npy"
+TEST_OUTPUT: Final = "test_output.npy"
+SAMPLE_INPUT: Final = "sample_input.tif"
+SAMPLE_OUTPUT: Final = "sample_output.tif"
+
+_MIN_STRIDES: Final = 4
+_MIN_SIDE: Final = 64
+"""Least side of an input, in strides and in pixels."""
+_TOLERANCE: Final = 1e-3
+"""Of the test output, relative to a value and to the range: processors round differently."""
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_+\- ()]+")
+
+
+def describe(
+    model: Model,
+    credit: Credit,
+    *,
+    name: str,
+    description: str,
+    digest: str,
+    cover: str,
+    spread: float,
+) -> dict[str, Any]:
+    """The package's description, but for the version of its format.
+
+    Parameters
+    ----------
+    model : Model
+        What is packed.
+    credit : Credit
+        Authors and licence.
+    name, description : str
+        Of the package.
+    digest : str
+        SHA-256 of the packed model file.
+    cover : str
+        Name of the cover.
+    spread : float
+        Range of the test output.
+
+    Returns
+    -------
+    dict
+        JSON values.
+    """
+    attachment = Attachment(WEIGHTS, digest, model.sha256)
+    return {
+        "type": "model",
+        "name": name,
+        "description": description,
+        "authors": [author.to_dict() for author in credit.authors],
+        "license": credit.licence,
+        "cite": credit.citations(),
+        "documentation": {"source": README},
+        "covers": [{"source": cover}],
+        "attachments": [{"source": WEIGHTS, "sha256": digest}, {"source": REPORT}],
+        "tags": ["denoising", "image-restoration", "2d", "pytorch", "variational-autoencoder"],
+        "inputs": [_tensor(model, "noisy", TEST_INPUT, SAMPLE_INPUT)],
+        "outputs": [_tensor(model, "denoised", TEST_OUTPUT, SAMPLE_OUTPUT)],
+        "weights": {
+            "torchscript": {
+                "source": SCRIPT,
+                "pytorch_version": torch.__version__.split("+")[0],
+                "comment": "The mean path; the whole model is attached as safetensors.",
+            }
+        },
+        "config": {
+            "bioimageio": {
+                "reproducibility_tolerance": [
+                    {
+                        "relative_tolerance": _TOLERANCE,
+                        "absolute_tolerance": min(_TOLERANCE * spread, 0.5),
+                    }
+                ],
+                "architecture_type": "hierarchical VAE",
+                "task": "denoising",
+                "model_parameter_count": sum(p.numel() for p in model.network.parameters()),
+            },
+            CONFIG_KEY: attachment.to_dict(),
+        },
+    }
+
+
+def package_name(name: str) -> str:
+    """A model's name as bioimage.io allows it.
+
+    Examples
+    --------
+    >>> package_name("my cells: 2nd day")
+    'my cells 2nd day (VAE denoising)'
+    """
+    plain = " ".join(_NOT_IN_NAMES.sub(" ", name).split())[:40]
+    return f"{plain} (VAE denoising)".strip()
+
+
+def _tensor(model: Model, name: str, test: str, sample: str) -> dict[str, Any]:
+    config = model.network.config
+    is_input = name == "noisy"
+    sides: list[dict[str, Any]] = []
+    for axis in ("y", "x"):
+        size: Any = {"tensor_id": "noisy", "axis_id": axis}
+        if is_input:
+            size = config.fixed_size or {"min": least_side(model), "step": config.stride}
+        sides.append({"type": "space", "id": axis, "size": size})
+    channels = [f"channel{n}" for n in range(config.channels)]
+    about = "raw intensities with noise, in any unit" if is_input else "denoised intensities"
+    return {
+        "id": name,
+        "description": f"{about}, as they are measured" if is_input else f"{about}, same units",
+        "axes": [{"type": "batch"}, {"type": "channel", "channel_names": channels}, *sides],
+        "data": {"type": "float32"},
+        "test_tensor": {"source": test},
+        "sample_tensor": {"source": sample},
+    }
+
+
+def least_side(model: Model) -> int:
+    """Of an input in pixels: room for the mirrored border, and for blocks of noise."""
+    stride = model.network.config.stride
+    return max(_MIN_STRIDES * stride, -(-_MIN_SIDE // stride) * stride)
+
+
+def default_description(report: ModelReport) -> str:
+    """One or two sentences, where the authors say nothing."""
+    noise = "white and Gaussian, measured in each image"
+    if report.noise is not None:
+        noise = describe_noise(report.noise)
+    return (
+        "Denoises images by a variational autoencoder, raw intensities in and out. "
+        f"Noise: {noise}."
+    )

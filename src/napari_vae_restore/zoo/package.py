@@ -1,0 +1,319 @@
+"""Export a model as a bioimage.io package that its own tools have run.
+
+The description is a plain mapping in the terms of format 0.5
+(https://bioimage.io/docs/#/bioimageio_model_spec); ``bioimageio.core`` reads it, runs the
+weights on the test tensors and on other sizes, and only what passed is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_vae_restore.atomic import atomic_write
+from napari_vae_restore.errors import InputError, ModelFileError
+from napari_vae_restore.layout import Layout
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.models.report import report_of
+from napari_vae_restore.models.report_page import page
+from napari_vae_restore.zoo.archive import EXTRA
+from napari_vae_restore.zoo.credit import Credit
+from napari_vae_restore.zoo.denoiser import denoiser, scripted
+from napari_vae_restore.zoo.description import (
+    README,
+    REPORT,
+    SAMPLE_INPUT,
+    SAMPLE_OUTPUT,
+    SCRIPT,
+    TEST_INPUT,
+    TEST_OUTPUT,
+    WEIGHTS,
+    default_description,
+    describe,
+    least_side,
+    package_name,
+)
+from napari_vae_restore.zoo.documentation import SAMPLE_CREDIT, readme
+
+SUFFIX: Final = ".zip"
+
+_COVER: Final = "cover.png"
+_COVER_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".gif")
+_MAX_COVER: Final = 500_000
+"""Bytes, as bioimage.io asks for."""
+
+_TEST_SIDE: Final = 256
+"""Pixels a side of the test tensors, as far as the picture reaches."""
+_BLACK_WHITE: Final = (0.5, 99.5)
+_LONGEST: Final = 300
+"""Characters of what the validator says."""
+_MATTERS: Final = 30
+"""Severity from which bioimage.io warns; below, it informs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What ``bioimageio.core`` found.
+
+    Attributes
+    ----------
+    status : str
+        "passed"; a package that fails is not written.
+    checks : tuple of str
+        What was tested.
+    warnings : tuple of str
+        What bioimage.io would like to be better.
+    versions : str
+        Of the validator.
+    """
+
+    status: str
+    checks: tuple[str, ...]
+    warnings: tuple[str, ...]
+    versions: str
+
+
+def export_package(
+    model: Model,
+    path: Path,
+    credit: Credit,
+    *,
+    picture: tuple[NDArray[Any], str] | None = None,
+    cover: Path | None = None,
+    overwrite: bool = False,
+) -> Validation:
+    """Write a model as a package, validated.
+
+    Parameters
+    ----------
+    model : Model
+        Any; its denoising is exported, and its file packed beside it.
+    path : pathlib.Path
+        Ends in ``.zip``.
+    credit : Credit
+        Authors and licence.
+    picture : (numpy.ndarray, str), optional
+        A noisy image and its axes, of which a part is packed for tests and the cover; by
+        default a sample of this library.
+    cover : pathlib.Path, optional
+        A picture for the model's page in place of "before and after".
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    Validation
+        What was tested, and what could be better.
+
+    Raises
+    ------
+    InputError
+        If the extra is not installed, or for an unusable path, picture or cover.
+    ModelFileError
+        If the package is not valid, or cannot be written.
+    """
+    _check_paths(path, cover, overwrite=overwrite)
+    core = _core()
+    _check_licence(credit.licence)
+    shown = _test_image(model, picture)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        script = scripted(denoiser(model))
+        script.save(str(folder / SCRIPT))
+        with torch.inference_mode():
+            restored = script(torch.from_numpy(shown)).numpy()
+        _write_tensors(folder, shown, restored)
+        model.save(folder / WEIGHTS)
+        report = report_of(model)
+        (folder / REPORT).write_text(page(report), encoding="utf-8")
+        cover_name = _write_cover(folder, cover, shown, restored)
+        title, about = (
+            package_name(model.name),
+            credit.description or default_description(report),
+        )
+        origin = SAMPLE_CREDIT if picture is None else ""
+        words = readme(report, title, about, origin)
+        (folder / README).write_text(words, encoding="utf-8")
+        content = describe(
+            model,
+            credit,
+            name=title,
+            description=about,
+            digest=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
+            cover=cover_name,
+            spread=float(np.ptp(restored)),
+        )
+        packed = folder / "package.zip"
+        try:
+            validation = _validated(core, content, folder, packed)
+        except ModelFileError as error:
+            if not any(author.github for author in credit.authors):
+                raise
+            raise ModelFileError(
+                f"{error} (it looks names of GitHub users up online: without a connection, "
+                "export without them)"
+            ) from error
+        try:
+            with atomic_write(path) as temporary:
+                shutil.copyfile(packed, temporary)
+        except OSError as error:
+            raise ModelFileError(f"cannot write {path}: {error.strerror or error}") from error
+    return validation
+
+
+def _test_image(model: Model, picture: tuple[NDArray[Any], str] | None) -> NDArray[np.float32]:
+    """The middle of a picture, (1, C, h, w), of sides that the network takes."""
+    if picture is None:
+        from napari_vae_restore.image_files import read_image
+        from napari_vae_restore.samples import sample_path
+
+        sample = read_image(sample_path("cells"))
+        picture = sample.data, sample.axes
+    array, axes = picture
+    plane = Layout.of(array, axes).to_planes(array)[0]
+    config = model.network.config
+    if len(plane) < config.channels or (len(plane) > config.channels > 1):
+        raise InputError(
+            f"expected a test image with the model's {config.channels} channels, but "
+            f"{len(plane)} came: give another with --test-image"
+        )
+    least = config.fixed_size or least_side(model)
+    cut = plane[: config.channels]
+    for axis in (1, 2):
+        side = cut.shape[axis]
+        if side < least:
+            raise InputError(
+                f"expected a test image of at least {least} × {least} pixels, but "
+                f"{cut.shape[1]} × {cut.shape[2]} came: give a larger one"
+            )
+        most = max(min(side, _TEST_SIDE), least)
+        length = config.fixed_size or most // config.stride * config.stride
+        start = (side - length) // 2
+        cut = cut.take(range(start, start + length), axis=axis)
+    return np.ascontiguousarray(cut[None], np.float32)
+
+
+def _write_tensors(
+    folder: Path, before: NDArray[np.float32], after: NDArray[np.float32]
+) -> None:
+    """For tests as numpy's files, and to look at as TIFF."""
+    import tifffile
+
+    for array, test, sample in (
+        (before, TEST_INPUT, SAMPLE_INPUT),
+        (after, TEST_OUTPUT, SAMPLE_OUTPUT),
+    ):
+        np.save(folder / test, array)
+        tifffile.imwrite(folder / sample, array[0].squeeze())
+
+
+def _write_cover(
+    folder: Path, cover: Path | None, before: NDArray[np.float32], after: NDArray[np.float32]
+) -> str:
+    """The given cover, or before and after beside each other in the same grey values."""
+    from PIL import Image
+
+    if cover is not None:
+        name = f"cover{cover.suffix.lower()}"
+        shutil.copyfile(cover, folder / name)
+        return name
+    black, white = np.percentile(after, _BLACK_WHITE)
+    pair = np.concatenate([before[0, 0], after[0, 0]], axis=1)
+    grey = np.clip((pair - black) / max(float(white - black), 1e-6), 0, 1)
+    picture = Image.fromarray(np.round(255 * grey).astype(np.uint8))
+    picture.save(folder / _COVER, optimize=True)
+    return _COVER
+
+
+def _check_paths(path: Path, cover: Path | None, *, overwrite: bool) -> None:
+    if path.suffix.lower() != SUFFIX:
+        raise InputError(f"expected a package that ends in {SUFFIX}, but {path.name!r} came")
+    if path.exists() and not overwrite:
+        raise InputError(
+            f"{path} exists and was not replaced: choose another name, or overwrite"
+        )
+    if cover is None:
+        return
+    if cover.suffix.lower() not in _COVER_SUFFIXES or not cover.is_file():
+        raise InputError(
+            f"expected a cover that is a {', '.join(_COVER_SUFFIXES)} file, but {cover} came"
+        )
+    if cover.stat().st_size > _MAX_COVER:
+        raise InputError(f"expected a cover below 500 KB, but {cover} is larger: shrink it")
+
+
+def _core() -> Any:
+    try:
+        import bioimageio.core
+    except ImportError as error:
+        raise InputError(f"exporting for bioimage.io takes an extra: run {EXTRA}") from error
+    return bioimageio.core
+
+
+def _validated(core: Any, content: dict[str, Any], folder: Path, packed: Path) -> Validation:
+    """Pack the folder's files and have the package run; raises where anything fails."""
+    from bioimageio.spec import InvalidDescr, ValidationContext
+    from bioimageio.spec import __version__ as spec_version
+    from bioimageio.spec.model.v0_5 import ModelDescr
+
+    content = {"format_version": ModelDescr.implemented_format_version, **content}
+    context = ValidationContext(root=folder, perform_io_checks=False, log_warnings=False)
+    found = core.build_description(content, context=context)
+    if not isinstance(found, InvalidDescr):
+        with _random_state_kept(), context:
+            core.save_bioimageio_package(found, output_path=packed)
+            summary = core.test_model(packed, devices=["cpu"])
+    else:
+        summary = found.validation_summary
+    errors = [_entry(error) for error in summary.errors]
+    if summary.status != "passed" or errors:
+        raise ModelFileError(
+            "the package is not valid and was not written; bioimageio.core says: "
+            + "; ".join(errors or [summary.status])
+        )
+    return Validation(
+        status=summary.status,
+        checks=tuple(detail.name for detail in summary.details if detail.status == "passed"),
+        warnings=tuple(_entry(w) for w in summary.warnings if w.severity >= _MATTERS),
+        versions=f"bioimageio.core {core.__version__}, bioimageio.spec {spec_version}",
+    )
+
+
+def _check_licence(licence: str) -> None:
+    """Raise InputError, in fewer words than the validator, which lists all licences."""
+    from bioimageio.spec.generic.v0_3 import LicenseId
+
+    try:
+        LicenseId(licence)
+    except ValueError as error:
+        raise InputError(
+            f"expected a licence by its SPDX identifier, such as CC-BY-4.0 or BSD-3-Clause, "
+            f"but {licence!r} came: see https://spdx.org/licenses"
+        ) from error
+
+
+def _entry(entry: Any) -> str:
+    place = ".".join(str(part) for part in entry.loc)
+    text = " ".join((f"{place}: {entry.msg}" if place else entry.msg).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+@contextmanager
+def _random_state_kept() -> Iterator[None]:
+    """The validator seeds the global generators."""
+    state = np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            np.random.set_state(state)  # noqa: NPY002
