@@ -75,6 +75,7 @@ def describe_channels(channels: tuple[NoiseModel, ...]) -> str:
 
 def describe_noise(noise: NoiseModel | None) -> str:
     """A noise model in words, in the image's intensity units."""
+    from napari_vae_restore.noise.correlation import lag_one
     from napari_vae_restore.noise.models import GaussianNoise, PoissonGaussianNoise
 
     if isinstance(noise, GaussianNoise):
@@ -84,7 +85,7 @@ def describe_noise(noise: NoiseModel | None) -> str:
         text = f"Poisson-Gaussian, variance = {noise.a:.4g} · signal {sign} {abs(noise.b):.4g}"
     else:
         return "differs between the images or channels, measured for each"
-    rho_y, rho_x = noise.correlation
+    rho_y, rho_x = lag_one(noise.correlation)
     if rho_y == rho_x == 0:
         return text
     return f"{text}, correlated between neighbours: {rho_y:.2f} along Y, {rho_x:.2f} along X"

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.noise.autoregression import Autoregression
 from napari_vae_restore.noise.blocks import (
     BINS,
     BLOCK,
@@ -33,13 +34,19 @@ from napari_vae_restore.noise.blocks import (
     measures_correlated,
     unusable,
 )
-from napari_vae_restore.noise.correlation import WHITE, block_spectrum, fit_correlation
+from napari_vae_restore.noise.correlation import WHITE, Correlation
 from napari_vae_restore.noise.fit import LineFit, NoiseCurve, fit_line
 from napari_vae_restore.noise.models import (
     GaussianNoise,
     NoiseModel,
     PoissonGaussianNoise,
     parse_noise,
+)
+from napari_vae_restore.noise.spectra import (
+    block_spectrum,
+    fit_correlation,
+    fit_line_correlation,
+    mismatch,
 )
 
 FloatArray: TypeAlias = NDArray[np.float64]
@@ -57,6 +64,8 @@ _HIGHEST_SHARE: Final = 28 / 43
 _DECIDING_ORDER: Final = 8
 _MIN_CORRELATION: Final = 0.19  # less is called white
 _CORRELATION_ROUNDS: Final = 4  # of choosing flat blocks by the spectrum and fitting it
+# In likelihood per coefficient: lines and blurs of strong noise differ by 0.3 and more.
+_MIN_GAIN_OF_LINE: Final = 0.005
 _FLAT_SHARE_CORRELATION: Final = 0.03  # of all blocks, the flattest beside their noise
 _MIN_IN_BIN: Final = 40
 _NOISE_FREE: Final = 1e-6  # of the range of intensities; less is rounding, not noise
@@ -222,8 +231,8 @@ def _energy(noise: FloatArray, n: int) -> float:
 # -- correlation ---------------------------------------------------------------------
 
 
-def _correlation(blocks: Blocks, fit: LineFit) -> tuple[float, float]:
-    """Measure the lag-1 correlation along Y and X in the blocks that are flattest.
+def _correlation(blocks: Blocks, fit: LineFit) -> Correlation:
+    """Measure the correlation of neighbours in the blocks that are flattest.
 
     `fit` tells their noise variances up to a common factor.
     """
@@ -235,20 +244,37 @@ def _correlation(blocks: Blocks, fit: LineFit) -> tuple[float, float]:
     low = np.isin(ORDER, CORRELATED_STRUCTURE_ORDERS)
     square = (BLOCK, BLOCK)
 
-    def energy(structure: FloatArray) -> FloatArray:
+    def flattest(structure: FloatArray) -> FloatArray:
         flat = np.argpartition(structure / scale, n_flat - 1)[:n_flat]
         relative = blocks.energy[flat] / scale[flat, None]
         return np.asarray(relative.mean(axis=0).reshape(square))
 
-    decides = (ORDER >= _DECIDING_ORDER).reshape(square)
-    if max(fit_correlation(energy(blocks.structure), decides)) < _MIN_CORRELATION:
-        return WHITE
-    correlation = WHITE
-    for _ in range(_CORRELATION_ROUNDS):
+    def energy(correlation: Correlation) -> FloatArray:
         spectrum = block_spectrum(correlation, BLOCK).ravel()
-        used = measures_correlated(spectrum).reshape(square)
-        correlation = fit_correlation(energy(blocks.energy[:, low] @ (1 / spectrum[low])), used)
-    return correlation if max(correlation) >= _MIN_CORRELATION else WHITE
+        return flattest(blocks.energy[:, low] @ (1 / spectrum[low]))
+
+    decides = (ORDER >= _DECIDING_ORDER).reshape(square)
+
+    def strong(correlation: Correlation) -> NDArray[np.bool_]:
+        spectrum = block_spectrum(correlation, BLOCK).ravel()
+        return measures_correlated(spectrum).reshape(square)
+
+    if max(fit_correlation(flattest(blocks.structure), decides)) < _MIN_CORRELATION:
+        return WHITE
+    blur = WHITE
+    for _ in range(_CORRELATION_ROUNDS):
+        blur = fit_correlation(energy(blur), strong(blur))
+    if max(blur) < _MIN_CORRELATION:
+        return WHITE
+    if min(blur) >= _MIN_CORRELATION:
+        return blur
+    along: Literal["row", "column"] = "row" if blur[1] > blur[0] else "column"
+    line = Autoregression(along, (max(blur),))
+    for _ in range(_CORRELATION_ROUNDS):
+        line = fit_line_correlation(energy(line), strong(line), along)
+    comparable = ~np.isin(ORDER, (0, *CORRELATED_STRUCTURE_ORDERS)).reshape(square)
+    gain = mismatch(energy(blur), blur, comparable) - mismatch(energy(line), line, comparable)
+    return line if gain > _MIN_GAIN_OF_LINE else blur
 
 
 # -- rounds --------------------------------------------------------------------------

@@ -21,13 +21,21 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, xlogy
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.noise.correlation import WHITE, checked_correlation, correlated_noise
+from napari_vae_restore.noise.correlation import (
+    WHITE,
+    Correlation,
+    checked_correlation,
+    correlated_noise,
+    json_form,
+    parse_correlation,
+    written,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FloatArray: TypeAlias = NDArray[np.float64]
-JsonForm: TypeAlias = dict[str, str | float | list[float]]
+JsonForm: TypeAlias = dict[str, Any]
 
 # A variance of zero has no log-likelihood. The floor, in squared photons, is a
 # thirtieth of a photon's standard deviation: far below any detector's.
@@ -54,14 +62,15 @@ class NoiseModel(Protocol):
 
     Attributes
     ----------
-    correlation : (float, float)
-        Lag-1 autocorrelation of the noise along Y and X, (0, 0) for white noise.
+    correlation : (float, float) or Autoregression
+        Lag-1 autocorrelation of the noise along Y and X, (0, 0) for white noise; or an
+        autoregression, for noise that is correlated in another way.
     """
 
     kind: ClassVar[str]
 
     @property
-    def correlation(self) -> tuple[float, float]: ...
+    def correlation(self) -> Correlation: ...
 
     def variance(self, signal: ArrayLike) -> FloatArray:
         """Return the variance of y given s.
@@ -150,7 +159,8 @@ class NoiseModel(Protocol):
         -------
         dict
             The kind under ``"kind"`` and the parameters under their own names,
-            ``"correlation"``, a list of 2, only where the noise is not white.
+            ``"correlation"``, a list of 2 or the form of an autoregression, only where the
+            noise is not white.
         """
         ...
 
@@ -165,8 +175,9 @@ class GaussianNoise:
     ----------
     sigma : float
         Standard deviation in intensity units, positive and finite.
-    correlation : (float, float), optional
-        Lag-1 autocorrelation of the noise along Y and X, each in [0, 0.95].
+    correlation : (float, float) or Autoregression, optional
+        Lag-1 autocorrelation of the noise along Y and X, each in [0, 0.95], or an
+        autoregression.
 
     Raises
     ------
@@ -179,10 +190,12 @@ class GaussianNoise:
     'gaussian:12.5'
     >>> str(GaussianNoise(25, (0.6, 0.6)))
     'gaussian:25.0@0.6,0.6'
+    >>> parse_noise("gaussian:25@row:0.8").correlation
+    Autoregression(direction='row', coefficients=(0.8,))
     """
 
     sigma: float
-    correlation: tuple[float, float] = WHITE
+    correlation: Correlation = WHITE
     kind: ClassVar[str] = "gaussian"
 
     def __post_init__(self) -> None:
@@ -238,8 +251,9 @@ class PoissonGaussianNoise:
     b : float
         Variance at s = 0, squared intensity units, finite. Negative where the camera
         adds a pedestal: the signal without light is then -b / a.
-    correlation : (float, float), optional
-        Lag-1 autocorrelation of the noise along Y and X, each in [0, 0.95].
+    correlation : (float, float) or Autoregression, optional
+        Lag-1 autocorrelation of the noise along Y and X, each in [0, 0.95], or an
+        autoregression.
 
     Raises
     ------
@@ -264,7 +278,7 @@ class PoissonGaussianNoise:
 
     a: float
     b: float
-    correlation: tuple[float, float] = WHITE
+    correlation: Correlation = WHITE
     kind: ClassVar[str] = "poisson-gaussian"
 
     def __post_init__(self) -> None:
@@ -335,7 +349,8 @@ _MODELS: Final[dict[str, type[GaussianNoise] | type[PoissonGaussianNoise]]] = {
 }
 _FORMS: Final = (
     "'gaussian:SIGMA' or 'poisson-gaussian:A,B', for example 'gaussian:12.5', with "
-    "'@Y,X' behind it where the noise is correlated, for example 'gaussian:12.5@0.6,0.6'"
+    "'@Y,X', '@row:A' or '@column:A' behind it where the noise is correlated, for example "
+    "'gaussian:12.5@0.6,0.6' or 'gaussian:12.5@row:0.8'"
 )
 
 
@@ -382,8 +397,9 @@ def parse_noise(text: str) -> NoiseModel:
     Parameters
     ----------
     text : str
-        ``"gaussian:SIGMA"`` or ``"poisson-gaussian:A,B"``, in intensity units; correlated
-        noise has its lag-1 autocorrelation along Y and X behind it: ``"@Y,X"``.
+        ``"gaussian:SIGMA"`` or ``"poisson-gaussian:A,B"``, in intensity units. Correlated
+        noise has its lag-1 autocorrelation along Y and X behind it, ``"@Y,X"``, or an
+        autoregression: ``"@row:A"``, ``"@column:A"``, ``"@plane:A,..."``.
 
     Returns
     -------
@@ -405,26 +421,27 @@ def parse_noise(text: str) -> NoiseModel:
     values, at, suffix = values.partition("@")
     try:
         numbers = [float(value) for value in values.split(",")]
-        correlation = [float(value) for value in suffix.split(",")] if at else WHITE
     except ValueError:
         numbers = []
     if model is None or len(numbers) != len(names := _numbers_of(model)):
         raise InputError(f"Cannot read the noise {text!r}; write {_FORMS}.")
-    return model(
-        **dict(zip(names, numbers, strict=True)), correlation=checked_correlation(correlation)
-    )
+    try:
+        correlation = parse_correlation(suffix) if at else WHITE
+    except InputError as error:
+        raise InputError(f"Cannot read the noise {text!r}: {error} Write {_FORMS}.") from error
+    return model(**dict(zip(names, numbers, strict=True)), correlation=correlation)
 
 
 def _numbers_of(model: type[GaussianNoise] | type[PoissonGaussianNoise]) -> list[str]:
     return [field.name for field in fields(model) if field.name != "correlation"]
 
 
-def _suffix(correlation: tuple[float, float]) -> str:
-    return "" if correlation == WHITE else "@{!r},{!r}".format(*correlation)
+def _suffix(correlation: Correlation) -> str:
+    return "" if correlation == WHITE else f"@{written(correlation)}"
 
 
-def _correlation_form(correlation: tuple[float, float]) -> dict[str, list[float]]:
-    return {} if correlation == WHITE else {"correlation": list(correlation)}
+def _correlation_form(correlation: Correlation) -> JsonForm:
+    return {} if correlation == WHITE else {"correlation": json_form(correlation)}
 
 
 @lru_cache(maxsize=16)
