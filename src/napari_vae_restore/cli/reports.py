@@ -66,29 +66,13 @@ def describe_diagnostics(diagnostics: Diagnostics) -> Rows:
 
 def describe_channels(channels: tuple[NoiseModel, ...]) -> str:
     """The noise of each channel, once where they share it."""
+    from napari_vae_restore.noise.words import describe_noise
+
     if len(set(channels)) == 1:
         return describe_noise(channels[0])
     return "; ".join(
         f"channel {n}: {describe_noise(noise)}" for n, noise in enumerate(channels, start=1)
     )
-
-
-def describe_noise(noise: NoiseModel | None) -> str:
-    """A noise model in words, in the image's intensity units."""
-    from napari_vae_restore.noise.correlation import lag_one
-    from napari_vae_restore.noise.models import GaussianNoise, PoissonGaussianNoise
-
-    if isinstance(noise, GaussianNoise):
-        text = f"Gaussian, standard deviation {noise.sigma:.4g}"
-    elif isinstance(noise, PoissonGaussianNoise):
-        sign = "−" if noise.b < 0 else "+"
-        text = f"Poisson-Gaussian, variance = {noise.a:.4g} · signal {sign} {abs(noise.b):.4g}"
-    else:
-        return "differs between the images or channels, measured for each"
-    rho_y, rho_x = lag_one(noise.correlation)
-    if rho_y == rho_x == 0:
-        return text
-    return f"{text}, correlated between neighbours: {rho_y:.2f} along Y, {rho_x:.2f} along X"
 
 
 def describe_removal(residual_std: float) -> str:

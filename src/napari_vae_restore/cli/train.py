@@ -75,6 +75,7 @@ def train(
     Ctrl-C stops it and saves the best model so far, from which --resume goes on.
     """
     from napari_vae_restore.image_files import list_images
+    from napari_vae_restore.noise.words import describe_noise
 
     inputs = list_images(images) if images.is_dir() else [images]
     check_model_path(output, inputs, overwrite=overwrite)
@@ -110,7 +111,7 @@ def train(
         raise typer.Exit(_INTERRUPTED)
     terminal.report(
         [
-            ("Noise", reports.describe_noise(training.data_noise)),
+            ("Noise", describe_noise(training.data_noise)),
             *reports.describe_training(training.model.record),
             ("Saved", f"{output}{' (the best model so far)' if stopped else ''}"),
         ]

@@ -86,6 +86,7 @@ def estimate_noise(
     kind: NoiseKind = "auto",
     *,
     observed: NDArray[np.bool_] | None = None,
+    correlation: Correlation | None = None,
 ) -> NoiseModel:
     """Estimate the noise of one acquisition from its noisy images alone.
 
@@ -106,6 +107,8 @@ def estimate_noise(
         pixels are looked at that are wholly observed. Where missing pixels are scattered
         so that these are too few, blocks are made of the nearest observed pixels of
         each row, and correlation, which they do not show, is not measured.
+    correlation : (float, float) or Autoregression, optional
+        Of neighbouring pixels, where it is known; measured by default.
 
     Returns
     -------
@@ -135,7 +138,8 @@ def estimate_noise(
     measured = measure_blocks(planes, observed)
     blocks, low, high = measured.blocks, measured.low, measured.high
     line, dependent = _fit(blocks, low, high, kind)
-    correlation = _correlation(blocks, line) if measured.shows_correlation else WHITE
+    if correlation is None:
+        correlation = _correlation(blocks, line) if measured.shows_correlation else WHITE
     if correlation != WHITE:
         blocks = blocks.whitened(correlation)
         line, dependent = _fit(blocks, low, high, kind)

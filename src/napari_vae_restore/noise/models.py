@@ -10,6 +10,7 @@ parameters from an image is the business of :mod:`napari_vae_restore.noise.estim
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -30,6 +31,8 @@ from napari_vae_restore.noise.correlation import (
     parse_correlation,
     written,
 )
+from napari_vae_restore.noise.mixture import MixtureNoise
+from napari_vae_restore.noise.numbers import finite, positive, widened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -199,7 +202,7 @@ class GaussianNoise:
     kind: ClassVar[str] = "gaussian"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sigma", _positive("sigma", self.sigma))
+        object.__setattr__(self, "sigma", positive("sigma", self.sigma))
         object.__setattr__(self, "correlation", checked_correlation(self.correlation))
 
     def __str__(self) -> str:
@@ -212,7 +215,7 @@ class GaussianNoise:
     def log_likelihood(self, y: Tensor, signal: Tensor) -> Tensor:
         """Return log p(y | s) in nats per element; see :class:`NoiseModel`."""
         # Divided before it is squared, so that no float32 overflows.
-        z = (_widened(y) - _widened(signal)) / self.sigma
+        z = (widened(y) - widened(signal)) / self.sigma
         return -0.5 * (z**2 + math.log(2 * math.pi)) - math.log(self.sigma)
 
     def sample(self, signal: ArrayLike, rng: np.random.Generator) -> FloatArray:
@@ -282,8 +285,8 @@ class PoissonGaussianNoise:
     kind: ClassVar[str] = "poisson-gaussian"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "a", _positive("a", self.a))
-        object.__setattr__(self, "b", _finite("b", self.b))
+        object.__setattr__(self, "a", positive("a", self.a))
+        object.__setattr__(self, "b", finite("b", self.b))
         object.__setattr__(self, "correlation", checked_correlation(self.correlation))
         if abs(self.b) > _MAX_READ_VARIANCE * self.a**2:
             sigma = math.sqrt(abs(self.b))
@@ -302,7 +305,7 @@ class PoissonGaussianNoise:
 
     def log_likelihood(self, y: Tensor, signal: Tensor) -> Tensor:
         """Return log p(y | s) in nats per element; see :class:`NoiseModel`."""
-        y, signal = _widened(y), _widened(signal)
+        y, signal = widened(y), widened(signal)
         # In photons, where the floor is far from the smallest float32 whatever a is.
         variance = ((signal + self.b / self.a) / self.a).clamp(min=_VARIANCE_FLOOR)
         residual = (y - signal) / self.a
@@ -344,8 +347,9 @@ class PoissonGaussianNoise:
         return {"kind": self.kind, "a": self.a, "b": self.b, **form}
 
 
-_MODELS: Final[dict[str, type[GaussianNoise] | type[PoissonGaussianNoise]]] = {
-    model.kind: model for model in (GaussianNoise, PoissonGaussianNoise)
+_Known: TypeAlias = type[GaussianNoise] | type[PoissonGaussianNoise] | type[MixtureNoise]
+_MODELS: Final[dict[str, _Known]] = {
+    model.kind: model for model in (GaussianNoise, PoissonGaussianNoise, MixtureNoise)
 }
 _FORMS: Final = (
     "'gaussian:SIGMA' or 'poisson-gaussian:A,B', for example 'gaussian:12.5', with "
@@ -362,7 +366,7 @@ def noise_from_dict(form: Mapping[str, Any]) -> NoiseModel:
     form : mapping
         What `to_dict` returned: ``{"kind": "gaussian", "sigma": 12.5}`` or
         ``{"kind": "poisson-gaussian", "a": 0.8, "b": 4.0}``, with or without
-        ``"correlation": [0.6, 0.6]``.
+        ``"correlation": [0.6, 0.6]``; or the longer form of a mixture.
 
     Returns
     -------
@@ -399,7 +403,8 @@ def parse_noise(text: str) -> NoiseModel:
     text : str
         ``"gaussian:SIGMA"`` or ``"poisson-gaussian:A,B"``, in intensity units. Correlated
         noise has its lag-1 autocorrelation along Y and X behind it, ``"@Y,X"``, or an
-        autoregression: ``"@row:A"``, ``"@column:A"``, ``"@plane:A,..."``.
+        autoregression: ``"@row:A"``, ``"@column:A"``, ``"@plane:A,..."``. A mixture is
+        ``"mixture:"`` and the JSON of its tables.
 
     Returns
     -------
@@ -420,19 +425,29 @@ def parse_noise(text: str) -> NoiseModel:
     model = _MODELS.get(kind.strip().lower())
     values, at, suffix = values.partition("@")
     try:
-        numbers = [float(value) for value in values.split(",")]
-    except ValueError:
-        numbers = []
-    if model is None or len(numbers) != len(names := _numbers_of(model)):
-        raise InputError(f"Cannot read the noise {text!r}; write {_FORMS}.")
-    try:
+        parameters = _parameters(model, values) if model else {}
         correlation = parse_correlation(suffix) if at else WHITE
     except InputError as error:
         raise InputError(f"Cannot read the noise {text!r}: {error} Write {_FORMS}.") from error
-    return model(**dict(zip(names, numbers, strict=True)), correlation=correlation)
+    if model is None or set(parameters) != set(_numbers_of(model)):
+        raise InputError(f"Cannot read the noise {text!r}; write {_FORMS}.")
+    return model(**parameters, correlation=correlation)
 
 
-def _numbers_of(model: type[GaussianNoise] | type[PoissonGaussianNoise]) -> list[str]:
+def _parameters(model: _Known, text: str) -> dict[str, Any]:
+    """Read what stands between a model's kind and its correlation."""
+    try:
+        if model is MixtureNoise:
+            form = json.loads(text)
+            return form if isinstance(form, dict) else {}
+        numbers = [float(value) for value in text.split(",")]
+    except ValueError:
+        return {}
+    names = _numbers_of(model)
+    return dict(zip(names, numbers, strict=True)) if len(names) == len(numbers) else {}
+
+
+def _numbers_of(model: _Known) -> list[str]:
     return [field.name for field in fields(model) if field.name != "correlation"]
 
 
@@ -466,25 +481,3 @@ def _inverse_table(read_variance: float) -> tuple[FloatArray, FloatArray]:
     for table in (means, excess):
         table.setflags(write=False)
     return means, excess
-
-
-def _widened(values: Tensor) -> Tensor:
-    """Return half-precision values as float32: a squared 60000 must stay finite."""
-    return values.float() if values.element_size() < 4 else values
-
-
-def _finite(name: str, value: float) -> float:
-    try:
-        number = math.nan if isinstance(value, (bool, str)) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise InputError(f"The noise parameter {name} must be a finite number, not {value!r}.")
-    return number
-
-
-def _positive(name: str, value: float) -> float:
-    number = _finite(name, value)
-    if number <= 0:
-        raise InputError(f"The noise parameter {name} must be above 0, not {value!r}.")
-    return number
