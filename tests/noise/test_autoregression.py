@@ -106,7 +106,7 @@ def test_fit_stays_stable_where_no_process_follows():
 
 def test_blurred_noise_has_an_autoregression():
     assert as_autoregression(WHITE) is None
-    assert as_autoregression(ROW) is ROW
+    assert as_autoregression(ROW) == ROW
     for pair, direction in (((0.0, 0.6), "row"), ((0.6, 0.0), "column"), ((0.6, 0.6), "plane")):
         found = as_autoregression(pair)
         assert found.direction == direction

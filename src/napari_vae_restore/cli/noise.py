@@ -102,6 +102,8 @@ def _rows(channel: ChannelNoise) -> list[tuple[str, str]]:
         ("Residual", f"{channel.level:.2f} of the noise's standard deviation"),
         ("Neighbours", f"lag-1 autocorrelation {y:.2f} along Y, {x:.2f} along X"),
     ]
+    if channel.doubt:
+        rows.append(("Doubt", channel.doubt))
     text = str(channel.noise)
     return [*rows, ("As option", f"--noise '{text}'")] if len(text) < _MAX_WRITTEN else rows
 

@@ -196,6 +196,32 @@ class Autoregression:
         return torch.cat(bands, dim=-2), torch.cat(scales, dim=-2)
 
 
+def geometric(y: float, x: float) -> Autoregression:
+    """Return the noise whose autocorrelation decays geometrically along both axes.
+
+    Parameters
+    ----------
+    y, x : float
+        Lag-1 autocorrelation along Y and X, in [0, 0.95]; the one at lag (k, l) is
+        ``y**k * x**l``.
+
+    Returns
+    -------
+    Autoregression
+        Of first order, along a row or a column where the other is 0.
+
+    Examples
+    --------
+    >>> geometric(0.0, 0.8)
+    Autoregression(direction='row', coefficients=(0.8,))
+    """
+    if y == 0:
+        return Autoregression("row", (x,))
+    if x == 0:
+        return Autoregression("column", (y,))
+    return Autoregression("plane", (x, round(-x * y, 4), y, 0.0))
+
+
 def fit_autoregression(
     autocorrelation: FloatArray, direction: Direction, *, max_order: int | None = None
 ) -> Autoregression:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.noise.correlation import WHITE, Correlation
 from napari_vae_restore.noise.mixture import MixtureNoise
+from napari_vae_restore.noise.residuals import signal_bins
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -24,8 +25,6 @@ MIN_FRAMES: Final = 4
 
 _COMPONENTS: Final = 3
 _MAX_PAIRS: Final = 40_000  # a second of fitting
-_BINS: Final = 16  # of the signal, in which outliers are told and pairs drawn evenly
-_MIN_IN_BIN: Final = 30
 _KNOTS_BY_SHARE: Final = 5
 _KNOTS_BY_RANGE: Final = 4
 _MIN_GAP: Final = 0.02  # between knots, of the signal's range
@@ -114,7 +113,7 @@ def fit_mixture(
     low, high = np.percentile(s, (0.1, 99.9))
     inside = (s >= low) & (s <= high)  # hot pixels that are in every frame are not
     s, measured = s[inside], measured[inside]
-    bins = _binned(s)
+    bins = signal_bins(s)
     floor = step * _ROUNDING
     sigma, usual = _robust(measured - s, bins, floor)
     if not sigma.max() > 0:
@@ -148,24 +147,6 @@ def quantisation_step(y: NDArray[np.generic]) -> float:
     if len(sample) < 2 or len(sample) > _MAX_PAIRS // 8:
         return 0.0
     return float(np.diff(sample).min())
-
-
-def _binned(signal: FloatArray) -> NDArray[np.intp]:
-    """Bins of about equal counts, half of them, and of equal range; none too small."""
-    share = np.linspace(0, 1, _BINS // 2 + 1)
-    edges = np.union1d(np.quantile(signal, share), signal.min() + np.ptp(signal) * share)
-    bins = np.searchsorted(edges, signal, side="right")
-    counts = np.bincount(bins)
-    merged = np.zeros(len(counts), np.intp)
-    group = filled = 0
-    for index, count in enumerate(counts):
-        merged[index] = group
-        filled += count
-        if filled >= _MIN_IN_BIN:
-            group, filled = group + 1, 0
-    if filled and group:  # the last bin is too small for itself
-        merged[merged == group] = group - 1
-    return np.asarray(merged[bins])
 
 
 def _robust(

@@ -23,15 +23,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.noise.autoregression import Autoregression
 from napari_vae_restore.noise.blocks import (
     BINS,
-    BLOCK,
-    CORRELATED_STRUCTURE_ORDERS,
-    ORDER,
     Blocks,
     measure_blocks,
-    measures_correlated,
     unusable,
 )
 from napari_vae_restore.noise.correlation import WHITE, Correlation
@@ -42,12 +37,7 @@ from napari_vae_restore.noise.models import (
     PoissonGaussianNoise,
     parse_noise,
 )
-from napari_vae_restore.noise.spectra import (
-    block_spectrum,
-    fit_correlation,
-    fit_line_correlation,
-    mismatch,
-)
+from napari_vae_restore.noise.neighbours import measure_correlation
 
 FloatArray: TypeAlias = NDArray[np.float64]
 VarianceModel: TypeAlias = Callable[[FloatArray], FloatArray]
@@ -60,13 +50,6 @@ _log = logging.getLogger(__name__)
 # The share with the highest orders (8 and above in white noise): where all blocks share
 # one noise, sharp texture is the worse evil.
 _HIGHEST_SHARE: Final = 28 / 43
-# Texture feigns correlation; least of all in the highest orders, which therefore decide.
-_DECIDING_ORDER: Final = 8
-_MIN_CORRELATION: Final = 0.19  # less is called white
-_CORRELATION_ROUNDS: Final = 4  # of choosing flat blocks by the spectrum and fitting it
-# In likelihood per coefficient: lines and blurs of strong noise differ by 0.3 and more.
-_MIN_GAIN_OF_LINE: Final = 0.005
-_FLAT_SHARE_CORRELATION: Final = 0.03  # of all blocks, the flattest beside their noise
 _MIN_IN_BIN: Final = 40
 _NOISE_FREE: Final = 1e-6  # of the range of intensities; less is rounding, not noise
 _FLAT_SHARE: Final = 0.1  # of a bin's blocks, the flattest
@@ -139,7 +122,9 @@ def estimate_noise(
     blocks, low, high = measured.blocks, measured.low, measured.high
     line, dependent = _fit(blocks, low, high, kind)
     if correlation is None:
-        correlation = _correlation(blocks, line) if measured.shows_correlation else WHITE
+        correlation = WHITE
+        if measured.shows_correlation:
+            correlation = measure_correlation(blocks, line.line(blocks.mean))
     if correlation != WHITE:
         blocks = blocks.whitened(correlation)
         line, dependent = _fit(blocks, low, high, kind)
@@ -230,55 +215,6 @@ def _energy(noise: FloatArray, n: int) -> float:
     median is lower than its mean by (1 - 2 / 9n)^3 (Wilson & Hilferty 1931).
     """
     return float(np.median(noise) / (1 - 2 / (9 * n)) ** 3)
-
-
-# -- correlation ---------------------------------------------------------------------
-
-
-def _correlation(blocks: Blocks, fit: LineFit) -> Correlation:
-    """Measure the correlation of neighbours in the blocks that are flattest.
-
-    `fit` tells their noise variances up to a common factor.
-    """
-    unclipped = blocks.clipped == 0
-    if unclipped.sum() * _FLAT_SHARE_CORRELATION >= _MIN_IN_BIN:
-        blocks = blocks.select(unclipped)
-    scale = np.maximum(fit.line(blocks.mean), 1e-3 * np.median(fit.line(blocks.mean)))
-    n_flat = max(_MIN_IN_BIN, int(_FLAT_SHARE_CORRELATION * len(blocks)))
-    low = np.isin(ORDER, CORRELATED_STRUCTURE_ORDERS)
-    square = (BLOCK, BLOCK)
-
-    def flattest(structure: FloatArray) -> FloatArray:
-        flat = np.argpartition(structure / scale, n_flat - 1)[:n_flat]
-        relative = blocks.energy[flat] / scale[flat, None]
-        return np.asarray(relative.mean(axis=0).reshape(square))
-
-    def energy(correlation: Correlation) -> FloatArray:
-        spectrum = block_spectrum(correlation, BLOCK).ravel()
-        return flattest(blocks.energy[:, low] @ (1 / spectrum[low]))
-
-    decides = (ORDER >= _DECIDING_ORDER).reshape(square)
-
-    def strong(correlation: Correlation) -> NDArray[np.bool_]:
-        spectrum = block_spectrum(correlation, BLOCK).ravel()
-        return measures_correlated(spectrum).reshape(square)
-
-    if max(fit_correlation(flattest(blocks.structure), decides)) < _MIN_CORRELATION:
-        return WHITE
-    blur = WHITE
-    for _ in range(_CORRELATION_ROUNDS):
-        blur = fit_correlation(energy(blur), strong(blur))
-    if max(blur) < _MIN_CORRELATION:
-        return WHITE
-    if min(blur) >= _MIN_CORRELATION:
-        return blur
-    along: Literal["row", "column"] = "row" if blur[1] > blur[0] else "column"
-    line = Autoregression(along, (max(blur),))
-    for _ in range(_CORRELATION_ROUNDS):
-        line = fit_line_correlation(energy(line), strong(line), along)
-    comparable = ~np.isin(ORDER, (0, *CORRELATED_STRUCTURE_ORDERS)).reshape(square)
-    gain = mismatch(energy(blur), blur, comparable) - mismatch(energy(line), line, comparable)
-    return line if gain > _MIN_GAIN_OF_LINE else blur
 
 
 # -- rounds --------------------------------------------------------------------------

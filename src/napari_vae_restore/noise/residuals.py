@@ -34,7 +34,8 @@ _BLUR_TOLERANCE: Final = 0.08  # of each lag, up to which a blur explains what w
 _BLUR_LAGS: Final = 3
 _OUTLIER: Final = 6.0  # standard deviations; a hot pixel would be all that is seen
 _BINS: Final = 24
-_MIN_IN_BIN: Final = 50
+_MIN_IN_BIN: Final = 30
+_MAX_SHARES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,22 +143,50 @@ def variance_curve(signal: ArrayLike, y: ArrayLike) -> VarianceCurve:
     Returns
     -------
     VarianceCurve
-        Up to 24 bins, half of them of equal counts and half of equal range.
+        Up to 24 bins, see :func:`signal_bins`.
     """
     s, measured = (np.asarray(values, dtype=np.float64).ravel() for values in (signal, y))
     seen = np.isfinite(s) & np.isfinite(measured)
     s, residual = s[seen], (measured - s)[seen]
-    share = np.linspace(0, 1, _BINS // 2 + 1)
-    edges = np.union1d(np.quantile(s, share), s.min() + np.ptp(s) * share)
-    bins = np.searchsorted(edges, s, side="right")
+    bins = signal_bins(s)
     rows = []
     for index in np.unique(bins):
-        members = residual[bins == index]
-        members = members[_usual(members)]
-        if len(members) >= _MIN_IN_BIN:
-            rows.append((s[bins == index].mean(), np.mean(members**2), len(members)))
+        members = np.flatnonzero(bins == index)
+        members = members[_usual(residual[members])]
+        if len(members) > 0:
+            rows.append((s[members].mean(), np.mean(residual[members] ** 2), len(members)))
     signals, variances, counts = np.array(rows).reshape(-1, 3).T
     return VarianceCurve(signals, variances, counts.astype(np.intp))
+
+
+def signal_bins(signal: FloatArray) -> NDArray[np.intp]:
+    """Divide signals into bins, half of them of equal counts and half of equal range.
+
+    Parameters
+    ----------
+    signal : numpy.ndarray
+        (n,), finite, at least one.
+
+    Returns
+    -------
+    numpy.ndarray of int
+        (n,) the bin of each, rising with the signal; bins with less than a two-hundredth of
+        the pixels, or 30, are joined with the next.
+    """
+    share = np.linspace(0, 1, _BINS // 2 + 1)
+    edges = np.union1d(np.quantile(signal, share), signal.min() + np.ptp(signal) * share)
+    bins = np.searchsorted(edges[1:-1], signal, side="right")
+    enough = max(_MIN_IN_BIN, len(signal) // _MAX_SHARES)
+    joined = np.zeros(len(edges), np.intp)
+    group = filled = 0
+    for index, count in enumerate(np.bincount(bins, minlength=len(edges))):
+        joined[index] = group
+        filled += int(count)
+        if filled >= enough:
+            group, filled = group + 1, 0
+    if filled < enough and group > 0:  # what is left over is too small for itself
+        joined[joined == group] = group - 1
+    return np.asarray(joined[bins])
 
 
 def _usual(values: FloatArray) -> NDArray[np.bool_]:

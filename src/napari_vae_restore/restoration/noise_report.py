@@ -28,6 +28,7 @@ from napari_vae_restore.noise.calibration import fit_mixture, frame_pairs, quant
 from napari_vae_restore.noise.correlation import WHITE, Correlation, autocorrelation, lag_one
 from napari_vae_restore.noise.estimation import NoiseKind
 from napari_vae_restore.noise.estimation import estimate_noise as estimate_from_blocks
+from napari_vae_restore.noise.hot import without_hot_pixels
 from napari_vae_restore.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise
 from napari_vae_restore.noise.residuals import (
     LAGS,
@@ -49,10 +50,12 @@ _NEIGHBOURS: Final[tuple[Neighbours, ...]] = get_args(Neighbours)
 
 _MAX_PLANES: Final = 4  # of a stack, that a pilot restores
 _MAX_SIDE: Final = 1024  # pixels of each, about the centre
-_AGREEMENT: Final = 0.15
+_AGREEMENT: Final = 0.1
 """Greatest difference between a model's autocorrelation and the residual's that leaves the
 model as it is: a pilot takes some noise for structure, and leaves some structure."""
 _COMPARED_LAGS: Final = 2  # pixels
+_DOUBTFUL: Final = 0.2  # difference of lag-1 autocorrelations that is told to the user
+_LEVELS: Final = (0.75, 1.25)  # of the residual, between which nothing is told
 _MIN_GAIN: Final = 0.01  # nats per pixel, for which a mixture is worth its length
 _MIN_DEPENDENCE: Final = 1.2  # variance ratio over the signals that calls for a line
 
@@ -81,11 +84,26 @@ class ChannelNoise:
 
     def __str__(self) -> str:
         y, x = self.lag_one
-        return (
+        text = (
             f"{describe_noise(self.noise)}; the residual has {self.level:.2f} of the noise's "
             f"standard deviation and a lag-1 autocorrelation of {y:.2f} along Y and {x:.2f} "
             "along X"
         )
+        return f"{text}; {self.doubt}" if self.doubt else text
+
+    @property
+    def doubt(self) -> str:
+        """What the residual says against the model, or nothing."""
+        told = lag_one(self.noise.correlation)
+        axes = [
+            f"along {axis} by {found:.2f}, not {said:.2f}"
+            for axis, found, said in zip("YX", self.lag_one, told, strict=True)
+            if abs(found - said) > _DOUBTFUL
+        ]
+        doubts = [f"neighbours correlate {' and '.join(axes)}"] if axes else []
+        if not _LEVELS[0] <= self.level <= _LEVELS[1]:
+            doubts.append("the noise model's level does not fit")
+        return f"the residual contradicts this model: {', '.join(doubts)}" if doubts else ""
 
     @property
     def lag_one(self) -> tuple[float, float]:
@@ -111,6 +129,7 @@ class ChannelNoise:
             "residual": {
                 "level": self.level,
                 "lag_one": list(self.lag_one),
+                "doubt": self.doubt,
                 "autocorrelation": self.autocorrelation.tolist(),
             },
         }
@@ -289,7 +308,8 @@ def _pilot(
     part: FloatArray, noise: NoiseModel, model: Model | str | Path, device: str
 ) -> FloatArray:
     # In floating point: restored counts are not rounded.
-    restored = denoise(part.astype(np.float32), model, noise=noise, axes="ZYX", device=device)
+    calm, _ = without_hot_pixels(part, noise)
+    restored = denoise(calm.astype(np.float32), model, noise=noise, axes="ZYX", device=device)
     return np.asarray(restored.mean, dtype=np.float64)
 
 

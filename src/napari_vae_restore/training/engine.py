@@ -22,7 +22,8 @@ from napari_vae_restore.models.config import HVAEConfig, ModelConfig
 from napari_vae_restore.models.files import load_checkpoint, save
 from napari_vae_restore.models.latents import random_noise
 from napari_vae_restore.models.model import Model, TrainingRecord, build_network, channels_last
-from napari_vae_restore.noise.models import GaussianNoise, NoiseModel
+from napari_vae_restore.noise.likelihood import network_likelihood
+from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training import checkpoint
 from napari_vae_restore.training.checkpoint import Course
 from napari_vae_restore.training.data import Images, prepare
@@ -142,7 +143,7 @@ class Training:
             held_out_side=self._held_out_side(),
             seed=seed,
         )
-        self._noise = GaussianNoise(self._data.normalisation.noise_std)
+        self._noise = network_likelihood(self._data.noise, **asdict(self._data.normalisation))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = build_network(self.config)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from napari_vae_restore.models.latents import NoiseSource
 from napari_vae_restore.models.protocol import VAE
-from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.noise.likelihood import Likelihood
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ELBO:
         return total.mean()
 
 
-def elbo(network: VAE, y: Tensor, noise: NoiseModel, source: NoiseSource) -> ELBO:
+def elbo(network: VAE, y: Tensor, noise: Likelihood, source: NoiseSource) -> ELBO:
     """Estimate the ELBO of noisy images with one sample of the latents.
 
     Parameters
@@ -48,7 +48,7 @@ def elbo(network: VAE, y: Tensor, noise: NoiseModel, source: NoiseSource) -> ELB
         The model of the clean signal.
     y : Tensor
         (N, C, H, W) noisy images, network units.
-    noise : NoiseModel
+    noise : Likelihood
         p(y | s) in network units.
     source : NoiseSource
         Noise of the reparameterised latents.
