@@ -79,7 +79,7 @@ def residual_autocorrelation(residual: ArrayLike) -> FloatArray:
     products = np.zeros(shape)
     pairs = np.zeros(shape)
     for plane in planes:
-        seen = _usual(plane)
+        seen = usual(plane)
         if not seen.any():
             continue
         values = np.where(seen, plane - plane[seen].mean(), 0.0)
@@ -152,7 +152,7 @@ def variance_curve(signal: ArrayLike, y: ArrayLike) -> VarianceCurve:
     rows = []
     for index in np.unique(bins):
         members = np.flatnonzero(bins == index)
-        members = members[_usual(residual[members])]
+        members = members[usual(residual[members])]
         if len(members) > 0:
             rows.append((s[members].mean(), np.mean(residual[members] ** 2), len(members)))
     signals, variances, counts = np.array(rows).reshape(-1, 3).T
@@ -189,8 +189,8 @@ def signal_bins(signal: FloatArray) -> NDArray[np.intp]:
     return np.asarray(joined[bins])
 
 
-def _usual(values: FloatArray) -> NDArray[np.bool_]:
-    """Tell the finite values that are no outliers."""
+def usual(values: FloatArray) -> NDArray[np.bool_]:
+    """Tell the finite values that are within six standard deviations of their median."""
     seen = np.isfinite(values)
     if not seen.any():
         return seen

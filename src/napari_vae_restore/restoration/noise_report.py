@@ -35,6 +35,7 @@ from napari_vae_restore.noise.residuals import (
     VarianceCurve,
     choose_correlation,
     residual_autocorrelation,
+    usual,
     variance_curve,
 )
 from napari_vae_restore.noise.words import describe_noise
@@ -50,7 +51,7 @@ _NEIGHBOURS: Final[tuple[Neighbours, ...]] = get_args(Neighbours)
 
 _MAX_PLANES: Final = 4  # of a stack, that a pilot restores
 _MAX_SIDE: Final = 1024  # pixels of each, about the centre
-_AGREEMENT: Final = 0.1
+_AGREEMENT: Final = 0.2
 """Greatest difference between a model's autocorrelation and the residual's that leaves the
 model as it is: a pilot takes some noise for structure, and leaves some structure."""
 _COMPARED_LAGS: Final = 2  # pixels
@@ -74,7 +75,7 @@ class ChannelNoise:
         (13, 13), of the residual over the model's standard deviation, lags up to 6 pixels
         along Y and X; 1 at the centre.
     level : float
-        Root mean square of that residual: near 1 where the model's level is right.
+        Root mean square of that residual but for outliers: near 1 where the level is right.
     """
 
     noise: NoiseModel
@@ -282,7 +283,7 @@ def _from_pilot(
     noise = estimate_from_blocks(planes, level, correlation=given)
     part = _part(planes)
     signal = _pilot(part, noise, model, device)
-    measured = residual_autocorrelation(_standardised(signal, part, noise))
+    measured = residual_autocorrelation(_where_flat(signal, part, noise))
     chosen = _chosen(measured, neighbours, noise.correlation)
     if chosen != noise.correlation:
         noise = estimate_from_blocks(planes, level, correlation=chosen)
@@ -403,17 +404,25 @@ def _log_likelihood(noise: NoiseModel, signal: FloatArray, y: FloatArray) -> flo
 
 def _channel(signal: FloatArray, y: FloatArray, noise: NoiseModel) -> ChannelNoise:
     residual = _standardised(signal, y, noise)
-    usual = residual[np.abs(residual) < np.percentile(np.abs(residual), 99.9) + 1e-12]
     return ChannelNoise(
         noise=noise,
         curve=variance_curve(signal, y),
-        autocorrelation=residual_autocorrelation(residual),
-        level=float(np.sqrt(np.mean(usual**2))),
+        autocorrelation=residual_autocorrelation(_where_flat(signal, y, noise)),
+        level=float(np.sqrt(np.mean(residual[usual(residual)] ** 2))),
     )
 
 
 def _standardised(signal: FloatArray, y: FloatArray, noise: NoiseModel) -> FloatArray:
     return (y - signal) / np.sqrt(noise.variance(signal))
+
+
+def _where_flat(signal: FloatArray, y: FloatArray, noise: NoiseModel) -> FloatArray:
+    """The standardised residual, NaN in the half where the signal is steeper.
+
+    What a restoration takes from structure, and leaves of it, is there.
+    """
+    slope = np.hypot(*np.gradient(signal, axis=(-2, -1))) / np.sqrt(noise.variance(signal))
+    return np.where(slope <= np.median(slope), _standardised(signal, y, noise), np.nan)
 
 
 def _direction(neighbours: Neighbours) -> Direction | None:
