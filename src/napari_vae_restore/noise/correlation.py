@@ -181,8 +181,8 @@ def nearest_blur(correlation: Correlation) -> tuple[float, float]:
     """Return the blurred white noise whose autocorrelation is nearest.
 
     It is what to tell a network that has learned from blurred noise. On microscopy with
-    noise of 0.3 to 0.95 along rows, least squares over two pixels told the best pair to
-    within 0.1 dB; the lag-1 autocorrelation alone, up to 0.4 dB less, since the tail of an
+    noise of 0.3 to 0.95 along rows, least squares over two pixels came within 0.2 dB of the
+    best pair; the lag-1 autocorrelation alone lost up to 0.5 dB, since the tail of an
     autoregression is longer than a blur's (``benchmarks/correlated_noise.py``).
 
     Parameters
