@@ -23,6 +23,7 @@ from skimage import data
 
 import napari_vae_restore as vr
 import peers
+from napari_vae_restore.noise.estimation import estimate_noise
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def scores(case: Case, seed: int) -> dict[str, float]:
         "TV oracle": peers.psnr(peers.total_variation(noisy, clean), clean),
         "BM3D": peers.psnr(peers.bm3d_white(noisy, case.sigma), clean),
         "BM3D+VST": peers.psnr(
-            peers.bm3d_stabilised(noisy, model.noise or vr.estimate_noise(noisy)), clean
+            peers.bm3d_stabilised(noisy, model.noise or estimate_noise(noisy)), clean
         ),
         "1 sample": peers.psnr(ours.samples[0], clean),
         "mean of 8": peers.psnr(ours.samples.mean(axis=0), clean),

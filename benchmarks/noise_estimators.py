@@ -19,6 +19,7 @@ import numpy as np
 from skimage import data
 from skimage.restoration import estimate_sigma
 
+from napari_vae_restore.noise.correlation import lag_one
 from napari_vae_restore.noise.estimation import estimate_noise
 from napari_vae_restore.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise
 
@@ -171,7 +172,7 @@ def correlated_table(pictures: dict[str, np.ndarray]) -> list[str]:
                 levels = np.percentile(clean, np.linspace(5, 95, 19))
                 ratio = noise.variance(levels) / truth.variance(levels)
                 errors.append(100 * np.sqrt(np.median(ratio)) - 100)
-                found.append(noise.correlation)
+                found.append(lag_one(noise.correlation))
             middle, lag = np.median(errors), np.array(found)
             print(
                 f"{truth!s:32} {middle:+5.1f} [{min(errors):+4.0f}, {max(errors):+4.0f}]  "

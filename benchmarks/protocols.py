@@ -21,7 +21,8 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 from scipy.stats import t as student
 from skimage.metrics import peak_signal_noise_ratio
 
-from napari_vae_restore import NoiseModel, estimate_noise
+from napari_vae_restore import NoiseModel
+from napari_vae_restore.noise.estimation import estimate_noise
 from napari_vae_restore.resampling import reduction, separable
 
 Image = NDArray[np.float64]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = version("napari-vae-restore")
 
 _HOMES = {
+    "Autoregression": ".noise.autoregression",
     "Clean": ".training.sources",
     "Deblur": ".restoration.tasks",
     "Denoise": ".restoration.tasks",
@@ -27,9 +28,11 @@ _HOMES = {
     "ImageFileError": ".errors",
     "Inpaint": ".restoration.tasks",
     "InputError": ".errors",
+    "MixtureNoise": ".noise.mixture",
     "Model": ".models.model",
     "ModelFileError": ".errors",
     "NoiseModel": ".noise.models",
+    "NoiseReport": ".restoration.noise_report",
     "Pairs": ".training.sources",
     "PoissonGaussianNoise": ".noise.models",
     "Progress": ".training.engine",
@@ -45,7 +48,7 @@ _HOMES = {
     "adapt": ".training.engine",
     "add_to_viewer": "._napari.layers",
     "denoise": ".restoration.restore",
-    "estimate_noise": ".noise.estimation",
+    "estimate_noise": ".restoration.noise_report",
     "inpaint": ".restoration.restore",
     "iter_restore": ".restoration.restore",
     "load": ".models.files",
@@ -70,11 +73,14 @@ if TYPE_CHECKING:
     from napari_vae_restore.models.config import HVAEConfig as HVAEConfig
     from napari_vae_restore.models.files import load as load
     from napari_vae_restore.models.model import Model as Model
-    from napari_vae_restore.noise.estimation import estimate_noise as estimate_noise
+    from napari_vae_restore.noise.autoregression import Autoregression as Autoregression
+    from napari_vae_restore.noise.mixture import MixtureNoise as MixtureNoise
     from napari_vae_restore.noise.models import GaussianNoise as GaussianNoise
     from napari_vae_restore.noise.models import NoiseModel as NoiseModel
     from napari_vae_restore.noise.models import PoissonGaussianNoise as PoissonGaussianNoise
     from napari_vae_restore.noise.models import parse_noise as parse_noise
+    from napari_vae_restore.restoration.noise_report import NoiseReport as NoiseReport
+    from napari_vae_restore.restoration.noise_report import estimate_noise as estimate_noise
     from napari_vae_restore.restoration.restore import denoise as denoise
     from napari_vae_restore.restoration.restore import inpaint as inpaint
     from napari_vae_restore.restoration.restore import iter_restore as iter_restore

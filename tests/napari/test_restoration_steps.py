@@ -14,6 +14,7 @@ from napari_vae_restore._napari.restoration_steps import (
     preview_steps,
     restore_steps,
 )
+from napari_vae_restore.noise.estimation import estimate_noise
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve
 
 OPTIONS = RestoreOptions(device="cpu")
@@ -79,7 +80,7 @@ def test_the_noise_of_a_preview_is_that_of_the_whole_layer(tiny_model, make_imag
     source = Source(np.concatenate([quiet, loud], axis=1), "YX")
     corners = [(0, 63), (0, 63)]
     found = preview(source, tiny_model, Denoise("gaussian"), corners=corners)
-    assert found.noise == {0: vr.estimate_noise(source.data, kind="gaussian")}
+    assert found.noise == {0: estimate_noise(source.data, kind="gaussian")}
     again = preview(source, tiny_model, Denoise("gaussian"), known={0: vr.GaussianNoise(5.0)})
     assert again.noise == {0: vr.GaussianNoise(5.0)}
 
@@ -128,9 +129,7 @@ def test_the_noise_is_not_looked_for_under_a_mask(make_image, preview, whole):
     found = preview(
         Source(damaged, "ZYX"), "default", *tasks, corners=[(0, 0), (0, 63), (0, 79)]
     )
-    expected = vr.estimate_noise(
-        damaged, "gaussian", observed=~np.broadcast_to(mask, image.shape)
-    )
+    expected = estimate_noise(damaged, "gaussian", observed=~np.broadcast_to(mask, image.shape))
     assert found.noise == {0: expected}
     assert 5 < found.noise[0].sigma < 12
 

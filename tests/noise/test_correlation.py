@@ -9,12 +9,7 @@ import pytest
 from skimage import data
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.noise.correlation import (
-    WHITE,
-    block_spectrum,
-    correlated_noise,
-    fit_correlation,
-)
+from napari_vae_restore.noise.correlation import WHITE, correlated_noise
 from napari_vae_restore.noise.estimation import estimate_noise
 from napari_vae_restore.noise.models import (
     GaussianNoise,
@@ -22,6 +17,7 @@ from napari_vae_restore.noise.models import (
     noise_from_dict,
     parse_noise,
 )
+from napari_vae_restore.noise.spectra import block_spectrum, fit_correlation
 
 CORRELATIONS = [(0.6, 0.6), (0.3, 0.0), (0.0, 0.95), (0.78, 0.5)]
 
@@ -186,3 +182,17 @@ def test_scattered_holes_leave_enough_to_go_by(name, share):
 def test_unusable_masks_are_refused(observed):
     with pytest.raises(InputError):
         estimate_noise(picture("camera"), observed=observed)
+
+
+# -- lines ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["structured", "camera", "coins", "moon"])
+@pytest.mark.parametrize("process", ["row:0.8", "column:0.8", "row:0.5"])
+def test_noise_along_lines_is_told_from_blurred_noise(name, process):
+    truth = parse_noise(f"gaussian:20@{process}")
+    estimate = estimate_noise(truth.sample(picture(name), rng()), "gaussian")
+    assert estimate.sigma == pytest.approx(20, rel=0.15)
+    assert estimate.correlation.direction == truth.correlation.direction
+    found, expected = estimate.correlation.coefficients, truth.correlation.coefficients
+    assert found == pytest.approx(expected, abs=0.08)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from napari_vae_restore.noise.correlation import lag_one
 from napari_vae_restore.noise.models import GaussianNoise
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _one_in_words(noise: NoiseModel, level: float) -> str:
     text = f"σ{_NO_BREAK}{_rounded(sigma)}"
     if not isinstance(noise, GaussianNoise):
         text += " on average, more where it is brighter"
-    correlation = max(noise.correlation)
+    correlation = max(lag_one(noise.correlation))
     if correlation >= _LEAST_CORRELATION:
         text += f", correlated between neighbours ({correlation:.1f})"
     return text

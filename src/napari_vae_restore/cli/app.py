@@ -19,6 +19,7 @@ from napari_vae_restore.cli.doctor import doctor
 from napari_vae_restore.cli.evaluate import evaluate
 from napari_vae_restore.cli.inpaint import inpaint
 from napari_vae_restore.cli.models import models
+from napari_vae_restore.cli.noise import noise
 from napari_vae_restore.cli.restore import restore
 from napari_vae_restore.cli.super_resolve import super_resolve
 from napari_vae_restore.cli.train import adapt, train
@@ -43,7 +44,18 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, denoise, inpaint, super_resolve, restore, adapt, train, evaluate, doctor):
+for command in (
+    demo,
+    denoise,
+    inpaint,
+    super_resolve,
+    restore,
+    adapt,
+    train,
+    noise,
+    evaluate,
+    doctor,
+):
     app.command()(command)
 app.add_typer(models, name="models")
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from napari_vae_restore.models.words import Rows as Rows
-from napari_vae_restore.models.words import describe_noise as describe_noise
 from napari_vae_restore.models.words import describe_training as describe_training
 
 if TYPE_CHECKING:
@@ -66,6 +65,8 @@ def describe_diagnostics(diagnostics: Diagnostics) -> Rows:
 
 def describe_channels(channels: tuple[NoiseModel, ...]) -> str:
     """The noise of each channel, once where they share it."""
+    from napari_vae_restore.noise.words import describe_noise
+
     if len(set(channels)) == 1:
         return describe_noise(channels[0])
     return "; ".join(

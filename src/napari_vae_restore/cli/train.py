@@ -274,6 +274,8 @@ def _teach(
     overwrite: bool,
 ) -> None:
     """Run a training to its end or to Ctrl-C, save what it learned, and tell."""
+    from napari_vae_restore.noise.words import describe_noise
+
     with terminal.working("Reading the images and measuring their noise"):
         training = prepare()
     if not training.is_main:
@@ -293,7 +295,7 @@ def _teach(
         raise typer.Exit(_INTERRUPTED)
     terminal.report(
         [
-            ("Noise", reports.describe_noise(training.data_noise)),
+            ("Noise", describe_noise(training.data_noise)),
             *reports.describe_training(training.model.record),
             ("Saved", f"{output}{' (the best model so far)' if stopped else ''}"),
             *_write_report(training.model, output, overwrite=overwrite),

@@ -29,10 +29,10 @@ from napari_vae_restore.models.words import (
     describe_bound,
     describe_course,
     describe_figures,
-    describe_noise,
     rounded,
 )
 from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.noise.words import describe_noise
 
 
 class Kind(NamedTuple):

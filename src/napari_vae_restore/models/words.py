@@ -1,4 +1,4 @@
-"""Noise and trainings in words: rows of a label and its text, alike wherever they are shown.
+"""Trainings in words: rows of a label and its text, alike wherever they are shown.
 
 It imports neither torch nor numpy where it is read, so that ``--help`` stays quick.
 """
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from napari_vae_restore.models.model import TrainingRecord
-    from napari_vae_restore.noise.models import NoiseModel
 
 Rows: TypeAlias = list[tuple[str, str]]
 """A label and its text for each line."""
@@ -17,23 +16,6 @@ Rows: TypeAlias = list[tuple[str, str]]
 NOT_RECORDED: Final = "not recorded"
 
 _MAX_SOURCES: Final = 6
-
-
-def describe_noise(noise: NoiseModel | None) -> str:
-    """A noise model in words, in the image's intensity units."""
-    from napari_vae_restore.noise.models import GaussianNoise, PoissonGaussianNoise
-
-    if isinstance(noise, GaussianNoise):
-        text = f"Gaussian, standard deviation {noise.sigma:.4g}"
-    elif isinstance(noise, PoissonGaussianNoise):
-        sign = "−" if noise.b < 0 else "+"
-        text = f"Poisson-Gaussian, variance = {noise.a:.4g} · signal {sign} {abs(noise.b):.4g}"
-    else:
-        return "differs between the images or channels, measured for each"
-    rho_y, rho_x = noise.correlation
-    if rho_y == rho_x == 0:
-        return text
-    return f"{text}, correlated between neighbours: {rho_y:.2f} along Y, {rho_x:.2f} along X"
 
 
 def describe_training(record: TrainingRecord) -> Rows:

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.fft import dct
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.noise.correlation import block_spectrum
+from napari_vae_restore.noise.correlation import Correlation
+from napari_vae_restore.noise.spectra import block_spectrum
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -74,7 +75,7 @@ class Blocks:
             self.independence,
         )
 
-    def whitened(self, correlation: tuple[float, float]) -> Blocks:
+    def whitened(self, correlation: Correlation) -> Blocks:
         """Divide by the spectrum of correlated noise, and measure where it is strong."""
         spectrum = block_spectrum(correlation, BLOCK).ravel()
         energy = self.energy / spectrum

@@ -25,15 +25,11 @@ from numpy.typing import ArrayLike, NDArray
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.noise.blocks import (
     BINS,
-    BLOCK,
-    CORRELATED_STRUCTURE_ORDERS,
-    ORDER,
     Blocks,
     measure_blocks,
-    measures_correlated,
     unusable,
 )
-from napari_vae_restore.noise.correlation import WHITE, block_spectrum, fit_correlation
+from napari_vae_restore.noise.correlation import WHITE, Correlation
 from napari_vae_restore.noise.fit import LineFit, NoiseCurve, fit_line
 from napari_vae_restore.noise.models import (
     GaussianNoise,
@@ -41,6 +37,7 @@ from napari_vae_restore.noise.models import (
     PoissonGaussianNoise,
     parse_noise,
 )
+from napari_vae_restore.noise.neighbours import measure_correlation
 
 FloatArray: TypeAlias = NDArray[np.float64]
 VarianceModel: TypeAlias = Callable[[FloatArray], FloatArray]
@@ -53,11 +50,6 @@ _log = logging.getLogger(__name__)
 # The share with the highest orders (8 and above in white noise): where all blocks share
 # one noise, sharp texture is the worse evil.
 _HIGHEST_SHARE: Final = 28 / 43
-# Texture feigns correlation; least of all in the highest orders, which therefore decide.
-_DECIDING_ORDER: Final = 8
-_MIN_CORRELATION: Final = 0.19  # less is called white
-_CORRELATION_ROUNDS: Final = 4  # of choosing flat blocks by the spectrum and fitting it
-_FLAT_SHARE_CORRELATION: Final = 0.03  # of all blocks, the flattest beside their noise
 _MIN_IN_BIN: Final = 40
 _NOISE_FREE: Final = 1e-6  # of the range of intensities; less is rounding, not noise
 _FLAT_SHARE: Final = 0.1  # of a bin's blocks, the flattest
@@ -77,6 +69,7 @@ def estimate_noise(
     kind: NoiseKind = "auto",
     *,
     observed: NDArray[np.bool_] | None = None,
+    correlation: Correlation | None = None,
 ) -> NoiseModel:
     """Estimate the noise of one acquisition from its noisy images alone.
 
@@ -97,6 +90,8 @@ def estimate_noise(
         pixels are looked at that are wholly observed. Where missing pixels are scattered
         so that these are too few, blocks are made of the nearest observed pixels of
         each row, and correlation, which they do not show, is not measured.
+    correlation : (float, float) or Autoregression, optional
+        Of neighbouring pixels, where it is known; measured by default.
 
     Returns
     -------
@@ -126,7 +121,10 @@ def estimate_noise(
     measured = measure_blocks(planes, observed)
     blocks, low, high = measured.blocks, measured.low, measured.high
     line, dependent = _fit(blocks, low, high, kind)
-    correlation = _correlation(blocks, line) if measured.shows_correlation else WHITE
+    if correlation is None:
+        correlation = WHITE
+        if measured.shows_correlation:
+            correlation = measure_correlation(blocks, line.line(blocks.mean))
     if correlation != WHITE:
         blocks = blocks.whitened(correlation)
         line, dependent = _fit(blocks, low, high, kind)
@@ -217,38 +215,6 @@ def _energy(noise: FloatArray, n: int) -> float:
     median is lower than its mean by (1 - 2 / 9n)^3 (Wilson & Hilferty 1931).
     """
     return float(np.median(noise) / (1 - 2 / (9 * n)) ** 3)
-
-
-# -- correlation ---------------------------------------------------------------------
-
-
-def _correlation(blocks: Blocks, fit: LineFit) -> tuple[float, float]:
-    """Measure the lag-1 correlation along Y and X in the blocks that are flattest.
-
-    `fit` tells their noise variances up to a common factor.
-    """
-    unclipped = blocks.clipped == 0
-    if unclipped.sum() * _FLAT_SHARE_CORRELATION >= _MIN_IN_BIN:
-        blocks = blocks.select(unclipped)
-    scale = np.maximum(fit.line(blocks.mean), 1e-3 * np.median(fit.line(blocks.mean)))
-    n_flat = max(_MIN_IN_BIN, int(_FLAT_SHARE_CORRELATION * len(blocks)))
-    low = np.isin(ORDER, CORRELATED_STRUCTURE_ORDERS)
-    square = (BLOCK, BLOCK)
-
-    def energy(structure: FloatArray) -> FloatArray:
-        flat = np.argpartition(structure / scale, n_flat - 1)[:n_flat]
-        relative = blocks.energy[flat] / scale[flat, None]
-        return np.asarray(relative.mean(axis=0).reshape(square))
-
-    decides = (ORDER >= _DECIDING_ORDER).reshape(square)
-    if max(fit_correlation(energy(blocks.structure), decides)) < _MIN_CORRELATION:
-        return WHITE
-    correlation = WHITE
-    for _ in range(_CORRELATION_ROUNDS):
-        spectrum = block_spectrum(correlation, BLOCK).ravel()
-        used = measures_correlated(spectrum).reshape(square)
-        correlation = fit_correlation(energy(blocks.energy[:, low] @ (1 / spectrum[low])), used)
-    return correlation if max(correlation) >= _MIN_CORRELATION else WHITE
 
 
 # -- rounds --------------------------------------------------------------------------

@@ -10,6 +10,7 @@ parameters from an image is the business of :mod:`napari_vae_restore.noise.estim
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -21,13 +22,23 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, xlogy
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.noise.correlation import WHITE, checked_correlation, correlated_noise
+from napari_vae_restore.noise.correlation import (
+    WHITE,
+    Correlation,
+    checked_correlation,
+    correlated_noise,
+    json_form,
+    parse_correlation,
+    written,
+)
+from napari_vae_restore.noise.mixture import MixtureNoise
+from napari_vae_restore.noise.numbers import finite, positive, widened
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FloatArray: TypeAlias = NDArray[np.float64]
-JsonForm: TypeAlias = dict[str, str | float | list[float]]
+JsonForm: TypeAlias = dict[str, Any]
 
 # A variance of zero has no log-likelihood. The floor, in squared photons, is a
 # thirtieth of a photon's standard deviation: far below any detector's.
@@ -54,14 +65,15 @@ class NoiseModel(Protocol):
 
     Attributes
     ----------
-    correlation : (float, float)
-        Lag-1 autocorrelation of the noise along Y and X, (0, 0) for white noise.
+    correlation : (float, float) or Autoregression
+        Lag-1 autocorrelation of the noise along Y and X, (0, 0) for white noise; or an
+        autoregression, for noise that is correlated in another way.
     """
 
     kind: ClassVar[str]
 
     @property
-    def correlation(self) -> tuple[float, float]: ...
+    def correlation(self) -> Correlation: ...
 
     def variance(self, signal: ArrayLike) -> FloatArray:
         """Return the variance of y given s.
@@ -150,7 +162,8 @@ class NoiseModel(Protocol):
         -------
         dict
             The kind under ``"kind"`` and the parameters under their own names,
-            ``"correlation"``, a list of 2, only where the noise is not white.
+            ``"correlation"``, a list of 2 or the form of an autoregression, only where the
+            noise is not white.
         """
         ...
 
@@ -165,8 +178,9 @@ class GaussianNoise:
     ----------
     sigma : float
         Standard deviation in intensity units, positive and finite.
-    correlation : (float, float), optional
-        Lag-1 autocorrelation of the noise along Y and X, each in [0, 0.95].
+    correlation : (float, float) or Autoregression, optional
+        Lag-1 autocorrelation of the noise along Y and X, each in [0, 0.95], or an
+        autoregression.
 
     Raises
     ------
@@ -179,14 +193,16 @@ class GaussianNoise:
     'gaussian:12.5'
     >>> str(GaussianNoise(25, (0.6, 0.6)))
     'gaussian:25.0@0.6,0.6'
+    >>> parse_noise("gaussian:25@row:0.8").correlation
+    Autoregression(direction='row', coefficients=(0.8,))
     """
 
     sigma: float
-    correlation: tuple[float, float] = WHITE
+    correlation: Correlation = WHITE
     kind: ClassVar[str] = "gaussian"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sigma", _positive("sigma", self.sigma))
+        object.__setattr__(self, "sigma", positive("sigma", self.sigma))
         object.__setattr__(self, "correlation", checked_correlation(self.correlation))
 
     def __str__(self) -> str:
@@ -199,7 +215,7 @@ class GaussianNoise:
     def log_likelihood(self, y: Tensor, signal: Tensor) -> Tensor:
         """Return log p(y | s) in nats per element; see :class:`NoiseModel`."""
         # Divided before it is squared, so that no float32 overflows.
-        z = (_widened(y) - _widened(signal)) / self.sigma
+        z = (widened(y) - widened(signal)) / self.sigma
         return -0.5 * (z**2 + math.log(2 * math.pi)) - math.log(self.sigma)
 
     def sample(self, signal: ArrayLike, rng: np.random.Generator) -> FloatArray:
@@ -238,8 +254,9 @@ class PoissonGaussianNoise:
     b : float
         Variance at s = 0, squared intensity units, finite. Negative where the camera
         adds a pedestal: the signal without light is then -b / a.
-    correlation : (float, float), optional
-        Lag-1 autocorrelation of the noise along Y and X, each in [0, 0.95].
+    correlation : (float, float) or Autoregression, optional
+        Lag-1 autocorrelation of the noise along Y and X, each in [0, 0.95], or an
+        autoregression.
 
     Raises
     ------
@@ -264,12 +281,12 @@ class PoissonGaussianNoise:
 
     a: float
     b: float
-    correlation: tuple[float, float] = WHITE
+    correlation: Correlation = WHITE
     kind: ClassVar[str] = "poisson-gaussian"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "a", _positive("a", self.a))
-        object.__setattr__(self, "b", _finite("b", self.b))
+        object.__setattr__(self, "a", positive("a", self.a))
+        object.__setattr__(self, "b", finite("b", self.b))
         object.__setattr__(self, "correlation", checked_correlation(self.correlation))
         if abs(self.b) > _MAX_READ_VARIANCE * self.a**2:
             sigma = math.sqrt(abs(self.b))
@@ -288,7 +305,7 @@ class PoissonGaussianNoise:
 
     def log_likelihood(self, y: Tensor, signal: Tensor) -> Tensor:
         """Return log p(y | s) in nats per element; see :class:`NoiseModel`."""
-        y, signal = _widened(y), _widened(signal)
+        y, signal = widened(y), widened(signal)
         # In photons, where the floor is far from the smallest float32 whatever a is.
         variance = ((signal + self.b / self.a) / self.a).clamp(min=_VARIANCE_FLOOR)
         residual = (y - signal) / self.a
@@ -330,12 +347,14 @@ class PoissonGaussianNoise:
         return {"kind": self.kind, "a": self.a, "b": self.b, **form}
 
 
-_MODELS: Final[dict[str, type[GaussianNoise] | type[PoissonGaussianNoise]]] = {
-    model.kind: model for model in (GaussianNoise, PoissonGaussianNoise)
+_Known: TypeAlias = type[GaussianNoise] | type[PoissonGaussianNoise] | type[MixtureNoise]
+_MODELS: Final[dict[str, _Known]] = {
+    model.kind: model for model in (GaussianNoise, PoissonGaussianNoise, MixtureNoise)
 }
 _FORMS: Final = (
     "'gaussian:SIGMA' or 'poisson-gaussian:A,B', for example 'gaussian:12.5', with "
-    "'@Y,X' behind it where the noise is correlated, for example 'gaussian:12.5@0.6,0.6'"
+    "'@Y,X', '@row:A' or '@column:A' behind it where the noise is correlated, for example "
+    "'gaussian:12.5@0.6,0.6' or 'gaussian:12.5@row:0.8'"
 )
 
 
@@ -347,7 +366,7 @@ def noise_from_dict(form: Mapping[str, Any]) -> NoiseModel:
     form : mapping
         What `to_dict` returned: ``{"kind": "gaussian", "sigma": 12.5}`` or
         ``{"kind": "poisson-gaussian", "a": 0.8, "b": 4.0}``, with or without
-        ``"correlation": [0.6, 0.6]``.
+        ``"correlation": [0.6, 0.6]``; or the longer form of a mixture.
 
     Returns
     -------
@@ -382,8 +401,10 @@ def parse_noise(text: str) -> NoiseModel:
     Parameters
     ----------
     text : str
-        ``"gaussian:SIGMA"`` or ``"poisson-gaussian:A,B"``, in intensity units; correlated
-        noise has its lag-1 autocorrelation along Y and X behind it: ``"@Y,X"``.
+        ``"gaussian:SIGMA"`` or ``"poisson-gaussian:A,B"``, in intensity units. Correlated
+        noise has its lag-1 autocorrelation along Y and X behind it, ``"@Y,X"``, or an
+        autoregression: ``"@row:A"``, ``"@column:A"``, ``"@plane:A,..."``. A mixture is
+        ``"mixture:"`` and the JSON of its tables.
 
     Returns
     -------
@@ -404,27 +425,38 @@ def parse_noise(text: str) -> NoiseModel:
     model = _MODELS.get(kind.strip().lower())
     values, at, suffix = values.partition("@")
     try:
-        numbers = [float(value) for value in values.split(",")]
-        correlation = [float(value) for value in suffix.split(",")] if at else WHITE
-    except ValueError:
-        numbers = []
-    if model is None or len(numbers) != len(names := _numbers_of(model)):
+        parameters = _parameters(model, values) if model else {}
+        correlation = parse_correlation(suffix) if at else WHITE
+    except InputError as error:
+        raise InputError(f"Cannot read the noise {text!r}: {error} Write {_FORMS}.") from error
+    if model is None or set(parameters) != set(_numbers_of(model)):
         raise InputError(f"Cannot read the noise {text!r}; write {_FORMS}.")
-    return model(
-        **dict(zip(names, numbers, strict=True)), correlation=checked_correlation(correlation)
-    )
+    return model(**parameters, correlation=correlation)
 
 
-def _numbers_of(model: type[GaussianNoise] | type[PoissonGaussianNoise]) -> list[str]:
+def _parameters(model: _Known, text: str) -> dict[str, Any]:
+    """Read what stands between a model's kind and its correlation."""
+    try:
+        if model is MixtureNoise:
+            form = json.loads(text)
+            return form if isinstance(form, dict) else {}
+        numbers = [float(value) for value in text.split(",")]
+    except ValueError:
+        return {}
+    names = _numbers_of(model)
+    return dict(zip(names, numbers, strict=True)) if len(names) == len(numbers) else {}
+
+
+def _numbers_of(model: _Known) -> list[str]:
     return [field.name for field in fields(model) if field.name != "correlation"]
 
 
-def _suffix(correlation: tuple[float, float]) -> str:
-    return "" if correlation == WHITE else "@{!r},{!r}".format(*correlation)
+def _suffix(correlation: Correlation) -> str:
+    return "" if correlation == WHITE else f"@{written(correlation)}"
 
 
-def _correlation_form(correlation: tuple[float, float]) -> dict[str, list[float]]:
-    return {} if correlation == WHITE else {"correlation": list(correlation)}
+def _correlation_form(correlation: Correlation) -> JsonForm:
+    return {} if correlation == WHITE else {"correlation": json_form(correlation)}
 
 
 @lru_cache(maxsize=16)
@@ -449,25 +481,3 @@ def _inverse_table(read_variance: float) -> tuple[FloatArray, FloatArray]:
     for table in (means, excess):
         table.setflags(write=False)
     return means, excess
-
-
-def _widened(values: Tensor) -> Tensor:
-    """Return half-precision values as float32: a squared 60000 must stay finite."""
-    return values.float() if values.element_size() < 4 else values
-
-
-def _finite(name: str, value: float) -> float:
-    try:
-        number = math.nan if isinstance(value, (bool, str)) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise InputError(f"The noise parameter {name} must be a finite number, not {value!r}.")
-    return number
-
-
-def _positive(name: str, value: float) -> float:
-    number = _finite(name, value)
-    if number <= 0:
-        raise InputError(f"The noise parameter {name} must be above 0, not {value!r}.")
-    return number

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.models.model import Model
+from napari_vae_restore.noise.correlation import nearest_blur
 from napari_vae_restore.noise.models import GaussianNoise
 from napari_vae_restore.restoration.conditional import ConditionalPosterior
 from napari_vae_restore.restoration.measurement import Mask, Measurement
@@ -65,7 +66,9 @@ class ColourPosterior:
         self._mixing = LUMINANCE_CHROMA if alike else np.eye(N_COLOURS)
         mixed = _mixed(self._mixing, stabilised)
         variances = component_variances(stabilised, mixed, self._mixing, seen)
-        correlations = self._mixing**2 @ np.array([each.correlation for each in noise])
+        correlations = self._mixing**2 @ np.array(
+            [nearest_blur(each.correlation) for each in noise]
+        )
         self._components = []
         for component, variance, (rho_y, rho_x) in zip(
             mixed, variances, correlations, strict=True

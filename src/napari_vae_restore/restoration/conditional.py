@@ -16,7 +16,7 @@ from napari_vae_restore.models.condition import condition_tensor
 from napari_vae_restore.models.latents import NoiseSource
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.noise.correlation import WHITE
+from napari_vae_restore.noise.correlation import WHITE, nearest_blur
 from napari_vae_restore.resampling import enlargement, separable
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.posterior import LatentKeys, inferred, on_device
@@ -143,7 +143,7 @@ def enlarged(plane: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
 
 def _slow_values(units: Units, factor: int) -> tuple[float, float, float, float]:
     """What the condition says of the whole plane: sigma, correlation along y and x, scale."""
-    rho_y, rho_x = units.noise[0].correlation if units.noise else WHITE
+    rho_y, rho_x = nearest_blur(units.noise[0].correlation) if units.noise else WHITE
     return units.sigma, rho_y, rho_x, math.log2(factor)
 
 

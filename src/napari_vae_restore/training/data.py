@@ -18,6 +18,7 @@ from torch import Tensor
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.model import Normalisation
+from napari_vae_restore.noise.correlation import lag_one
 from napari_vae_restore.noise.estimation import resolve_noise
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training.sources import Images, Loaded, load_images
@@ -57,6 +58,9 @@ class TrainingSet:
     is_held_out : bool
         False where there was too little data to hold any out, and `held_out` is a part
         of what is trained on.
+    has_direction : bool
+        Whether the noise's correlation differs between Y and X, so that a patch must not
+        be turned onto its side.
     """
 
     planes: list[Tensor]
@@ -67,6 +71,7 @@ class TrainingSet:
     noise: NoiseModel | None
     patch: int
     is_held_out: bool
+    has_direction: bool = False
 
     @property
     def n_pixels(self) -> int:
@@ -76,12 +81,13 @@ class TrainingSet:
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """(n, C, patch, patch) patches, uniform over the area, turned and mirrored.
 
-        One of the eight symmetries of the square is drawn for the whole batch.
+        One of the eight symmetries of the square is drawn for the whole batch, of the four
+        that keep its axes where the noise has a direction.
         """
         chosen = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         patches = torch.stack([self._patch(int(index), generator) for index in chosen])
         turns, mirrored = divmod(int(torch.randint(8, (), generator=generator)), 2)
-        patches = patches.rot90(turns, (2, 3))
+        patches = patches.rot90(turns // 2 * 2 if self.has_direction else turns, (2, 3))
         return patches.flip(3) if mirrored else patches
 
     def _patch(self, index: int, generator: torch.Generator) -> Tensor:
@@ -170,6 +176,7 @@ def prepare(
         noise=shared,
         patch=patch,
         is_held_out=is_held_out,
+        has_direction=any(y != x for y, x in (lag_one(m.correlation) for m in models)),
     )
 
 

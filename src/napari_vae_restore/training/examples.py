@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_vae_restore.models.condition import CONDITION_CHANNELS
-from napari_vae_restore.noise.correlation import correlated_noise
+from napari_vae_restore.noise.correlation import WHITE, Correlation, correlated_noise
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training.degradations import kinds_of, simulate
 from napari_vae_restore.training.pictures import PatchSource, Picture
@@ -107,12 +107,15 @@ class Scene:
         teacher is itself; None for one with a target.
     target : numpy.ndarray or None
         (H, W) float32, network units; None for one that is its own teacher.
+    correlation : Correlation
+        Of the noise, as it is drawn.
     """
 
     image: Plane
     slow: Slow
     noise_share: Plane | None
     target: Plane | None
+    correlation: Correlation = WHITE
 
 
 class SceneExamples:
@@ -213,7 +216,7 @@ class SceneExamples:
             error = math.sqrt(float(np.square(target - image).mean()))
         else:
             assert scene.noise_share is not None
-            noise = correlated_noise(image.shape, (rho_y, rho_x), rng).astype(np.float32)
+            noise = correlated_noise(image.shape, scene.correlation, rng).astype(np.float32)
             noise *= sigma * scene.noise_share[rows, columns]
             image, target = recorrupt(image, noise)
             error, sigma = sigma, sigma * math.sqrt(1 + ALPHA**2)

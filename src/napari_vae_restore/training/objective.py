@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -25,7 +25,8 @@ from napari_vae_restore.models.latents import NoiseSource, random_noise
 from napari_vae_restore.models.model import Normalisation, build_network, channels_last
 from napari_vae_restore.models.protocol import VAE, VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.noise.models import GaussianNoise, NoiseModel
+from napari_vae_restore.noise.likelihood import Likelihood, network_likelihood
+from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class ELBO:
         return total.mean()
 
 
-def elbo(network: VAE, y: Tensor, noise: NoiseModel, source: NoiseSource) -> ELBO:
+def elbo(network: VAE, y: Tensor, noise: Likelihood, source: NoiseSource) -> ELBO:
     """Estimate the ELBO of noisy images with one sample of the latents.
 
     ELBO(y) = E_q(z|y)[log p(y | s(z))] - beta * sum_l KL(q(z_l | .) || p(z_l | .))
@@ -69,7 +70,7 @@ def elbo(network: VAE, y: Tensor, noise: NoiseModel, source: NoiseSource) -> ELB
         The model of the clean signal.
     y : Tensor
         (N, C, H, W) noisy images, network units.
-    noise : NoiseModel
+    noise : Likelihood
         p(y | s) in network units.
     source : NoiseSource
         Noise of the reparameterised latents.
@@ -212,7 +213,7 @@ class NoisyELBO(Objective):
         self.data_noise = data.noise
         self.n_planes, self.n_pixels = len(data.planes), data.n_pixels
         self.is_held_out = data.is_held_out
-        self._likelihood = GaussianNoise(data.normalisation.noise_std)
+        self._likelihood = network_likelihood(data.noise, **asdict(data.normalisation))
 
     def move(self, device: torch.device) -> None:
         """See :meth:`Objective.move`."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.noise.correlation import WHITE
+from napari_vae_restore.noise.correlation import WHITE, nearest_blur
 from napari_vae_restore.noise.estimation import resolve_noise
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.conditional import enlarged
@@ -93,8 +93,9 @@ def noisy_scenes(
         for plane, model in _noisy_planes(image, noise):
             units = Units.of(Measurement(plane[None], None, (model,)))
             values = _at_least(units.to_network(plane[None])[0])
-            slow = (units.sigma, *model.correlation, 0.0)
-            scenes.append(Scene(values, slow, noise_share(network, values, slow, rng), None))
+            slow = (units.sigma, *nearest_blur(model.correlation), 0.0)
+            share = noise_share(network, values, slow, rng)
+            scenes.append(Scene(values, slow, share, None, model.correlation))
             models.append(model)
     return scenes, models
 
@@ -115,7 +116,7 @@ def shot_scenes(
                 gain, offset = _brightness(target, y, (first.name, second.name))
                 units = Units.of(Measurement(y[None], None, (model,)))
                 values = units.to_network(((target - offset) / gain)[None])[0]
-                slow = (units.sigma, *model.correlation, 0.0)
+                slow = (units.sigma, *nearest_blur(model.correlation), 0.0)
                 image = _at_least(units.to_network(y[None])[0])
                 scenes.append(Scene(image, slow, None, _at_least(values)))
             models.append(model)
@@ -142,7 +143,7 @@ def pair_scenes(
             known = () if model is None else (model,)
             units = Units.of(Measurement(y[None], None, known))
             image = enlarged(units.to_network(y[None]), factor)[0]
-            correlation = WHITE if model is None else model.correlation
+            correlation = WHITE if model is None else nearest_blur(model.correlation)
             slow = (units.sigma, *correlation, math.log2(factor))
             target = _in_units(units, _fitted(reference, y, factor, measured.name))
             scenes.append(Scene(_at_least(image), slow, None, _at_least(target)))

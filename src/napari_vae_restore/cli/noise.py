@@ -1,0 +1,112 @@
+"""``vae-restore noise``: what the noise of an image file is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_vae_restore.cli import options, terminal
+
+if TYPE_CHECKING:
+    from napari_vae_restore.restoration.noise_report import ChannelNoise
+
+
+def noise(
+    image: Annotated[
+        Path,
+        typer.Argument(metavar="IN", help="TIFF, PNG, JPEG or BMP file.", show_default=False),
+    ],
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="SVG file for variance against signal and the residual's autocorrelation.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    kind: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|gaussian|poisson-gaussian|mixture",
+            help="How it depends on the signal.",
+        ),
+    ] = "auto",
+    correlation: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|white|row|column|plane", help="Which neighbours it connects."
+        ),
+    ] = "auto",
+    frames: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AXIS",
+            help="The axis, such as T, along which one static scene was taken again and "
+            "again: its mean is then the signal.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(metavar="default|FILE", help="The model of the pilot restoration."),
+    ] = "default",
+    axes: options.Axes = None,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Measure the noise: its type, its parameters, and the evidence.
+
+    A pilot restoration leaves a residual, whose variance and autocorrelation are shown.
+    """
+    from napari_vae_restore.cli.outputs import check_path
+    from napari_vae_restore.image_files import read_image
+    from napari_vae_restore.restoration.noise_report import estimate_noise
+
+    if plot is not None:
+        check_path(plot, (".svg",), [image], overwrite=overwrite)
+    picture = read_image(image)
+    with terminal.working("Measuring the noise"):
+        report = estimate_noise(
+            picture.data,
+            axes=axes or picture.axes,
+            kind=kind,  # type: ignore[arg-type]  # checked there
+            correlation=correlation,  # type: ignore[arg-type]
+            model=model,
+            frames=frames,
+            device=device,
+        )
+    if plot is not None:
+        report.plot(plot)
+    if as_json:
+        about = {"image": str(image)} | report.to_dict()
+        terminal.stdout.out(json.dumps(about, allow_nan=False), highlight=False)
+        return
+    for number, channel in enumerate(report.channels, start=1):
+        if len(report.channels) > 1:
+            terminal.report([("Channel", str(number))])
+        terminal.report(_rows(channel))
+    if plot is not None:
+        terminal.report([("Plot", str(plot))])
+
+
+def _rows(channel: ChannelNoise) -> list[tuple[str, str]]:
+    from napari_vae_restore.noise.words import describe_noise
+
+    y, x = channel.lag_one
+    rows = [
+        ("Noise", describe_noise(channel.noise)),
+        ("Residual", f"{channel.level:.2f} of the noise's standard deviation"),
+        ("Neighbours", f"lag-1 autocorrelation {y:.2f} along Y, {x:.2f} along X"),
+    ]
+    if channel.doubt:
+        rows.append(("Doubt", channel.doubt))
+    text = str(channel.noise)
+    return [*rows, ("As option", f"--noise '{text}'")] if len(text) < _MAX_WRITTEN else rows
+
+
+_MAX_WRITTEN = 120
+"""Characters of a written form that one might type."""

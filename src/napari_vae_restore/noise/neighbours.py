@@ -1,0 +1,112 @@
+"""The correlation of neighbouring pixels, from the spectrum of an image's flattest blocks.
+
+Two families are compared: blurred white noise, as interpolation and resampling leave it,
+and noise whose autocorrelation decays geometrically, as slow read-out does along lines.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore.noise.autoregression import geometric
+from napari_vae_restore.noise.blocks import (
+    BLOCK,
+    CORRELATED_STRUCTURE_ORDERS,
+    ORDER,
+    Blocks,
+    measures_correlated,
+)
+from napari_vae_restore.noise.correlation import WHITE, Correlation
+from napari_vae_restore.noise.spectra import (
+    Family,
+    block_spectrum,
+    fit_correlation,
+    mismatch,
+)
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+# Set by benchmarks/noise_estimators.py and benchmarks/correlated_noise.py.
+# Texture feigns correlation; least of all in the highest orders, which therefore decide.
+_DECIDING_ORDER: Final = 8
+_MIN_CORRELATION: Final = 0.19  # less is called white
+_ROUNDS: Final = 4  # of choosing flat blocks by the spectrum and fitting it
+_FLAT_SHARE: Final = 0.03  # of all blocks, the flattest beside their noise
+_MIN_FLAT: Final = 40
+_MIN_GAIN: Final = 0.005
+"""Nats per coefficient by which the geometric family must explain more than a blur: where
+neighbours correlate by 0.5 and more, the right family gains 0.1 and more."""
+
+_SQUARE: Final = (BLOCK, BLOCK)
+_STRUCTURE: Final = np.isin(ORDER, CORRELATED_STRUCTURE_ORDERS)
+
+
+def measure_correlation(blocks: Blocks, expected: FloatArray) -> Correlation:
+    """Measure how neighbours correlate in the blocks that are flattest.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Of one acquisition.
+    expected : numpy.ndarray
+        (n,) noise variance of each block, up to a common factor.
+
+    Returns
+    -------
+    tuple of 2 floats, or Autoregression
+        White below a lag-1 autocorrelation of 0.19; blurred noise; or noise with a
+        geometric decay, where that explains the spectrum better.
+    """
+    unclipped = blocks.clipped == 0
+    if unclipped.sum() * _FLAT_SHARE >= _MIN_FLAT:
+        blocks, expected = blocks.select(unclipped), expected[unclipped]
+    expected = np.maximum(expected, 1e-3 * np.median(expected))
+    relative = blocks.energy / expected[:, None]
+    decides = (ORDER >= _DECIDING_ORDER).reshape(_SQUARE)
+    calmest = _mean_of_least(relative, blocks.structure / expected)
+    if max(fit_correlation(calmest, decides)) < _MIN_CORRELATION:
+        return WHITE
+    blur, decay = _fitted(relative, "blur"), _fitted(relative, "geometric")
+    if WHITE in (blur, decay):
+        return blur
+    compared = ~(_STRUCTURE | (ORDER == 0)).reshape(_SQUARE)
+    costs = [mismatch(_flattest(relative, each), each, compared) for each in (blur, decay)]
+    return decay if costs[1] < costs[0] - _MIN_GAIN else blur
+
+
+def _fitted(relative: FloatArray, family: Family) -> Correlation:
+    """Take turns between choosing the flattest blocks and fitting their spectrum."""
+    found: Correlation = WHITE
+    for _ in range(_ROUNDS):
+        y, x = fit_correlation(_flattest(relative, found), _strong(found), family)
+        found = _form(y, x, family)
+    if max(y, x) < _MIN_CORRELATION:
+        return WHITE
+    if family == "geometric":
+        y, x = (rho if rho >= _MIN_CORRELATION else 0.0 for rho in (y, x))
+    return _form(y, x, family)
+
+
+def _form(y: float, x: float, family: Family) -> Correlation:
+    return (y, x) if family == "blur" or max(y, x) == 0 else geometric(y, x)
+
+
+def _flattest(relative: FloatArray, correlation: Correlation) -> FloatArray:
+    """Mean energies, (8, 8), of the blocks that are flattest beside such noise."""
+    spectrum = block_spectrum(correlation, BLOCK).ravel()
+    return _mean_of_least(relative, relative[:, _STRUCTURE] @ (1 / spectrum[_STRUCTURE]))
+
+
+def _mean_of_least(relative: FloatArray, structure: FloatArray) -> FloatArray:
+    n_flat = max(_MIN_FLAT, int(_FLAT_SHARE * len(relative)))
+    flat = np.argpartition(structure, n_flat - 1)[:n_flat]
+    return np.asarray(relative[flat].mean(axis=0).reshape(_SQUARE))
+
+
+def _strong(correlation: Correlation) -> NDArray[np.bool_]:
+    """Tell the coefficients, (8, 8), in which such noise is strong."""
+    spectrum = block_spectrum(correlation, BLOCK).ravel()
+    return measures_correlated(spectrum).reshape(_SQUARE)

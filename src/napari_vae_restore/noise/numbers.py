@@ -1,0 +1,47 @@
+"""Numbers that noise models are given: checked, and wide enough to be squared."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from napari_vae_restore.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def widened(values: Tensor) -> Tensor:
+    """Return half-precision values as float32: a squared 60000 must stay finite."""
+    return values.float() if values.element_size() < 4 else values
+
+
+def finite(name: str, value: Any) -> float:
+    """Return a noise parameter as a float.
+
+    Raises
+    ------
+    InputError
+        If it is not a finite number.
+    """
+    try:
+        number = math.nan if isinstance(value, (bool, str)) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"The noise parameter {name} must be a finite number, not {value!r}.")
+    return number
+
+
+def positive(name: str, value: Any) -> float:
+    """Return a noise parameter as a float.
+
+    Raises
+    ------
+    InputError
+        If it is not a finite number above 0.
+    """
+    number = finite(name, value)
+    if number <= 0:
+        raise InputError(f"The noise parameter {name} must be above 0, not {value!r}.")
+    return number
