@@ -128,31 +128,8 @@ def export_package(
     shown = _test_image(model, picture)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        script = scripted(denoiser(model))
-        script.save(str(folder / SCRIPT))
-        with torch.inference_mode():
-            restored = script(torch.from_numpy(shown)).numpy()
-        _write_tensors(folder, shown, restored)
-        model.save(folder / WEIGHTS)
-        report = report_of(model)
-        (folder / REPORT).write_text(page(report), encoding="utf-8")
-        cover_name = _write_cover(folder, cover, shown, restored)
-        title, about = (
-            package_name(model.name),
-            credit.description or default_description(report),
-        )
         origin = SAMPLE_CREDIT if picture is None else ""
-        words = readme(report, title, about, origin)
-        (folder / README).write_text(words, encoding="utf-8")
-        content = describe(
-            model,
-            credit,
-            name=title,
-            description=about,
-            digest=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
-            cover=cover_name,
-            spread=float(np.ptp(restored)),
-        )
+        content = _fill(folder, model, credit, shown, cover, origin)
         packed = folder / "package.zip"
         try:
             validation = _validated(core, content, folder, packed)
@@ -169,6 +146,38 @@ def export_package(
         except OSError as error:
             raise ModelFileError(f"cannot write {path}: {error.strerror or error}") from error
     return validation
+
+
+def _fill(
+    folder: Path,
+    model: Model,
+    credit: Credit,
+    shown: NDArray[np.float32],
+    cover: Path | None,
+    image_credit: str,
+) -> dict[str, Any]:
+    """Write the files of a package into a folder, and return their description."""
+    script = scripted(denoiser(model))
+    script.save(str(folder / SCRIPT))
+    with torch.inference_mode():
+        restored = script(torch.from_numpy(shown)).numpy()
+    _write_tensors(folder, shown, restored)
+    model.save(folder / WEIGHTS)
+    report = report_of(model)
+    (folder / REPORT).write_text(page(report), encoding="utf-8")
+    title = package_name(model.name)
+    about = credit.description or default_description(report)
+    words = readme(report, title, about, image_credit)
+    (folder / README).write_text(words, encoding="utf-8")
+    return describe(
+        model,
+        credit,
+        name=title,
+        description=about,
+        digest=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
+        cover=_write_cover(folder, cover, shown, restored),
+        spread=float(np.ptp(restored)),
+    )
 
 
 def _test_image(model: Model, picture: tuple[NDArray[Any], str] | None) -> NDArray[np.float32]:
