@@ -19,7 +19,8 @@ NOISE_FORMS = (
     "intensity units, or auto to measure it"
 )
 CORRELATED_FORMS = (
-    f"{NOISE_FORMS}; with @Y,X behind the numbers where neighbours correlate, such as @0.6,0.6"
+    f"{NOISE_FORMS}; with @Y,X behind the numbers where neighbours correlate, such as "
+    "@0.6,0.6, or @row:0.8 for noise along lines"
 )
 
 Device = Annotated[

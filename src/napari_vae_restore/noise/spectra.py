@@ -93,11 +93,12 @@ def mismatch(energy: FloatArray, correlation: Correlation, used: NDArray[np.bool
     Returns
     -------
     float
-        Minus the log-likelihood per coefficient, up to a constant.
+        Log-likelihood per coefficient below that of the measured spectrum itself: about 0
+        where the correlation explains all.
     """
     spectrum = block_spectrum(correlation, len(energy)) + _LEAST
-    quotient = (energy / spectrum)[used].mean()
-    return float(np.log(quotient) + np.log(spectrum[used]).mean())
+    quotient = ((energy + _LEAST) / spectrum)[used]
+    return float(np.log(quotient.mean()) - np.log(quotient).mean())
 
 
 @lru_cache(maxsize=256)

@@ -28,8 +28,8 @@ class Denoise:
     noise : NoiseModel, str or sequence of NoiseModel, optional
         The image's noise in its own intensity units: a model, "auto", "gaussian",
         "poisson-gaussian", "gaussian:SIGMA" or "poisson-gaussian:A,B", each with
-        "@RHO_Y,RHO_X" for noise whose neighbours correlate; or one model for each
-        channel. By default the noise of the images that the model was trained on, and
+        "@RHO_Y,RHO_X" or "@row:RHO" for noise whose neighbours correlate; or one model for
+        each channel. By default the noise of the images that the model was trained on, and
         "auto" where they had no common one.
     """
 
