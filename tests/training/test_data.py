@@ -115,3 +115,14 @@ def test_joint_channels_must_match_the_network() -> None:
 def test_an_empty_list_is_refused() -> None:
     with pytest.raises(InputError, match="at least one image"):
         prepared([])
+
+
+def test_noise_with_a_direction_is_not_turned_onto_its_side() -> None:
+    rows = np.repeat(picture(160, 1), 160, axis=1)  # alike along X
+    generator = torch.Generator().manual_seed(0)
+    data = prepared(rows + picture(160, 160, seed=1) / 1e3, noise="gaussian:5@row:0.8")
+    drawn = torch.cat([data.sample(4, generator) for _ in range(16)])
+    assert float(torch.diff(drawn, dim=3).abs().mean()) < 0.01
+    data = prepared(rows + picture(160, 160, seed=1) / 1e3, noise="gaussian:5")
+    drawn = torch.cat([data.sample(4, generator) for _ in range(16)])
+    assert float(torch.diff(drawn, dim=3).abs().mean()) > 0.1

@@ -289,7 +289,9 @@ def test_a_full_graphics_card_leaves_the_cpu(
 
 
 def test_a_run_that_finds_nothing_better_ends_early(noisy: NDArray[np.float32]) -> None:
-    hopeless = vr.TrainingSettings(batch=1, patch=32, learning_rate=1e-8, patience=0.2)
+    hopeless = vr.TrainingSettings(
+        batch=1, patch=64, learning_rate=1e-8, beta_warmup=0.0, patience=0.2
+    )
     training = vr.Training(
         noisy, start="default", noise="gaussian:25", steps=50, settings=hopeless, device="cpu"
     )

@@ -394,8 +394,8 @@ class Training:
 
     def _is_over(self, fraction: float) -> bool:
         """Whether the run is at its end, or has found nothing better for too long."""
-        patience = self.settings.patience
-        return fraction >= 1 or (patience < 1 and fraction - self._best_at >= patience)
+        patience, since = self.settings.patience, max(self._best_at, self.settings.beta_warmup)
+        return fraction >= 1 or (patience < 1 and fraction - since >= patience)
 
     def _share_batch(self) -> None:
         n, batch = self._processes.n, self.settings.batch
