@@ -47,7 +47,7 @@ def test_errors_of_torch_become_errors_that_qt_does_not_swallow():
     [(0.5, "some noise remains"), (1.0, ""), (1.6, "fine structure"), (None, "")],
 )
 def test_the_residual_in_plain_words(ratio, word):
-    text = verdict(Diagnostics(ratio, (), n_tiles=1, halo=0, seconds=1.0, device="cpu"))
+    text = verdict(Diagnostics(ratio, (), 0, n_tiles=1, halo=0, seconds=1.0, device="cpu"))
     assert word in text
     assert bool(text) == bool(word)
 

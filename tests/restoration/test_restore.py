@@ -258,3 +258,17 @@ def test_the_flat_vae_restores_in_tiles_of_its_size(noisy: Picture) -> None:
     result = vr.denoise(noisy[:50, :70], training.model, n_samples=2)
     assert result.mean.shape == (50, 70)
     assert result.diagnostics.n_tiles == 6
+
+
+def test_hot_pixels_do_not_spread(noisy: NDArray[np.float32]) -> None:
+    hot = noisy.copy()
+    where = np.random.default_rng(0).choice(hot.size, 30, replace=False)
+    hot.flat[where] = 60000
+    out, calm = (
+        vr.denoise(image, noise="poisson-gaussian:4,4", device="cpu") for image in (hot, noisy)
+    )
+    assert out.diagnostics.n_hot_pixels == 30
+    assert calm.diagnostics.n_hot_pixels == 0
+    assert np.abs(out.mean - calm.mean).max() < 60
+    assert float(np.square(out.mean - calm.mean).mean()) < 2
+    assert out.diagnostics.residual_std == pytest.approx(calm.diagnostics.residual_std, 0.05)

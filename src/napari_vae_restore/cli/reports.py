@@ -57,10 +57,13 @@ def describe_diagnostics(diagnostics: Diagnostics) -> Rows:
     """The noise that was found and how much of it was removed, where there was any."""
     if diagnostics.residual_std is None:
         return []
-    return [
+    rows = [
         ("Noise", describe_channels(diagnostics.noise)),
         ("Removed", describe_removal(diagnostics.residual_std)),
     ]
+    if diagnostics.n_hot_pixels:
+        rows.append(("Hot pixels", f"{diagnostics.n_hot_pixels}, taken from their neighbours"))
+    return rows
 
 
 def describe_channels(channels: tuple[NoiseModel, ...]) -> str:

@@ -25,6 +25,7 @@ from napari_vae_restore.errors import InputError, RestorationError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
+from napari_vae_restore.noise.hot import without_hot_pixels
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.canvas import Canvas
 from napari_vae_restore.restoration.measurement import Measurement
@@ -257,6 +258,7 @@ def iter_restore(
     _check_observed(planes, problem)
     placed = find_model(model).on(choose_device(device))
     noise = problem.noise_models(planes, placed)
+    planes, n_hot = _without_hot_pixels(planes, noise, problem)
     n_planes, n_channels, height, width = planes.shape
     shape = height * problem.factor, width * problem.factor
     grid, halo = tile_grid(placed, shape, problem, tile)
@@ -285,6 +287,7 @@ def iter_restore(
     diagnostics = Diagnostics(
         residual_std=_residual_std(planes, canvas.mean, noise, problem),
         noise=noise,
+        n_hot_pixels=n_hot,
         n_tiles=n_planes * len(groups) * len(grid),
         halo=halo,
         seconds=time.monotonic() - started,
@@ -302,6 +305,23 @@ def iter_restore(
         package_version=__version__,
     )
     return Restoration(*canvas.finish(layout, array), recipe, diagnostics)
+
+
+def _without_hot_pixels(
+    planes: NDArray[Any], noise: tuple[NoiseModel, ...], problem: Problem
+) -> tuple[NDArray[Any], int]:
+    """(N, C, H, W) planes with the median of their surroundings for hot pixels, and how many.
+
+    Left alone are images that are taken as free of noise, and those with holes, in which
+    a pixel may have no surroundings.
+    """
+    if not noise or problem.missing is not None:
+        return planes, 0
+    found = [without_hot_pixels(planes[:, c], model) for c, model in enumerate(noise)]
+    n_hot = sum(int(is_hot.sum()) for _, is_hot in found)
+    if n_hot == 0:
+        return planes, 0
+    return np.stack([values for values, _ in found], axis=1).astype(planes.dtype), n_hot
 
 
 def _residual_std(

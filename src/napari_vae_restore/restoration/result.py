@@ -65,6 +65,9 @@ class Diagnostics:
     noise : tuple of NoiseModel
         What each channel's noise was found, or said, to be, its spatial correlation
         included; empty for an image that was taken as noise-free.
+    n_hot_pixels : int
+        Single pixels far above all of their neighbours, which no optics can draw: the
+        median of their surroundings stood in for them.
     n_tiles : int
         Tiles computed.
     halo : int
@@ -77,6 +80,7 @@ class Diagnostics:
 
     residual_std: float | None
     noise: tuple[NoiseModel, ...]
+    n_hot_pixels: int
     n_tiles: int
     halo: int
     seconds: float

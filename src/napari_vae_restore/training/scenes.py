@@ -18,6 +18,7 @@ from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise.correlation import WHITE, nearest_blur
 from napari_vae_restore.noise.estimation import resolve_noise
+from napari_vae_restore.noise.hot import without_hot_pixels
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.conditional import enlarged
 from napari_vae_restore.restoration.measurement import Measurement
@@ -160,8 +161,9 @@ def _noisy_planes(
         models = [resolve_noise(noise, planes[:, c]) for c in range(planes.shape[1])]
     except InputError as error:
         raise InputError(f"{image.name}: {error}") from error
-    for plane in planes:
-        yield from zip(plane.astype(np.float64), models, strict=True)
+    calm = [without_hot_pixels(planes[:, c], model)[0] for c, model in enumerate(models)]
+    for channels in zip(*calm, strict=True):
+        yield from zip(channels, models, strict=True)
 
 
 def _planes(
