@@ -237,8 +237,9 @@ def check_model_path(path: Path, inputs: list[Path], *, overwrite: bool) -> None
 
 def _files(images: Path) -> list[Path]:
     from napari_vae_restore.image_files import list_images
+    from napari_vae_restore.training.sources import is_folder
 
-    return list_images(images) if images.is_dir() else [images]
+    return list_images(images) if is_folder(images) else [images]
 
 
 def _check_length(budget: str | None, steps: int | None) -> None:
