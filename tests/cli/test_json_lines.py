@@ -24,7 +24,7 @@ from napari_vae_restore import HVAEConfig
 from napari_vae_restore.cli import main, runs
 from napari_vae_restore.training import lessons
 lessons.HVAEConfig = lambda: HVAEConfig(levels=2, width=8, latent=4)
-runs.WATCHED_SAVE_SECONDS, runs._MAX_SAVE_SHARE = 0.05, 1.0
+runs.WATCHED_SAVE_SECONDS, runs._MAX_SAVE_SHARE = 0.1, 1.0
 sys.exit(main())
 """
 
@@ -155,17 +155,17 @@ def events_until(process, event):
 
 def test_killed_and_resumed_is_as_unbroken(events, words):
     """``kill -9`` at a random moment, then a stop by a line: no file is torn, nothing lost."""
-    words[words.index("--steps") + 1] = 400
+    words[words.index("--steps") + 1] = 150
     output = words[3]
     unbroken = output.with_stem("unbroken")
     assert events(*words[:3], unbroken, *words[4:])[0] == 0
     with child(words) as process:
         process.stdin.close()  # whoever started it is gone: it goes on
         events_until(process, "saved")
-        time.sleep(random.random() / 2)
+        time.sleep(random.random() / 4)
         process.kill()
     before = load_checkpoint(output)[2]["step"]
-    assert 0 < before < 400
+    assert 0 < before < 150
     resumed = [*words[:4], "--resume", output, "--overwrite", "--noise", NOISE]
     with child(resumed) as process:
         assert events_until(process, "started")["step"] == before
