@@ -63,8 +63,11 @@ def main() -> None:
         for number in range(1, given.rounds + 1):
             output = folder / f"{number}.safetensors"
             words = fresh(images, output, given.steps)
-            killed_after = moments.uniform(0, training_seconds)
-            kill(words, killed_after)
+            while True:
+                killed_after = moments.uniform(0, training_seconds)
+                if kill(words, killed_after):
+                    break
+                output.unlink()  # it was faster than the unbroken one, and had ended
             step = 0
             if output.exists():
                 step = load_checkpoint(output)[2]["step"]  # raises if the file is torn
@@ -98,15 +101,16 @@ def started(words: list[Any]) -> subprocess.Popen[str]:
 def events(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
     """What it tells."""
     assert process.stdout is not None
-    return map(json.loads, process.stdout)
+    return (json.loads(line) for line in process.stdout if line.endswith("\n"))
 
 
-def kill(words: list[Any], seconds: float) -> None:
-    """Start a training and kill it some seconds after its first step."""
+def kill(words: list[Any], seconds: float) -> bool:
+    """Start a training and kill it some seconds after its first step; whether it was time."""
     with started(words) as process:
         next(event for event in events(process) if event["event"] == "progress")
         time.sleep(seconds)
         process.kill()
+        return not any(event.get("complete") for event in events(process))
 
 
 def finish(words: list[Any]) -> float:

@@ -169,7 +169,7 @@ class TrainHeader(Header):
         super().__init__(
             viewer,
             rows={"I have": way, "2nd shot": second, "Time": time},
-            advanced={"Noise": noise, "Start": start, "Seed": seed},
+            advanced={"Noise": noise, "Model": start, "Seed": seed},
             parent=parent,
         )
         self.way, self.time, self.noise, self.seed = way, time, noise, seed

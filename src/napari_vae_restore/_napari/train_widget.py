@@ -29,7 +29,9 @@ from napari_vae_restore._napari.train_header import SourceChoice, TrainHeader
 from napari_vae_restore._napari.training_runs import (
     ADAPT,
     CLEAN,
+    PAIRS,
     SCRATCH,
+    SHOTS,
     Request,
     Run,
     offered_run,
@@ -48,12 +50,14 @@ if TYPE_CHECKING:
 
     from napari_vae_restore.models.model import Model
 
+_STOPPING = "Stopping…"
 _HINTS = {
     ADAPT: "Start adapts the bundled model to “{}”; no clean images are needed.",
     SCRATCH: "Start trains a VAE on “{}” alone, from nothing.",
+    SHOTS: "Start learns each shot of “{}” from the other one.",
+    PAIRS: "Start learns to make of “{}” what the clean images are.",
     CLEAN: "Start simulates noise, holes and down-sampling on “{}”, and learns to undo them.",
 }
-_HINT = "Start learns “{}” from what goes with it."
 
 
 class TrainWidget(TaskWidget):
@@ -156,8 +160,10 @@ class TrainWidget(TaskWidget):
 
     def stop(self) -> None:
         """End the training after the current step and keep the best model."""
-        self._stop_requested.set()
-        self._refresh()
+        if self.is_busy:
+            self._stop_requested.set()
+            self.panel.update_progress(Update(_STOPPING))
+            self._refresh()
 
     def save(self, path: str) -> None:
         """Write the model to a file.
@@ -243,7 +249,7 @@ class TrainWidget(TaskWidget):
         self._fraction = update.fraction
         text = f"Training, step {update.step}. Stop keeps the best model so far."
         if self._stop_requested.is_set():
-            text = "Stopping…"
+            text = _STOPPING
         self.panel.update_progress(Update(text, update.fraction, update.seconds_left))
 
     def _on_ended(self, ended: TrainingEnded) -> None:
@@ -281,8 +287,7 @@ class TrainWidget(TaskWidget):
                 return f"A training on “{name}” was broken off: Resume goes on with it."
         if problem := self.header.problem:
             return problem
-        hint = _HINTS.get(self.header.way.value, _HINT)
-        return hint.format(self.header.images.name)
+        return _HINTS[self.header.way.value].format(self.header.images.name)
 
     def _refresh(self) -> None:
         super()._refresh()

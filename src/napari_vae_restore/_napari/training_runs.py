@@ -202,10 +202,11 @@ class Run:
         """Delete the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def remove_images(self) -> None:
-        """Delete the copies of layers, for which a complete run has no use."""
-        for path in self.folder.glob("*.tif"):
-            path.unlink(missing_ok=True)
+    def tidy_up(self) -> None:
+        """Delete what a complete run has no use for: copies of layers, torn checkpoints."""
+        for pattern in ("*.tif", ".*.tmp"):
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)
 
 
 def runs_folder() -> Path:

@@ -215,7 +215,7 @@ def watch_steps(
     model = load(run.model_path)
     yield shown.of(run.model_path)
     if is_complete:
-        run.remove_images()
+        run.tidy_up()
     return TrainingEnded(run, model, is_complete=is_complete, was_stopped=told_to_stop)
 
 
