@@ -60,7 +60,7 @@ def test_sample_to_training_to_result(viewer, open_widget, finish, tiny_networks
     assert not train.start_button.isEnabled()
     assert train.stop_button.isEnabled()
     finish(train)
-    assert train.status.startswith("Trained")
+    assert train.status.startswith("Trained for 4 s. The model is selected in Denoise")
     assert viewer.layers["cells preview"].data.shape == (256, 256)
     assert denoise.models.model.name == "cells model"
 

@@ -18,14 +18,13 @@ from napari_vae_restore._napari.messages import (
     TrainingEnded,
     TrainingUpdate,
     Update,
-    duration,
 )
-from napari_vae_restore._napari.model_choice import FILE_FILTER
+from napari_vae_restore._napari.model_choice import FILE_FILTER, removes_noise_only
 from napari_vae_restore._napari.model_store import model_store
 from napari_vae_restore._napari.preview_layer import show_preview
 from napari_vae_restore._napari.region import central_region
 from napari_vae_restore._napari.task_widget import TaskWidget
-from napari_vae_restore._napari.train_header import SourceChoice, TrainHeader
+from napari_vae_restore._napari.train_header import NO_IMAGES, SourceChoice, TrainHeader
 from napari_vae_restore._napari.training_runs import (
     ADAPT,
     CLEAN,
@@ -266,8 +265,8 @@ class TrainWidget(TaskWidget):
         where = "held-out pixels" if record.is_held_out else "these pixels"
         if record.n_steps == 0:
             return (
-                f"It did not help: on {where} the model that it started from is as good, so "
-                "that one stays."
+                f"It did not help: on {where}, the model that it started from is as good, and "
+                "stays selected."
             )
         self._model_name = model_store().add(
             model, f"{images} model", replaces=self._model_name
@@ -276,18 +275,20 @@ class TrainWidget(TaskWidget):
         if record.held_out is not None and record.held_out_first is not None:
             gain = record.held_out - record.held_out_first
             better = f" It is better by {gain:.3g} nats per pixel on {where}."
-        return f"The model is selected in all widgets as “{self._model_name}”.{better}"
+        places = "Denoise" if removes_noise_only(model) else "the other widgets"
+        return f"The model is selected in {places} as “{self._model_name}”.{better}"
 
     def _hint(self) -> str:
+        problem = self.header.problem
+        if problem and problem != NO_IMAGES:
+            return problem
         if self._run is not None and self._model is None:
             name = self._run.request.name
             if self._run.is_alive:
                 return f"A training on “{name}” is at work in the background: Watch shows it."
             if self._run.can_resume:
                 return f"A training on “{name}” was broken off: Resume goes on with it."
-        if problem := self.header.problem:
-            return problem
-        return _HINTS[self.header.way.value].format(self.header.images.name)
+        return problem or _HINTS[self.header.way.value].format(self.header.images.name)
 
     def _refresh(self) -> None:
         super()._refresh()
@@ -305,9 +306,6 @@ class TrainWidget(TaskWidget):
 
 def _ending(ended: TrainingEnded) -> str:
     """How a training ended, in words."""
-    after = duration(0.0 if ended.model is None else ended.model.record.seconds)
     if ended.is_complete:
         return f"Trained for {ended.run.request.budget}."
-    if ended.was_stopped:
-        return f"Stopped; the best model is that after {after}."
-    return f"The training was broken off; the best model is that after {after}. Resume goes on."
+    return "Stopped." if ended.was_stopped else "It was broken off; Resume goes on."
