@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -121,7 +123,7 @@ def test_lines_become_messages():
             {"event": "failed", "message": "out of memory"},
         ]
     )
-    assert first == TrainingStarted("", "pairs", 2)
+    assert first == TrainingStarted("")
     assert update.seconds == (1.0, 2.0, 3.0)
     assert update.losses[::2] == (2.5, 1.0)
     assert update.losses[1] != update.losses[1]
@@ -198,6 +200,34 @@ def test_it_goes_on_unwatched_and_is_found_again(started, drained, monkeypatch):
     assert ended.is_complete
     assert sum(len(m.seconds) for m in messages if isinstance(m, TrainingUpdate)) == 200
     children[run.pid].communicate()
+
+
+WINDOW = """
+import os, sys, threading
+from pathlib import Path
+import numpy as np
+from napari_vae_restore._napari import training_process, training_runs
+from napari_vae_restore._napari.messages import Source, TrainingUpdate
+from napari_vae_restore._napari.training_steps import start_steps
+folder, script = sys.argv[1:]
+training_runs.runs_folder = lambda: Path(folder)
+training_process.PROGRAM = (sys.executable, script)
+request = training_runs.Request(training_runs.SCRATCH, budget="3 s", name="mine")
+source = Source(np.random.default_rng(0).normal(100, 10, (32, 32)), "YX")
+for message in start_steps(source, None, request, "default", None, threading.Event()):
+    if isinstance(message, TrainingUpdate):
+        os._exit(1)
+"""
+
+
+def test_it_outlives_a_window_that_crashes(fake_trainer, drained):
+    folder, script = training_runs.runs_folder(), training_process.PROGRAM[1]
+    words = [sys.executable, "-c", WINDOW, str(folder), script]
+    assert subprocess.run(words, timeout=PATIENCE).returncode == 1
+    run = training_runs.offered_run()
+    assert run.is_alive
+    _, ended = drained(resume_steps(run, None, threading.Event()))
+    assert ended.is_complete
 
 
 def test_another_window_can_stop_it(started, drained, monkeypatch):

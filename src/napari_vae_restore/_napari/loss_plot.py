@@ -140,10 +140,9 @@ class TrainingPlots(QWidget):  # type: ignore[misc, unused-ignore]
         seconds = [at for at, _ in self._kl]
         for level, curve in enumerate(self._levels[:n_levels]):
             curve.setData(seconds, [kl[level] for _, kl in self._kl])
-        latest = self._kl[-1][1]
         entries = [
-            ("━", colour, f"{kl:.2f}")
-            for colour, kl in zip(_LEVEL_COLOURS, latest, strict=False)
+            ("━", colour, str(number))
+            for number, colour in enumerate(_LEVEL_COLOURS[:n_levels], start=1)
         ]
         values = np.asarray([kl for _, kl in self._kl[len(self._kl) // 10 :]], float)
         top = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
@@ -151,7 +150,7 @@ class TrainingPlots(QWidget):  # type: ignore[misc, unused-ignore]
             "KL divergence of posterior from prior at each level of the network, finest\n"
             "first, in nats per pixel: how much information of the image each level carries"
         )
-        self.lower.show_range(_legend(entries, "KL by level"), now, 0.0, max(top, 0.01))
+        self.lower.show_range(_legend(entries, "KL, finest first"), now, 0.0, max(top, 0.01))
         self.lower.setVisible(True)
 
     def _draw_gain(self, first: float, now: float) -> None:

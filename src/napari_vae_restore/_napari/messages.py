@@ -106,15 +106,9 @@ class TrainingStarted:
     ----------
     noise : str
         The noise of the images in the core's notation; empty where they do not share one.
-    supervision : str
-        What is learned by, in words.
-    n_planes : int
-        How many planes are trained on.
     """
 
     noise: str
-    supervision: str
-    n_planes: int
 
 
 @dataclass(frozen=True, slots=True)

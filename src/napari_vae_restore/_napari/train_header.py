@@ -45,7 +45,7 @@ _WAYS = {
     SHOTS: "Two noisy shots",
     PAIRS: "Noisy and clean images",
     CLEAN: "Clean images (simulate)",
-    SCRATCH: "Noisy images, from nothing",
+    SCRATCH: "Noisy images (new VAE)",
 }
 _ABOUT_WAYS = (
     "What there is to learn from\n"
@@ -53,7 +53,7 @@ _ABOUT_WAYS = (
     "Two noisy shots of the same scenes: each is learned from the other\n"
     "Noisy and clean images, pixel on pixel, or clean ones 2, 3 or 4 times as large\n"
     "Clean images: noise, holes and down-sampling are simulated on them\n"
-    "From nothing: a VAE that knows these noisy images and no others"
+    "Noisy images (new VAE): a VAE is trained from nothing, and knows only these images"
 )
 _SECONDS = {SHOTS: "2nd shot", PAIRS: "Clean"}
 

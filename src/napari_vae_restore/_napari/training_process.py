@@ -181,7 +181,7 @@ def messages_of(events: Iterable[dict[str, Any]]) -> Iterator[Told]:
             yield _update(steps)
             steps = []
         if event["event"] == "started":
-            yield TrainingStarted(event["noise"], event["supervision"], event["n_planes"])
+            yield TrainingStarted(event["noise"])
         elif event["event"] == "saved":
             yield TrainingSaved(Path(event["path"]), event["complete"])
         elif event["event"] == "failed":
