@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_vae_restore.array_files import is_array_file
 from napari_vae_restore.cli import options, reports, runs, terminal
 from napari_vae_restore.cli.json_lines import JsonLines
 from napari_vae_restore.errors import InputError, TrainingError
@@ -336,6 +337,8 @@ def _tell(
     if stopped:
         terminal.report([("Go on with", reports.as_typed("vae-restore", *going_on))])
         return
+    if is_array_file(inputs[0]):
+        return  # the other commands read pictures
     restored = f"{inputs[0].stem}_denoised.tif"
     words = ["denoise", inputs[0], "-o", restored, "--model", output]
     terminal.report([("Next", reports.as_typed("vae-restore", *words))])
