@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from napari_vae_restore import atomic
 from napari_vae_restore.atomic import atomic_write
 
 
@@ -82,6 +83,20 @@ def test_links_and_modes_are_kept(tmp_path):
     assert link.is_symlink()
     assert target.read_text() == "new"
     assert target.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_reader_is_waited_for(tmp_path, monkeypatch):
+    def replaced(self, target, replace=Path.replace, busy=[True, True]):  # noqa: B006
+        if busy:
+            busy.pop()
+            raise PermissionError(errno.EACCES, "in use")
+        return replace(self, target)
+
+    monkeypatch.setattr(atomic, "_WAITS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(Path, "replace", replaced)
+    with atomic_write(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+    assert names(tmp_path) == ["a.txt"]
 
 
 def test_the_longest_name_can_be_written(tmp_path):

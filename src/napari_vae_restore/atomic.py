@@ -9,8 +9,12 @@ import errno
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+_WAITS = (0.02, 0.1, 0.5, 2.0) if os.name == "nt" else ()
+"""Seconds between tries: Windows replaces no file that another process is reading."""
 
 
 @contextlib.contextmanager
@@ -57,7 +61,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         _flush(temporary)
         if target.exists():
             shutil.copymode(target, temporary)
-        temporary.replace(target)
+        _replace(target, temporary)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -74,6 +78,17 @@ def _create_beside(target: Path) -> Path:
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(target.parent)) from error
     return temporary
+
+
+def _replace(target: Path, temporary: Path) -> None:
+    for seconds in _WAITS:
+        try:
+            temporary.replace(target)
+        except PermissionError:
+            time.sleep(seconds)
+        else:
+            return
+    temporary.replace(target)
 
 
 def _flush(file: Path) -> None:

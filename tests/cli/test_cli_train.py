@@ -40,6 +40,16 @@ def test_train_on_a_folder_is_that_of_python(run, tmp_path, picture):
     assert vr.load(path).record.n_planes == 2
 
 
+def test_train_on_an_array(run, noisy, tmp_path):
+    np.save(tmp_path / "noisy.npy", noisy)
+    path = tmp_path / "model.safetensors"
+    words = ["train", tmp_path / "noisy.npy", "-o", path, "--steps", 1, "--noise", NOISE]
+    status, out, err = run(*words)
+    assert (status, err) == (0, "")
+    assert "Next" not in out  # the other commands read pictures
+    assert vr.load(path).record.n_pixels == noisy.size
+
+
 def test_budget_is_time(run, folder, tmp_path):
     path = tmp_path / "model.safetensors"
     words = ["train", folder / "noisy.tif", "-o", path, "--noise", NOISE]

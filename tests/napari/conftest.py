@@ -1,12 +1,25 @@
 """A viewer, a tiny model, and images for the tests of the window."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QThreadPool
 
 from napari_vae_restore import HVAEConfig, Training
+from napari_vae_restore._napari import training_process, training_runs
 from napari_vae_restore._napari.model_store import model_store
 
+TINY_PROGRAM = """
+import sys
+from napari_vae_restore import HVAEConfig
+from napari_vae_restore.cli import main, runs
+from napari_vae_restore.training import lessons
+lessons.HVAEConfig = lambda: HVAEConfig(levels=2, width=8, latent=4)
+runs.WATCHED_SAVE_SECONDS = 1.0
+sys.exit(main())
+"""
 TINY = HVAEConfig(levels=2, width=8, latent=4)
 PLUGIN = "napari-vae-restore"
 PATIENCE = 60_000
@@ -62,7 +75,38 @@ def tiny_model():
 @pytest.fixture
 def tiny_networks(monkeypatch):
     """Let trainings in the window use a network that takes milliseconds."""
-    monkeypatch.setattr("napari_vae_restore.training.lessons.HVAEConfig", lambda: TINY)
+    monkeypatch.setattr(training_process, "PROGRAM", (sys.executable, "-c", TINY_PROGRAM))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def fake_trainer(monkeypatch, tiny_model, tmp_path_factory):
+    """Let trainings in the window be a script that starts at once; see fake_trainer.py.
+
+    Gives the function that says which model comes out and how the process ends.
+    """
+    script = Path(__file__).with_name("fake_trainer.py")
+    monkeypatch.setattr(training_process, "PROGRAM", (sys.executable, str(script)))
+
+    def prepare(model=tiny_model, end=""):
+        path = tmp_path_factory.mktemp("fake") / "model.safetensors"
+        model.save(path)
+        monkeypatch.setenv("FAKE_MODEL", str(path))
+        monkeypatch.setenv("FAKE_END", end)
+
+    prepare()
+    return prepare
+
+
+@pytest.fixture(autouse=True)
+def own_runs(monkeypatch, tmp_path):
+    """No test sees the trainings of another, or of the user; none outlives its test."""
+    monkeypatch.setattr(training_runs, "runs_folder", lambda: tmp_path / "trainings")
+    yield
+    for child in training_process._children.values():
+        child.kill()
+        child.communicate()
+    training_process._children.clear()
 
 
 @pytest.fixture(autouse=True)

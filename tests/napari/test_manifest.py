@@ -21,7 +21,7 @@ def test_the_manifest_is_valid_and_its_commands_can_be_imported(manifest):
         "Denoise",
         "Inpaint",
         "Super-resolve",
-        "Train",
+        "Train & Adapt",
     ]
 
 
@@ -39,6 +39,6 @@ def test_samples_of_the_manifest_are_those_of_the_package(manifest):
 
 
 @pytest.mark.gui
-@pytest.mark.parametrize("name", ["Denoise", "Inpaint", "Super-resolve", "Train"])
+@pytest.mark.parametrize("name", ["Denoise", "Inpaint", "Super-resolve", "Train & Adapt"])
 def test_widgets_open_through_the_plugin_engine(open_widget, name):
     assert open_widget(name).status

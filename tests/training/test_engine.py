@@ -116,6 +116,24 @@ def test_resuming_follows_the_unbroken_trajectory(
     assert torch.equal(weights(resumed.snapshot()), weights(unbroken.snapshot()))
 
 
+def test_a_killed_run_keeps_what_the_unbroken_one_keeps(
+    noisy: NDArray[np.float32], tmp_path: Path
+) -> None:
+    unbroken, killed = start(noisy, steps=30), start(noisy, steps=30)
+    judged = [p.held_out for p in unbroken.run()]
+    run = killed.run()
+    for _ in range(10):
+        next(run)
+    # The run is not closed, as a killed process closes nothing.
+    killed.save_checkpoint(tmp_path / "c.safetensors")
+    resumed = vr.Training.resume(
+        tmp_path / "c.safetensors", noisy, noise="gaussian:25", device="cpu"
+    )
+    assert [p.held_out for p in resumed.run()] == judged[10:]
+    assert resumed.model.sha256 == unbroken.model.sha256
+    run.close()
+
+
 def test_a_checkpoint_is_a_model(noisy: NDArray[np.float32], tmp_path: Path) -> None:
     training = start(noisy)
     for _ in training.run():

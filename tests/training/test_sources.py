@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +73,38 @@ def test_arrays_are_matched_by_their_number() -> None:
 def test_unknown_tasks_are_refused() -> None:
     with pytest.raises(vr.InputError, match="denoise, inpaint, super-resolve"):
         vr.Clean(picture(), ("sharpen",))
+
+
+@pytest.mark.parametrize("kind", ["npy", "zarr", "ome"])
+def test_arrays_on_disk(kind: str, tmp_path: Path) -> None:
+    stack = np.random.default_rng(0).normal(100, 10, (2, 20, 24)).astype(np.float32)
+    if kind == "npy":
+        np.save(tmp_path / "stack.npy", stack)
+    else:
+        zarr = pytest.importorskip("zarr")
+        where = {"path": "0"} if kind == "ome" else {}
+        array = zarr.open_array(
+            str(tmp_path / "stack.zarr"), mode="w", shape=stack.shape, dtype="float32", **where
+        )
+        array[:] = stack
+        if kind == "ome":
+            axes = [{"name": name} for name in "tyx"]
+            image = {"axes": axes, "datasets": [{"path": "0"}]}
+            group = zarr.open_group(str(tmp_path / "stack.zarr"), mode="a")
+            group.attrs["ome"] = {"multiscales": [image]}
+    path = tmp_path / ("stack.npy" if kind == "npy" else "stack.zarr")
+    (loaded,) = load_images(path)
+    np.testing.assert_array_equal(loaded.data, stack)
+    assert loaded.axes == ("TYX" if kind == "ome" else "ZYX")
+
+
+def test_arrays_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.npy").write_bytes(b"no array")
+    with pytest.raises(vr.ImageFileError, match="no array of numbers"):
+        load_images(tmp_path / "a.npy")
+    with pytest.raises(vr.ImageFileError, match="no such file"):
+        load_images(tmp_path / "b.zarr")
+    (tmp_path / "c.zarr").mkdir()
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    with pytest.raises(vr.ImageFileError, match="pip install zarr"):
+        load_images(tmp_path / "c.zarr")

@@ -32,7 +32,7 @@ class DenoiseWidget(RestorationWidget):
         super().__init__(viewer)
         self.train_button = button(
             "Train a model on this layer…",
-            "For images unlike those that the bundled model knows: opens the Train widget",
+            "For images unlike those that the bundled model knows: opens Train & Adapt",
             self._open_train,
         )
         self.train_button.setFlat(True)
@@ -48,7 +48,7 @@ class DenoiseWidget(RestorationWidget):
         return "Preview shows the current view at once; Run denoises the whole layer."
 
     def _open_train(self) -> None:
-        self._show_widget("Train", self.header.layers.layer)
+        self._show_widget("Train & Adapt", self.header.layers.layer)
 
     def _refresh(self) -> None:
         super()._refresh()

@@ -15,6 +15,9 @@ from napari_vae_restore._napari.layer_choice import LayerChoice
 if TYPE_CHECKING:
     from napari import Viewer
 
+Fields = dict[str, QWidget]
+"""Fields by label, in their order."""
+
 _LABEL_WIDTH = 62
 """Of the labels in pixels, so that fields line up across the fold."""
 
@@ -47,24 +50,34 @@ class Header(QWidget):  # type: ignore[misc, unused-ignore]
         self,
         viewer: Viewer,
         *,
-        rows: dict[str, QWidget],
-        advanced: dict[str, QWidget],
+        rows: Fields,
+        advanced: Fields,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.layers = LayerChoice(viewer, self)
         self.axes = AxesEdit(self)
         self.device = DeviceChoice(self)
-        shown = {"Layer": self.layers, "Axes": self.axes, **rows, "Device": self.device}
-        self.fold = Fold("Advanced", _form(advanced), self)
+        shown, folded = self._arranged(rows, advanced)
+        self.fold = Fold("Advanced", _form(folded), self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        layout.addLayout(_form(shown))
+        self._form = _form(shown)
+        layout.addLayout(self._form)
         layout.addWidget(self.fold)
         self.layers.layer_changed.connect(self._on_layer_changed)
         self.axes.textChanged.connect(self._on_axes_changed)
         self.axes.guess(self.layers.layer)
+
+    def disconnect_viewer(self) -> None:
+        """Listen to the viewer no more, before this widget goes."""
+        self.layers.disconnect_viewer()
+
+    def _arranged(self, rows: Fields, advanced: Fields) -> tuple[Fields, Fields]:
+        """The fields that are always shown, and those in the fold."""
+        shown = {"Layer": self.layers, "Axes": self.axes, **rows, "Device": self.device}
+        return shown, advanced
 
     def _on_layer_changed(self) -> None:
         self.axes.guess(self.layers.layer)
@@ -126,7 +139,7 @@ class Fold(QCollapsible):  # type: ignore[misc, unused-ignore]
         self.setText(f"{'▾' if is_open else '▸'}  {self._title}")
 
 
-def _form(fields: dict[str, QWidget]) -> QFormLayout:
+def _form(fields: Fields) -> QFormLayout:
     form = QFormLayout()
     form.setContentsMargins(0, 0, 0, 0)
     form.setVerticalSpacing(6)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_vae_restore._napari.training_runs import Run
     from napari_vae_restore.models.model import Model
     from napari_vae_restore.noise.models import NoiseModel
     from napari_vae_restore.restoration.result import Diagnostics, Recipe
-    from napari_vae_restore.training.engine import Progress, Training
 
 MAX_SEED = 2**31 - 1
 """Largest seed that a field of the window holds."""
@@ -99,9 +100,15 @@ class Filling:
 
 @dataclass(frozen=True, slots=True)
 class TrainingStarted:
-    """The images are prepared; `training` can be resumed from now on."""
+    """The images are prepared.
 
-    training: Training
+    Attributes
+    ----------
+    noise : str
+        The noise of the images in the core's notation; empty where they do not share one.
+    """
+
+    noise: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,34 +120,65 @@ class TrainingUpdate:
     seconds, losses : tuple of float
         Time and loss of each step, in seconds and nats per pixel.
     held_out : tuple of (float, float)
-        Time and held-out ELBO where it was measured, nats per pixel.
-    progress : Progress
-        Of the last step.
+        Time and what held-out data said, nats per pixel, larger is better.
+    held_out_first : float or None
+        The same of the model that it started from.
+    kl : tuple of (float, tuple of float)
+        Time and KL of each level, finest first, nats per pixel; none where there are no
+        latents.
+    step : int
+        Steps done.
+    fraction : float
+        Share of the run that is over.
+    seconds_left : float or None
+        Estimate of the rest.
     """
 
     seconds: tuple[float, ...]
     losses: tuple[float, ...]
     held_out: tuple[tuple[float, float], ...]
-    progress: Progress
+    held_out_first: float | None
+    kl: tuple[tuple[float, tuple[float, ...]], ...]
+    step: int
+    fraction: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSaved:
+    """A file holds a checkpoint, or the model of the complete run."""
+
+    path: Path
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFailed:
+    """Why there is no result."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingEnded:
-    """A training that ran out of time or was stopped.
+    """A training that is over, for now or for good.
 
     Attributes
     ----------
-    training : Training
+    run : Run
         To go on with.
-    model : Model
-        The best so far.
+    model : Model or None
+        The best so far; None if it was stopped before there was one.
     is_complete : bool
         Whether the time budget was used up.
+    was_stopped : bool
+        Whether its end was asked for.
     """
 
-    training: Training
-    model: Model
+    run: Run
+    model: Model | None
     is_complete: bool
+    was_stopped: bool
 
 
 class Stopwatch:

@@ -167,7 +167,7 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
 
     def _disconnect_viewer(self) -> None:
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
-        self.header.layers.disconnect_viewer()
+        self.header.disconnect_viewer()
 
 
 def _in_scroll_area(content: QWidget, parent: QWidget) -> None:

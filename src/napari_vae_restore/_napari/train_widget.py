@@ -1,54 +1,69 @@
-"""The *Train* widget: a time budget, a live plot and preview, stop and go on."""
+"""The *Train & Adapt* widget: a time budget, live plots and a preview, stop and go on."""
 
 from __future__ import annotations
 
 import threading
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel
+from napari.layers import Image
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout
 
-from napari_vae_restore._napari.fields import MAX_SEED, Choice, NoiseEdit, button, whole_number
-from napari_vae_restore._napari.header import Header
-from napari_vae_restore._napari.layers import layer_data
-from napari_vae_restore._napari.loss_plot import LossPlot
+from napari_vae_restore._napari.fields import button
+from napari_vae_restore._napari.layers import layer_axes, layer_data
+from napari_vae_restore._napari.loss_plot import TrainingPlots
 from napari_vae_restore._napari.messages import (
     Preview,
+    Source,
     TrainingEnded,
-    TrainingStarted,
     TrainingUpdate,
     Update,
-    duration,
 )
-from napari_vae_restore._napari.model_choice import FILE_FILTER
+from napari_vae_restore._napari.model_choice import FILE_FILTER, removes_noise_only
 from napari_vae_restore._napari.model_store import model_store
 from napari_vae_restore._napari.preview_layer import show_preview
-from napari_vae_restore._napari.region import Region, central_region
-from napari_vae_restore._napari.task_widget import NO_LAYER, TaskWidget
+from napari_vae_restore._napari.region import central_region
+from napari_vae_restore._napari.task_widget import TaskWidget
+from napari_vae_restore._napari.train_header import NO_IMAGES, SourceChoice, TrainHeader
+from napari_vae_restore._napari.training_runs import (
+    ADAPT,
+    CLEAN,
+    PAIRS,
+    SCRATCH,
+    SHOTS,
+    Request,
+    Run,
+    offered_run,
+)
 from napari_vae_restore._napari.training_steps import (
     PREVIEW_SIDE,
-    TrainOptions,
+    View,
     resume_steps,
     start_steps,
 )
 from napari_vae_restore._napari.view import current_step
 from napari_vae_restore.errors import InputError, VAERestoreError
-from napari_vae_restore.training.settings import parse_budget
 
 if TYPE_CHECKING:
     import napari.viewer
-    from napari.layers import Image
 
     from napari_vae_restore.models.model import Model
-    from napari_vae_restore.training.engine import Training
 
-BUDGETS = ("30 s", "2 min", "5 min", "15 min")
-_DEFAULT_BUDGET = "2 min"
+_STOPPING = "Stopping…"
+_HINTS = {
+    ADAPT: "Start adapts the bundled model to “{}”; no clean images are needed.",
+    SCRATCH: "Start trains a VAE on “{}” alone, from nothing.",
+    SHOTS: "Start learns each shot of “{}” from the other one.",
+    PAIRS: "Start learns to make of “{}” what the clean images are.",
+    CLEAN: "Start simulates noise, holes and down-sampling on “{}”, and learns to undo them.",
+}
 
 
 class TrainWidget(TaskWidget):
-    """Trains a model on an image layer, for as long as the user is willing to wait.
+    """Trains a model on the user's images, for as long as the user is willing to wait.
+
+    The training is a process of its own: it goes on when this widget or napari is closed,
+    and is offered again when the widget is opened.
 
     Parameters
     ----------
@@ -56,38 +71,23 @@ class TrainWidget(TaskWidget):
         The viewer that the widget belongs to.
     """
 
+    header: TrainHeader
+
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
         self._stop_requested = threading.Event()
-        self._training: Training | None = None
+        self._run = offered_run()
         self._layer: Image | None = None
-        self._data: Any = None
+        self._model: Model | None = None
         self._model_name = ""
-        self._is_complete = False
-        self.time = Choice(self)
-        self.time.setEditable(True)
-        self.time.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.time.addItems(BUDGETS)
-        self.time.setCurrentText(_DEFAULT_BUDGET)
-        self.time.setToolTip(
-            "How long to train: 90 s, 10 min, 1 h. Two minutes are a start; a larger image\n"
-            "with fine structure gains from more. It can be stopped at any time"
-        )
-        self.noise = NoiseEdit("auto")
-        self.seed = whole_number(
-            0, 0, MAX_SEED, "Of the first weights and the order of the patches"
-        )
-        self.header = Header(
-            viewer,
-            rows={"Time": self.time},
-            advanced={"Noise": self.noise, "Seed": self.seed},
-            parent=self,
-        )
-        self.start_button = button("Start", "Train a new model on this layer", self.start)
+        self._fraction = 0.0
+        self.header = TrainHeader(viewer, self)
+        self.time = self.header.time
+        self.start_button = button("Start", "Train on these images", self.start)
         self.stop_button = button("Stop", "End now and keep the best model so far", self.stop)
         self.resume_button = button(
             "Resume",
-            "Go on with the stopped training, with the settings that it began with",
+            "Go on with the last training, with the images and settings that it began with",
             self.resume,
         )
         self.denoise_button = button(
@@ -96,17 +96,9 @@ class TrainWidget(TaskWidget):
         self.save_button = button(
             "Save model…", "Write the model to a .safetensors file", self._choose_file
         )
-        self.plot = LossPlot(viewer, self)
-        self.levels = QLabel(self)
-        self.levels.setWordWrap(True)
-        self.levels.setVisible(False)
-        self.levels.setToolTip(
-            "KL divergence of posterior from prior at each level of the network, finest\n"
-            "first, in nats per pixel: how much information of the image each level carries"
-        )
+        self.plots = TrainingPlots(viewer, self)
         self._lay_out()
         self.header.changed.connect(self._on_changed)
-        self.time.currentTextChanged.connect(self._on_changed)
         self._refresh()
 
     def _lay_out(self) -> None:
@@ -119,42 +111,58 @@ class TrainWidget(TaskWidget):
             for each in row:
                 line.addWidget(each)
             self._layout.addLayout(line)
-        self._layout.addWidget(self.plot)
-        self._layout.addWidget(self.levels)
+        self._layout.addWidget(self.plots)
         self._layout.addWidget(self.panel)
         self._layout.addStretch(1)
 
+    @property
+    def fraction(self) -> float:
+        """Share of the last training that is over."""
+        return self._fraction
+
     def start(self) -> None:
-        """Train a new model."""
-        layer = self.header.layers.layer
-        if layer is None or self.is_busy:
+        """Train anew."""
+        header = self.header
+        if self.is_busy or header.problem:
             return
-        self.plot.clear()
-        self.levels.setVisible(False)
-        self._training, self._model_name, self._is_complete = None, "", False
-        self._layer, self._data = layer, layer_data(layer)
-        source, region, options = self._inputs(layer)
-        self._stop_requested = threading.Event()
-        steps = start_steps(source, region, options, self._stop_requested)
-        self._launch(steps, layer=layer, on_success=partial(self._on_trained, layer))
+        images = self._given(header.images)
+        second = self._given(header.second) if header.has_second else None
+        request = Request(
+            way=header.way.value,
+            budget=str(header.time.currentText()),
+            noise=header.noise.noise,
+            seed=int(header.seed.value()),
+            device=header.device.device,
+            axes=header.axes.axes,
+            name=header.images.name,
+        )
+        self._run, self._model, self._model_name = None, None, ""
+        self._layer = header.layers.layer if header.images.path is None else None
+        view = self._view(request)
+        self._begin()
+        steps = start_steps(
+            images, second, request, header.start.model, view, self._stop_requested
+        )
+        self._launch(steps, layer=None, on_success=self._on_ended)
 
     def resume(self) -> None:
-        """Go on with the training that was stopped."""
-        layer, training = self._layer, self._training
-        if self.is_busy or layer is None or training is None or not self._can_resume():
+        """Go on with the last training, or watch it if it is at work."""
+        run = self._run
+        if self.is_busy or run is None:
             return
-        source, region, options = self._inputs(layer)
-        self._stop_requested = threading.Event()
-        steps = resume_steps(source, region, options, self._stop_requested, training)
-        self._launch(steps, layer=layer, on_success=partial(self._on_trained, layer))
+        if self._layer_still_there() is None:
+            self._layer = self._layer_of(run)
+        view = self._view(run.request)
+        self._begin()
+        steps = resume_steps(run, view, self._stop_requested)
+        self._launch(steps, layer=None, on_success=self._on_ended)
 
     def stop(self) -> None:
         """End the training after the current step and keep the best model."""
-        if self._training is None:
-            self.cancel()
-            return
-        self._stop_requested.set()
-        self._refresh()
+        if self.is_busy:
+            self._stop_requested.set()
+            self.panel.update_progress(Update(_STOPPING))
+            self._refresh()
 
     def save(self, path: str) -> None:
         """Write the model to a file.
@@ -164,39 +172,56 @@ class TrainWidget(TaskWidget):
         path : str
             Where; the suffix is added if it is missing. A file of that name is replaced.
         """
-        if self._training is None:
+        if self._model is None:
             return
         if not path.endswith(".safetensors"):
             path += ".safetensors"
         try:
-            self._training.model.save(path, overwrite=True)
+            self._model.save(path, overwrite=True)
         except VAERestoreError as error:
             self._on_failed(error)
         else:
             self._say(f"Saved as {path}. {_report_saved(self._training.model, Path(path))}")
 
-    def _inputs(self, layer: Image) -> tuple[Any, Region, TrainOptions]:
-        source = self._source(layer)
-        step = current_step(self._viewer, layer)
-        step += (0,) * (len(source.axes) - len(step))
-        region = central_region(source.data.shape, source.axes, step, PREVIEW_SIDE)
-        options = TrainOptions(
-            budget=str(self.time.currentText()),
-            noise=self.noise.noise or "auto",
-            seed=int(self.seed.value()),
-            device=self.header.device.device,
-        )
-        return source, region, options
+    def _begin(self) -> None:
+        self.plots.clear()
+        self._fraction = 0.0
+        self._stop_requested = threading.Event()
 
-    def _can_resume(self) -> bool:
-        if self._training is None or self._is_complete:
-            return False
+    def _given(self, source: SourceChoice) -> Source | Path:
+        """What a field says to learn from."""
+        if source.path is not None:
+            return source.path
+        layer = source.layers.layer
+        if layer is self.header.layers.layer:
+            return self._source(layer)
+        return Source(layer_data(layer), layer_axes(layer))
+
+    def _view(self, request: Request) -> View:
+        """What previews can show: nothing where the images are in no layer, or are clean."""
         layer = self._layer_still_there()
-        return layer is not None and layer_data(layer) is self._data
+        if layer is None or request.way == CLEAN or request.noise == "none":
+            return None
+        try:
+            axes = request.axes or layer_axes(layer)
+            data = layer_data(layer)
+            step = current_step(self._viewer, layer)
+            step += (0,) * (len(axes) - len(step))
+            region = central_region(data.shape, axes, step, PREVIEW_SIDE)
+        except (InputError, ValueError):  # another layer of that name, with other axes
+            return None
+        return Source(data, axes), region
 
     def _layer_still_there(self) -> Image | None:
         """The layer of the last training, if it was not deleted."""
         return self._layer if self._layer in self._viewer.layers else None
+
+    def _layer_of(self, run: Run) -> Image | None:
+        """The layer that a training of another session learned from, by its name."""
+        if Path(run.request.images).parent != run.folder:
+            return None
+        images = (layer for layer in self._viewer.layers if isinstance(layer, Image))
+        return next((layer for layer in images if layer.name == run.request.name), None)
 
     def _choose_file(self) -> None:
         name = f"{self._model_name or 'model'}.safetensors"
@@ -208,66 +233,73 @@ class TrainWidget(TaskWidget):
         self._show_widget("Denoise", self._layer_still_there())
 
     def _on_message(self, message: Any) -> None:
-        if isinstance(message, TrainingStarted):
-            self._training = message.training
-            self._refresh()
+        if isinstance(message, Run):
+            self._run = message
         elif isinstance(message, TrainingUpdate):
             self._on_update(message)
-        elif isinstance(message, Preview) and self._layer is not None:
-            show_preview(self._viewer, self._layer, message)
-        else:
+        elif isinstance(message, Preview):
+            if (layer := self._layer_still_there()) is not None:
+                show_preview(self._viewer, layer, message)
+        elif not self._stop_requested.is_set():
             super()._on_message(message)
 
     def _on_update(self, update: TrainingUpdate) -> None:
-        self.plot.add(update.seconds, update.losses, update.held_out)
-        progress = update.progress
-        per_level = " · ".join(f"{kl:.3f}" for kl in progress.kl)
-        self.levels.setVisible(True)
-        self.levels.setText(f"KL: {per_level}")
-        text = f"Training, step {progress.step}. Stop keeps the best model so far."
+        self.plots.add(update)
+        self._fraction = update.fraction
+        text = f"Training, step {update.step}. Stop keeps the best model so far."
         if self._stop_requested.is_set():
-            text = "Stopping…"
-        self.panel.update_progress(Update(text, progress.fraction, progress.seconds_left))
+            text = _STOPPING
+        self.panel.update_progress(Update(text, update.fraction, update.seconds_left))
 
-    def _on_trained(self, layer: Image, ended: TrainingEnded) -> None:
-        self._training, self._is_complete = ended.training, ended.is_complete
+    def _on_ended(self, ended: TrainingEnded) -> None:
+        if ended.model is None:
+            self._run = None
+            self._say("Stopped before the first step; nothing was changed.")
+            return
+        self._run, self._model = ended.run, ended.model
+        self._say(f"{_ending(ended)} {self._taken_in(ended.model, ended.run.request.name)}")
+
+    def _taken_in(self, model: Model, images: str) -> str:
+        """Select the model if it is a new one; what to say of it."""
+        record = model.record
+        where = "held-out pixels" if record.is_held_out else "these pixels"
+        if record.n_steps == 0:
+            return (
+                f"It did not help: on {where}, the model that it started from is as good, and "
+                "stays selected."
+            )
         self._model_name = model_store().add(
-            ended.model, f"{layer.name} model", replaces=self._model_name
+            model, f"{images} model", replaces=self._model_name
         )
-        record = ended.model.record
-        done = "Trained" if ended.is_complete else "Stopped"
-        self._say(
-            f"{done} after {duration(record.seconds)}. The best model is selected in Denoise "
-            f"as “{self._model_name}”."
-        )
+        better = ""
+        if record.held_out is not None and record.held_out_first is not None:
+            gain = record.held_out - record.held_out_first
+            better = f" It is better by {gain:.3g} nats per pixel on {where}."
+        places = "Denoise" if removes_noise_only(model) else "the other widgets"
+        return f"The model is selected in {places} as “{self._model_name}”.{better}"
 
     def _hint(self) -> str:
-        layer = self.header.layers.layer
-        if layer is None:
-            return NO_LAYER
-        if problem := self.header.axes.problem or self._budget_problem():
+        problem = self.header.problem
+        if problem and problem != NO_IMAGES:
             return problem
-        return f"Start trains a model on “{layer.name}”; no clean images are needed."
-
-    def _budget_problem(self) -> str:
-        try:
-            parse_budget(str(self.time.currentText()))
-        except InputError as error:
-            return str(error)
-        return ""
+        if self._run is not None and self._model is None:
+            name = self._run.request.name
+            if self._run.is_alive:
+                return f"A training on “{name}” is at work in the background: Watch shows it."
+            if self._run.can_resume:
+                return f"A training on “{name}” was broken off: Resume goes on with it."
+        return problem or _HINTS[self.header.way.value].format(self.header.images.name)
 
     def _refresh(self) -> None:
         super()._refresh()
-        ready = self.header.layers.layer is not None
-        ready = ready and not self.header.axes.problem and not self._budget_problem()
-        stopping = self._stop_requested.is_set() or (
-            self._job is not None and self._job.is_cancelled
-        )
         idle = not self.is_busy
+        is_alive = idle and self._run is not None and self._run.is_alive
+        can_go_on = is_alive or (idle and self._run is not None and self._run.can_resume)
         self.header.setEnabled(idle)
-        self.start_button.setEnabled(ready and idle)
-        self.stop_button.setEnabled(self.is_busy and not stopping)
-        self.resume_button.setEnabled(idle and self._can_resume())
+        self.start_button.setEnabled(idle and not self.header.problem)
+        self.stop_button.setEnabled(self.is_busy and not self._stop_requested.is_set())
+        self.resume_button.setText("Watch" if is_alive else "Resume")
+        self.resume_button.setEnabled(can_go_on)
         self.denoise_button.setEnabled(idle and bool(self._model_name))
         self.save_button.setEnabled(idle and bool(self._model_name))
 
@@ -280,3 +312,10 @@ def _report_saved(model: Model, weights: Path) -> str:
         return f"Its report is {write_report_beside(model, weights).name}, beside it."
     except VAERestoreError as error:
         return f"It has no report beside it: {error}"
+
+
+def _ending(ended: TrainingEnded) -> str:
+    """How a training ended, in words."""
+    if ended.is_complete:
+        return f"Trained for {ended.run.request.budget}."
+    return "Stopped." if ended.was_stopped else "It was broken off; Resume goes on."

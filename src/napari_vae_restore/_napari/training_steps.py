@@ -1,89 +1,165 @@
-"""Training as a worker runs it: a generator of messages over `Training.run`.
+"""Training as a worker runs it: a generator of messages that drains a process's log.
 
-No Qt and no napari here; torch comes in when the generator runs, in the worker's thread.
+No Qt and no napari here; torch comes in for the previews, in the worker's thread. Closing
+a generator ends the watching, not the training.
 """
 
 from __future__ import annotations
 
+import logging
+import shutil
 import threading
+import time
 from collections.abc import Generator
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_vae_restore._napari import region as regions
+from napari_vae_restore._napari import training_process, training_runs
 from napari_vae_restore._napari.messages import (
     Preview,
     Source,
     Stopwatch,
     TrainingEnded,
+    TrainingFailed,
+    TrainingSaved,
     TrainingStarted,
-    TrainingUpdate,
     Update,
 )
 from napari_vae_restore._napari.reading import read
-from napari_vae_restore.errors import InputError
+from napari_vae_restore._napari.training_process import Told, TrainingProcess
+from napari_vae_restore._napari.training_runs import Request, Run
+from napari_vae_restore.errors import TrainingError, VAERestoreError
 
 if TYPE_CHECKING:
     from napari_vae_restore.models.model import Model
-    from napari_vae_restore.training.engine import Progress, Training
+
+_log = logging.getLogger(__name__)
 
 PREVIEW_SIDE = 256
 """Largest side of the training's preview in pixels."""
 
-_UPDATE_SECONDS = 0.2
-_PREVIEW_SECONDS = 3.0
+_POLL_SECONDS = 0.1
 _MAX_PREVIEW_SHARE = 0.1
-"""Share of the training's time that previews may take."""
+"""Share of the time that previews may take."""
 
-TrainingMessage = TrainingStarted | TrainingUpdate | Update | Preview | None
-
-
-@dataclass(frozen=True, slots=True)
-class TrainOptions:
-    """What a user chose; the values are those of :class:`~napari_vae_restore.Training`.
-
-    Attributes
-    ----------
-    budget : str
-        Wall time such as "2 min".
-    noise : str
-        Notation of the noise.
-    seed : int
-        Of initialisation, patches and latent noise.
-    device : str
-        Where it runs.
-    """
-
-    budget: str = "2 min"
-    noise: str = "auto"
-    seed: int = 0
-    device: str = "auto"
+TrainingMessage = Told | Run | Update | Preview | None
+View = tuple[Source, regions.Region] | None
+"""The image that previews are made of and the part that they show; None for no previews."""
 
 
 def start_steps(
-    source: Source, region: regions.Region, options: TrainOptions, stop: threading.Event
+    images: Source | Path,
+    second: Source | Path | None,
+    request: Request,
+    start: Model | str,
+    view: View,
+    stop: threading.Event,
 ) -> Generator[TrainingMessage, None, TrainingEnded]:
-    """Train on an image from the beginning.
+    """Train from the beginning.
 
     Parameters
     ----------
-    source : Source
-        The image.
-    region : tuple of slice
-        The part that the previews show.
-    options : TrainOptions
-        How.
+    images, second : Source, Path or None
+        What to learn from. Layers are copied into the run's folder, so that the training
+        depends on no window.
+    request : Request
+        How; paths are filled in here.
+    start : Model or str
+        The model to start from, "default" for the bundled one.
+    view : View
+        What the previews show.
     stop : threading.Event
-        Set it to end the training after the current step and keep the best model;
-        closing the generator instead throws the result away.
+        Set it to end the training after the current step and keep the best model.
 
     Yields
     ------
     TrainingMessage
-        None after most steps.
+        The run as soon as its process is started; None where there is nothing to say.
+
+    Returns
+    -------
+    TrainingEnded
+        As :func:`watch_steps`.
+
+    Raises
+    ------
+    InputError, ImageFileError, ModelFileError, TrainingError
+        If the images cannot be read or copied, or the training fails.
+    """
+    training_runs.clean_up()
+    folder = training_runs.new_folder()
+    try:
+        paths = [""] * 2
+        for index, (name, each) in enumerate({"images": images, "second": second}.items()):
+            if each is not None:
+                paths[index] = yield from _path_of(each, folder / f"{name}.tif")
+        request = replace(request, images=paths[0], second=paths[1])
+        if not isinstance(start, str):
+            start.save(folder / "start.safetensors")
+            request = replace(request, start=str(folder / "start.safetensors"))
+        run = Run(folder, request)
+        run.write()
+        process = training_process.start(run)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    yield Update("Looking at the images and their noise…")
+    return (yield from watch_steps(process, view, stop))
+
+
+def resume_steps(
+    run: Run, view: View, stop: threading.Event
+) -> Generator[TrainingMessage, None, TrainingEnded]:
+    """Go on with a run that was stopped or broken off, or watch one that is at work.
+
+    Parameters
+    ----------
+    run : Run
+        What to go on with.
+    view, stop
+        As :func:`start_steps`.
+
+    Yields
+    ------
+    TrainingMessage
+        As :func:`start_steps`.
+
+    Returns
+    -------
+    TrainingEnded
+        As :func:`watch_steps`.
+
+    Raises
+    ------
+    TrainingError
+        If the training fails.
+    """
+    yield Update("Going on…")
+    resumes = run.can_resume
+    process = training_process.start(run, resumed=True) if resumes else TrainingProcess(run)
+    return (yield from watch_steps(process, view, stop))
+
+
+def watch_steps(
+    process: TrainingProcess, view: View, stop: threading.Event
+) -> Generator[TrainingMessage, None, TrainingEnded]:
+    """Tell what a process does, from the beginning of its run to its end.
+
+    Parameters
+    ----------
+    process : TrainingProcess
+        At work, or ended unseen.
+    view, stop
+        As :func:`start_steps`.
+
+    Yields
+    ------
+    TrainingMessage
+        As :func:`start_steps`.
 
     Returns
     -------
@@ -92,123 +168,109 @@ def start_steps(
 
     Raises
     ------
-    InputError, TrainingError
-        As :class:`~napari_vae_restore.Training`.
-    """
-    image = yield from read(source)
-    yield Update("Looking at the image and its noise…")
-    from napari_vae_restore.training.engine import Training
-
-    training = Training(
-        image,
-        axes=source.axes,
-        budget=options.budget,
-        noise=options.noise,
-        seed=options.seed,
-        device=options.device,
-    )
-    yield TrainingStarted(training)
-    return (yield from resume_steps(source, region, options, stop, training))
-
-
-def resume_steps(
-    source: Source,
-    region: regions.Region,
-    options: TrainOptions,
-    stop: threading.Event,
-    training: Training,
-) -> Generator[TrainingMessage, None, TrainingEnded]:
-    """Go on with a training that was stopped.
-
-    Parameters
-    ----------
-    source, region, options, stop
-        As :func:`start_steps`; of the options only the device of the previews counts.
-    training : Training
-        What :class:`TrainingStarted` brought.
-
-    Yields
-    ------
-    TrainingMessage
-        As :func:`start_steps`.
-
-    Returns
-    -------
-    TrainingEnded
-        As :func:`start_steps`.
-
-    Raises
-    ------
     TrainingError
-        As :meth:`~napari_vae_restore.Training.run`.
+        If it failed, or ended without a result.
     """
-    shown = _Previews(Source(np.asarray(source.data[region]), source.axes), region, options)
-    log = _Log()
-    fraction = 0.0
-    with closing(training.run()) as run:
-        for progress in run:
-            log.add(progress)
-            fraction = progress.fraction
-            yield log.update()
-            if shown.is_due():
-                yield shown.of(training.snapshot(), training)
-            if stop.is_set():
-                break
-    yield log.update(at_once=True)
-    model = training.model
-    yield shown.of(model, training)
-    return TrainingEnded(training, model, is_complete=fraction >= 1)
-
-
-class _Log:
-    """Gathers steps into updates at the pace of the eye."""
-
-    def __init__(self) -> None:
-        self._watch = Stopwatch(_UPDATE_SECONDS)
-        self._steps: list[Progress] = []
-
-    def add(self, progress: Progress) -> None:
-        self._steps.append(progress)
-
-    def update(self, *, at_once: bool = False) -> TrainingUpdate | None:
-        if not self._steps or not (self._watch.is_due() or at_once):
-            return None
-        steps, self._steps = self._steps, []
-        return TrainingUpdate(
-            tuple(step.seconds for step in steps),
-            tuple(step.loss for step in steps),
-            tuple((step.seconds, step.held_out) for step in steps if step.held_out is not None),
-            steps[-1],
+    run = process.run
+    yield run
+    shown = _Previews(view, run.request.device)
+    told_to_stop, failure, is_complete = False, "", False
+    is_started = False
+    while True:
+        is_alive = process.is_alive  # looked at first: what it told before its end is read
+        for message in process.read():
+            yield message
+            if isinstance(message, TrainingStarted):
+                # A run that was resumed: what was said of its end is over.
+                is_started, failure, is_complete = True, "", False
+                shown.noise = message.noise
+            elif isinstance(message, TrainingSaved):
+                is_complete, shown.is_outdated = message.is_complete, True
+            elif isinstance(message, TrainingFailed):
+                failure = message.text
+        if not is_alive:
+            break
+        if stop.is_set() and not told_to_stop:
+            told_to_stop = True
+            if is_started:
+                process.stop()
+            else:
+                process.kill()
+        if shown.is_due():
+            yield shown.of(run.model_path)
+        yield None
+        time.sleep(_POLL_SECONDS)
+    if failure:
+        raise TrainingError(failure)
+    if not run.model_path.exists():
+        if told_to_stop:
+            run.remove()
+            return TrainingEnded(run, None, is_complete=False, was_stopped=True)
+        raise TrainingError(
+            process.last_error() or "the training ended without a word: start it again"
         )
+    from napari_vae_restore.models.files import load
+
+    yield Update("Reading the model…")
+    model = load(run.model_path)
+    yield shown.of(run.model_path)
+    if is_complete:
+        run.tidy_up()
+    return TrainingEnded(run, model, is_complete=is_complete, was_stopped=told_to_stop)
+
+
+def _path_of(images: Source | Path, copy: Path) -> Generator[Update | None, None, str]:
+    """The path of images; those of a layer are written to a file."""
+    if isinstance(images, Path):
+        return str(images)
+    data = yield from read(images)
+    yield Update("Copying the image for the training…")
+    from napari_vae_restore.image_files import write_image
+
+    write_image(copy, data, images.axes)
+    return str(copy)
 
 
 class _Previews:
     """Denoises one small part of the image again and again, at a bounded cost."""
 
-    def __init__(self, crop: Source, region: regions.Region, options: TrainOptions) -> None:
-        self._crop, self._region, self._options = crop, region, options
-        self._interval = 1.0
+    def __init__(self, view: View, device: str) -> None:
+        self._view, self._device = view, device
+        self._crop: Source | None = None
+        self._interval = 0.0
         self._since = Stopwatch(0.0)
+        self.noise = ""
+        self.is_outdated = False
 
     def is_due(self) -> bool:
-        return self._since.elapsed >= self._interval
+        """Whether there is a new checkpoint, and time to restore with it."""
+        is_time = self._since.elapsed >= self._interval
+        return self._view is not None and self.is_outdated and is_time
 
-    def of(self, model: Model, training: Training) -> Preview | None:
-        """The preview, or None for a part without structure, which cannot be restored."""
+    def of(self, path: Path) -> Preview | None:
+        """The preview; None for a part without structure, which cannot be restored."""
+        if self._view is None:
+            return None
+        source, region = self._view
+        from napari_vae_restore.models.files import load
         from napari_vae_restore.restoration.restore import denoise
 
         watch = Stopwatch(0.0)
+        self.is_outdated = False
         try:
+            if self._crop is None:
+                self._crop = Source(np.asarray(source.data[region]), source.axes)
             result = denoise(
                 self._crop.data,
-                model,
-                noise=training.data_noise,
+                load(path),
+                noise=self.noise or None,
                 axes=self._crop.axes,
-                device=self._options.device,
+                device=self._device,
             )
-        except InputError:
+        except (VAERestoreError, RuntimeError) as error:  # torch raises little else
+            _log.warning("there is no preview: %s", error)
             return None
         finally:
-            self._interval = max(_PREVIEW_SECONDS, watch.elapsed / _MAX_PREVIEW_SHARE)
+            self._interval = watch.elapsed / _MAX_PREVIEW_SHARE
             self._since = Stopwatch(0.0)
-        return Preview(result.mean, regions.start(self._region), {}, result.diagnostics)
+        return Preview(result.mean, regions.start(region), {}, result.diagnostics)

@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
+import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from napari_vae_restore.cli.terminal import progress_bar
+from napari_vae_restore.errors import ModelFileError
 
 if TYPE_CHECKING:
+    from napari_vae_restore.cli.json_lines import JsonLines
     from napari_vae_restore.restoration.restore import RestoreProgress
     from napari_vae_restore.restoration.result import Restoration
-    from napari_vae_restore.training.engine import Training
+    from napari_vae_restore.training.engine import Progress, Training
+
+_log = logging.getLogger(__name__)
+
+SAVE_SECONDS = 30.0
+"""Between two checkpoints: what a crash or a power cut costs at most."""
+
+WATCHED_SAVE_SECONDS = 10.0
+"""The same where another program watches, and shows what the file restores."""
+
+_MAX_SAVE_SHARE = 0.05
+"""Share of the time that checkpoints may take."""
+
+STOP = b"stop"
+_MAX_LINE = 4096
 
 # Ctrl-C, the wish of a batch system, and Ctrl-Break of Windows.
 _STOP_SIGNALS = [
@@ -24,8 +44,22 @@ _STOP_SIGNALS = [
 ]
 
 
-def run_training(training: Training) -> bool:
+def run_training(
+    training: Training, output: Path | None = None, lines: JsonLines | None = None
+) -> bool:
     """Train to the end, or to the end of the step in which Ctrl-C was pressed.
+
+    Checkpoints are written on the way, so that whatever kills the process costs little.
+
+    Parameters
+    ----------
+    training : Training
+        What to run.
+    output : Path, optional
+        Where the checkpoints go, each in the place of the one before.
+    lines : JsonLines, optional
+        Tells what happens in place of a progress bar; a line "stop" on stdin then does
+        what Ctrl-C does. The end of stdin means nothing: the training goes on.
 
     Returns
     -------
@@ -37,19 +71,26 @@ def run_training(training: Training) -> bool:
     TrainingError
         As `Training.run`.
     """
-    told = ""
+    interval = SAVE_SECONDS if lines is None else WATCHED_SAVE_SECONDS
+    saved = time.monotonic()
     with (
         _stop_signals_noted() as stop,
-        progress_bar("Training") as update,
+        _bar() if lines is None else contextlib.nullcontext(lines.progress) as show,
         contextlib.closing(training.run()) as steps,
     ):
+        if lines is not None:
+            _note_stop_line(stop)
         for progress in steps:
-            if progress.held_out is not None:
-                name = "ELBO" if progress.kl else "held out"
-                told = f" · {name} {progress.held_out:.4f}"
-            update(progress.fraction, progress.seconds_left, f"step {progress.step}{told}")
+            show(progress)
             if stop.is_set():
                 return progress.fraction < 1
+            is_due = progress.fraction < 1 and time.monotonic() - saved >= interval
+            if output is not None and is_due:
+                started = time.monotonic()
+                if _saved(training, output) and lines is not None:
+                    lines.saved(output, complete=False)
+                saved = time.monotonic()
+                interval = max(interval, (saved - started) / _MAX_SAVE_SHARE)
     return False
 
 
@@ -74,6 +115,51 @@ def run_restoration(
             done = progress.done / progress.total
             seconds = time.monotonic() - started
             update(done, seconds / done - seconds if done else math.inf, "")
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[Progress], None]]:
+    """Show steps as a progress bar."""
+    told = ""
+    with progress_bar("Training") as update:
+
+        def show(progress: Progress) -> None:
+            nonlocal told
+            if progress.held_out is not None:
+                name = "ELBO" if progress.kl else "held out"
+                told = f" · {name} {progress.held_out:.4f}"
+            update(progress.fraction, progress.seconds_left, f"step {progress.step}{told}")
+
+        yield show
+
+
+def _saved(training: Training, output: Path) -> bool:
+    """Write a checkpoint; where that fails, the training is worth more than the file."""
+    try:
+        training.save_checkpoint(output)
+    except ModelFileError as error:
+        _log.warning("%s; training goes on", error)
+        return False
+    return True
+
+
+def _note_stop_line(stop: threading.Event) -> None:
+    """Set an event when a line "stop" comes on stdin."""
+    try:
+        descriptor = sys.stdin.fileno()
+    except (AttributeError, OSError, ValueError):
+        return  # there is no stdin
+
+    def listen() -> None:
+        # Not through sys.stdin: a thread that waits in it makes the interpreter's end fail.
+        pending = b""
+        with contextlib.suppress(OSError):
+            while part := os.read(descriptor, _MAX_LINE):
+                *lines, pending = (pending + part).split(b"\n")
+                if any(line.strip() == STOP for line in lines):
+                    stop.set()
+
+    threading.Thread(target=listen, name="stop line", daemon=True).start()
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_vae_restore.cli import options, reports, runs, terminal
+from napari_vae_restore.cli.json_lines import JsonLines
 from napari_vae_restore.errors import InputError, TrainingError, VAERestoreError
 
 if TYPE_CHECKING:
@@ -57,6 +58,15 @@ SkipUnreadable = Annotated[
     bool, typer.Option("--skip-unreadable", help="Pass over files that cannot be used.")
 ]
 
+Lines = Annotated[
+    bool,
+    typer.Option(
+        "--json-lines",
+        hidden=True,
+        help="Tell in lines of JSON on stdout, and end at a line 'stop' on stdin.",
+    ),
+]
+
 
 def adapt(
     images: Images,
@@ -76,6 +86,7 @@ def adapt(
     devices: Devices = 1,
     skip_unreadable: SkipUnreadable = False,
     overwrite: options.Overwrite = False,
+    json_lines: Lines = False,
 ) -> None:
     """Adapt the bundled model to noisy images; no clean ones are needed.
 
@@ -103,7 +114,14 @@ def adapt(
         )
 
     going_on = _typed("train", images, output, start=model, noise=noise, axes=axes)
-    _teach(prepared, inputs, output, going_on, overwrite=overwrite)
+    _teach(
+        prepared,
+        inputs,
+        output,
+        going_on,
+        JsonLines() if json_lines else None,
+        overwrite=overwrite,
+    )
 
 
 def train(
@@ -166,6 +184,7 @@ def train(
     ] = None,
     skip_unreadable: SkipUnreadable = False,
     overwrite: options.Overwrite = False,
+    json_lines: Lines = False,
 ) -> None:
     """Train a model on noisy images alone, or with all that there is besides.
 
@@ -217,7 +236,14 @@ def train(
         noise=noise,
         axes=axes,
     )
-    _teach(prepared, inputs, output, going_on, overwrite=overwrite)
+    _teach(
+        prepared,
+        inputs,
+        output,
+        going_on,
+        JsonLines() if json_lines else None,
+        overwrite=overwrite,
+    )
 
 
 def check_model_path(path: Path, inputs: list[Path], *, overwrite: bool) -> None:
@@ -234,8 +260,9 @@ def check_model_path(path: Path, inputs: list[Path], *, overwrite: bool) -> None
 
 def _files(images: Path) -> list[Path]:
     from napari_vae_restore.image_files import list_images
+    from napari_vae_restore.training.sources import is_folder
 
-    return list_images(images) if images.is_dir() else [images]
+    return list_images(images) if is_folder(images) else [images]
 
 
 def _check_length(budget: str | None, steps: int | None) -> None:
@@ -270,29 +297,69 @@ def _teach(
     inputs: list[Path],
     output: Path,
     going_on: list[object],
+    lines: JsonLines | None,
     *,
     overwrite: bool,
 ) -> None:
     """Run a training to its end or to Ctrl-C, save what it learned, and tell."""
-    from napari_vae_restore.noise.words import describe_noise
+    try:
+        training, stopped = _run(prepare, output, lines)
+    except Exception as error:
+        if lines is not None:
+            lines.failed(error)
+        raise
+    if not training.is_main:
+        return
+    if stopped and not training.step:
+        terminal.note("no step was finished, so nothing is saved")
+    elif lines is not None:
+        lines.saved(output, complete=not stopped)
+    else:
+        _tell(training, inputs, output, going_on, stopped=stopped, overwrite=overwrite)
+    if stopped:
+        raise typer.Exit(_INTERRUPTED)
 
+
+def _run(
+    prepare: Callable[[], Training], output: Path, lines: JsonLines | None
+) -> tuple[Training, bool]:
+    """Train and save, a checkpoint where it was stopped or failed; whether it was stopped."""
     with terminal.working("Reading the images and measuring their noise"):
         training = prepare()
     if not training.is_main:
         for _ in training.run():
             pass
-        return
+        return training, False
+    if lines is not None:
+        lines.started(training)
     try:
-        stopped = runs.run_training(training)
+        stopped = runs.run_training(training, output, lines)
     except TrainingError as error:
         if not _save_unfinished(training, output):
             raise
+        if lines is not None:
+            lines.saved(output, complete=False)
         raise TrainingError(f"{error}; the best model so far is saved in {output}") from error
-    if not stopped:
-        training.model.save(output, overwrite=overwrite)
-    elif not _save_unfinished(training, output):
-        terminal.note("no step was finished, so nothing is saved")
-        raise typer.Exit(_INTERRUPTED)
+    if stopped:
+        _save_unfinished(training, output)
+    else:
+        # It may replace a file: its own checkpoints, or what --overwrite was said of.
+        training.model.save(output, overwrite=True)
+    return training, stopped
+
+
+def _tell(
+    training: Training,
+    inputs: list[Path],
+    output: Path,
+    going_on: list[object],
+    *,
+    stopped: bool,
+    overwrite: bool,
+) -> None:
+    """Report what was trained and saved, and what to type next."""
+    from napari_vae_restore.noise.words import describe_noise
+
     terminal.report(
         [
             ("Noise", describe_noise(training.data_noise)),
@@ -303,7 +370,11 @@ def _teach(
     )
     if stopped:
         terminal.report([("Go on with", reports.as_typed("vae-restore", *going_on))])
-        raise typer.Exit(_INTERRUPTED)
+        return
+    from napari_vae_restore.array_files import is_array_file
+
+    if is_array_file(inputs[0]):
+        return  # the other commands read pictures
     restored = f"{inputs[0].stem}_denoised.tif"
     words = ["denoise", inputs[0], "-o", restored, "--model", output]
     terminal.report([("Next", reports.as_typed("vae-restore", *words))])

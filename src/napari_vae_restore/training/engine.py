@@ -35,10 +35,14 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _EVALUATIONS = 40
-"""How often in a run from nothing the held-out ELBO is measured."""
+"""How often in a run from nothing the held-out ELBO is measured, at even distances: a run
+that was broken off and resumed measures where the unbroken one does, and keeps the same."""
 
 _JUDGEMENTS = 12
 """The same of a run that goes on from a model, where it takes longer."""
+
+_ROUNDING = 1e-9
+"""Of a share of the run that is a whole number of its parts."""
 
 _WARMUP_STEPS = 50
 """Steps over which the learning rate rises, so that Adamax gathers its scales."""
@@ -76,6 +80,8 @@ class Progress:
     held_out : float or None
         What the held-out part says of the averaged weights, nats per pixel, larger is
         better: the ELBO, or the log-likelihood. Where this step measured it.
+    held_out_first : float or None
+        The same of the weights that it started from, where they were a model's.
     """
 
     step: int
@@ -87,6 +93,7 @@ class Progress:
     beta: float
     learning_rate: float
     held_out: float | None
+    held_out_first: float | None = None
 
 
 class Training:
@@ -298,13 +305,14 @@ class Training:
         """
         threads = torch.get_num_threads()
         started = time.monotonic() - self._seconds
+        n_evaluations = _EVALUATIONS if self._start is None else _JUDGEMENTS
+        done = self._fraction()
+        evaluated = _periods(done, n_evaluations)
         first_step = self._step
         # A run of a fixed number of steps keeps the threads it was given: their number
         # changes the rounding of sums.
         timed = self._device.type == "cpu" and self._n_steps is None
         trial = thread_trial() if timed else iter(())
-        every = 1 / (_EVALUATIONS if self._start is None else _JUDGEMENTS)
-        done = evaluated = self._fraction()
         try:
             if self._best is None and self._start is not None:
                 self._evaluate()
@@ -314,8 +322,8 @@ class Training:
                 self._seconds = time.monotonic() - started
                 done = self._processes.agreed(self._fraction())
                 held_out = None
-                if done >= min(evaluated + every, 1.0):
-                    evaluated = done
+                if _periods(done, n_evaluations) > evaluated:
+                    evaluated = _periods(done, n_evaluations)
                     held_out = self._evaluate()
                 yield self._progress(fraction, batch, held_out)
         finally:
@@ -502,7 +510,13 @@ class Training:
             beta=self.settings.beta_at(fraction),
             learning_rate=self._optimizer.param_groups[0]["lr"],
             held_out=held_out,
+            held_out_first=self._first,
         )
+
+
+def _periods(fraction: float, n: int) -> int:
+    """How many of the n equal parts of a run are over."""
+    return math.floor(min(fraction, 1.0) * n + _ROUNDING)
 
 
 def _weights(module: nn.Module) -> dict[str, Tensor]:

@@ -15,13 +15,15 @@ from typing import Any, Final, TypeAlias
 
 from numpy.typing import NDArray
 
+from napari_vae_restore.array_files import is_array_file, open_array
 from napari_vae_restore.arrays import as_image
 from napari_vae_restore.errors import ImageFileError, InputError
 
 _log = logging.getLogger(__name__)
 
 Images: TypeAlias = Any
-"""An array or layer, a sequence of them, or the path of a file or a folder."""
+"""An array or layer, a sequence of them, or the path of a file or a folder; files are
+pictures, ``.npy`` or Zarr arrays."""
 
 SIMULATED: Final = ("denoise", "inpaint", "super-resolve")
 """Tasks that can be simulated on clean images."""
@@ -200,7 +202,7 @@ def load_matched(
         As :func:`load_images`.
     """
     ones, others = list(_listed(first)), list(_listed(second))
-    if _is_folder(first) and _is_folder(second):
+    if is_folder(first) and is_folder(second):
         by_stem = {Path(name).stem: (name, item) for name, item in others}
         stems = [Path(name).stem for name, _ in ones]
         alone = sorted(set(stems) ^ set(by_stem))
@@ -228,8 +230,11 @@ def load_matched(
     return matched
 
 
-def _is_folder(images: Images) -> bool:
-    return isinstance(images, str | Path) and Path(images).is_dir()
+def is_folder(images: Images) -> bool:
+    """Whether images are given as a folder of pictures; a Zarr array is none."""
+    if not isinstance(images, str | Path):
+        return False
+    return Path(images).is_dir() and not is_array_file(Path(images))
 
 
 def _listed(images: Images) -> Iterator[tuple[str, Any]]:
@@ -239,7 +244,7 @@ def _listed(images: Images) -> Iterator[tuple[str, Any]]:
 
         path = Path(images)
         yield from (
-            (file.name, file) for file in (list_images(path) if path.is_dir() else [path])
+            (file.name, file) for file in (list_images(path) if is_folder(path) else [path])
         )
     elif isinstance(images, Sequence):
         for number, image in enumerate(images, start=1):
@@ -256,8 +261,13 @@ def _loaded(name: str, item: Any, axes: str | None) -> Loaded:
         return Loaded(str(name), *as_image(item, axes))
     from napari_vae_restore.image_files import read_image
 
-    picture = read_image(item)
+    data: Any
+    if is_array_file(item):
+        data, own_axes = open_array(item)
+    else:
+        picture = read_image(item)
+        data, own_axes = picture.data, picture.axes
     try:
-        return Loaded(name, *as_image(picture.data, axes or picture.axes))
+        return Loaded(name, *as_image(data, axes or own_axes))
     except InputError as error:
         raise InputError(f"{item}: {error}") from error

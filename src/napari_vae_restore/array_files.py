@@ -1,0 +1,72 @@
+"""Arrays on disk that are no pictures: ``.npy`` files and Zarr folders, opened lazily.
+
+Nothing is unpickled. This module does not judge whether an array can be trained on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from napari_vae_restore.errors import ImageFileError
+
+SUFFIXES: Final = (".npy", ".zarr")
+"""Endings of the names; a Zarr array is a folder."""
+
+
+def is_array_file(path: Path) -> bool:
+    """Whether a path names an array, by its ending."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def open_array(path: Path) -> tuple[Any, str | None]:
+    """Open an array without reading it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A ``.npy`` file, a Zarr array, or an OME-Zarr image, whose finest level is taken.
+
+    Returns
+    -------
+    array : array
+        Read by slicing.
+    axes : str or None
+        One letter per dimension, where the file says.
+
+    Raises
+    ------
+    ImageFileError
+        If it is missing, cannot be read, or holds no array.
+    """
+    if not path.exists():
+        raise ImageFileError(f"Cannot read {path}: there is no such file.")
+    if path.suffix.lower() == ".zarr":
+        return _open_zarr(path)
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False), None
+    except (OSError, ValueError, EOFError) as error:
+        raise ImageFileError(f"Cannot read {path}: it is no array of numbers.") from error
+
+
+def _open_zarr(path: Path) -> tuple[Any, str | None]:
+    try:
+        import zarr
+    except ImportError:
+        raise ImageFileError(
+            f"Cannot read {path}: this needs zarr; install it (pip install zarr), or save the "
+            "images as TIFF."
+        ) from None
+    try:
+        node = zarr.open(str(path), mode="r")
+        if hasattr(node, "shape"):
+            return node, None
+        image = node.attrs.get("ome", node.attrs).get("multiscales", [])[0]
+        axes = "".join(str(axis["name"]) for axis in image.get("axes", []))
+        return node[image["datasets"][0]["path"]], axes.upper() or None
+    except Exception as error:  # of any type, where a store is damaged or foreign
+        raise ImageFileError(
+            f"Cannot read {path}: it is neither a Zarr array nor an OME-Zarr image."
+        ) from error

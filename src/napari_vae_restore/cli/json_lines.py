@@ -1,0 +1,88 @@
+"""A training told as lines of JSON on stdout, for the program that started it.
+
+Each line is an object with an ``event``: "started", "progress", "saved" or "failed".
+Numbers that are not finite are null.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_vae_restore.errors import VAERestoreError
+
+if TYPE_CHECKING:
+    from napari_vae_restore.training.engine import Progress, Training
+
+_SECONDS = 0.2
+"""Between two lines of progress; what the held-out part says is told at once."""
+
+_DIGITS = 7
+"""Of a number, as many as float32 has."""
+
+
+class JsonLines:
+    """Writes what a training does, one object a line, flushed."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[float, float]] = []
+        self._last: Progress | None = None
+        self._told = -math.inf
+
+    def started(self, training: Training) -> None:
+        """Tell that the images are prepared and the first step begins."""
+        record = training.model.record
+        noise = training.data_noise
+        self._write(
+            "started",
+            n_planes=record.n_planes,
+            noise="" if noise is None else str(noise),
+            supervision=record.supervision,
+            step=training.step,
+        )
+
+    def progress(self, progress: Progress) -> None:
+        """Tell of a step; those since the last line are in ``steps`` as (seconds, loss)."""
+        self._steps.append((progress.seconds, progress.loss))
+        self._last = progress
+        if progress.held_out is not None or time.monotonic() - self._told >= _SECONDS:
+            self._tell_steps()
+
+    def saved(self, path: Path, *, complete: bool) -> None:
+        """Tell that the file holds a checkpoint, or the model of the complete run."""
+        self._tell_steps()
+        self._write("saved", path=str(path), complete=complete)
+
+    def failed(self, error: Exception) -> None:
+        """Tell why there is no result."""
+        self._tell_steps()
+        is_own = isinstance(error, VAERestoreError)
+        text = str(error) if is_own else f"{type(error).__name__}: {error}"
+        self._write("failed", message=" ".join(text.split()))
+
+    def _tell_steps(self) -> None:
+        if self._last is None:
+            return
+        self._write("progress", **asdict(self._last), steps=self._steps)
+        self._steps, self._last, self._told = [], None, time.monotonic()
+
+    def _write(self, event: str, **values: Any) -> None:
+        line = json.dumps({"event": event, **_finite(values)}, allow_nan=False)
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+
+def _finite(value: Any) -> Any:
+    """The same with rounded numbers, and null for what JSON cannot hold."""
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return value
