@@ -181,7 +181,7 @@ class TrainWidget(TaskWidget):
         except VAERestoreError as error:
             self._on_failed(error)
         else:
-            self._say(f"Saved as {path}. {_report_saved(self._training.model, Path(path))}")
+            self._say(f"Saved as {path}. {_report_saved(self._model, Path(path))}")
 
     def _begin(self) -> None:
         self.plots.clear()
