@@ -89,7 +89,7 @@ PHOTONS = [
 
 @pytest.mark.parametrize("noise", [vr.GaussianNoise(12.0), *PHOTONS], ids=str)
 def test_models_of_noisy_images_are_the_library(picture, noise):
-    noisy = picture[1] + 250
+    noisy = noise.sample(picture[0] + 250, np.random.default_rng(0)).astype(np.float32)
     stabilised = noise.stabilise(noisy)
     normalisation = Normalisation(float(stabilised.mean()), float(stabilised.std()))
     model = fresh(vr.HVAEConfig(levels=3, width=8, latent=4), noise)

@@ -80,6 +80,7 @@ def _limits(report: ModelReport) -> str:
     limits = [
         _noise_limit(report),
         *([apart] if report.noise is None else []),
+        "Hot pixels are taken as they are; the library passes over them.",
         "It restores what is plausible. Structures unlike those that it was trained on are "
         "restored by habit; do not diagnose from details.",
         "Uncertainty, samples and every other task of the model are not in the TorchScript.",
