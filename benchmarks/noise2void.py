@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from careamics import CAREamist
-from careamics.config import create_n2v_configuration
+from careamics.config import create_n2v_config
 from pytorch_lightning.callbacks import Callback
 
 PATCH, BATCH = 64, 16
@@ -41,7 +41,7 @@ def main() -> None:
     torch.set_num_threads(int(threads))
     deadline = Deadline(float(seconds))
     train, test = load(train_path), load(test_path)
-    config = create_n2v_configuration(
+    config = create_n2v_config(
         experiment_name="n2v",
         data_type="array",
         axes="YX" if len(train) == 1 else "SYX",
@@ -50,11 +50,9 @@ def main() -> None:
         num_epochs=MANY_EPOCHS,
     )
     work = Path(out).parent
-    careamist = CAREamist(source=config, work_dir=work, callbacks=[deadline])
-    careamist.train(train_source=train[0] if len(train) == 1 else np.stack(train))
-    predicted = [
-        np.asarray(careamist.predict(source=image, axes="YX")).squeeze() for image in test
-    ]
+    careamist = CAREamist(config, work_dir=work, callbacks=[deadline])
+    careamist.train(train_data=train[0] if len(train) == 1 else np.stack(train))
+    predicted = [careamist.predict(image, axes="YX")[0][0].squeeze() for image in test]
     np.savez(out, *predicted)
 
 
