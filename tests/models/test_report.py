@@ -141,3 +141,10 @@ def test_the_record_goes_through_a_file_and_older_files_are_read(tmp_path):
     old = {"n_steps": 3, "kl": [0.5], "package_version": "0.1.0"}
     found = TypeAdapter(TrainingRecord).validate_python(old)
     assert found == TrainingRecord(n_steps=3, kl=(0.5,), package_version="0.1.0")
+
+
+def test_an_adapted_model_tells_its_gain(model):
+    record = replace(model.record, elbo=None, kl=(), held_out=-0.25, held_out_first=-0.3)
+    rows = dict(report_of(replace(model, record=record)).rows())
+    assert rows["Gain"] == "better by 0.0500 nats per pixel, on held-out pixels"
+    assert "ELBO" not in rows

@@ -29,6 +29,7 @@ from napari_vae_restore.models.words import (
     describe_bound,
     describe_course,
     describe_figures,
+    describe_gain,
     rounded,
 )
 from napari_vae_restore.noise.models import NoiseModel
@@ -117,7 +118,7 @@ class ModelReport:
             ("Does", ", ".join(self.tasks) + (", mixtures" if len(self.tasks) > 1 else "")),
             ("Noise", describe_noise(self.noise)),
             *describe_course(record),
-            *(describe_bound(record) or [("ELBO", NOT_RECORDED)]),
+            *(describe_bound(record) or describe_gain(record) or [("ELBO", NOT_RECORDED)]),
         ]
         if record.n_steps:
             rows.append(("Seed", str(record.seed)))
