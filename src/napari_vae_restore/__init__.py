@@ -35,7 +35,7 @@ _HOMES = {
     "NoiseReport": ".restoration.noise_report",
     "Pairs": ".training.sources",
     "PoissonGaussianNoise": ".noise.models",
-    "Progress": ".training.engine",
+    "Progress": ".training.progress",
     "Recipe": ".restoration.result",
     "Restoration": ".restoration.result",
     "RestorationError": ".errors",
@@ -45,7 +45,7 @@ _HOMES = {
     "SuperResolve": ".restoration.tasks",
     "TrainingSettings": ".training.settings",
     "VAERestoreError": ".errors",
-    "adapt": ".training.engine",
+    "adapt": ".training.one_call",
     "add_to_viewer": "._napari.layers",
     "denoise": ".restoration.restore",
     "estimate_noise": ".restoration.noise_report",
@@ -56,7 +56,7 @@ _HOMES = {
     "parse_noise": ".noise.models",
     "restore": ".restoration.restore",
     "super_resolve": ".restoration.restore",
-    "train": ".training.engine",
+    "train": ".training.one_call",
 }
 
 __all__ = ["__version__", *_HOMES]
@@ -93,10 +93,10 @@ if TYPE_CHECKING:
     from napari_vae_restore.restoration.tasks import Denoise as Denoise
     from napari_vae_restore.restoration.tasks import Inpaint as Inpaint
     from napari_vae_restore.restoration.tasks import SuperResolve as SuperResolve
-    from napari_vae_restore.training.engine import Progress as Progress
     from napari_vae_restore.training.engine import Training as Training
-    from napari_vae_restore.training.engine import adapt as adapt
-    from napari_vae_restore.training.engine import train as train
+    from napari_vae_restore.training.one_call import adapt as adapt
+    from napari_vae_restore.training.one_call import train as train
+    from napari_vae_restore.training.progress import Progress as Progress
     from napari_vae_restore.training.settings import TrainingSettings as TrainingSettings
     from napari_vae_restore.training.settings import parse_budget as parse_budget
     from napari_vae_restore.training.sources import Clean as Clean

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from napari_vae_restore.errors import VAERestoreError
 
 if TYPE_CHECKING:
-    from napari_vae_restore.training.engine import Progress, Training
+    from napari_vae_restore.training.engine import Training
+    from napari_vae_restore.training.progress import Progress
 
 _SECONDS = 0.2
 """Between two lines of progress; what the held-out part says is told at once."""

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from napari_vae_restore.cli.json_lines import JsonLines
     from napari_vae_restore.restoration.restore import RestoreProgress
     from napari_vae_restore.restoration.result import Restoration
-    from napari_vae_restore.training.engine import Progress, Training
+    from napari_vae_restore.training.engine import Training
+    from napari_vae_restore.training.progress import Progress
 
 _log = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ import logging
 import math
 import time
 from collections.abc import Callable, Generator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +27,9 @@ from napari_vae_restore.training.checkpoint import Course
 from napari_vae_restore.training.lessons import Lesson, make_objective
 from napari_vae_restore.training.objective import Judgement
 from napari_vae_restore.training.processes import Processes
+from napari_vae_restore.training.progress import Progress
 from napari_vae_restore.training.settings import TrainingSettings, parse_budget
-from napari_vae_restore.training.sources import Images, Source, names_of
+from napari_vae_restore.training.sources import Source, names_of
 from napari_vae_restore.training.threads import thread_trial
 
 _log = logging.getLogger(__name__)
@@ -55,45 +56,6 @@ _RANKS_APART = 1_000_003
 
 _MAX_BAD_STEPS = 25
 """Steps in a row without a finite gradient before the averaged weights are restored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a training reports after each step.
-
-    Attributes
-    ----------
-    step : int
-        Steps done.
-    fraction : float
-        Share of the run that is over, 0 to 1.
-    seconds, seconds_left : float
-        Wall time of the training so far, and an estimate of the rest.
-    loss : float
-        Of the step's batch, nats per pixel: the negative ELBO, or the negative
-        log-likelihood of the targets.
-    kl : tuple of float
-        KL of each level on that batch, nats per pixel, finest first; empty where only the
-        mean head is trained.
-    beta, learning_rate : float
-        In force at this step.
-    held_out : float or None
-        What the held-out part says of the averaged weights, nats per pixel, larger is
-        better: the ELBO, or the log-likelihood. Where this step measured it.
-    held_out_first : float or None
-        The same of the weights that it started from, where they were a model's.
-    """
-
-    step: int
-    fraction: float
-    seconds: float
-    seconds_left: float
-    loss: float
-    kl: tuple[float, ...]
-    beta: float
-    learning_rate: float
-    held_out: float | None
-    held_out_first: float | None = None
 
 
 class Training:
@@ -527,71 +489,3 @@ def _name_of(start: Model | str | Path | None) -> str:
     if start is None:
         return ""
     return start.name if isinstance(start, Model) else Path(start).stem
-
-
-def train(source: Source, **options: Any) -> Model:
-    """Train a model on a user's images and return the best.
-
-    Parameters
-    ----------
-    source : images, Shots, Pairs or Clean
-        As for :class:`Training`.
-    **options
-        The keyword parameters of :class:`Training`: `start`, `noise`, `budget`, `steps`,
-        `axes`, `config`, `settings`, `seed`, `device`, `skip_unreadable`.
-
-    Returns
-    -------
-    Model
-        The best by held-out data.
-
-    Raises
-    ------
-    InputError, ImageFileError, ModelFileError, TrainingError
-        As :class:`Training` and its :meth:`~Training.run`.
-    """
-    training = Training(source, **options)
-    for _ in training.run():
-        pass
-    return training.model
-
-
-def adapt(
-    images: Images,
-    model: Model | str | Path = DEFAULT,
-    budget: str | float = "2 min",
-    **options: Any,
-) -> Model:
-    """Adapt a model to noisy images, without any clean one.
-
-    Parameters
-    ----------
-    images : array, layer, path, or sequence of them
-        Noisy images of the kind that is to be restored.
-    model : Model, str or Path
-        What to start from: "default" for the bundled model.
-    budget : str or float
-        Wall time, "2 min" or seconds.
-    **options
-        Further keyword parameters of :class:`Training`, such as `noise` or `axes`.
-
-    Returns
-    -------
-    Model
-        Never worse than `model` on held-out pixels: where adapting did not help, it has
-        the same weights, which ``record.n_steps == 0`` tells, and a warning is logged.
-
-    Raises
-    ------
-    InputError, ImageFileError, ModelFileError, TrainingError
-        As :class:`Training` and its :meth:`~Training.run`.
-
-    References
-    ----------
-    T. Pang et al., "Recorrupted-to-Recorrupted: unsupervised deep learning for image
-    denoising", CVPR 2021.
-    """
-    adapted = train(images, start=model, budget=budget, **options)
-    if adapted.record.n_steps == 0:
-        _log.warning("adapting did not help: the model is as good on these images as it was")
-    return adapted

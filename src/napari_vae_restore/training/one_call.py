@@ -1,0 +1,82 @@
+"""A whole training in one call."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from napari_vae_restore.models.bundled import DEFAULT
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.training.engine import Training
+from napari_vae_restore.training.sources import Images, Source
+
+_log = logging.getLogger(__name__)
+
+
+def train(source: Source, **options: Any) -> Model:
+    """Train a model on a user's images and return the best.
+
+    Parameters
+    ----------
+    source : images, Shots, Pairs or Clean
+        As for :class:`Training`.
+    **options
+        The keyword parameters of :class:`Training`: `start`, `noise`, `budget`, `steps`,
+        `axes`, `config`, `settings`, `seed`, `device`, `skip_unreadable`.
+
+    Returns
+    -------
+    Model
+        The best by held-out data.
+
+    Raises
+    ------
+    InputError, ImageFileError, ModelFileError, TrainingError
+        As :class:`Training` and its :meth:`~Training.run`.
+    """
+    training = Training(source, **options)
+    for _ in training.run():
+        pass
+    return training.model
+
+
+def adapt(
+    images: Images,
+    model: Model | str | Path = DEFAULT,
+    budget: str | float = "2 min",
+    **options: Any,
+) -> Model:
+    """Adapt a model to noisy images, without any clean one.
+
+    Parameters
+    ----------
+    images : array, layer, path, or sequence of them
+        Noisy images of the kind that is to be restored.
+    model : Model, str or Path
+        What to start from: "default" for the bundled model.
+    budget : str or float
+        Wall time, "2 min" or seconds.
+    **options
+        Further keyword parameters of :class:`Training`, such as `noise` or `axes`.
+
+    Returns
+    -------
+    Model
+        Never worse than `model` on held-out pixels: where adapting did not help, it has
+        the same weights, which ``record.n_steps == 0`` tells, and a warning is logged.
+
+    Raises
+    ------
+    InputError, ImageFileError, ModelFileError, TrainingError
+        As :class:`Training` and its :meth:`~Training.run`.
+
+    References
+    ----------
+    T. Pang et al., "Recorrupted-to-Recorrupted: unsupervised deep learning for image
+    denoising", CVPR 2021.
+    """
+    adapted = train(images, start=model, budget=budget, **options)
+    if adapted.record.n_steps == 0:
+        _log.warning("adapting did not help: the model is as good on these images as it was")
+    return adapted
