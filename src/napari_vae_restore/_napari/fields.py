@@ -24,7 +24,6 @@ from qtpy.QtWidgets import (
 
 from napari_vae_restore._napari.devices_found import device_entries
 from napari_vae_restore._napari.layers import layer_axes, layer_data
-from napari_vae_restore._napari.messages import MAX_SEED as MAX_SEED
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import checked_axes
 

@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_vae_restore._napari.fields import (
-    MAX_SEED,
     Choice,
     NoiseEdit,
     Options,
@@ -25,6 +24,7 @@ from napari_vae_restore._napari.fields import (
 )
 from napari_vae_restore._napari.header import Fields, Header
 from napari_vae_restore._napari.layer_choice import LayerChoice
+from napari_vae_restore._napari.messages import MAX_SEED
 from napari_vae_restore._napari.model_choice import removes_noise_only
 from napari_vae_restore._napari.model_store import BUNDLED, DEFAULT, model_store
 from napari_vae_restore._napari.training_runs import ADAPT, CLEAN, PAIRS, SCRATCH, SHOTS
