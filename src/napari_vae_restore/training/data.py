@@ -20,6 +20,7 @@ from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.model import Normalisation
 from napari_vae_restore.noise.correlation import lag_one
 from napari_vae_restore.noise.estimation import resolve_noise
+from napari_vae_restore.noise.hot import without_hot_pixels
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training.sources import Images, Loaded, load_images
 
@@ -184,7 +185,7 @@ def _stabilise(image: Loaded, noise: NoiseModel | str) -> tuple[np.ndarray, list
     planes = Layout.of(image.data, image.axes).to_planes(image.data)
     models = [resolve_noise(noise, planes[:, channel]) for channel in range(planes.shape[1])]
     stabilised = [
-        model.stabilise(planes[:, channel]).astype(np.float32)
+        model.stabilise(without_hot_pixels(planes[:, channel], model)[0]).astype(np.float32)
         for channel, model in enumerate(models)
     ]
     return np.stack(stabilised, axis=1), models
