@@ -133,6 +133,8 @@ def test_a_stopped_adapting_goes_on_to_the_same_weights(
     resumed = vr.Training.resume(tmp_path / "c.safetensors", shot(clean, 0), device="cpu")
     assert [p.loss for p in resumed.run()] == losses[3:]
     assert torch.equal(weights(resumed.snapshot()), weights(unbroken.snapshot()))
+    with pytest.raises(vr.InputError, match="other images"):
+        vr.Training.resume(tmp_path / "c.safetensors", shot(clean, 0)[::-1], device="cpu")
 
 
 @pytest.mark.parametrize(

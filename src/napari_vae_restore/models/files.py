@@ -243,6 +243,7 @@ def _build(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor])
         )
     try:
         config = TypeAdapter(_KINDS[header["kind"]]).validate_python(header["config"])
+        normalisation: Normalisation | None
         normalisation = TypeAdapter(Normalisation | None).validate_python(
             header["normalisation"]
         )

@@ -51,6 +51,9 @@ _WARMUP_STEPS = 50
 _MAX_SOURCES = 1000
 """Names that a record keeps."""
 
+_ALIKE = 1e-3
+"""Nats per pixel by which two judgements of the same weights and data may round apart."""
+
 _RANKS_APART = 1_000_003
 """Between the seeds of processes."""
 
@@ -324,11 +327,17 @@ class Training:
         save(self.model, path, overwrite=True, training_state=(tensors, asdict(course)))
 
     def _is_alike(self, model: Model) -> bool:
-        """Whether a checkpoint's model learned from the same data."""
+        """Whether a checkpoint's model learned from the same data.
+
+        Where neither range nor noise is the model's own, what held-out data say of the
+        weights that both started from tells.
+        """
         size = model.record.n_planes, model.record.n_pixels
-        here = self._objective
-        return size == (here.n_planes, here.n_pixels) and (
-            (model.normalisation, model.noise) == (here.normalisation, here.noise)
+        here, first = self._objective, model.record.held_out_first
+        return (
+            size == (here.n_planes, here.n_pixels)
+            and (model.normalisation, model.noise) == (here.normalisation, here.noise)
+            and (first is None or abs(self._judgement().value - first) < _ALIKE)
         )
 
     def _fraction(self) -> float:
@@ -423,9 +432,12 @@ class Training:
             self._optimizer.state.clear()
             self._bad_steps = 0
 
+    def _judgement(self) -> Judgement:
+        return self._made_do(partial(self._objective.judge, self._averaged, self.seed))
+
     def _evaluate(self) -> float:
         """Judge the averaged weights by held-out data; keeps them if they are the best."""
-        found = self._made_do(partial(self._objective.judge, self._averaged, self.seed))
+        found = self._judgement()
         best = None if self._best is None else self._best[1].held_out
         if best is None or found.value > best:
             self._best = (_weights(self._averaged), self._record(found))
