@@ -1,0 +1,1 @@
+"""What a VAE does besides restoring: samples, latents, enhancement, compression."""

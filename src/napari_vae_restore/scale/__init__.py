@@ -1,0 +1,1 @@
+"""Images larger than memory: lazy arrays, stores, folders, clusters. Knows no window."""
