@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import SPATIAL, Layout, cast, checked_axes
 
-__all__ = ["MIN_SIDE", "Layout", "as_image", "cast", "guess_axes"]
+__all__ = ["MIN_SIDE", "Layout", "as_image", "cast", "guess_axes", "open_image"]
 
 MIN_SIDE = 8
 """Smallest height and width in pixels; below it there is no context to use."""
@@ -125,25 +125,57 @@ def as_image(
     """
     data, own_axes = _unwrap(image)
     array = _to_numpy(data)
-    _check_dtype(array.dtype)
-    if array.ndim < 2:
-        _axes_for(array.ndim, colour=False)
-    if array.size == 0:
-        raise InputError(
-            f"Expected an image with pixels, but an empty array of shape {array.shape} came: "
-            "check the cropping or the loading."
-        )
-    if axes is None:
-        axes = own_axes or guess_axes(array.shape, array.dtype)
-    axes = checked_axes(axes, array.shape)
-    for letter in SPATIAL:
-        if (side := array.shape[axes.index(letter)]) < MIN_SIDE:
-            raise InputError(
-                f"Expected at least {MIN_SIDE} pixels along {letter}, but {side} came in shape "
-                f"{array.shape} with axes {axes}: pass a larger image or other axes=."
-            )
+    axes = _checked_axes(array.shape, array.dtype, axes or own_axes)
     _check_values(array, axes, may_have_holes)
     return array, axes
+
+
+def open_image(image: object, axes: str | None = None) -> tuple[Any, str]:
+    """Return what :func:`as_image` would read, unread: only shape and dtype are checked.
+
+    Parameters
+    ----------
+    image : array-like or napari.layers.Image
+        As for :func:`as_image`.
+    axes : str, optional
+        As for :func:`as_image`.
+
+    Returns
+    -------
+    data : array-like
+        Has a shape, and gives parts of itself by slicing.
+    axes : str
+        Its axes in capital letters.
+
+    Raises
+    ------
+    InputError
+        If the object is no array, or its shape, dtype or axes are unsuitable.
+    """
+    data, own_axes = _unwrap(image)
+    if not isinstance(getattr(data, "dtype", None), np.dtype):
+        data = _to_numpy(data)
+    return data, _checked_axes(tuple(data.shape), data.dtype, axes or own_axes)
+
+
+def _checked_axes(shape: tuple[int, ...], dtype: np.dtype[Any], axes: str | None) -> str:
+    """The axes of an image, guessed if there are none; raises if it cannot be one."""
+    _check_dtype(dtype)
+    if len(shape) < 2:
+        _axes_for(len(shape), colour=False)
+    if 0 in shape:
+        raise InputError(
+            f"Expected an image with pixels, but an empty array of shape {shape} came: "
+            "check the cropping or the loading."
+        )
+    axes = checked_axes(axes or guess_axes(shape, dtype), shape)
+    for letter in SPATIAL:
+        if (side := shape[axes.index(letter)]) < MIN_SIDE:
+            raise InputError(
+                f"Expected at least {MIN_SIDE} pixels along {letter}, but {side} came in shape "
+                f"{shape} with axes {axes}: pass a larger image or other axes=."
+            )
+    return axes
 
 
 def _unwrap(image: object) -> tuple[Any, str | None]:

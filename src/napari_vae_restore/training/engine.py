@@ -351,7 +351,7 @@ class Training:
         rate *= min(1.0, (self._step + 1) / _WARMUP_STEPS)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        loss, batch = self._objective.loss(fraction, self._generator)
+        loss, batch = self._objective.loss(self._step, fraction, self._generator)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._processes.average_gradients(self._trained.parameters())
