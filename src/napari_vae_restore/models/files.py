@@ -34,6 +34,7 @@ from napari_vae_restore.models.model import (
     build_network,
     channels_last,
 )
+from napari_vae_restore.models.spread import Spread
 from napari_vae_restore.noise.models import noise_from_dict
 
 SUFFIX = ".safetensors"
@@ -41,6 +42,8 @@ VERSION = 1
 
 _HEADER_KEY = "napari_vae_restore"
 _HEADER_KEYS = {"version", "kind", "config", "normalisation", "noise", "record"}
+_OPTIONAL_KEYS = {"spreads", "training"}
+_NOT_HASHED = {"record", "spreads"}
 _MAX_HEADER_BYTES = 16 * 2**20
 _KINDS: dict[str, type[ModelConfig]] = {
     "hvae": HVAEConfig,
@@ -151,8 +154,9 @@ def load_checkpoint(path: str | Path) -> tuple[Model, dict[str, Tensor], dict[st
 
 
 def model_hash(model: Model) -> str:
-    """SHA-256 over the header (the training record apart) and the weights, as hex."""
-    header = {k: v for k, v in _header(model).items() if k != "record"}
+    """SHA-256 over what decides on pixels: the header without the training record and the
+    calibration, and the weights; as hex."""
+    header = {k: v for k, v in _header(model).items() if k not in _NOT_HASHED}
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name, value in sorted(model.network.state_dict().items()):
         digest.update(name.encode())
@@ -169,6 +173,7 @@ def _header(model: Model) -> dict[str, Any]:
         "normalisation": _optional(model.normalisation, asdict),
         "noise": _optional(model.noise, lambda noise: noise.to_dict()),
         "record": asdict(model.record),
+        "spreads": {kind: asdict(spread) for kind, spread in model.spreads.items()},
     }
 
 
@@ -225,7 +230,7 @@ def _parse_header(path: Path, text: str) -> dict[str, Any]:
             f"{path} has format version {header.get('version')!r}, and this program reads "
             f"version {VERSION}: update napari-vae-restore, or save the model again with it"
         )
-    keys = set(header) - {"training"}
+    keys = set(header) - _OPTIONAL_KEYS
     if keys != _HEADER_KEYS:
         raise ModelFileError(
             f"{path}: the header's keys differ from version {VERSION}'s: unknown "
@@ -249,6 +254,7 @@ def _build(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor])
         )
         record = TypeAdapter(TrainingRecord).validate_python(header["record"])
         noise = _optional(header["noise"], noise_from_dict)
+        spreads = TypeAdapter(dict[str, Spread]).validate_python(header.get("spreads", {}))
     except (ValidationError, InputError) as error:
         detail = "; ".join(str(error).splitlines())
         raise ModelFileError(f"{path}: the header is not valid: {detail}") from error
@@ -266,4 +272,6 @@ def _build(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor])
         raise ModelFileError(
             f"{path}: the weights do not fit the configuration: the file is damaged"
         ) from error
-    return Model(channels_last(network.eval()), normalisation, noise, record, name=path.stem)
+    return Model(
+        channels_last(network.eval()), normalisation, noise, record, path.stem, spreads
+    )
