@@ -76,6 +76,8 @@ class Diagnostics:
         Wall time.
     device : str
         Where it ran.
+    notes : tuple of str
+        What was done for want of memory, in words; empty if nothing was.
     """
 
     residual_std: float | None
@@ -85,6 +87,7 @@ class Diagnostics:
     halo: int
     seconds: float
     device: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
