@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import SPATIAL, Layout, cast, checked_axes
+from napari_vae_restore.lazy_arrays import as_dask, is_lazy
 
 __all__ = ["MIN_SIDE", "Layout", "as_image", "cast", "guess_axes"]
 
@@ -125,6 +126,52 @@ def as_image(
     """
     data, own_axes = _unwrap(image)
     array = _to_numpy(data)
+    axes = _checked_form(array, axes, own_axes)
+    _check_values(array, axes, may_have_holes)
+    return array, axes
+
+
+def as_lazy_image(image: object, axes: str | None = None) -> tuple[Any, str]:
+    """Return an image as a dask array with known axes; none of its values are read.
+
+    Parameters
+    ----------
+    image : dask.array.Array, zarr.Array, xarray.DataArray or napari.layers.Image
+        One for which `is_lazy_image` is true.
+    axes : str, optional
+        As for :func:`as_image`.
+
+    Returns
+    -------
+    array : dask.array.Array
+        In its own dtype and order.
+    axes : str
+        Its axes in capital letters.
+
+    Raises
+    ------
+    InputError
+        As :func:`as_image`, except for what the values would show.
+    """
+    data, own_axes = _unwrap(image)
+    array = as_dask(data)
+    return array, _checked_form(array, axes, own_axes)
+
+
+def is_lazy_image(image: object) -> bool:
+    """Whether an image's values are read or computed only when they are asked for."""
+    if is_layer(image):
+        image, _ = _unwrap(image)
+    return is_lazy(image)
+
+
+def is_layer(image: object) -> bool:
+    """Whether an object is one of napari's."""
+    return any(base.__module__.startswith("napari.") for base in type(image).__mro__)
+
+
+def _checked_form(array: Any, axes: str | None, own_axes: str | None) -> str:
+    """The axes of an array, if it can be an image by its shape and dtype."""
     _check_dtype(array.dtype)
     if array.ndim < 2:
         _axes_for(array.ndim, colour=False)
@@ -142,13 +189,12 @@ def as_image(
                 f"Expected at least {MIN_SIDE} pixels along {letter}, but {side} came in shape "
                 f"{array.shape} with axes {axes}: pass a larger image or other axes=."
             )
-    _check_values(array, axes, may_have_holes)
-    return array, axes
+    return axes
 
 
 def _unwrap(image: object) -> tuple[Any, str | None]:
     """Return the array inside a layer or labelled array, with the axes it states."""
-    if any(base.__module__.startswith("napari.") for base in type(image).__mro__):
+    if is_layer(image):
         return _unwrap_layer(image)
     labels = getattr(image, "dims", ())
     return image, _axes_from_labels(labels if isinstance(labels, tuple) else ())

@@ -27,6 +27,7 @@ from napari_vae_restore.restoration.sampling import (
     PLANE_PIXELS,
     Rectangle,
     in_memory,
+    stack_fits,
     stack_windows,
 )
 from napari_vae_restore.tiling import TILE, Tile
@@ -89,6 +90,8 @@ class Plan:
         Channels that are restored together.
     blocks : tuple of Block
         Of every plane; their cores cover it without overlap.
+    is_sampled : bool
+        Whether the range of a plane is measured on windows of it, whatever its tiles.
     halo, tile : int
         In pixels of the output.
     n_samples, seed : int
@@ -103,6 +106,7 @@ class Plan:
     noise: tuple[NoiseModel, ...]
     groups: tuple[slice, ...]
     blocks: tuple[Block, ...]
+    is_sampled: bool
     halo: int
     tile: int
     n_samples: int
@@ -116,11 +120,6 @@ class Plan:
         return n, c, height * self.problem.factor, width * self.problem.factor
 
     @property
-    def is_whole(self) -> bool:
-        """Whether a plane is one block, so that its range is measured on itself."""
-        return len(self.blocks) == 1
-
-    @property
     def n_tiles(self) -> int:
         """Tiles of all planes."""
         per_plane = sum(len(block.tiles) for block in self.blocks)
@@ -128,9 +127,13 @@ class Plan:
 
     def parts(self) -> Iterator[tuple[int, slice]]:
         """Planes and groups of channels, in the order of the image."""
-        for plane in range(self.layout.planes_shape[0]):
-            for group in self.groups:
-                yield plane, group
+        for number in range(self.layout.planes_shape[0] * len(self.groups)):
+            yield self.part(number)
+
+    def part(self, number: int) -> tuple[int, slice]:
+        """Plane and group of channels by their place in that order."""
+        plane, group = divmod(number, len(self.groups))
+        return plane, self.groups[group]
 
 
 def prepare(
@@ -180,6 +183,7 @@ def prepare(
         noise=noise,
         groups=tuple(channel_groups(model, problem, layout, is_noisy=bool(noise))),
         blocks=_blocks(grid, planes.shape[2:], problem),
+        is_sampled=planes.shape[2] * planes.shape[3] > PLANE_PIXELS,
         halo=halo,
         tile=size,
         n_samples=n_samples,
@@ -196,13 +200,15 @@ def fitting_tile(free_bytes: int) -> int:
 
 
 def _measured_noise(planes: Any, problem: Problem, model: Model) -> tuple[NoiseModel, ...]:
-    windows = stack_windows(planes.shape)
-    whole = len(windows) == len(planes) and isinstance(planes, np.ndarray)
     missing = problem.missing
-    if not whole and problem.denoising is not None:
-        if missing is not None:
-            missing = _read(missing, windows)
+    if not problem.measures_noise(model):
+        nothing = np.empty((0, planes.shape[1], 0, 0), planes.dtype)
+        return problem.noise_models(nothing, None, model)
+    is_here = isinstance(planes, np.ndarray) and isinstance(missing, np.ndarray | None)
+    if not (is_here and stack_fits(planes.shape)):
+        windows = stack_windows(planes.shape)
         planes = _read(planes, windows)
+        missing = None if missing is None else _read(missing, windows)
     return problem.noise_models(planes, missing, model)
 
 

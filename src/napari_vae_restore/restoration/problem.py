@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.noise.estimation import resolve_noise
+from napari_vae_restore.noise.estimation import is_estimated, resolve_noise
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.operators import (
     Blur,
@@ -120,6 +120,13 @@ class Problem:
     def without_mask(self) -> Problem:
         """The same for those who are given what is missing window by window."""
         return replace(self, missing=None, tasks=())
+
+    def measures_noise(self, model: Model) -> bool:
+        """Whether the noise has to be looked for in the image."""
+        if self.denoising is None:
+            return False
+        noise = self.denoising.noise or model.noise or "auto"
+        return isinstance(noise, str) and is_estimated(noise)
 
     def noise_models(
         self, planes: NDArray[Any], missing: Mask | None, model: Model

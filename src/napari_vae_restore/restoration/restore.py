@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore import __version__
-from napari_vae_restore.arrays import as_image
+from napari_vae_restore.arrays import as_image, is_lazy_image
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
+from napari_vae_restore.lazy_arrays import is_labelled
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.canvas import Canvas
-from napari_vae_restore.restoration.plan import Plan, prepare
+from napari_vae_restore.restoration.labelled import labelled
+from napari_vae_restore.restoration.lazy import restore_lazily
+from napari_vae_restore.restoration.plan import prepare
 from napari_vae_restore.restoration.problem import Problem
-from napari_vae_restore.restoration.result import Diagnostics, Recipe, Restoration
+from napari_vae_restore.restoration.recipe import recipe_of
+from napari_vae_restore.restoration.result import Diagnostics, Restoration
 from napari_vae_restore.restoration.sampling import range_windows, read_window
 from napari_vae_restore.restoration.solver import Solver
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
@@ -56,7 +59,8 @@ def restore(
     Parameters
     ----------
     image : array-like or napari.layers.Image
-        Any real dtype but bool, any axes; finite.
+        Any real dtype but bool, any axes; finite. Of a dask or zarr array the result is
+        lazy, and the blocks that are looked at are computed.
     tasks : Task or sequence of Task
         What to undo: ``Denoise()``, ``Inpaint(mask)``, ``SuperResolve(factor)``, or
         several of them at once, one of each kind. Without ``Denoise`` the image is taken
@@ -84,7 +88,8 @@ def restore(
     Returns
     -------
     Restoration
-        Mean, uncertainty, samples, recipe and diagnostics.
+        Mean, uncertainty, samples, recipe and diagnostics. Arrays are numpy's, dask's for
+        lazy images, and xarray's, with dimensions and coordinates, for xarray's.
 
     Raises
     ------
@@ -95,19 +100,19 @@ def restore(
     RestorationError
         If the computation fails, for example for want of memory.
     """
-    return drain(
-        iter_restore(
-            image,
-            tasks,
-            model,
-            axes=axes,
-            n_samples=n_samples,
-            keep_samples=keep_samples,
-            tile=tile,
-            seed=seed,
-            device=device,
-        )
-    )
+    options: dict[str, Any] = {
+        "axes": axes,
+        "n_samples": n_samples,
+        "keep_samples": keep_samples,
+        "tile": tile,
+        "seed": seed,
+        "device": device,
+    }
+    if is_lazy_image(image):
+        result = restore_lazily(image, tasks, model, **options)
+    else:
+        result = drain(iter_restore(image, tasks, model, **options))
+    return _labelled(result, image) if is_labelled(image) else result
 
 
 def denoise(
@@ -255,7 +260,7 @@ def iter_restore(
     n_done = 0
     yield RestoreProgress(0, solver.n_passes)
     for part in plan.parts():
-        drawn = [] if plan.is_whole else range_windows(*planes.shape[2:])
+        drawn = range_windows(*planes.shape[2:]) if plan.is_sampled else []
         sample = [read_window(planes, missing, part, place) for place in drawn]
         scale = solver.scale(part[1], sample) if sample else None
         for block in plan.blocks:
@@ -276,18 +281,14 @@ def iter_restore(
     return Restoration(*canvas.finish(layout, array), recipe_of(plan, problem), diagnostics)
 
 
-def recipe_of(plan: Plan, problem: Problem) -> Recipe:
-    """How to repeat what a plan does for a problem with its mask."""
-    return Recipe(
-        tasks=tuple(task.to_dict() for task in problem.tasks),
-        noise=tuple(str(channel) for channel in plan.noise),
-        model=plan.model.name,
-        model_sha256=plan.model.sha256,
-        axes=plan.layout.axes,
-        n_samples=plan.n_samples,
-        tile=plan.tile,
-        seed=plan.seed,
-        package_version=__version__,
+def _labelled(result: Restoration, image: Any) -> Restoration:
+    """The result with the labels of an xarray.DataArray."""
+    axes, std, samples = result.recipe.axes, result.std, result.samples
+    return replace(
+        result,
+        mean=labelled(result.mean, image, axes),
+        std=None if std is None else labelled(std, image, axes),
+        samples=None if samples is None else labelled(samples, image, axes, lead=("sample",)),
     )
 
 

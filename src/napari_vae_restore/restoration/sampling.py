@@ -41,6 +41,12 @@ def read_window(planes: Any, missing: Any, part: tuple[int, slice], place: Recta
     return in_memory(planes[where]), None if missing is None else in_memory(missing[where])
 
 
+def stack_fits(shape: tuple[int, ...]) -> bool:
+    """Whether the noise of (N, C, H, W) planes is measured on all of their pixels."""
+    n, _, height, width = shape
+    return n * height * width <= _STACK_PIXELS
+
+
 def stack_windows(shape: tuple[int, ...]) -> list[tuple[int, Rectangle]]:
     """Planes and windows of (N, C, H, W) planes that the noise is measured on.
 
@@ -50,7 +56,7 @@ def stack_windows(shape: tuple[int, ...]) -> list[tuple[int, Rectangle]]:
         All planes where they fit; else windows of one size, the same draw each time.
     """
     n, _, height, width = shape
-    if n * height * width <= _STACK_PIXELS:
+    if stack_fits(shape):
         return [(plane, (slice(0, height), slice(0, width))) for plane in range(n)]
     side_y, side_x = min(height, _NOISE_SIDE), min(width, _NOISE_SIDE)
     count = _STACK_PIXELS // (side_y * side_x)

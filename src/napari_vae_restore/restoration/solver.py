@@ -134,7 +134,7 @@ class Solver:
         window : Window
             What was read for the block.
         scale : Scale or None
-            Of the plane; None where the window is the plane.
+            Of the plane; None where it is measured on the window, which is the plane.
         at : (int, slice, int, int), optional
             Plane and channels on the canvas, row and column of its first pixel in the
             result. By default the canvas holds the image.
