@@ -12,9 +12,10 @@ import hashlib
 import json
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -151,6 +152,35 @@ def load_checkpoint(path: str | Path) -> tuple[Model, dict[str, Tensor], dict[st
     prefix = "training."
     state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     return _build(path, header, tensors), state, header["training"]
+
+
+def packed(model: Model) -> tuple[str, str, str, bytes]:
+    """A model as hash, name, header and weights: what `unpacked` takes."""
+    from safetensors.torch import save as to_bytes
+
+    digest = model_hash(model)
+    _unpacked.setdefault((digest, model.name), model)
+    weights = {
+        name: value.detach().cpu().contiguous()
+        for name, value in model.network.state_dict().items()
+    }
+    return digest, model.name, json.dumps(_header(model)), to_bytes(weights)
+
+
+def unpacked(digest: str, name: str, header: str, weights: bytes) -> Model:
+    """The model that `packed` packed: in one process the same object each time."""
+    from safetensors.torch import load as from_bytes
+
+    known = _unpacked.get((digest, name))
+    if known is None:
+        tensors = {f"model.{key}": value for key, value in from_bytes(weights).items()}
+        built = _build(Path(name), json.loads(header), tensors)
+        known = _unpacked.setdefault((digest, name), replace(built, name=name))
+    return known
+
+
+_unpacked: WeakValueDictionary[tuple[str, str], Model] = WeakValueDictionary()
+"""Models that came from, or went to, another process, by hash and name."""
 
 
 def model_hash(model: Model) -> str:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -155,6 +155,12 @@ class Model:
             return self
         network = copy.deepcopy(self.network).to(device)
         return replace(self, network=channels_last(network))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As a process sends it to another: weights without code, unpacked there once."""
+        from napari_vae_restore.models.files import packed, unpacked
+
+        return unpacked, packed(self)
 
     @property
     def sha256(self) -> str:

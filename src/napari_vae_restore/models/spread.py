@@ -58,7 +58,7 @@ class Spread:
             and np.isfinite(knots).all()
             and (np.diff(knots, axis=1) >= 0).all()
             and len(self.factors) == len(LEVELS)
-            and 0 < self.factors[0]
+            and self.factors[0] > 0
             and all(np.diff(self.factors) >= 0)
             and bool(np.isfinite(self.factors).all())
         )

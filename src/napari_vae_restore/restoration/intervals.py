@@ -7,7 +7,7 @@ deviation where there is noise, and otherwise the picture's range.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,6 +16,7 @@ from scipy.stats import norm
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
+from napari_vae_restore.restoration.tasks import Inpaint, Task
 from napari_vae_restore.restoration.units import BLACK_WHITE
 
 if TYPE_CHECKING:
@@ -25,11 +26,11 @@ KINDS: Final = ("denoise", "inpaint", "super-resolve")
 """What is calibrated apart; mixtures with noise count as denoising."""
 
 
-def kind_of(tasks: Collection[str], *, is_noisy: bool) -> str:
-    """Which calibration holds for the names of a restoration's tasks."""
+def kind_of(tasks: Iterable[Task], *, is_noisy: bool) -> str:
+    """Which calibration holds for a restoration: a key of :attr:`~.model.Model.spreads`."""
     if is_noisy:
         return KINDS[0]
-    return KINDS[1] if KINDS[1] in tasks else KINDS[2]
+    return KINDS[1] if any(isinstance(task, Inpaint) for task in tasks) else KINDS[2]
 
 
 def unit_of(result: Restoration) -> NDArray[np.float64]:

@@ -78,6 +78,8 @@ class Diagnostics:
         Wall time.
     device : str
         Where it ran.
+    notes : tuple of str
+        What was done for want of memory, in words; empty if nothing was.
     """
 
     residual_std: float | None
@@ -87,6 +89,7 @@ class Diagnostics:
     halo: int
     seconds: float
     device: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
