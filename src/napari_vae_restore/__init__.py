@@ -46,6 +46,7 @@ _HOMES = {
     "TrainingSettings": ".training.settings",
     "VAERestoreError": ".errors",
     "adapt": ".training.one_call",
+    "calibrate": ".training.spreads",
     "add_to_viewer": "._napari.layers",
     "denoise": ".restoration.restore",
     "estimate_noise": ".restoration.noise_report",
@@ -102,6 +103,7 @@ if TYPE_CHECKING:
     from napari_vae_restore.training.sources import Clean as Clean
     from napari_vae_restore.training.sources import Pairs as Pairs
     from napari_vae_restore.training.sources import Shots as Shots
+    from napari_vae_restore.training.spreads import calibrate as calibrate
 
 
 def __getattr__(name: str) -> Any:

@@ -100,6 +100,8 @@ class Plan:
         As for :func:`~.restore.restore`.
     device : str
         Where to compute: "auto" is settled by who computes.
+    spread : Spread or None
+        What the model's calibration says of such a problem's samples.
     """
 
     layout: Layout
@@ -114,18 +116,13 @@ class Plan:
     n_samples: int
     seed: int
     device: str
+    spread: Spread | None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """(N, C, H, W) of the result."""
         n, c, height, width = self.layout.planes_shape
         return n, c, height * self.problem.factor, width * self.problem.factor
-
-    @property
-    def spread(self) -> Spread | None:
-        """What the model's calibration says of this problem's samples."""
-        kind = kind_of(self.problem.tasks, is_noisy=bool(self.noise))
-        return self.model.spreads.get(kind)
 
     @property
     def n_tiles(self) -> int:
@@ -197,6 +194,7 @@ def prepare(
         n_samples=n_samples,
         seed=seed,
         device=device,
+        spread=model.spreads.get(kind_of(problem.tasks, is_noisy=bool(noise))),
     )
 
 
