@@ -216,7 +216,10 @@ def test_inputs_that_are_no_images(folder, refused, command):
 def test_folders(folder, refused):
     (folder / "bare").mkdir()
     assert "No image in the folder" in refused(*train(folder, image="bare"))
-    assert "it is a folder" in refused(*denoise(folder, image="bare"))
+    assert "the name of one image" in refused(*denoise(folder, image="bare"))
+    assert "there is none in the folder" in refused(
+        *denoise(folder, image="bare", output="results")
+    )
     assert "it is a folder" in refused("evaluate", folder, "--reference", folder / "noisy.tif")
 
 

@@ -62,9 +62,9 @@ def noise(
 
     A pilot restoration leaves a residual, whose variance and autocorrelation are shown.
     """
-    from napari_vae_restore.cli.outputs import check_path
     from napari_vae_restore.image_files import read_image
     from napari_vae_restore.restoration.noise_report import estimate_noise
+    from napari_vae_restore.scale.outputs import check_path
 
     if plot is not None:
         check_path(plot, (".svg",), [image], overwrite=overwrite)

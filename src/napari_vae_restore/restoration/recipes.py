@@ -127,7 +127,7 @@ def read_recipe(path: str | Path, *, mask: str | Path | None = None) -> Request:
     path = Path(path)
     values = _json_object(path)
     try:
-        return _request(values, path.parent, None if mask is None else Path(mask))
+        return request_of(values, path.parent, mask=mask)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -192,7 +192,31 @@ def _json_object(path: Path) -> dict[str, Any]:
     return values
 
 
-def _request(values: dict[str, Any], folder: Path, mask: Path | None) -> Request:
+def request_of(
+    values: Mapping[str, Any], folder: str | Path = "", *, mask: str | Path | None = None
+) -> Request:
+    """Make a request of a recipe's values, as :meth:`Recipe.to_dict` gives them.
+
+    Parameters
+    ----------
+    values : mapping
+        All but ``"tasks"`` may be absent.
+    folder : str or Path, optional
+        From where the mask that the recipe names is looked for.
+    mask : str or Path, optional
+        In its place.
+
+    Returns
+    -------
+    Request
+        As of :func:`read_recipe`.
+
+    Raises
+    ------
+    InputError, ImageFileError
+        As :func:`read_recipe`.
+    """
+    folder, mask = Path(folder), None if mask is None else Path(mask)
     _check_keys("recipe", values, _KEYS, version=values.get("package_version"))
     given = values.get("tasks")
     if not isinstance(given, list) or not given:
