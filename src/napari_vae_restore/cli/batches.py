@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import typer
 
 from napari_vae_restore.cli import reports, terminal
+from napari_vae_restore.errors import VAERestoreError
 from napari_vae_restore.scale.batch import BatchProgress, iter_batch
+from napari_vae_restore.scale.inputs import Found
 from napari_vae_restore.scale.plan import Batch, Job, State, iter_plan
 
 SOME_FAILED = 1
@@ -87,6 +89,33 @@ def show_plan(jobs: Sequence[Job]) -> None:
     counts = Counter(_WHAT[job.state] for job in jobs)
     parts = [f"{what} {counts[what]}" for what in _WHAT.values() if counts[what]]
     terminal.report([("In all", f"{', '.join(parts)}; nothing was done")])
+
+
+def each_file(found: Sequence[Found], act: Callable[[Found], None]) -> None:
+    """Do the same with many files, past those with which it cannot be done.
+
+    Parameters
+    ----------
+    found : sequence of Found
+        The files.
+    act : callable
+        What to do with each.
+
+    Raises
+    ------
+    typer.Exit
+        With 1, if it could not be done with some of them, which are listed.
+    """
+    failed = []
+    for each in found:
+        try:
+            act(each)
+        except VAERestoreError as error:
+            failed.append(f"{each.path}: {error}")
+    for reason in failed:
+        terminal.complain("failed", reason)
+    if failed:
+        raise typer.Exit(SOME_FAILED)
 
 
 def _planned(batch: Batch) -> tuple[Job, ...]:

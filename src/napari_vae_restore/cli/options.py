@@ -26,6 +26,12 @@ CORRELATED_FORMS = (
     "@0.6,0.6, or @row:0.8 for noise along lines"
 )
 
+FILES = (
+    "TIFF, PNG, JPEG or BMP files; folders, for all that is in them and below; globs in "
+    "quotes, such as 'data/**/*.tif'."
+)
+"""What commands take that work on one image or on many."""
+
 Device = Annotated[
     str,
     typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute."),
@@ -73,9 +79,8 @@ class Restoring:
     images: Annotated[
         list[Path],
         typer.Argument(
-            metavar="IN...",
-            help="TIFF, PNG, JPEG or BMP files; folders, for all that is in them and below; "
-            "globs in quotes, such as 'data/**/*.tif'.",
+            metavar="IN",
+            help=FILES,
             show_default=False,
         ),
     ]

@@ -106,6 +106,61 @@ def find_images(images: Iterable[str | Path], *, without: Collection[Path] = ())
     return list(found.values())
 
 
+def partners_of(
+    found: Sequence[Found], folder: Path, *, endings: Sequence[str] = ("",)
+) -> list[Path | None]:
+    """Find for images the files of another folder that belong to them, by their names.
+
+    Parameters
+    ----------
+    found : sequence of Found
+        The images.
+    folder : Path
+        Where the others are: at the same places below it, or under their mere names.
+    endings : sequence of str
+        What the others' names may have behind those of the images, before ".tif".
+
+    Returns
+    -------
+    list of Path or None
+        One for each image, never itself; None where there is none.
+
+    Raises
+    ------
+    InputError
+        If there is no image in the folder.
+    ImageFileError
+        If the folder cannot be read.
+    """
+    others: dict[Path, Path] = {}
+    for each in find_images([folder]):
+        stem, _ = split_name(each.path)
+        others.setdefault(each.relative.with_name(stem), each.path)
+        others.setdefault(Path(stem), each.path)
+    partners = []
+    for each in found:
+        stem, _ = split_name(each.path)
+        names = [f"{stem}{ending}" for ending in endings]
+        places = [each.relative.with_name(name) for name in names] + list(map(Path, names))
+        own = [others[place] for place in places if place in others]
+        partners.append(next((path for path in own if not path.samefile(each.path)), None))
+    return partners
+
+
+def split_name(path: Path) -> tuple[str, str]:
+    """A file's name and its ending, ".ome.tif" being one.
+
+    Examples
+    --------
+    >>> split_name(Path("data/cells.v2.ome.tif"))
+    ('cells.v2', '.ome.tif')
+    """
+    ending = path.suffix
+    if Path(path.stem).suffix.lower() == ".ome":
+        ending = Path(path.stem).suffix + ending
+    return path.name.removesuffix(ending), ending
+
+
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not is_store(path)
 

@@ -26,6 +26,7 @@ from napari_vae_restore.restoration.restore import RestoreProgress, iter_restore
 from napari_vae_restore.restoration.result import Recipe, Restoration
 from napari_vae_restore.restoration.tasks import Inpaint, SuperResolve, Task
 from napari_vae_restore.scale import outputs
+from napari_vae_restore.scale.inputs import split_name
 
 _log = logging.getLogger(__name__)
 
@@ -114,20 +115,6 @@ def sample_path(output: Path, number: int) -> Path:
     """out.ome.tif becomes out.sample-1.ome.tif."""
     stem, endings = split_name(output)
     return output.with_name(f"{stem}.sample-{number}{endings}")
-
-
-def split_name(path: Path) -> tuple[str, str]:
-    """A file's name and its ending, ".ome.tif" being one.
-
-    Examples
-    --------
-    >>> split_name(Path("data/cells.v2.ome.tif"))
-    ('cells.v2', '.ome.tif')
-    """
-    ending = path.suffix
-    if Path(path.stem).suffix.lower() == ".ome":
-        ending = Path(path.stem).suffix + ending
-    return path.name.removesuffix(ending), ending
 
 
 def iter_restore_file(

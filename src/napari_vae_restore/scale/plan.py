@@ -20,14 +20,14 @@ from napari_vae_restore.noise.models import parse_noise
 from napari_vae_restore.restoration.recipes import Request
 from napari_vae_restore.restoration.tasks import Denoise
 from napari_vae_restore.scale.existing import ALWAYS, MISSING, NEVER, POLICIES
-from napari_vae_restore.scale.inputs import Found, find_images, is_store
-from napari_vae_restore.scale.one_file import (
-    TIFF,
-    Files,
-    is_made,
-    sample_path,
+from napari_vae_restore.scale.inputs import (
+    Found,
+    find_images,
+    is_store,
+    partners_of,
     split_name,
 )
+from napari_vae_restore.scale.one_file import TIFF, Files, is_made, sample_path
 
 _MASK_ENDINGS = ("", "_mask", "-mask")
 """What the name of a mask may have behind that of its image."""
@@ -210,23 +210,16 @@ def _with_masks(folder: Path, jobs: Sequence[Job], found: Sequence[Found]) -> li
     """Jobs with the masks of their names; those without one have failed."""
     if not folder.is_dir():
         raise InputError(f"Expected a folder of masks, but {folder} is none.")
-    masks: dict[Path, Path] = {}
-    for each in find_images([folder]):
-        stem, _ = split_name(each.relative)
-        masks.setdefault(each.relative.with_name(stem), each.path)
-        masks.setdefault(Path(stem), each.path)
+    partners = partners_of(found, folder, endings=_MASK_ENDINGS)
     matched = []
-    for job, each in zip(jobs, found, strict=True):
-        stem, _ = split_name(each.relative)
-        names = [f"{stem}{ending}" for ending in _MASK_ENDINGS]
-        places = [each.relative.with_name(name) for name in names] + list(map(Path, names))
-        own = [masks[place] for place in places if place in masks]
-        mask = next((path for path in own if not path.samefile(each.path)), None)
-        reason = (
-            "" if mask is not None else f"there is no mask {' or '.join(names)} in {folder}"
-        )
-        state = State.FAILED if mask is None else State.WAITING
-        matched.append(replace(job, mask=mask, state=state, reason=reason))
+    for job, each, mask in zip(jobs, found, partners, strict=True):
+        if mask is None:
+            stem, _ = split_name(each.path)
+            names = " or ".join(f"{stem}{ending}" for ending in _MASK_ENDINGS)
+            reason = f"there is no mask {names} in {folder}"
+            matched.append(replace(job, state=State.FAILED, reason=reason))
+        else:
+            matched.append(replace(job, mask=mask))
     used = {job.mask.resolve() for job in matched if job.mask is not None}
     if not used:
         raise InputError(
