@@ -58,8 +58,8 @@ def restore_files(
     masks = mask if mask is not None and mask.is_dir() and not is_store(mask) else None
 
     def own_request_of(own: Path | None) -> Request:
-        request = _outweighed(given, request_of(own))
-        # A recipe's mask is that of one image.
+        # A recipe's axes are those of one image, and so is its mask; files say their own.
+        request = replace(_outweighed(given, request_of(own)), axes=given.axes)
         return request if own is None else replace(request, mask_sha256="")
 
     batch = Batch(

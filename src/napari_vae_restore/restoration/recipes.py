@@ -125,7 +125,7 @@ def read_recipe(path: str | Path, *, mask: str | Path | None = None) -> Request:
         If `path` is an image that cannot be read, or the mask is.
     """
     path = Path(path)
-    values = _json_object(path)
+    values = recipe_values(path)
     try:
         return request_of(values, path.parent, mask=mask)
     except InputError as error:
@@ -174,7 +174,26 @@ def read_mask(path: str | Path) -> Inpaint:
     return Inpaint(mask, str(path))
 
 
-def _json_object(path: Path) -> dict[str, Any]:
+def recipe_values(path: Path) -> dict[str, Any]:
+    """Read the JSON object of a recipe without looking at what it asks for.
+
+    Parameters
+    ----------
+    path : Path
+        As for :func:`read_recipe`.
+
+    Returns
+    -------
+    dict
+        For :func:`request_of`.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    ImageFileError
+        If it is an image that cannot be read.
+    """
     is_image = path.suffix.lower() in _IMAGES
     try:
         text = read_image(path).description if is_image else path.read_text("utf-8-sig")
