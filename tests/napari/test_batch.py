@@ -133,7 +133,7 @@ def test_a_batch_in_the_window(widget, viewer, data, finish):
     widget.run()
     finish(widget)
     assert "3 there already, 1 failed" in widget.status
-    widget.table.cellDoubleClicked.emit(3, 0)
+    widget.table.doubleClicked.emit(widget.table.model().index(3, 0))
     finish(widget)
     names = [layer.name for layer in viewer.layers]
     assert names == ["c", "c restored"]

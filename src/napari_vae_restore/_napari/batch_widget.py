@@ -176,7 +176,7 @@ class BatchWidget(TaskWidget):
         share = progress.share if progress.share < 1 else None
         self.table.show_job(progress.number, progress.job, share)
         text = (
-            f"{progress.number + 1} of {self.table.rowCount()}: {progress.job.files.image.name}"
+            f"{progress.number + 1} of {len(self.table.jobs)}: {progress.job.files.image.name}"
         )
         self.panel.update_progress(Update(text, progress.fraction, progress.seconds_left))
 
