@@ -32,7 +32,7 @@ def test_a_folder_then_again_then_the_rest(run, data, model_file):
     assert (status, err) == (0, "")
     lines = [line.split() for line in out.splitlines()]
     assert lines[:2] == [["Plan", "Image", "Output"], ["restore", "data/a.tif", "out/a.tif"]]
-    assert "restore 3; nothing was done" in out
+    assert "3 to restore, of 3 images; nothing was done" in out
     assert not (data / "out").exists()
     status, out, err = run(*words)
     assert (status, err) == (0, "")
@@ -43,7 +43,7 @@ def test_a_folder_then_again_then_the_rest(run, data, model_file):
     assert single.read_bytes() == (data / "out" / "a.tif").read_bytes()
     (data / "out" / "b.tif").unlink()
     status, out, _ = run(*words, "--dry-run")
-    assert (status, "restore 1, keep 2" in out) == (0, True)
+    assert (status, "2 there already, 1 to restore, of 3" in out) == (0, True)
     status, out, _ = run(*words)
     assert (status, "1 restored, 2 there already, of 3 images" in out) == (0, True)
 

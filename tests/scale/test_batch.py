@@ -241,5 +241,15 @@ def test_in_python(images, quick_model):
     assert [job.files.mean for job in jobs] == [output / "t2.tif", output / "b.png"]
     again = list(vr.iter_restore_files(str(images), output, vr.Denoise(), quick_model))
     assert {progress.job.files.image.name for progress in again} == {"t10.tif", "t1.ome.tif"}
+    spread, noise = images.parent / "spread", "gaussian:8"
+    more = {"samples": 2, "uncertainty": spread}
+    vr.restore_files(images / "t2.tif", images.parent / "more", vr.Denoise(noise), **more)
+    image = read_image(images / "t2.tif").data
+    same = vr.denoise(image, noise=noise, n_samples=2, keep_samples=True)
+    np.testing.assert_array_equal(read_image(spread / "t2.tif").data, same.std)
+    second = read_image(images.parent / "more" / "t2.sample-2.tif")
+    np.testing.assert_array_equal(second.data, same.samples[1])
     with pytest.raises(vr.InputError, match="tasks: expected"):
         vr.restore_files(images, output)
+    with pytest.raises(vr.InputError, match="at least 2 samples"):
+        vr.restore_files(images, output, vr.Denoise(), samples=1, uncertainty=spread)

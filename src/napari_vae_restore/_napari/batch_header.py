@@ -25,7 +25,7 @@ from napari_vae_restore._napari.fields import Choice, Options
 from napari_vae_restore._napari.header import Fields, Header
 from napari_vae_restore._napari.layers import RECIPE_KEY
 from napari_vae_restore._napari.model_choice import ModelChoice, removes_noise_only
-from napari_vae_restore.scale.existing import ALWAYS, MISSING, NEVER
+from napari_vae_restore.scale.choices import ALWAYS, MISSING, NEVER
 
 if TYPE_CHECKING:
     from napari import Viewer

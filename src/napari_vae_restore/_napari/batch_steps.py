@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from napari_vae_restore._napari.messages import Stopwatch, Update
 from napari_vae_restore._napari.restoration_steps import loaded
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.scale.existing import NEVER
+from napari_vae_restore.scale.choices import NEVER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -209,11 +208,8 @@ class BatchWidget(TaskWidget):
             self._viewer.add_image(each.data, metadata=metadata, **each.options)
 
 
-def _counted(jobs: Sequence[Job], *, waiting: str = "waiting") -> str:
-    """Such as "2 restored, 1 failed, of 3 images"."""
-    counts = Counter(job.state.value for job in jobs)
-    said = {"restored": "restored", "there already": "there already", "waiting": waiting}
-    parts = [f"{counts[state]} {word}" for state, word in said.items() if counts[state]]
-    if counts["failed"]:
-        parts.append(f"{counts['failed']} failed")
-    return f"{', '.join(parts)}, of {len(jobs)} image{'s' if len(jobs) != 1 else ''}"
+def _counted(jobs: Sequence[Job], **words: str) -> str:
+    """What became of jobs; torch, which this brings in, is there after the first run."""
+    from napari_vae_restore.scale.plan import counted
+
+    return counted(jobs, **words)

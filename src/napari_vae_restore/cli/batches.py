@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import typer
@@ -13,7 +12,7 @@ from napari_vae_restore.cli import reports, terminal
 from napari_vae_restore.errors import VAERestoreError
 from napari_vae_restore.scale.batch import BatchProgress, iter_batch
 from napari_vae_restore.scale.inputs import Found
-from napari_vae_restore.scale.plan import Batch, Job, State, iter_plan
+from napari_vae_restore.scale.plan import Batch, Job, State, counted, iter_plan
 
 SOME_FAILED = 1
 """Exit status where some of several files could not be restored."""
@@ -63,11 +62,11 @@ def restore_batch(batch: Batch, *, dry_run: bool) -> None:
                 name = progress.job.files.image.name
                 update(progress.fraction, left, f"{progress.number + 1} of {len(jobs)}: {name}")
     except KeyboardInterrupt:
-        terminal.note(f"{_counted(ended)}; the same command goes on with the rest")
+        terminal.note(f"{counted(ended)}: the same command goes on with the rest")
         raise
     terminal.report(
         [
-            ("Batch", f"{_counted(ended)}, in {time.monotonic() - started:.1f} s"),
+            ("Batch", f"{counted(ended)}, in {time.monotonic() - started:.1f} s"),
             ("Results", str(batch.output)),
         ]
     )
@@ -86,9 +85,8 @@ def show_plan(jobs: Sequence[Job]) -> None:
         files = job.files
         rows.append((_WHAT[job.state], str(files.image), str(files.mean), more))
     terminal.table(rows)
-    counts = Counter(_WHAT[job.state] for job in jobs)
-    parts = [f"{what} {counts[what]}" for what in _WHAT.values() if counts[what]]
-    terminal.report([("In all", f"{', '.join(parts)}; nothing was done")])
+    told = counted(jobs, waiting="to restore")
+    terminal.report([("In all", f"{told}; nothing was done")])
 
 
 def each_file(found: Sequence[Found], act: Callable[[Found], None]) -> None:
@@ -138,10 +136,3 @@ def _tell(progress: BatchProgress) -> None:
         found = reports.describe_channels(diagnostics.noise) if diagnostics.noise else ""
         parts = [str(files.mean), f"{diagnostics.seconds:.1f} s", found]
         terminal.report([("Restored", ", ".join(part for part in parts if part))])
-
-
-def _counted(jobs: Sequence[Job]) -> str:
-    """Such as "2 restored, 1 failed, of 3 images"."""
-    counts = Counter(job.state for job in jobs)
-    parts = [f"{counts[state]} {state.value}" for state in State if counts[state]]
-    return f"{', '.join(parts)}, of {len(jobs)} image{'s' if len(jobs) != 1 else ''}"

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from napari_vae_restore.cli import batches, reports, runs, terminal
-from napari_vae_restore.cli.options import SAMPLES, Restoring
+from napari_vae_restore.cli.options import Restoring
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.restoration.recipes import Request
 from napari_vae_restore.restoration.tasks import Denoise
-from napari_vae_restore.scale.existing import MISSING, POLICIES
+from napari_vae_restore.scale.choices import MISSING, POLICIES, SAMPLES, n_drawn
 from napari_vae_restore.scale.inputs import is_several, is_store
 from napari_vae_restore.scale.one_file import Files, iter_restore_file, sample_path
 from napari_vae_restore.scale.plan import Batch, Job, State
@@ -137,24 +137,6 @@ def denoising_too(noise: str | None) -> tuple[Denoise, ...]:
     return () if noise is None else (Denoise(noise),)
 
 
-def _n_samples(given: Restoring, request: Request) -> int:
-    """Samples to draw: none that nobody would see."""
-    if given.uncertainty is None:
-        return given.samples or 0
-    enough = request.n_samples if request.n_samples >= _FEWEST else SAMPLES
-    n_samples = enough if given.samples is None else given.samples
-    if n_samples < _FEWEST:
-        raise InputError(
-            f"Expected at least {_FEWEST} samples for --uncertainty, but {n_samples} came: "
-            "raise --samples or leave it out."
-        )
-    return n_samples
-
-
-_FEWEST = 2
-"""Samples that have a spread."""
-
-
 def _inputs(given: Restoring) -> list[Path]:
     model = [] if given.model in (None, DEFAULT) else [Path(str(given.model))]
     return [given.image, *model]
@@ -170,7 +152,11 @@ def _outweighed(given: Restoring, request: Request) -> Request:
     return replace(
         request,
         axes=given.axes or request.axes,
-        n_samples=_n_samples(given, request),
+        n_samples=n_drawn(
+            given.samples,
+            has_uncertainty=given.uncertainty is not None,
+            usual=request.n_samples if request.n_samples > 1 else SAMPLES,
+        ),
         tile=request.tile if given.tile is None else given.tile,
         seed=request.seed if given.seed is None else given.seed,
     )

@@ -20,9 +20,10 @@ from napari_vae_restore.models.model import Model
 from napari_vae_restore.restoration.recipes import Request, read_mask
 from napari_vae_restore.restoration.restore import RestoreProgress
 from napari_vae_restore.restoration.tasks import Inpaint, Task
-from napari_vae_restore.scale.existing import NEVER
+from napari_vae_restore.scale.choices import NEVER, n_drawn
 from napari_vae_restore.scale.one_file import RestoredFile, iter_restore_file
 from napari_vae_restore.scale.plan import Batch, Job, State, iter_plan
+from napari_vae_restore.tiling import TILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,12 @@ def iter_restore_files(
     *,
     masks: str | Path | None = None,
     suffix: str = "",
+    samples: int | None = None,
+    uncertainty: str | Path | None = None,
     overwrite: str = NEVER,
     axes: str | None = None,
     seed: int = 0,
+    tile: int = TILE,
     device: str = "auto",
 ) -> Generator[BatchProgress, None, tuple[Job, ...]]:
     """Restore many image files: yields progress, returns the jobs; close it to cancel.
@@ -122,14 +126,18 @@ def iter_restore_files(
         not.
     suffix : str
         What stands behind a result's name, before its ending.
+    samples : int, optional
+        Samples that are written beside each result.
+    uncertainty : str or Path, optional
+        Folder for the standard deviations of the samples, or of 16 that are not kept.
     overwrite : str
         What becomes of results that exist. "never": those that this call would make again
         are kept, any other is an error before anything is computed. "missing": an image
         whose result exists is left out. "always": all are made anew.
     axes : str, optional
         Of all images; by default, each file says its own.
-    seed : int
-        Of all samples.
+    seed, tile : int
+        As for :func:`~napari_vae_restore.restore`, for all images.
     device : str
         As for :func:`~napari_vae_restore.restore`.
 
@@ -158,9 +166,11 @@ def iter_restore_files(
     if masks is None and not listed:
         raise InputError("tasks: expected at least one, such as Denoise(), or masks=")
 
+    n_samples = n_drawn(samples, has_uncertainty=uncertainty is not None)
+
     def request_of(mask: Path | None) -> Request:
         own = () if mask is None else (read_mask(mask),)
-        return Request((*own, *listed), axes=axes, seed=seed)
+        return Request((*own, *listed), n_samples=n_samples, seed=seed, tile=tile, axes=axes)
 
     batch = Batch(
         (images,) if isinstance(images, str | Path) else tuple(images),
@@ -169,6 +179,8 @@ def iter_restore_files(
         find_model(model),
         suffix=suffix,
         masks=None if masks is None else Path(masks),
+        n_kept=samples or 0,
+        uncertainty=None if uncertainty is None else Path(uncertainty),
         overwrite=overwrite,
         device=device,
     )

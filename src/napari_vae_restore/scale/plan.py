@@ -7,6 +7,7 @@ names, collisions, masks, results that are there already. Nothing is written.
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -19,7 +20,7 @@ from napari_vae_restore.noise.estimation import NoiseKind
 from napari_vae_restore.noise.models import parse_noise
 from napari_vae_restore.restoration.recipes import Request
 from napari_vae_restore.restoration.tasks import Denoise
-from napari_vae_restore.scale.existing import ALWAYS, MISSING, NEVER, POLICIES
+from napari_vae_restore.scale.choices import ALWAYS, MISSING, NEVER, POLICIES
 from napari_vae_restore.scale.inputs import (
     Found,
     find_images,
@@ -191,6 +192,33 @@ def iter_plan(batch: Batch) -> Generator[None, None, tuple[Job, ...]]:
             "(--overwrite always)."
         )
     return tuple(planned)
+
+
+def counted(jobs: Iterable[Job], *, waiting: str = "waiting") -> str:
+    """Say what became of jobs.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+        Those at work count as waiting.
+    waiting : str
+        What to call these.
+
+    Returns
+    -------
+    str
+        Such as "2 restored, 1 failed, of 3 images".
+    """
+    counts: Counter[State] = Counter(
+        State.WAITING if j.state is State.RUNNING else j.state for j in jobs
+    )
+    words = {state: state.value for state in _IN_ORDER} | {State.WAITING: waiting}
+    parts = [f"{counts[state]} {words[state]}" for state in _IN_ORDER if counts[state]]
+    number = counts.total()
+    return f"{', '.join(parts)}, of {number} image{'s' if number != 1 else ''}"
+
+
+_IN_ORDER = (State.RESTORED, State.KEPT, State.WAITING, State.FAILED)
 
 
 def _job(batch: Batch, found: Found) -> Job:
