@@ -132,7 +132,7 @@ def _tell(progress: BatchProgress) -> None:
     if progress.job.state is State.FAILED:
         terminal.report([("Failed", str(files.image))])
     elif progress.restored is not None:
-        diagnostics = progress.restored.restoration.diagnostics
+        diagnostics = progress.restored.diagnostics
         found = reports.describe_channels(diagnostics.noise) if diagnostics.noise else ""
         parts = [str(files.mean), f"{diagnostics.seconds:.1f} s", found]
         terminal.report([("Restored", ", ".join(part for part in parts if part))])

@@ -117,7 +117,7 @@ def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] =
         files, request, model, device=given.device, overwrite=given.overwrite
     )
     done = runs.run_restoration(steps, reports.title(request.tasks))
-    diagnostics = done.restoration.diagnostics
+    diagnostics = done.diagnostics
     where = f"{diagnostics.seconds:.1f} s on {diagnostics.device}"
     std = [] if files.std is None else [files.std]
     rows = [reports.describe_task(task, done.source, done.axes) for task in done.tasks]

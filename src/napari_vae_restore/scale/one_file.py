@@ -23,7 +23,7 @@ from napari_vae_restore.image_metadata import refined
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.restoration.recipes import Request
 from napari_vae_restore.restoration.restore import RestoreProgress, iter_restore
-from napari_vae_restore.restoration.result import Recipe, Restoration
+from napari_vae_restore.restoration.result import Diagnostics, Recipe, Restoration
 from napari_vae_restore.restoration.tasks import Inpaint, SuperResolve, Task
 from napari_vae_restore.scale import outputs
 from napari_vae_restore.scale.inputs import split_name
@@ -100,15 +100,15 @@ class RestoredFile:
         Its axes.
     tasks : tuple of Task
         What was undone.
-    restoration : Restoration
-        The result, its recipe with the file's hash.
+    diagnostics : Diagnostics
+        How well it went.
     """
 
     files: Files
     source: ImageFile
     axes: str
     tasks: tuple[Task, ...]
-    restoration: Restoration
+    diagnostics: Diagnostics
 
 
 def sample_path(output: Path, number: int) -> Path:
@@ -145,7 +145,7 @@ def iter_restore_file(
     Returns
     -------
     RestoredFile
-        The result and its source.
+        What was done; the result itself is in the files.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def iter_restore_file(
     restoration = replace(restoration, recipe=recipe)
     factor = math.prod(task.factor for task in tasks if isinstance(task, SuperResolve))
     _write(files, restoration, axes, refined(source, factor), overwrite=overwrite)
-    return RestoredFile(files, source, axes, tasks, restoration)
+    return RestoredFile(files, source, axes, tasks, restoration.diagnostics)
 
 
 def is_made(path: Path, image: Path, request: Request, model: Model) -> bool:
