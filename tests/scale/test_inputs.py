@@ -8,6 +8,17 @@ from napari_vae_restore import InputError
 from napari_vae_restore.scale.inputs import find_images, is_several
 
 
+@pytest.fixture
+def images(tmp_path):
+    """A folder with files of images' names, a folder in it, and what is no image."""
+    folder = tmp_path / "data"
+    (folder / "day2" / ".hidden").mkdir(parents=True)
+    names = ["t10.tif", "t2.tif", "b.png", "day2/t1.ome.tif", "readme.txt"]
+    for name in (*names, ".hidden.tif", "day2/.hidden/a.tif"):
+        (folder / name).touch()
+    return folder
+
+
 def places(*images, **options):
     return [found.relative.as_posix() for found in find_images(images, **options)]
 
