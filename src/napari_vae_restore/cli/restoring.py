@@ -127,7 +127,7 @@ def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] =
             ("Model", model.name),
             *(row for each in rows for row in each),
             *reports.describe_diagnostics(diagnostics),
-            ("Saved", ", ".join(map(str, [files.mean, *files.samples, *std]))),
+            ("Saved", ", ".join(map(str, [files.mean, *std, *files.samples]))),
         ]
     )
 

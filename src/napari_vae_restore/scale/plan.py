@@ -297,10 +297,10 @@ def _settled(batch: Batch, job: Job, request: Request | None) -> Job | None:
     there = [path for path in job.files.written if path.exists()]
     if not there or job.state is not State.WAITING or batch.overwrite == ALWAYS:
         return job
-    if is_store(job.files.image):
-        return job  # a store knows itself how far it is
     if batch.overwrite == MISSING and job.files.mean in there:
         return replace(job, state=State.KEPT)
+    if is_store(job.files.mean):
+        return job  # a store knows itself how far it is
     if request is None:
         request = batch.request_of(job.mask)
     if not all(is_made(path, job.files.image, request, batch.model) for path in there):
