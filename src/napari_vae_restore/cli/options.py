@@ -68,12 +68,21 @@ class Restoring:
 
     image: Annotated[
         Path,
-        typer.Argument(metavar="IN", help="TIFF, PNG, JPEG or BMP file.", show_default=False),
+        typer.Argument(
+            metavar="IN",
+            help="TIFF, PNG, JPEG or BMP file, or an OME-Zarr or Zarr folder.",
+            show_default=False,
+        ),
     ]
     output: Annotated[
         Path,
         typer.Option(
-            "-o", "--output", metavar="OUT", help="TIFF or PNG file.", show_default=False
+            "-o",
+            "--output",
+            metavar="OUT",
+            help="TIFF or PNG file; or OME-Zarr folder, for images of any size: interrupted, "
+            "the same command goes on where it was.",
+            show_default=False,
         ),
     ]
     model: Annotated[
@@ -121,6 +130,18 @@ class Restoring:
         ),
     ] = None
     device: Device = "auto"
+    shard: Annotated[
+        bool,
+        typer.Option("--shard", help="Zarr: fewer files, each with the chunks of one block."),
+    ] = False
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tcp://HOST:PORT",
+            help="Zarr: have the workers of a dask scheduler compute.",
+            show_default=False,
+        ),
+    ] = None
     overwrite: Overwrite = False
 
 

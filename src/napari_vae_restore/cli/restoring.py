@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_vae_restore.arrays import as_image
-from napari_vae_restore.cli import outputs, reports, runs, terminal
+from napari_vae_restore.cli import outputs, reports, runs, storing, terminal
 from napari_vae_restore.cli.options import SAMPLES, Restoring
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.image_files import ImageFile, read_image, write_image
+from napari_vae_restore.image_files import ImageFile, write_image
 from napari_vae_restore.image_metadata import refined
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
@@ -20,6 +20,7 @@ from napari_vae_restore.restoration.recipes import Request
 from napari_vae_restore.restoration.restore import iter_restore
 from napari_vae_restore.restoration.result import Restoration
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
+from napari_vae_restore.scale.ome_zarr import is_store
 
 _TIFF = (".tif", ".tiff")
 
@@ -45,16 +46,18 @@ def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] =
     """
     n_samples = _n_samples(given, request)
     files = _Files.of(given)
+    if is_store(given.output):
+        _store(given, request, n_samples, files)
+        return
+    storing.check_for_files(given)
     files.check_paths([*_inputs(given), *inputs], overwrite=given.overwrite)
-    source = read_image(given.image)
+    opened = storing.open_source(given.image)
+    source = opened if isinstance(opened, ImageFile) else opened.read()
     fills = any(isinstance(task, Inpaint) for task in request.tasks)
     axes = given.axes or request.axes or source.axes
     _, axes = as_image(source.data, axes, may_have_holes=fills)
     files.check_formats(source, axes)
-    model = _model(given, request)
-    for departure in request.departures(model):
-        terminal.complain("warning", departure)
-    tasks = [_named_from(given.output.parent, task) for task in request.tasks]
+    model, tasks = _chosen(given, request)
     if any(isinstance(task, Inpaint) and not task.mask.any() for task in tasks):
         terminal.complain("warning", "the mask is 0 everywhere: there is nothing to fill")
     steps = iter_restore(
@@ -81,6 +84,19 @@ def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] =
             ("Saved", ", ".join(map(str, files.all))),
         ]
     )
+
+
+def _store(given: Restoring, request: Request, n_samples: int, files: _Files) -> None:
+    model, tasks = _chosen(given, request)
+    storing.store_file(given, request, model, tasks, n_samples, files.samples)
+
+
+def _chosen(given: Restoring, request: Request) -> tuple[Model, list[Task]]:
+    """Model and tasks of a request, what departs from it said."""
+    model = _model(given, request)
+    for departure in request.departures(model):
+        terminal.complain("warning", departure)
+    return model, [_named_from(given.output.parent, task) for task in request.tasks]
 
 
 def denoising_too(noise: str | None) -> tuple[Denoise, ...]:
