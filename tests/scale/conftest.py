@@ -14,8 +14,6 @@ from skimage import data
 
 from napari_vae_restore.restoration import parts, plan, sampling
 
-TILE = 64
-
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,10 +58,9 @@ def store(tmp_path: Path) -> Callable[..., Path]:
             "coordinateTransformations": [{"type": "scale", "scale": scale}],
         }
         names = {"channels": [{"label": "DAPI"}, {"label": "GFP"}]}
-        ome = {"version": ngff, "multiscales": [{"axes": listed, "datasets": [level]}]}
-        group.attrs.update(
-            {"ome": ome | {"omero": names}} if is_new else ome | {"omero": names}
-        )
+        image = {"axes": listed, "datasets": [level]}
+        ome = {"version": ngff, "multiscales": [image], "omero": names}
+        group.attrs.update({"ome": ome} if is_new else ome)
         return path
 
     return write

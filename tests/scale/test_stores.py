@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from distributed import Client, LocalCluster
 from numpy.typing import NDArray
 
 import napari_vae_restore as vr
-from conftest import TILE
-from napari_vae_restore.scale import work
+from napari_vae_restore.scale import cluster, work
 from napari_vae_restore.scale.ome_zarr import level_shapes, open_store, reduced
 from napari_vae_restore.scale.stores import iter_restore_store, restore_store
+
+TILE = 64
 
 Store = Callable[..., Path]
 
@@ -41,6 +42,18 @@ def mask(slide: NDArray[np.uint8]) -> NDArray[np.bool_]:
     missing = np.zeros(slide.shape[1:], bool)
     missing[20:24, 10:55] = True
     return missing
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    """Two workers that are threads of this process."""
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as local,
+        Client(local) as found,
+    ):
+        yield found
 
 
 @pytest.mark.parametrize("kind", ["denoise", "inpaint", "super-resolve"])
@@ -215,53 +228,56 @@ def test_things_that_are_no_store_are_named(tmp_path: Path) -> None:
 def test_two_workers_equal_one_though_one_dies(
     slide: NDArray[np.uint8], store: Store, tmp_path: Path
 ) -> None:
-    source = store("in.zarr", slide, "0.5")
-    order: dict[str, Any] = {"tile": TILE, "n_samples": 2, "overwrite": True}
-    outs = []
+    source, out = store("in.zarr", slide, "0.5"), tmp_path / "out.zarr"
     with (
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        Client(cluster) as client,
+        ) as local,
+        Client(local) as client,
     ):
-        for name, by in (("one", None), ("two", client)):
-            std = tmp_path / f"{name}.std.zarr"
-            steps = iter_restore_store(
-                source,
-                tmp_path / f"{name}.zarr",
-                vr.Denoise("gaussian:10"),
-                uncertainty=std,
-                client=by,
-                **order,
-            )
-            for count, _ in enumerate(steps):
-                if by is not None and count == 3:
-                    cluster.workers[0].process.process.kill()
-            outs.append((level(tmp_path / f"{name}.zarr"), level(std)))
-    np.testing.assert_array_equal(outs[0][0], outs[1][0])
-    np.testing.assert_array_equal(outs[0][1], outs[1][1])
+        steps = iter_restore_store(
+            source, out, vr.Denoise("gaussian:10"), tile=TILE, client=client
+        )
+        for count, _ in enumerate(steps):
+            if count == 3:
+                local.workers[0].process.process.kill()
+    whole = vr.denoise(slide, noise="gaussian:10", axes="CYX", tile=TILE)
+    np.testing.assert_array_equal(level(out), whole.mean)
+
+
+@pytest.mark.parametrize("kind", ["denoise", "inpaint", "super-resolve"])
+def test_a_cluster_gives_what_one_process_gives(
+    slide: NDArray[np.uint8],
+    mask: NDArray[np.bool_],
+    store: Store,
+    tmp_path: Path,
+    client: Client,
+    kind: str,
+) -> None:
+    source = store("in.zarr", slide[:, :80, :90], "0.5")
+    paths = [tmp_path / f"{name}.zarr" for name in ("cluster", "std-cluster", "one", "std-one")]
+    for (out, std), by in ((paths[:2], client), (paths[2:], None)):
+        asked = tasks(kind, mask[:80, :90])
+        restore_store(source, out, asked, tile=TILE, n_samples=2, uncertainty=std, client=by)
+    np.testing.assert_array_equal(level(paths[0]), level(paths[2]))
+    np.testing.assert_array_equal(level(paths[1]), level(paths[3]))
 
 
 def test_an_error_on_a_worker_is_told(
-    slide: NDArray[np.uint8], store: Store, tmp_path: Path
+    slide: NDArray[np.uint8], store: Store, tmp_path: Path, client: Client
 ) -> None:
     broken = slide.astype(np.float32)
     broken[0, 120, 140] = np.nan
-    source = store("in.zarr", broken, "0.5")
-    with (
-        LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
-        ) as cluster,
-        Client(cluster) as client,
-        pytest.raises(vr.InputError, match="1 NaN or infinite"),
-    ):
-        restore_store(
-            source, tmp_path / "out.zarr", vr.Denoise("gaussian:10"), tile=TILE, client=client
-        )
+    source, out = store("in.zarr", broken, "0.5"), tmp_path / "out.zarr"
+    with pytest.raises(vr.InputError, match="1 NaN or infinite"):
+        restore_store(source, out, vr.Denoise("gaussian:10"), tile=TILE, client=client)
 
 
-def test_no_scheduler_no_hang(slide: NDArray[np.uint8], tmp_path: Path) -> None:
-    with pytest.raises(vr.InputError, match="No scheduler answers at tcp://127.0.0.1:9"):
+def test_no_scheduler_no_hang(
+    slide: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_PATIENCE", "1s")
+    with pytest.raises(vr.InputError, match=r"No scheduler answers at tcp://127.0.0.1:9"):
         restore_store(
             slide,
             tmp_path / "out.zarr",

@@ -27,7 +27,7 @@ from napari_vae_restore.restoration.plan import Block, Plan, prepare
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.recipe import recipe_of
 from napari_vae_restore.restoration.result import Diagnostics, Restoration
-from napari_vae_restore.restoration.sampling import Window, range_windows
+from napari_vae_restore.restoration.sampling import Window
 from napari_vae_restore.restoration.solver import Solver, Tally
 from napari_vae_restore.restoration.tasks import Task
 
@@ -157,7 +157,7 @@ def solve_block(
 
 
 def measure_scale(plan: Plan, group: slice, windows: list[Window]) -> Scale:
-    """What a plane's blocks share, from the windows that `range_windows` names."""
+    """What a plane's blocks share, from the windows that the plan names."""
     with _computing:
         return Solver(plan).scale(group, windows)
 
@@ -238,10 +238,9 @@ class _Graph:
     def _scale(self, part: tuple[int, slice]) -> Any:
         from dask import delayed
 
-        if not self._plan.is_sampled:
+        if not self._plan.sample:
             return None
-        places = range_windows(*self._planes.shape[2:])
-        windows = [self._window(part, place) for place in places]
+        windows = [self._window(part, place) for place in self._plan.sample]
         return delayed(measure_scale, pure=False)(self._node, part[1], windows)
 
     def _window(self, part: tuple[int, slice], place: tuple[slice, slice]) -> tuple[Any, Any]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from napari_vae_restore.restoration.lazy import measure_scale, solve_block
 from napari_vae_restore.restoration.parts import Scale
 from napari_vae_restore.restoration.plan import Plan
-from napari_vae_restore.restoration.sampling import range_windows, read_window
+from napari_vae_restore.restoration.sampling import read_window
 from napari_vae_restore.restoration.solver import Tally
 from napari_vae_restore.scale.target import Target
 
@@ -94,7 +94,7 @@ def _restore(work: Work, p: int, b: int) -> Tally:
     plan = _on_own_device(work.plan)
     part, block = plan.part(p), plan.blocks[b]
     window = read_window(work.planes, work.missing, part, block.window)
-    scale = _scale(work, plan, p) if plan.is_sampled else None
+    scale = _scale(work, plan, p) if plan.sample else None
     (mean, std, samples), tally = solve_block(
         plan, part, block, window, scale, keep_samples=work.n_kept > 0
     )
@@ -123,8 +123,7 @@ def _scale(work: Work, plan: Plan, p: int) -> Scale:
         if key not in _scales:
             part = plan.part(p)
             windows = [
-                read_window(work.planes, work.missing, part, place)
-                for place in range_windows(*work.planes.shape[2:])
+                read_window(work.planes, work.missing, part, place) for place in plan.sample
             ]
             _scales[key] = measure_scale(plan, part[1], windows)
             if len(_scales) > _MOST_SCALES:
