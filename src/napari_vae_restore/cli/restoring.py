@@ -47,6 +47,7 @@ def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] =
     n_samples = _n_samples(given, request)
     files = _Files.of(given)
     if is_store(given.output):
+        storing.check_paths(files.all, [*_inputs(given), *inputs])
         _store(given, request, n_samples, files)
         return
     storing.check_for_files(given)

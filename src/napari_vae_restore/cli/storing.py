@@ -48,9 +48,10 @@ def store_file(
         As :func:`~.stores.iter_restore_store`.
     """
     source = open_source(given.image)
-    image = source.array if isinstance(source, StoredImage) else source.data
+    is_stored = isinstance(source, StoredImage)
+    array = source.array if isinstance(source, StoredImage) else source.data
     steps = iter_restore_store(
-        image,
+        given.image if is_stored else array,
         given.output,
         tasks,
         model,
@@ -71,7 +72,7 @@ def store_file(
     if stored.diagnostics is None:
         terminal.report([("Done", "before, by the same command: nothing to do"), saved])
         return
-    size = f"{' × '.join(map(str, image.shape))} {image.dtype}"
+    size = f"{' × '.join(map(str, array.shape))} {array.dtype}"
     terminal.report(
         [
             ("Image", f"{size}, {stored.diagnostics.seconds:.1f} s"),
@@ -80,6 +81,24 @@ def store_file(
             saved,
         ]
     )
+
+
+def check_paths(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Make sure that no store is written to twice, or to what is read.
+
+    Raises
+    ------
+    InputError
+        If one would be.
+    """
+    taken = {path.resolve(): path for path in inputs}
+    for path in outputs:
+        if other := taken.get(path.resolve()):
+            raise InputError(
+                f"Expected an output beside the inputs and of a name of its own, but {path} "
+                f"and {other} are one: rename it."
+            )
+        taken[path.resolve()] = path
 
 
 def open_source(path: Path) -> StoredImage | ImageFile:

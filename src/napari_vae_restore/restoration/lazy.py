@@ -7,9 +7,9 @@ and clusters are none of this module's business.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,10 @@ from napari_vae_restore.restoration.tasks import Task
 Planes = tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]
 """Mean, standard deviation and samples of a block."""
 
-# Torch's own threads share the processor; blocks that compute at once would only take
-# each other's turns, and their memory together. Reading goes on meanwhile.
-_computing = threading.Lock()
+# One thread computes, whoever asks: torch's own threads share the processor, so that blocks
+# at once would only take each other's turns, and each thread keeps working memory of its
+# own. Reading and writing go on meanwhile.
+_computing = ThreadPoolExecutor(1, "computing")
 
 
 def restore_lazily(
@@ -110,7 +111,7 @@ def solve_block(
     *,
     keep_samples: bool = False,
 ) -> tuple[Planes, Tally]:
-    """Restore one block, in this thread.
+    """Restore one block; waits for others of this process.
 
     Parameters
     ----------
@@ -149,17 +150,20 @@ def solve_block(
     )
     canvas = Canvas(shape, plan.layout.dtype, plan.n_samples, keep_samples)
     at = 0, slice(0, shape[1]), rows.start, columns.start
-    with _computing:
+
+    def solve() -> Tally:
         solver = Solver(plan)
         for _ in solver.paint(canvas, part, block, window, scale, at=at):
             pass
-    return canvas.planes(), solver.tally
+        return solver.tally
+
+    tally = _computing.submit(solve).result()
+    return canvas.planes(), tally
 
 
 def measure_scale(plan: Plan, group: slice, windows: list[Window]) -> Scale:
     """What a plane's blocks share, from the windows that the plan names."""
-    with _computing:
-        return Solver(plan).scale(group, windows)
+    return _computing.submit(lambda: Solver(plan).scale(group, windows)).result()
 
 
 class _Graph:
