@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.arrays import as_lazy_image
+from napari_vae_restore.devices import give_back_memory
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
@@ -155,6 +156,7 @@ def solve_block(
         solver = Solver(plan)
         for _ in solver.paint(canvas, part, block, window, scale, at=at):
             pass
+        give_back_memory()
         return solver.tally
 
     tally = _computing.submit(solve).result()

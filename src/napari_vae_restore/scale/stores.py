@@ -19,6 +19,7 @@ import numpy as np
 
 from napari_vae_restore.array_files import ATTRIBUTE
 from napari_vae_restore.arrays import as_image, as_lazy_image, is_lazy_image
+from napari_vae_restore.devices import give_back_memory
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.image_metadata import PIXEL, ImageFile
 from napari_vae_restore.layout import Layout
@@ -200,6 +201,7 @@ def iter_restore_store(
             seed=seed,
             device=device,
         )
+        give_back_memory()
         target = replace(target, shape=_output_shape(plan), side=_side(plan))
         target.start({"what": what, "tile": plan.tile})
         places = _places(layout)
