@@ -167,3 +167,20 @@ def test_noise_and_evaluation_of_folders(run, data, noisy, model_file):
     assert [row[0] for row in table] == ["Image", "out/a.tif", "out/b.tif", "mean"]
     first, second, mean = (float(row[1]) for row in table[1:])
     assert mean == pytest.approx((first + second) / 2, abs=0.01)
+
+
+def test_a_store_in_a_folder_is_one_of_the_images(run, data, model_file, picture):
+    zarr = pytest.importorskip("zarr")
+    zarr.save_array("data/day2/s.zarr", picture((48, 40), "float32"))
+    words = ["denoise", "data", "-o", "out", "--model", model_file, "--noise", "gaussian:30"]
+    status, out, err = run(*words)
+    assert (status, err) == (0, "")
+    assert "4 restored, of 4 images" in out
+    single = ["denoise", "data/day2/s.zarr", "-o", "single.zarr", *words[4:]]
+    assert run(*single)[0] == 0
+    both = [zarr.open(f"{name}.zarr", mode="r")["0"][:] for name in ("out/day2/s", "single")]
+    np.testing.assert_array_equal(*both)
+    status, out, _ = run(*words)
+    assert (status, "Done        out/day2/s.zarr, before" in out) == (0, True)
+    status, out, _ = run(*words, "--overwrite", "missing")
+    assert (status, "4 there already" in out) == (0, True)

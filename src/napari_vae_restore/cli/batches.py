@@ -133,6 +133,9 @@ def _tell(progress: BatchProgress) -> None:
         terminal.report([("Failed", str(files.image))])
     elif progress.restored is not None:
         diagnostics = progress.restored.diagnostics
+        if diagnostics is None:
+            terminal.report([("Done", f"{files.mean}, before")])
+            return
         found = reports.describe_channels(diagnostics.noise) if diagnostics.noise else ""
         parts = [str(files.mean), f"{diagnostics.seconds:.1f} s", found]
         terminal.report([("Restored", ", ".join(part for part in parts if part))])

@@ -24,8 +24,8 @@ CORRELATED_FORMS = (
 )
 
 FILES = (
-    "TIFF, PNG, JPEG or BMP files; folders, for all that is in them and below; globs in "
-    "quotes, such as 'data/**/*.tif'."
+    "TIFF, PNG, JPEG or BMP files; OME-Zarr or Zarr folders; other folders, for all that is "
+    "in them and below; globs in quotes, such as 'data/**/*.tif'."
 )
 """What commands take that work on one image or on many."""
 
@@ -88,7 +88,8 @@ class Restoring:
             "--output",
             metavar="OUT",
             help="TIFF or PNG file; of several images the folder, in which they keep their "
-            "names.",
+            "names; or an OME-Zarr folder, for an image of any size: interrupted, the same "
+            "command goes on where it was.",
             show_default=False,
         ),
     ]
@@ -137,6 +138,18 @@ class Restoring:
         ),
     ] = None
     device: Device = "auto"
+    shard: Annotated[
+        bool,
+        typer.Option("--shard", help="Zarr: fewer files, each with the chunks of one block."),
+    ] = False
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tcp://HOST:PORT",
+            help="Zarr: have the workers of a dask scheduler compute.",
+            show_default=False,
+        ),
+    ] = None
     suffix: Annotated[
         str,
         typer.Option(

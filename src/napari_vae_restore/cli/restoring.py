@@ -13,8 +13,9 @@ from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.restoration.recipes import Request
 from napari_vae_restore.restoration.tasks import Denoise
 from napari_vae_restore.scale.choices import MISSING, POLICIES, SAMPLES, n_drawn
-from napari_vae_restore.scale.inputs import is_several, is_store
-from napari_vae_restore.scale.one_file import Files, iter_restore_file, sample_path
+from napari_vae_restore.scale.inputs import is_several
+from napari_vae_restore.scale.ome_zarr import is_store
+from napari_vae_restore.scale.one_file import Files, Storing, iter_restore_file, sample_path
 from napari_vae_restore.scale.plan import Batch, Job, State
 
 
@@ -73,6 +74,7 @@ def restore_files(
         uncertainty=given.uncertainty,
         overwrite=given.existing,
         device=given.device,
+        storing=Storing(given.shard, given.scheduler),
     )
     batches.restore_batch(batch, dry_run=given.dry_run)
 
@@ -101,6 +103,8 @@ def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] =
             "Expected a folder as OUT with --suffix, which names the files in it: leave it out "
             "or name a folder."
         )
+    if not is_store(given.output):
+        _check_for_files(given)
     request = _outweighed(given, request)
     numbers = range(1, (given.samples or 0) + 1)
     samples = tuple(sample_path(given.output, number) for number in numbers)
@@ -114,12 +118,21 @@ def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] =
     for departure in request.departures(model):
         terminal.complain("warning", departure)
     steps = iter_restore_file(
-        files, request, model, device=given.device, overwrite=given.overwrite
+        files,
+        request,
+        model,
+        device=given.device,
+        overwrite=given.overwrite,
+        storing=Storing(given.shard, given.scheduler),
     )
     done = runs.run_restoration(steps, reports.title(request.tasks))
+    std = [] if files.std is None else [files.std]
+    saved = ("Saved", ", ".join(map(str, [files.mean, *std, *files.samples])))
+    if done.diagnostics is None:
+        terminal.report([("Done", "before, by the same command: nothing to do"), saved])
+        return
     diagnostics = done.diagnostics
     where = f"{diagnostics.seconds:.1f} s on {diagnostics.device}"
-    std = [] if files.std is None else [files.std]
     rows = [reports.describe_task(task, done.source, done.axes) for task in done.tasks]
     terminal.report(
         [
@@ -127,7 +140,7 @@ def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] =
             ("Model", model.name),
             *(row for each in rows for row in each),
             *reports.describe_diagnostics(diagnostics),
-            ("Saved", ", ".join(map(str, [files.mean, *std, *files.samples]))),
+            saved,
         ]
     )
 
@@ -160,3 +173,19 @@ def _outweighed(given: Restoring, request: Request) -> Request:
         tile=request.tile if given.tile is None else given.tile,
         seed=request.seed if given.seed is None else given.seed,
     )
+
+
+def _check_for_files(given: Restoring) -> None:
+    """Make sure that no option of stores was given for a file.
+
+    Raises
+    ------
+    InputError
+        If one was.
+    """
+    for name, value in (("--scheduler", given.scheduler), ("--shard", given.shard)):
+        if value:
+            raise InputError(
+                f"Expected an output that ends in .zarr for {name}, but {given.output.name} "
+                "came: other files are written by this process, in one piece."
+            )

@@ -104,6 +104,11 @@ def run_restoration(steps: Generator[RestoreProgress, None, _Result], title: str
     InputError, ImageFileError, RestorationError
         As the steps.
     """
+    return run_steps(steps, title)
+
+
+def run_steps(steps: Generator[RestoreProgress, None, _Result], title: str) -> _Result:
+    """Run anything that tells its progress as a restoration does."""
     with progress_bar(title) as update:
         started = time.monotonic()
         while True:

@@ -23,7 +23,6 @@ from napari_vae_restore.restoration.tasks import Inpaint, Task
 from napari_vae_restore.scale.choices import NEVER, n_drawn
 from napari_vae_restore.scale.one_file import RestoredFile, iter_restore_file
 from napari_vae_restore.scale.plan import Batch, Job, State, iter_plan
-from napari_vae_restore.tiling import TILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ def iter_restore_files(
     overwrite: str = NEVER,
     axes: str | None = None,
     seed: int = 0,
-    tile: int = TILE,
+    tile: int | None = None,
     device: str = "auto",
 ) -> Generator[BatchProgress, None, tuple[Job, ...]]:
     """Restore many image files: yields progress, returns the jobs; close it to cancel.
@@ -257,7 +256,12 @@ def _steps(
         path.parent.mkdir(parents=True, exist_ok=True)
     return (
         yield from iter_restore_file(
-            job.files, request, batch.model, device=batch.device, overwrite=job.may_replace
+            job.files,
+            request,
+            batch.model,
+            device=batch.device,
+            overwrite=job.may_replace,
+            storing=batch.storing,
         )
     )
 

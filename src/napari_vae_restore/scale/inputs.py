@@ -13,9 +13,7 @@ from pathlib import Path
 
 from napari_vae_restore.errors import ImageFileError, InputError
 from napari_vae_restore.image_files import is_readable, natural_key
-
-_STORE = ".zarr"
-"""Ending of a folder that is one image."""
+from napari_vae_restore.scale.ome_zarr import is_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +30,6 @@ class Found:
 
     path: Path
     relative: Path
-
-
-def is_store(path: Path) -> bool:
-    """Whether a folder is one image, by its name: ``.zarr`` and ``.ome.zarr``."""
-    return path.suffix.lower() == _STORE
 
 
 def is_several(images: Sequence[str | Path]) -> bool:

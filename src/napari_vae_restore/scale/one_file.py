@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from napari_vae_restore.arrays import as_image
+from napari_vae_restore.arrays import as_image, guess_axes
 from napari_vae_restore.errors import ImageFileError
 from napari_vae_restore.image_files import ImageFile, read_image, write_image
 from napari_vae_restore.image_metadata import refined
@@ -27,6 +27,8 @@ from napari_vae_restore.restoration.result import Diagnostics, Recipe, Restorati
 from napari_vae_restore.restoration.tasks import Inpaint, SuperResolve, Task
 from napari_vae_restore.scale import outputs
 from napari_vae_restore.scale.inputs import split_name
+from napari_vae_restore.scale.ome_zarr import is_store, open_store
+from napari_vae_restore.scale.stores import iter_restore_store
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +80,9 @@ class Files:
         InputError
             As :func:`~.outputs.check_path`, or if two outputs are the same file.
         """
+        if is_store(self.mean):
+            outputs.check_stores(self.written, inputs)
+            return
         for path in (self.mean, *self.samples):
             outputs.check_path(path, (*TIFF, ".png"), inputs, overwrite=overwrite)
         if self.std is not None:
@@ -100,15 +105,35 @@ class RestoredFile:
         Its axes.
     tasks : tuple of Task
         What was undone.
-    diagnostics : Diagnostics
-        How well it went.
+    diagnostics : Diagnostics or None
+        How well it went; None where a store was there before.
     """
 
     files: Files
     source: ImageFile
     axes: str
     tasks: tuple[Task, ...]
-    diagnostics: Diagnostics
+    diagnostics: Diagnostics | None
+
+
+@dataclass(frozen=True, slots=True)
+class Storing:
+    """How stores are written.
+
+    Attributes
+    ----------
+    shard : bool
+        Whether the chunks of a block go into one file.
+    client : object or None
+        A dask client, or the address of a scheduler, whose workers compute.
+    """
+
+    shard: bool = False
+    client: Any = None
+
+
+HERE = Storing()
+"""By this process, a file a chunk."""
 
 
 def sample_path(output: Path, number: int) -> Path:
@@ -118,7 +143,13 @@ def sample_path(output: Path, number: int) -> Path:
 
 
 def iter_restore_file(
-    files: Files, request: Request, model: Model, *, device: str, overwrite: bool
+    files: Files,
+    request: Request,
+    model: Model,
+    *,
+    device: str,
+    overwrite: bool,
+    storing: Storing = HERE,
 ) -> Generator[RestoreProgress, None, RestoredFile]:
     """Restore a file step by step: yields progress, returns what was done; close to cancel.
 
@@ -136,6 +167,8 @@ def iter_restore_file(
         As for :func:`~napari_vae_restore.restore`.
     overwrite : bool
         Whether files that exist may be replaced.
+    storing : Storing
+        How, where the result is a store.
 
     Yields
     ------
@@ -154,14 +187,20 @@ def iter_restore_file(
     ImageFileError, RestorationError
         If reading, writing or computing fails.
     """
-    source = read_image(files.image)
+    tasks = tuple(_named_from(files.mean.parent, task) for task in request.tasks)
+    if is_store(files.mean):
+        return (
+            yield from _iter_store(files, request, tasks, model, device, overwrite, storing)
+        )
+    source = (
+        open_store(files.image).read() if is_store(files.image) else read_image(files.image)
+    )
     fills = any(isinstance(task, Inpaint) for task in request.tasks)
     axes = request.axes or source.axes
     _, axes = as_image(source.data, axes, may_have_holes=fills)
     outputs.check_format(files.mean, source, axes, source.data.dtype)
     if files.std is not None:
         outputs.check_format(files.std, source, axes, "float32")
-    tasks = tuple(_named_from(files.mean.parent, task) for task in request.tasks)
     if any(isinstance(task, Inpaint) and not task.mask.any() for task in tasks):
         _log.warning("the mask is 0 everywhere: there is nothing to fill")
     restoration = yield from iter_restore(
@@ -180,6 +219,45 @@ def iter_restore_file(
     factor = math.prod(task.factor for task in tasks if isinstance(task, SuperResolve))
     _write(files, restoration, axes, refined(source, factor), overwrite=overwrite)
     return RestoredFile(files, source, axes, tasks, restoration.diagnostics)
+
+
+def _iter_store(
+    files: Files,
+    request: Request,
+    tasks: tuple[Task, ...],
+    model: Model,
+    device: str,
+    overwrite: bool,
+    storing: Storing,
+) -> Generator[RestoreProgress, None, RestoredFile]:
+    """The same into stores, block by block; they know themselves how far they are."""
+    if is_store(files.image):
+        opened = open_store(files.image)
+        axes = opened.axes or guess_axes(opened.array.shape, opened.array.dtype)
+        source = ImageFile(
+            opened.array, axes, opened.scale, opened.units, "ome-tiff", opened.channel_names
+        )
+    else:
+        source = read_image(files.image)
+    axes = request.axes or source.axes
+    stored = yield from iter_restore_store(
+        files.image if is_store(files.image) else source.data,
+        files.mean,
+        tasks,
+        model,
+        axes=axes,
+        n_samples=request.n_samples,
+        uncertainty=files.std,
+        sample_paths=files.samples,
+        tile=request.tile,
+        seed=request.seed,
+        device=device,
+        shard=storing.shard,
+        overwrite=overwrite,
+        client=storing.client,
+        like=source,
+    )
+    return RestoredFile(files, source, axes, tasks, stored.diagnostics)
 
 
 def is_made(path: Path, image: Path, request: Request, model: Model) -> bool:
@@ -216,7 +294,7 @@ def is_made(path: Path, image: Path, request: Request, model: Model) -> bool:
         model_sha256=model.sha256,
         axes=axes.upper(),
         n_samples=request.n_samples,
-        tile=request.tile,
+        tile=0,
         seed=request.seed,
         package_version="",
         image_sha256=found["image_sha256"],

@@ -24,11 +24,11 @@ from napari_vae_restore.scale.choices import ALWAYS, MISSING, NEVER, POLICIES
 from napari_vae_restore.scale.inputs import (
     Found,
     find_images,
-    is_store,
     partners_of,
     split_name,
 )
-from napari_vae_restore.scale.one_file import TIFF, Files, is_made, sample_path
+from napari_vae_restore.scale.ome_zarr import is_store
+from napari_vae_restore.scale.one_file import HERE, TIFF, Files, Storing, is_made, sample_path
 
 _MASK_ENDINGS = ("", "_mask", "-mask")
 """What the name of a mask may have behind that of its image."""
@@ -103,6 +103,8 @@ class Batch:
         whose result exists is left out. "always": all are made anew.
     device : str
         As for :func:`~napari_vae_restore.restore`.
+    storing : Storing
+        How stores are written.
 
     Raises
     ------
@@ -120,6 +122,7 @@ class Batch:
     uncertainty: Path | None = None
     overwrite: str = NEVER
     device: str = "auto"
+    storing: Storing = HERE
 
     def __post_init__(self) -> None:
         if self.overwrite not in POLICIES:
