@@ -52,10 +52,12 @@ _HOMES = {
     "estimate_noise": ".restoration.noise_report",
     "inpaint": ".restoration.restore",
     "iter_restore": ".restoration.restore",
+    "iter_restore_files": ".scale.batch",
     "load": ".models.files",
     "parse_budget": ".training.settings",
     "parse_noise": ".noise.models",
     "restore": ".restoration.restore",
+    "restore_files": ".scale.batch",
     "super_resolve": ".restoration.restore",
     "train": ".training.one_call",
 }
@@ -94,6 +96,8 @@ if TYPE_CHECKING:
     from napari_vae_restore.restoration.tasks import Denoise as Denoise
     from napari_vae_restore.restoration.tasks import Inpaint as Inpaint
     from napari_vae_restore.restoration.tasks import SuperResolve as SuperResolve
+    from napari_vae_restore.scale.batch import iter_restore_files as iter_restore_files
+    from napari_vae_restore.scale.batch import restore_files as restore_files
     from napari_vae_restore.training.engine import Training as Training
     from napari_vae_restore.training.one_call import adapt as adapt
     from napari_vae_restore.training.one_call import train as train

@@ -21,6 +21,7 @@ from napari_vae_restore.cli.evaluate import evaluate
 from napari_vae_restore.cli.inpaint import inpaint
 from napari_vae_restore.cli.models import models
 from napari_vae_restore.cli.noise import noise
+from napari_vae_restore.cli.options import OverwriteCommand
 from napari_vae_restore.cli.restore import restore
 from napari_vae_restore.cli.super_resolve import super_resolve
 from napari_vae_restore.cli.train import adapt, train
@@ -45,12 +46,10 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(demo)
+for command in (denoise, inpaint, super_resolve, restore):
+    app.command(cls=OverwriteCommand)(command)
 for command in (
-    demo,
-    denoise,
-    inpaint,
-    super_resolve,
-    restore,
     adapt,
     train,
     calibrate,
