@@ -16,7 +16,10 @@ from napari_vae_restore.cli import terminal
 from napari_vae_restore.cli.demo import demo
 from napari_vae_restore.cli.denoise import denoise
 from napari_vae_restore.cli.doctor import doctor
+from napari_vae_restore.cli.encode import encode
+from napari_vae_restore.cli.enhance import enhance
 from napari_vae_restore.cli.evaluate import evaluate
+from napari_vae_restore.cli.generate import generate
 from napari_vae_restore.cli.inpaint import inpaint
 from napari_vae_restore.cli.models import models
 from napari_vae_restore.cli.noise import noise
@@ -50,6 +53,9 @@ for command in (
     inpaint,
     super_resolve,
     restore,
+    enhance,
+    generate,
+    encode,
     adapt,
     train,
     noise,
