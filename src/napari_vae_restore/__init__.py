@@ -50,7 +50,9 @@ _HOMES = {
     "VAERestoreError": ".errors",
     "adapt": ".training.one_call",
     "add_to_viewer": "._napari.layers",
+    "compress": ".generation.compression.compress",
     "decode": ".generation.latents",
+    "decompress": ".generation.compression.compress",
     "denoise": ".restoration.restore",
     "encode": ".generation.latents",
     "enhance": ".generation.enhancement",
@@ -79,6 +81,8 @@ if TYPE_CHECKING:
     from napari_vae_restore.errors import RestorationError as RestorationError
     from napari_vae_restore.errors import TrainingError as TrainingError
     from napari_vae_restore.errors import VAERestoreError as VAERestoreError
+    from napari_vae_restore.generation.compression.compress import compress as compress
+    from napari_vae_restore.generation.compression.compress import decompress as decompress
     from napari_vae_restore.generation.enhancement import Enhancement as Enhancement
     from napari_vae_restore.generation.enhancement import enhance as enhance
     from napari_vae_restore.generation.features import features as features

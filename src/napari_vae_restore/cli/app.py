@@ -13,6 +13,7 @@ import typer.main
 
 from napari_vae_restore import __version__
 from napari_vae_restore.cli import terminal
+from napari_vae_restore.cli.compress import compress, decompress
 from napari_vae_restore.cli.demo import demo
 from napari_vae_restore.cli.denoise import denoise
 from napari_vae_restore.cli.doctor import doctor
@@ -56,6 +57,8 @@ for command in (
     enhance,
     generate,
     encode,
+    compress,
+    decompress,
     adapt,
     train,
     noise,
