@@ -26,7 +26,7 @@ from PIL import Image
 
 import napari_vae_restore as vr
 
-QUALITIES: Final = (5, 15, 25, 35, 45, 60)
+QUALITIES: Final = (5, 15, 30, 45)
 RATES: Final = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 JPEG_QUALITIES: Final = (1, 3, 5, 8, 12, 18, 25, 35, 50, 65, 75, 85, 92, 96)
 RATIOS: Final = (4, 6, 8, 11, 16, 24, 32, 48, 64, 96, 128, 192)

@@ -22,6 +22,8 @@ def test_the_manifest_is_valid_and_its_commands_can_be_imported(manifest):
         "Inpaint",
         "Super-resolve",
         "Train & Adapt",
+        "Enhance",
+        "Explore",
     ]
 
 

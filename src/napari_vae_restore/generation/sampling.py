@@ -7,6 +7,7 @@ sample i of a seed is one picture whatever the number of samples.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -46,7 +47,7 @@ def sample(
     n: int = 1,
     size: int | tuple[int, int] | None = None,
     *,
-    temperature: float = 1.0,
+    temperature: float | Sequence[float] = 1.0,
     seed: int = 0,
     device: str = "auto",
 ) -> NDArray[np.float32]:
@@ -61,8 +62,9 @@ def sample(
     size : int or (int, int), optional
         Height and width in pixels, or the side of a square; any for a hierarchical model,
         whose own size alone for a textbook VAE. By default 256, or that size.
-    temperature : float
-        Factor on the prior's standard deviation: below 1 smoother and more typical.
+    temperature : float or sequence of float
+        Factor on the prior's standard deviation: below 1 smoother and more typical. For all
+        levels, or one for each, coarsest first.
     seed : int
         The same seed gives the same pictures. Global random state is untouched.
     device : str
@@ -98,7 +100,7 @@ def sample_latents(
     model: Model,
     size: tuple[int, int],
     *,
-    temperature: float = 1.0,
+    temperature: float | Sequence[float] = 1.0,
     seed: int = 0,
     index: int = 0,
 ) -> Latents:
@@ -110,7 +112,7 @@ def sample_latents(
         On the device where it computes.
     size : (int, int)
         Height and width in pixels.
-    temperature : float
+    temperature : float or sequence of float
         As for :func:`sample`.
     seed, index : int
         `index` counts the samples of a seed.
@@ -128,12 +130,12 @@ def sample_latents(
         If the computation fails.
     """
     height, width = _size(model, size)
-    _check_temperature(temperature)
     config = model.network.config
+    temperatures = _temperatures(temperature, len(config.strides))
     noise = KeyedNoise(_checked_seed(seed), index, 0, 0, 0, config.strides)
 
     def draw(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
-        return p.sample(noise(level, p.mean), temperature)
+        return p.sample(noise(level, p.mean), temperatures[level])
 
     rows, columns = (-(-side // config.stride) * config.stride for side in (height, width))
     is_grey = config.channels == 1
@@ -332,6 +334,19 @@ def _check_number(name: str, value: int, least: int) -> None:
 def _checked_seed(seed: int) -> int:
     _check_number("seed", seed, 0)
     return int(seed)
+
+
+def _temperatures(temperature: float | Sequence[float], n_levels: int) -> list[float]:
+    """One for each level, finest first."""
+    given = list(temperature) if isinstance(temperature, Sequence) else [temperature] * n_levels
+    if len(given) != n_levels:
+        raise InputError(
+            f"temperature: expected one number, or one for each of {n_levels} levels, got "
+            f"{len(given)}"
+        )
+    for each in given:
+        _check_temperature(each)
+    return given[::-1]
 
 
 def _check_temperature(temperature: float) -> None:
