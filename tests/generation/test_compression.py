@@ -243,6 +243,7 @@ def forged(file: bytes, **changes: object) -> bytes:
         ({"shape": [2**20, 2**20]}, "more than 268435456 pixels"),
         ({"shape": [2**14, 2**14]}, "more pixels than its data can hold"),
         ({"shape": [-96, 90]}, "empty"),
+        ({"shape": [1025, 1024]}, "latents of more"),
         ({"dtype": "O"}, "dtype"),
         ({"dtype": "no"}, "not valid"),
         ({"axes": "YY"}, "not valid"),
@@ -298,6 +299,13 @@ def test_a_header_that_swells_is_refused(file: bytes) -> None:
 def test_what_cannot_be_compressed(picture: NDArray, options: dict, message: str) -> None:
     with pytest.raises(vr.InputError, match=message):
         vr.compress(picture, **options)
+
+
+def test_latents_of_large_planes_are_refused_before_anything_is_computed() -> None:
+    image = np.zeros((1025, 1024), np.uint8)
+    image[0, 0] = 1
+    with pytest.raises(vr.InputError, match="at most 1048576 pixels"):
+        vr.compress(image, levels=1)
 
 
 def test_alpha_is_refused() -> None:

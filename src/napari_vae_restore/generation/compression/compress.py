@@ -16,6 +16,7 @@ from napari_vae_restore.arrays import as_image
 from napari_vae_restore.errors import ImageFileError, InputError
 from napari_vae_restore.generation.compression.coder import Integers, constriction
 from napari_vae_restore.generation.compression.container import (
+    MAX_LATENT_PIXELS,
     Header,
     PlaneHeader,
     packed,
@@ -43,8 +44,8 @@ QUALITY: Final = 50.0
 _PER_OCTAVE: Final = 12.5
 """Points of quality that halve the step: from the plane's range at 0 to 1 / 256 of it."""
 
-_TRIED: Final = (0, 2)
-"""Levels of latents between which each plane chooses."""
+_MORE_LEVELS: Final = 2
+"""Levels of latents that each plane may choose in place of none."""
 
 _LATENT_STEP: Final = 64
 """In 64ths: a standard deviation of the top prior."""
@@ -79,7 +80,7 @@ def compress(
         Whether the exact difference is added. For integers of a range below 2^20.
     levels : int, optional
         How many levels of latents are coded, coarsest first; by default whichever of none
-        and two is better.
+        and two is better, and none for planes above a megapixel.
     axes : str, optional
         One letter per dimension; read or guessed by default.
 
@@ -115,7 +116,14 @@ def compress(
     n_levels = len(found.network.config.strides)
     if levels is not None and not 0 <= levels <= n_levels:
         raise InputError(f"levels: expected 0 to {n_levels}, got {levels!r}")
-    tried = _TRIED if levels is None else (levels,)
+    height, width = layout.planes_shape[2:]
+    has_room = height * width <= MAX_LATENT_PIXELS
+    if levels and not has_room:
+        raise InputError(
+            f"levels: expected planes of at most {MAX_LATENT_PIXELS} pixels, got "
+            f"{height} × {width}: leave the levels out, or compress parts"
+        )
+    tried = ((0, _MORE_LEVELS) if has_room else (0,)) if levels is None else (levels,)
     data: list[bytes] = []
     headers: list[PlaneHeader] = []
     planes = layout.to_planes(array)

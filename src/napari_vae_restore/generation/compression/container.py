@@ -36,6 +36,9 @@ VERSION: Final = 1
 MAX_PIXELS: Final = 2**28
 """Of an image that is read: 256 megapixels."""
 
+MAX_LATENT_PIXELS: Final = 2**20
+"""Of a plane whose latents are coded: exact networks take 600 bytes for each pixel."""
+
 _HEAD: Final = struct.Struct("<8sHII")
 _MAX_HEADER_BYTES: Final = 4 * 2**20
 """Of a header as it is stored, and as JSON."""
@@ -187,6 +190,7 @@ def _check(header: Header, n_bytes: int) -> None:
     except (InputError, TypeError) as error:
         raise ImageFileError(f"the file's header is not valid: {error}") from error
     n_pixels = math.prod(header.shape)
+    plane_pixels = math.prod(header.shape[header.axes.index(letter)] for letter in "YX")
     problems = {
         "a dtype that no image has": dtype.kind not in "iuf" or dtype.itemsize > 8,
         "an empty image": not header.shape or min(header.shape) < 1,
@@ -194,6 +198,8 @@ def _check(header: Header, n_bytes: int) -> None:
         "more pixels than its data can hold": n_pixels > n_bytes * _MAX_PIXELS_PER_BYTE,
         "other lengths than it has": sum(p.length for p in header.planes) != n_bytes
         or any(p.length < 0 for p in header.planes),
+        f"latents of more than {MAX_LATENT_PIXELS} pixels": plane_pixels > MAX_LATENT_PIXELS
+        and any(plane.levels for plane in header.planes),
         "steps that cannot be": not all(
             0 < plane.step < _MAX_STEP
             and 0 <= plane.levels <= 8
