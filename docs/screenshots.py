@@ -21,6 +21,7 @@ from PIL import Image
 from qtpy.QtWidgets import QApplication, QDialog
 
 import napari
+import napari_vae_restore as vr
 from napari_vae_restore.samples import sample_path
 
 FOLDER = Path(__file__).parent / "images"
@@ -120,6 +121,34 @@ def report(viewer: napari.Viewer) -> None:
     dialog.close()
 
 
+def enhance(viewer: napari.Viewer) -> None:
+    """Denoised cells, and enhanced."""
+    open_cells(viewer)
+    cells = viewer.layers["cells"]
+    vr.add_to_viewer(viewer, vr.denoise(cells), like=cells)
+    viewer.layers.remove(cells)
+    widget = open_widget(viewer, "Enhance")
+    for each, gain in zip(widget.details, (2.0, 1.8, 1.0, 1.0), strict=True):
+        each.setValue(gain)
+    widget.local.setValue(0.4)
+    wait_until(lambda: "cells denoised preview" in viewer.layers)
+    wait_until(lambda: not widget.is_busy)
+    side_by_side(viewer, centre=(67, 47), zoom=7.5)
+    take(viewer, "enhance")
+
+
+def explore(viewer: napari.Viewer) -> None:
+    """What the bundled model draws."""
+    widget = open_widget(viewer, "Explore")
+    widget.seed.setValue(4)
+    wait_until(lambda: len(viewer.layers) > 0)
+    wait_until(lambda: not widget.is_busy)
+    finish(widget, widget.draw_stack)
+    viewer.layers[0].visible = False
+    viewer.reset_view()
+    take(viewer, "explore")
+
+
 PICTURES = {
     "train": train,
     "denoise": denoise,
@@ -127,6 +156,8 @@ PICTURES = {
     "super-resolve": super_resolve,
     "batch": batch,
     "report": report,
+    "enhance": enhance,
+    "explore": explore,
 }
 
 

@@ -6,7 +6,15 @@ import pytest
 from npe2 import PluginManifest
 
 ROOT = Path(__file__).parents[2]
-WIDGETS = ["Denoise", "Inpaint", "Super-resolve", "Train & Adapt", "Batch"]
+WIDGETS = [
+    "Denoise",
+    "Inpaint",
+    "Super-resolve",
+    "Train & Adapt",
+    "Batch",
+    "Enhance",
+    "Explore",
+]
 
 
 @pytest.fixture(scope="module")

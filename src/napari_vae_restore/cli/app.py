@@ -14,10 +14,14 @@ import typer.main
 from napari_vae_restore import __version__
 from napari_vae_restore.cli import terminal
 from napari_vae_restore.cli.calibrate import calibrate
+from napari_vae_restore.cli.compress import compress, decompress
 from napari_vae_restore.cli.demo import demo
 from napari_vae_restore.cli.denoise import denoise
 from napari_vae_restore.cli.doctor import doctor
+from napari_vae_restore.cli.encode import encode
+from napari_vae_restore.cli.enhance import enhance
 from napari_vae_restore.cli.evaluate import evaluate
+from napari_vae_restore.cli.generate import generate
 from napari_vae_restore.cli.inpaint import inpaint
 from napari_vae_restore.cli.models import models
 from napari_vae_restore.cli.noise import noise
@@ -50,6 +54,11 @@ app.command()(demo)
 for command in (denoise, inpaint, super_resolve, restore):
     app.command(cls=OverwriteCommand)(command)
 for command in (
+    enhance,
+    generate,
+    encode,
+    compress,
+    decompress,
     adapt,
     train,
     calibrate,
