@@ -139,3 +139,5 @@ def _tell(progress: BatchProgress) -> None:
         found = reports.describe_channels(diagnostics.noise) if diagnostics.noise else ""
         parts = [str(files.mean), f"{diagnostics.seconds:.1f} s", found]
         terminal.report([("Restored", ", ".join(part for part in parts if part))])
+        for warning in diagnostics.warnings:
+            terminal.complain("warning", f"{files.image.name}: {warning}")

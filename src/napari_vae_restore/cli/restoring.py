@@ -143,6 +143,8 @@ def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] =
             saved,
         ]
     )
+    for warning in diagnostics.warnings:
+        terminal.complain("warning", warning)
 
 
 def denoising_too(noise: str | None) -> tuple[Denoise, ...]:

@@ -23,6 +23,7 @@ from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.canvas import Canvas
+from napari_vae_restore.restoration.cautions import cautions
 from napari_vae_restore.restoration.labelled import labelled
 from napari_vae_restore.restoration.lazy import restore_lazily
 from napari_vae_restore.restoration.plan import prepare
@@ -247,7 +248,7 @@ def iter_restore(
     """
     started = time.monotonic()
     listed = tasks if isinstance(tasks, Sequence) else (tasks,)
-    may_have_holes = any(isinstance(task, Inpaint) for task in listed)
+    may_have_holes = _has(listed, Inpaint)
     array, axes = as_image(image, axes, may_have_holes=may_have_holes)
     layout = Layout.of(array, axes)
     problem = Problem.of(tasks, layout)
@@ -276,10 +277,17 @@ def iter_restore(
         seconds=time.monotonic() - started,
         device=solver.device,
         notes=tuple(solver.notes),
+        warnings=cautions(
+            planes, canvas.mean, layout, plan.noise, is_denoised=_has(listed, Denoise)
+        ),
     )
     return Restoration(
         *canvas.finish(layout, array), recipe_of(plan, problem), diagnostics, plan.spread
     )
+
+
+def _has(tasks: Sequence[Task], kind: type[Task]) -> bool:
+    return any(isinstance(task, kind) for task in tasks)
 
 
 def _labelled(result: Restoration, image: Any) -> Restoration:

@@ -83,6 +83,9 @@ class Diagnostics:
         Where it ran.
     notes : tuple of str
         What was done for want of memory, in words; empty if nothing was.
+    warnings : tuple of str
+        What should make one careful, in words, with what to do; empty as a rule. Of lazy
+        arrays and stores nothing is looked at for them.
     """
 
     residual_std: float | None
@@ -93,6 +96,7 @@ class Diagnostics:
     seconds: float
     device: str
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
