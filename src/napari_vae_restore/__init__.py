@@ -49,6 +49,7 @@ _HOMES = {
     "TrainingSettings": ".training.settings",
     "VAERestoreError": ".errors",
     "adapt": ".training.one_call",
+    "calibrate": ".training.spreads",
     "add_to_viewer": "._napari.layers",
     "compress": ".generation.compression.compress",
     "decode": ".generation.latents",
@@ -61,11 +62,13 @@ _HOMES = {
     "inpaint": ".restoration.restore",
     "interpolate": ".generation.sampling",
     "iter_restore": ".restoration.restore",
+    "iter_restore_files": ".scale.batch",
     "load": ".models.files",
     "parse_budget": ".training.settings",
     "parse_noise": ".noise.models",
     "restore": ".restoration.restore",
     "sample": ".generation.sampling",
+    "restore_files": ".scale.batch",
     "super_resolve": ".restoration.restore",
     "train": ".training.one_call",
     "vary": ".generation.sampling",
@@ -117,6 +120,8 @@ if TYPE_CHECKING:
     from napari_vae_restore.restoration.tasks import Denoise as Denoise
     from napari_vae_restore.restoration.tasks import Inpaint as Inpaint
     from napari_vae_restore.restoration.tasks import SuperResolve as SuperResolve
+    from napari_vae_restore.scale.batch import iter_restore_files as iter_restore_files
+    from napari_vae_restore.scale.batch import restore_files as restore_files
     from napari_vae_restore.training.engine import Training as Training
     from napari_vae_restore.training.one_call import adapt as adapt
     from napari_vae_restore.training.one_call import train as train
@@ -126,6 +131,7 @@ if TYPE_CHECKING:
     from napari_vae_restore.training.sources import Clean as Clean
     from napari_vae_restore.training.sources import Pairs as Pairs
     from napari_vae_restore.training.sources import Shots as Shots
+    from napari_vae_restore.training.spreads import calibrate as calibrate
 
 
 def __getattr__(name: str) -> Any:

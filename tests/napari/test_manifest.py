@@ -6,6 +6,15 @@ import pytest
 from npe2 import PluginManifest
 
 ROOT = Path(__file__).parents[2]
+WIDGETS = [
+    "Denoise",
+    "Inpaint",
+    "Super-resolve",
+    "Train & Adapt",
+    "Enhance",
+    "Explore",
+    "Batch",
+]
 
 
 @pytest.fixture(scope="module")
@@ -17,14 +26,7 @@ def manifest():
 def test_the_manifest_is_valid_and_its_commands_can_be_imported(manifest):
     manifest.validate_imports()
     assert manifest.display_name == "VAE Restore"
-    assert [each.display_name for each in manifest.contributions.widgets] == [
-        "Denoise",
-        "Inpaint",
-        "Super-resolve",
-        "Train & Adapt",
-        "Enhance",
-        "Explore",
-    ]
+    assert [each.display_name for each in manifest.contributions.widgets] == WIDGETS
 
 
 def test_the_manifest_at_the_root_is_the_one_of_the_package():
@@ -41,6 +43,8 @@ def test_samples_of_the_manifest_are_those_of_the_package(manifest):
 
 
 @pytest.mark.gui
-@pytest.mark.parametrize("name", ["Denoise", "Inpaint", "Super-resolve", "Train & Adapt"])
+@pytest.mark.parametrize(
+    "name", ["Denoise", "Inpaint", "Super-resolve", "Train & Adapt", "Batch"]
+)
 def test_widgets_open_through_the_plugin_engine(open_widget, name):
     assert open_widget(name).status

@@ -13,6 +13,7 @@ import typer.main
 
 from napari_vae_restore import __version__
 from napari_vae_restore.cli import terminal
+from napari_vae_restore.cli.calibrate import calibrate
 from napari_vae_restore.cli.compress import compress, decompress
 from napari_vae_restore.cli.demo import demo
 from napari_vae_restore.cli.denoise import denoise
@@ -24,6 +25,7 @@ from napari_vae_restore.cli.generate import generate
 from napari_vae_restore.cli.inpaint import inpaint
 from napari_vae_restore.cli.models import models
 from napari_vae_restore.cli.noise import noise
+from napari_vae_restore.cli.options import OverwriteCommand
 from napari_vae_restore.cli.restore import restore
 from napari_vae_restore.cli.super_resolve import super_resolve
 from napari_vae_restore.cli.train import adapt, train
@@ -48,12 +50,10 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(demo)
+for command in (denoise, inpaint, super_resolve, restore):
+    app.command(cls=OverwriteCommand)(command)
 for command in (
-    demo,
-    denoise,
-    inpaint,
-    super_resolve,
-    restore,
     enhance,
     generate,
     encode,
@@ -61,6 +61,7 @@ for command in (
     decompress,
     adapt,
     train,
+    calibrate,
     noise,
     evaluate,
     doctor,

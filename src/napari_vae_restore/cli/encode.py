@@ -47,11 +47,11 @@ def encode(
 ) -> None:
     """Write the latents of an image as features of its regions, ready for PCA or UMAP."""
     from napari_vae_restore.atomic import atomic_write
-    from napari_vae_restore.cli import outputs
     from napari_vae_restore.generation.features import features
     from napari_vae_restore.generation.latents import encode as encoded
     from napari_vae_restore.image_files import read_image
     from napari_vae_restore.models.bundled import find_model
+    from napari_vae_restore.scale import outputs
 
     inputs = [image, *([regions] if regions else [])]
     outputs.check_path(output, (".csv",), inputs, overwrite=overwrite)

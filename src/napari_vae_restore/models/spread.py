@@ -19,6 +19,8 @@ from napari_vae_restore.errors import InputError
 LEVELS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 """Nominal coverages that are fitted; those between are interpolated."""
 _BINS: Final = 24
+_PER_BIN: Final = 100
+"""Pixels; fewer bins for a few."""
 _LEAST: Final = 1e-6
 """Of the unit: smaller deviations are rounding."""
 
@@ -95,14 +97,14 @@ class Spread:
         Raises
         ------
         InputError
-            If there are fewer than some thousand pixels.
+            If there are too few pixels.
         """
-        if std.size < _BINS * 100:
+        if std.size < 2 * _PER_BIN:
             raise InputError(
-                f"expected at least {_BINS * 100} pixels to calibrate by, got {std.size}: "
+                f"expected at least {2 * _PER_BIN} pixels to calibrate by, got {std.size}: "
                 "give more or larger images"
             )
-        bins = np.array_split(np.argsort(std), _BINS)
+        bins = np.array_split(np.argsort(std), min(_BINS, std.size // _PER_BIN))
         log_std = [_log_rms(std[members]) for members in bins]
         squares = [np.square(error[members]).mean() - noise**2 for members in bins]
         log_error = 0.5 * np.log(np.maximum(squares, _LEAST**2))
@@ -121,9 +123,9 @@ class Spread:
         """Root mean square error to be expected, in the unit of `std`, of any shape."""
         logs = np.log(np.maximum(std, _LEAST).astype(np.float64))
         found = np.interp(logs, self.log_std, self.log_error)
-        # Beyond what was seen, in proportion.
-        above = np.maximum(logs - self.log_std[-1], 0)
-        return np.asarray(np.exp(found + above))
+        # Beyond what was seen, in proportion; samples that agree entirely know.
+        beyond = logs - np.clip(logs, self.log_std[0], self.log_std[-1])
+        return np.where(std > 0, np.exp(found + beyond), 0.0)
 
     def factor(self, level: float) -> float:
         """Half width of an interval in multiples of :meth:`error`.
