@@ -11,9 +11,9 @@ WIDGETS = [
     "Inpaint",
     "Super-resolve",
     "Train & Adapt",
+    "Batch",
     "Enhance",
     "Explore",
-    "Batch",
 ]
 
 
