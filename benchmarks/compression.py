@@ -27,6 +27,7 @@ from PIL import Image
 import napari_vae_restore as vr
 
 QUALITIES: Final = (5, 15, 30, 45)
+LATENTS_QUALITY: Final = 20
 RATES: Final = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 JPEG_QUALITIES: Final = (1, 3, 5, 8, 12, 18, 25, 35, 50, 65, 75, 85, 92, 96)
 RATIOS: Final = (4, 6, 8, 11, 16, 24, 32, 48, 64, 96, 128, 192)
@@ -46,7 +47,11 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder")
     parser.add_argument("--kodak", type=int, default=24, help="how many of them")
+    parser.add_argument("--latents", action="store_true", help="what each level costs, and end")
     given = parser.parse_args()
+    if given.latents:
+        what_latents_cost(given.data)
+        return
     rows: list[Row] = []
     for family, name, picture in pictures(given.data, given.kodak):
         for codec, measure in CODECS.items():
@@ -75,6 +80,18 @@ def ours(picture: Picture) -> Curve:
         data = vr.compress(picture, quality=quality)
         found.append((rate(data, picture), psnr(picture, vr.decompress(data).data)))
     return found
+
+
+def what_latents_cost(data: Path) -> None:
+    """Rate and PSNR with more and more levels of latents, on the middle of each micrograph."""
+    for family, name, whole in pictures(data, 0):
+        picture = whole[128:384, 128:384]
+        found = []
+        for levels in range(5):
+            small = vr.compress(picture, quality=LATENTS_QUALITY, levels=levels)
+            decibels = psnr(picture, vr.decompress(small).data)
+            found.append(f"{levels}: {rate(small, picture):.3f} bpp, {decibels:.2f} dB")
+        print(f"{family} {name}: {'; '.join(found)}", flush=True)
 
 
 def by_pillow(form: str, settings: list[dict[str, object]]) -> Callable[[Picture], Curve]:
@@ -118,7 +135,10 @@ def psnr(picture: Picture, other: Picture) -> float:
 
 
 def at_rate(curve: Curve, bits: float) -> float:
-    """PSNR at a rate, between the measured points; NaN outside them."""
+    """PSNR at a rate, by straight lines between the measured points; NaN outside them.
+
+    The curves bend downwards, so the lines run below them, most where points are few: ours.
+    """
     rates, decibels = zip(*sorted(curve), strict=True)
     return float(np.interp(bits, rates, decibels, left=np.nan, right=np.nan))
 
@@ -156,7 +176,7 @@ def plot(rows: list[Row], path: Path) -> None:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{total}" height="{HEIGHT + 100}" '
         'font-family="sans-serif" font-size="12">',
-        '<rect width="100%" height="100%" fill="white"/>',
+        f'<rect width="{total}" height="{HEIGHT + 100}" fill="white"/>',
     ]
     for index, family in enumerate(families):
         names = list(dict.fromkeys(row[1] for row in rows if row[0] == family))
