@@ -67,20 +67,28 @@ def main() -> None:
 
 
 def with_kills(source: Path, out: Path, moments: random.Random, seconds: float) -> str:
-    """Kill the program until a run survives; says how many did not."""
-    kills = []
+    """Kill the program until a run survives; says after how many blocks it died."""
+    marks = out.with_name(out.name + ".partial") / "marks"
+    kills: list[int] = []
     while True:
-        process = start(source, out)
-        try:
-            process.wait(moments.uniform(0.3, 1.1) * seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            marks = out.with_name(out.name + ".partial") / "marks"
-            kills.append(len(list(marks.glob("block-*"))))
-            continue
-        finish(process)
-        return f"killed {len(kills)} times, after {kills} blocks in all"
+        process, wanted = start(source, out), n_marks(marks) + moments.randint(0, 30)
+        while process.poll() is None and n_marks(marks) < wanted:
+            time.sleep(0.002)
+        time.sleep(moments.uniform(0, 0.02) * seconds)
+        if process.poll() is not None:
+            finish(process)
+            return f"killed {len(kills)} times, after {kills} of 49 blocks"
+        process.kill()
+        process.communicate()
+        if out.exists():  # it was done, and had not said so yet
+            finish(start(source, out))
+            return f"killed {len(kills) + 1} times, after {kills} of 49 blocks and at the end"
+        kills.append(n_marks(marks))
+
+
+def n_marks(marks: Path) -> int:
+    """Blocks of level 0 that are done."""
+    return len(list(marks.glob("block-*")))
 
 
 def with_dead_workers(source: Path, out: Path, moments: random.Random, seconds: float) -> str:
@@ -95,7 +103,7 @@ def with_dead_workers(source: Path, out: Path, moments: random.Random, seconds: 
         process = start(source, out, "--scheduler", cluster.scheduler_address)
         marks = out.with_name(out.name + ".partial") / "marks"
         wanted = moments.randint(1, 40)
-        while process.poll() is None and len(list(marks.glob("block-*"))) < wanted:
+        while process.poll() is None and n_marks(marks) < wanted:
             time.sleep(0.01)
         victim = moments.choice(list(client.run(os.getpid).values()))
         os.kill(victim, signal.SIGKILL)

@@ -56,8 +56,11 @@ _HOMES = {
     "load": ".models.files",
     "parse_budget": ".training.settings",
     "parse_noise": ".noise.models",
+    "iter_restore_store": ".scale.stores",
     "restore": ".restoration.restore",
     "restore_files": ".scale.batch",
+    "restore_store": ".scale.stores",
+    "Stored": ".scale.stores",
     "super_resolve": ".restoration.restore",
     "train": ".training.one_call",
 }
@@ -98,6 +101,9 @@ if TYPE_CHECKING:
     from napari_vae_restore.restoration.tasks import SuperResolve as SuperResolve
     from napari_vae_restore.scale.batch import iter_restore_files as iter_restore_files
     from napari_vae_restore.scale.batch import restore_files as restore_files
+    from napari_vae_restore.scale.stores import Stored as Stored
+    from napari_vae_restore.scale.stores import iter_restore_store as iter_restore_store
+    from napari_vae_restore.scale.stores import restore_store as restore_store
     from napari_vae_restore.training.engine import Training as Training
     from napari_vae_restore.training.one_call import adapt as adapt
     from napari_vae_restore.training.one_call import train as train
