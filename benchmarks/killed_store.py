@@ -59,9 +59,13 @@ def main() -> None:
             out = folder / "out.ome.zarr"
             run = with_dead_workers if given.workers else with_kills
             told = run(source, out, moments, seconds)
-            is_same = contents(out) == expected and not list(folder.glob("*.partial"))
-            failures += not is_same
-            print(f"round {number}: {told}: {'identical' if is_same else 'DIFFERENT'}")
+            found = contents(out)
+            names = found.keys() | expected.keys()
+            other = sorted(name for name in names if found.get(name) != expected.get(name))
+            other += [path.name for path in folder.glob("*.partial")]
+            failures += bool(other)
+            verdict = f"DIFFERENT in {', '.join(other)}" if other else "identical"
+            print(f"round {number}: {told}: {verdict}", flush=True)
             shutil.rmtree(out)
     sys.exit(failures)
 

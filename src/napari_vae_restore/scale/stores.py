@@ -218,16 +218,16 @@ def iter_restore_store(
 def _computed(work: Work, client: Any) -> Generator[RestoreProgress, None, Tally]:
     """Do all steps, stage after stage."""
     stages = list(work.steps())
-    n_done, total = 0, sum(map(len, stages))
+    total = sum(map(len, stages))
     yield RestoreProgress(0, total)
-    tally = Tally()
+    tallies: list[Tally] = []
     with computed_by(client, work.plan.device) as cluster:
         for steps in stages:
             results = _here(work, steps) if cluster is None else cluster.results(work, steps)
             for result in results:
-                tally, n_done = tally + result, n_done + 1
-                yield RestoreProgress(n_done, total)
-    return tally
+                tallies.append(result)
+                yield RestoreProgress(len(tallies), total)
+    return Tally.total(tallies)
 
 
 def _here(work: Work, steps: list[Step]) -> Iterator[Tally]:
