@@ -83,7 +83,8 @@ def test_halves_cover_what_the_tile_covered() -> None:
     for tile in tiles(300, 170, size=160, halo=32, stride=16, margin=16):
         halves = tile.halves(32, 16)
         if halves is None:
-            assert max(part.stop - part.start for part in tile.core) < 2 * SMALLEST
+            longer = max(part.stop - part.start for part in tile.core)
+            assert longer < 2 * SMALLEST + 16
             continue
         rebuilt = np.full_like(plane, -1)
         for half in halves:

@@ -133,12 +133,14 @@ def iter_restore_store(
     ----------
     image, output, tasks, model
         As for :func:`restore_store`.
-    axes, n_samples, tile, seed, device
+    axes, n_samples
         As for :func:`~.restore.restore`.
     uncertainty : str or Path, optional
         Store for the standard deviation of at least two samples.
     sample_paths : sequence of Path
         Stores for that many samples.
+    tile, seed, device
+        As for :func:`~.restore.restore`.
     shard : bool
         Whether the chunks of a block go into one file: fewer files for file systems that
         mind them.
