@@ -182,7 +182,9 @@ def iter_restore_store(
     planes, network = layout.to_planes(array), find_model(model)
     what = _what(planes, problem, network, locals())
     outputs = _outputs(path, uncertainty, sample_paths, layout.dtype)
+    target = Target(outputs, (), 0, shard)
     if all(finished_orders(each.path) == what for each in outputs):
+        target.clear()
         return Stored(tuple(each.path for each in outputs), None, None)
     for each in outputs:
         if each.path.exists() and finished_orders(each.path) != what and not overwrite:
@@ -190,7 +192,6 @@ def iter_restore_store(
                 f"Expected a new store, but {each.path} exists: choose another name, or give "
                 "--overwrite (overwrite=True)."
             )
-    target = Target(outputs, (), 0, shard)
     with target.locked():
         begun = target.begun()
         plan = prepare(
