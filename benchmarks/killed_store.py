@@ -100,7 +100,7 @@ def with_dead_workers(source: Path, out: Path, moments: random.Random, seconds: 
     from distributed import Client, LocalCluster
 
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         client.run(exec, PREPARED, {})

@@ -50,7 +50,7 @@ def client() -> Iterator[Client]:
     """Two workers that are threads of this process."""
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"
         ) as local,
         Client(local) as found,
     ):
@@ -259,7 +259,7 @@ def test_two_workers_equal_one_though_one_dies(
     source, out = store("in.zarr", slide, "0.5"), tmp_path / "out.zarr"
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as local,
         Client(local) as client,
     ):
