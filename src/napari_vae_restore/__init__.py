@@ -42,6 +42,7 @@ _HOMES = {
     "Restoration": ".restoration.result",
     "RestorationError": ".errors",
     "Shots": ".training.sources",
+    "Stored": ".scale.stores",
     "SuperResolve": ".restoration.tasks",
     "Tones": ".generation.tones",
     "Training": ".training.engine",
@@ -49,8 +50,8 @@ _HOMES = {
     "TrainingSettings": ".training.settings",
     "VAERestoreError": ".errors",
     "adapt": ".training.one_call",
-    "calibrate": ".training.spreads",
     "add_to_viewer": "._napari.layers",
+    "calibrate": ".training.spreads",
     "compress": ".generation.compression.compress",
     "decode": ".generation.latents",
     "decompress": ".generation.compression.compress",
@@ -63,11 +64,13 @@ _HOMES = {
     "interpolate": ".generation.sampling",
     "iter_restore": ".restoration.restore",
     "iter_restore_files": ".scale.batch",
+    "iter_restore_store": ".scale.stores",
     "load": ".models.files",
     "parse_budget": ".training.settings",
     "parse_noise": ".noise.models",
     "restore": ".restoration.restore",
     "restore_files": ".scale.batch",
+    "restore_store": ".scale.stores",
     "sample": ".generation.sampling",
     "super_resolve": ".restoration.restore",
     "train": ".training.one_call",
@@ -122,6 +125,9 @@ if TYPE_CHECKING:
     from napari_vae_restore.restoration.tasks import SuperResolve as SuperResolve
     from napari_vae_restore.scale.batch import iter_restore_files as iter_restore_files
     from napari_vae_restore.scale.batch import restore_files as restore_files
+    from napari_vae_restore.scale.stores import Stored as Stored
+    from napari_vae_restore.scale.stores import iter_restore_store as iter_restore_store
+    from napari_vae_restore.scale.stores import restore_store as restore_store
     from napari_vae_restore.training.engine import Training as Training
     from napari_vae_restore.training.one_call import adapt as adapt
     from napari_vae_restore.training.one_call import train as train

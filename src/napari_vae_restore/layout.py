@@ -206,7 +206,8 @@ class Layout:
             return image
         alpha = self._resized_alpha(like, planes.shape[2:], planes.dtype)
         axis = self.axes.index("S")
-        return np.concatenate([image, alpha], axis=axis)
+        # Byte order as well; dask's concatenate takes no dtype.
+        return np.concatenate([image, alpha], axis=axis).astype(planes.dtype, copy=False)
 
     def without_alpha(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return a view of the image that lacks the alpha sample, if there is one.

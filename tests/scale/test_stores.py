@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def client() -> Iterator[Client]:
     """Two workers that are threads of this process."""
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"
         ) as local,
         Client(local) as found,
     ):
@@ -195,6 +196,33 @@ def test_a_death_between_two_names_is_mended(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.zarr", "std.zarr"]
 
 
+def test_a_death_after_the_last_name_is_mended(
+    slide: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.zarr"
+    order: dict[str, Any] = {"axes": "CYX", "tile": TILE}
+    unlink = Path.unlink
+
+    def die(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "orders.json":
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    for is_removed in (False, True):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", die)
+            with pytest.raises(KeyboardInterrupt):
+                restore_store(slide, out, vr.Denoise("gaussian:10"), **order)
+        whole = level(out)
+        assert (tmp_path / "out.zarr.partial").exists()
+        if is_removed:
+            shutil.rmtree(out)
+        restore_store(slide, out, vr.Denoise("gaussian:10"), **order)
+        np.testing.assert_array_equal(level(out), whole)
+        assert [p.name for p in tmp_path.iterdir()] == ["out.zarr"]
+        shutil.rmtree(out)
+
+
 def test_colours_become_channels(slide: NDArray[np.uint8], tmp_path: Path) -> None:
     picture = np.stack([slide[0], slide[1], slide[0]], axis=-1)
     restore_store(picture, tmp_path / "out.zarr", vr.Denoise("gaussian:10"), tile=TILE)
@@ -231,7 +259,7 @@ def test_two_workers_equal_one_though_one_dies(
     source, out = store("in.zarr", slide, "0.5"), tmp_path / "out.zarr"
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as local,
         Client(local) as client,
     ):

@@ -48,6 +48,28 @@ def find_model(model: Model | str | Path) -> Model:
     return _bundled() if model == DEFAULT else load(model)
 
 
+def is_bundled(model: Model) -> bool:
+    """Whether a model is the very one that `find_model` gives for "default"."""
+    return _bundled.cache_info().currsize > 0 and model is _bundled()
+
+
+def bundled(sha256: str) -> Model:
+    """The bundled model, if it is the one of this hash.
+
+    Raises
+    ------
+    ModelFileError
+        If this version came with another.
+    """
+    model = _bundled()
+    if model.sha256 != sha256:
+        raise ModelFileError(
+            "another process sent the bundled model of another version of napari-vae-restore: "
+            "install the same version on all machines"
+        )
+    return model
+
+
 def export(model: Model, folder: Path) -> Path:
     """Write a model as it is bundled: half precision, with its checksum beside it.
 

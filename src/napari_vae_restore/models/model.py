@@ -158,8 +158,11 @@ class Model:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """As a process sends it to another: weights without code, unpacked there once."""
+        from napari_vae_restore.models.bundled import bundled, is_bundled
         from napari_vae_restore.models.files import packed, unpacked
 
+        if is_bundled(self):  # every installation has its weights
+            return bundled, (self.sha256,)
         return unpacked, packed(self)
 
     @property

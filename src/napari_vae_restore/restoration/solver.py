@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -52,11 +52,13 @@ class Tally:
     expected: float = 0.0
     n_hot: int = 0
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(
-            self.removed + other.removed,
-            self.expected + other.expected,
-            self.n_hot + other.n_hot,
+    @classmethod
+    def total(cls, parts: Sequence[Tally]) -> Tally:
+        """The sum, rounded once: in whatever order blocks are done, it is the same."""
+        return cls(
+            math.fsum(part.removed for part in parts),
+            math.fsum(part.expected for part in parts),
+            sum(part.n_hot for part in parts),
         )
 
     @property
@@ -81,8 +83,6 @@ class Solver:
     ----------
     notes : list of str
         What was done for want of memory, in words.
-    tally : Tally
-        Over the blocks so far.
     n_passes : int
         Passes that are to be expected for all of the image.
     """
@@ -92,8 +92,13 @@ class Solver:
         self._model = placed(plan.model, choose_device(plan.device))
         self._most = math.inf
         self.notes: list[str] = []
-        self.tally = Tally()
+        self._tallies: list[Tally] = []
         self.n_passes = plan.n_tiles * (1 + plan.n_samples)
+
+    @property
+    def tally(self) -> Tally:
+        """Over the blocks so far."""
+        return Tally.total(self._tallies)
 
     @property
     def device(self) -> str:
@@ -194,7 +199,7 @@ class Solver:
         core = (slice(None), *block.core_in_window(plan.problem.factor))
         if not plan.noise and plan.problem.keeps_observed and measurement.observed is not None:
             canvas.keep(place, measurement.intensities[core], measurement.observed[core])
-        self.tally += _tally(plan, group, measurement, core, canvas.mean[place], is_hot)
+        self._tallies.append(_tally(plan, group, measurement, core, canvas.mean[place], is_hot))
 
     def _passes_through(self, tile: Tile, measurement: Measurement) -> bool:
         """Whether nothing of a tile's core is missing, and what is there stays."""

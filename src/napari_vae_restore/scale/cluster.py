@@ -95,7 +95,7 @@ def computed_by(client: Any, device: str) -> Iterator[Cluster | None]:
     if n_cards >= 2:
         with (
             distributed.LocalCluster(
-                n_workers=n_cards, threads_per_worker=1, dashboard_address=None
+                n_workers=n_cards, threads_per_worker=1, dashboard_address=":0"
             ) as local,
             distributed.Client(local) as own,
         ):

@@ -180,7 +180,9 @@ def iter_restore_store(
     planes, network = layout.to_planes(array), find_model(model)
     what = _what(planes, problem, network, locals())
     outputs = _outputs(path, uncertainty, sample_paths, layout.dtype)
+    target = Target(outputs, (), 0, shard)
     if all(finished_orders(each.path) == what for each in outputs):
+        target.clear()
         return Stored(tuple(each.path for each in outputs), None, None)
     for each in outputs:
         if each.path.exists() and finished_orders(each.path) != what and not overwrite:
@@ -188,7 +190,6 @@ def iter_restore_store(
                 f"Expected a new store, but {each.path} exists: choose another name, or give "
                 "--overwrite (overwrite=True)."
             )
-    target = Target(outputs, (), 0, shard)
     with target.locked():
         begun = target.begun()
         plan = prepare(
@@ -218,16 +219,16 @@ def iter_restore_store(
 def _computed(work: Work, client: Any) -> Generator[RestoreProgress, None, Tally]:
     """Do all steps, stage after stage."""
     stages = list(work.steps())
-    n_done, total = 0, sum(map(len, stages))
+    total = sum(map(len, stages))
     yield RestoreProgress(0, total)
-    tally = Tally()
+    tallies: list[Tally] = []
     with computed_by(client, work.plan.device) as cluster:
         for steps in stages:
             results = _here(work, steps) if cluster is None else cluster.results(work, steps)
             for result in results:
-                tally, n_done = tally + result, n_done + 1
-                yield RestoreProgress(n_done, total)
-    return tally
+                tallies.append(result)
+                yield RestoreProgress(len(tallies), total)
+    return Tally.total(tallies)
 
 
 def _here(work: Work, steps: list[Step]) -> Iterator[Tally]:

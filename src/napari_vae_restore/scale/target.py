@@ -111,14 +111,17 @@ class Target:
         ImageFileError
             If it cannot be written.
         """
-        if found := self.begun():
+        found = self.begun()
+        if found:
             if found.get("what") != orders["what"]:
                 raise InputError(
                     f"{self.folder} is the unfinished result of another restoration: of "
                     "another image, model or recipe. Finish that one, delete the folder, or "
                     "choose another output."
                 )
-            return
+            if self._is_whole(orders["what"]):
+                return
+            self._empty()
         try:
             (self.folder / "marks").mkdir(parents=True, exist_ok=True)
             for output in self.outputs:
@@ -220,6 +223,26 @@ class Target:
             lock.release()
             if not (self.folder / _ORDERS).exists():  # all is done, or nothing was begun
                 shutil.rmtree(self.folder, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Remove what a process left that died after it had named the outputs."""
+        if self.folder.exists():
+            with self.locked():
+                (self.folder / _ORDERS).unlink(missing_ok=True)
+
+    def _is_whole(self, what: str) -> bool:
+        """Whether each output is in the folder, or has its name already."""
+        return all(
+            (self.folder / output.kind).exists() or finished_orders(output.path) == what
+            for output in self.outputs
+        )
+
+    def _empty(self) -> None:
+        """Forget what was done of outputs that somebody has removed since."""
+        (self.folder / _ORDERS).unlink()
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
 
     def _create(self, output: Output) -> None:
         zarr = import_zarr()
