@@ -83,6 +83,22 @@ def super_resolve(viewer: napari.Viewer) -> None:
     take(viewer, "super-resolve")
 
 
+def check(viewer: napari.Viewer) -> None:
+    """A wipe across denoised cells, and what their residual says."""
+    open_cells(viewer)
+    denoise = open_widget(viewer, "Denoise")
+    finish(denoise, denoise.run)
+    widget = open_widget(viewer, "Check & Compare")
+    settle()  # it joins the tabs
+    finish(widget, widget.check)
+    viewer.layers["cells residual"].visible = False
+    widget.comparing.wipe_button.click()
+    widget.comparing.share.setValue(300)
+    viewer.scene.camera.center = 67, 47
+    viewer.scene.camera.zoom = 6
+    take(viewer, "check")
+
+
 def report(viewer: napari.Viewer) -> None:
     """What the window tells of the bundled model."""
     widget = open_widget(viewer, "Denoise")
@@ -98,6 +114,7 @@ PICTURES = {
     "denoise": denoise,
     "inpaint": inpaint,
     "super-resolve": super_resolve,
+    "check": check,
     "report": report,
 }
 

@@ -45,8 +45,10 @@ _HOMES = {
     "SuperResolve": ".restoration.tasks",
     "TrainingSettings": ".training.settings",
     "VAERestoreError": ".errors",
+    "ResidualCheck": ".restoration.residual_check",
     "adapt": ".training.one_call",
     "add_to_viewer": "._napari.layers",
+    "check_residual": ".restoration.residual_check",
     "denoise": ".restoration.restore",
     "estimate_noise": ".restoration.noise_report",
     "inpaint": ".restoration.restore",
@@ -54,6 +56,7 @@ _HOMES = {
     "load": ".models.files",
     "parse_budget": ".training.settings",
     "parse_noise": ".noise.models",
+    "read_image": ".image_files",
     "restore": ".restoration.restore",
     "super_resolve": ".restoration.restore",
     "train": ".training.one_call",
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
     from napari_vae_restore.errors import RestorationError as RestorationError
     from napari_vae_restore.errors import TrainingError as TrainingError
     from napari_vae_restore.errors import VAERestoreError as VAERestoreError
+    from napari_vae_restore.image_files import read_image as read_image
     from napari_vae_restore.models.config import FlatVAEConfig as FlatVAEConfig
     from napari_vae_restore.models.config import HVAEConfig as HVAEConfig
     from napari_vae_restore.models.files import load as load
@@ -81,6 +85,8 @@ if TYPE_CHECKING:
     from napari_vae_restore.noise.models import parse_noise as parse_noise
     from napari_vae_restore.restoration.noise_report import NoiseReport as NoiseReport
     from napari_vae_restore.restoration.noise_report import estimate_noise as estimate_noise
+    from napari_vae_restore.restoration.residual_check import ResidualCheck as ResidualCheck
+    from napari_vae_restore.restoration.residual_check import check_residual as check_residual
     from napari_vae_restore.restoration.restore import denoise as denoise
     from napari_vae_restore.restoration.restore import inpaint as inpaint
     from napari_vae_restore.restoration.restore import iter_restore as iter_restore

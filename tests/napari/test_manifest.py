@@ -22,6 +22,7 @@ def test_the_manifest_is_valid_and_its_commands_can_be_imported(manifest):
         "Inpaint",
         "Super-resolve",
         "Train & Adapt",
+        "Check & Compare",
     ]
 
 
@@ -39,6 +40,6 @@ def test_samples_of_the_manifest_are_those_of_the_package(manifest):
 
 
 @pytest.mark.gui
-@pytest.mark.parametrize("name", ["Denoise", "Inpaint", "Super-resolve", "Train & Adapt"])
-def test_widgets_open_through_the_plugin_engine(open_widget, name):
-    assert open_widget(name).status
+def test_widgets_open_through_the_plugin_engine(manifest, open_widget):
+    for each in manifest.contributions.widgets:
+        assert open_widget(each.display_name).status

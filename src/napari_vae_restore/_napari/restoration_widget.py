@@ -230,7 +230,7 @@ class RestorationWidget(TaskWidget):
         levels = _channel_levels(preview.image, axes)
         self._say(_sentences("Preview of the current view.", preview.diagnostics, levels))
 
-    def _on_restored(self, layer: Image, result: Any) -> None:
+    def _on_restored(self, layer: Image, result: Any) -> Image:
         restoration: Restoration = result
         remove_preview(self._viewer, layer)
         mean = add_to_viewer(self._viewer, restoration, like=layer)[0]
@@ -238,6 +238,7 @@ class RestorationWidget(TaskWidget):
         added = f"“{mean.name}” added, in {duration(diagnostics.seconds)}."
         levels = _channel_levels(restoration.mean, restoration.recipe.axes)
         self._say(_sentences(added, diagnostics, levels))
+        return mean
 
     def _on_report(self, report: ModelReport) -> None:
         ModelReportDialog(report, self).show()
