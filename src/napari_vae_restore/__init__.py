@@ -51,9 +51,10 @@ _HOMES = {
     "check_residual": ".restoration.residual_check",
     "denoise": ".restoration.restore",
     "estimate_noise": ".restoration.noise_report",
-    "inpaint": ".restoration.restore",
+    "inpaint": "._napari.console",
     "iter_restore": ".restoration.restore",
     "load": ".models.files",
+    "mask_of": "._napari.console",
     "parse_budget": ".training.settings",
     "parse_noise": ".noise.models",
     "read_image": ".image_files",
@@ -65,6 +66,8 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
+    from napari_vae_restore._napari.console import inpaint as inpaint
+    from napari_vae_restore._napari.console import mask_of as mask_of
     from napari_vae_restore._napari.layers import add_to_viewer as add_to_viewer
     from napari_vae_restore.errors import ImageFileError as ImageFileError
     from napari_vae_restore.errors import InputError as InputError
@@ -88,7 +91,6 @@ if TYPE_CHECKING:
     from napari_vae_restore.restoration.residual_check import ResidualCheck as ResidualCheck
     from napari_vae_restore.restoration.residual_check import check_residual as check_residual
     from napari_vae_restore.restoration.restore import denoise as denoise
-    from napari_vae_restore.restoration.restore import inpaint as inpaint
     from napari_vae_restore.restoration.restore import iter_restore as iter_restore
     from napari_vae_restore.restoration.restore import restore as restore
     from napari_vae_restore.restoration.restore import super_resolve as super_resolve

@@ -53,6 +53,10 @@ class _AnyLayerChoice(Choice):
         """Choose a layer of the viewer."""
         self.setCurrentIndex(self._layers.index(layer))
 
+    def offers(self, layer: Layer) -> bool:
+        """Whether a layer is among those to choose from."""
+        return layer in self._layers
+
     def disconnect_viewer(self) -> None:
         """Listen to the viewer no more, before this widget goes."""
         for event in self._events():

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
 
 _MAX_SAMPLES = 256
 _SETTLED_MS = 200  # until a new widget has been drawn
+_NO_NUMBERS = (
+    "“{}” holds True and False only: it is a mask and no picture. Right click on it ▸ Convert "
+    "to Labels to inpaint with it, or open the picture itself."
+)
 _MEASURED = "measured in the image"
 _AS_TRAINED = "as the model's training images"
 
@@ -179,8 +184,11 @@ class RestorationWidget(TaskWidget):
 
     def _problem(self) -> str:
         """What is missing or wrong, in words, or nothing; subclasses know more."""
-        if self.header.layers.layer is None:
+        layer = self.header.layers.layer
+        if layer is None:
             return NO_LAYER
+        if np.dtype(layer_data(layer).dtype).kind == "b":
+            return _NO_NUMBERS.format(layer.name)
         return self.header.axes.problem
 
     def _factor(self) -> int:
