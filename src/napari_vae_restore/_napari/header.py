@@ -132,6 +132,7 @@ class Fold(QCollapsible):  # type: ignore[misc, unused-ignore]
         content = QWidget()
         content.setLayout(form)
         self.setContent(content)
+        self.toggleButton().setToolTip("Show or hide the rarer settings")
         # An arrow in the text has the colour of the theme's text, an icon has not.
         self.toggleButton().toggled.connect(self._on_toggled)
         self.toggleButton().setStyleSheet(

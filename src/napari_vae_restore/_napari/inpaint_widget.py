@@ -97,6 +97,10 @@ class InpaintWidget(MixtureWidget):
             **super()._task_rows(),
         }
 
+    def _remembered(self) -> dict[str, QWidget]:
+        own = {"planes": self.planes, "grow": self.grow, "feather": self.feather}
+        return {**super()._remembered(), **own}
+
     def new_mask(self) -> None:
         """Add a Shapes layer over the image, chosen and ready to draw on."""
         layer = self.header.layers.layer

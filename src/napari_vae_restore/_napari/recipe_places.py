@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_vae_restore._napari import training_runs
 from napari_vae_restore._napari.layers import MISSING_KEY, RECIPE_KEY
 from napari_vae_restore._napari.model_store import BUNDLED, DEFAULT, model_store
-from napari_vae_restore._napari.training_runs import runs_folder
 from napari_vae_restore.errors import InputError, RestorationError
 from napari_vae_restore.image_files import write_image
 from napari_vae_restore.restoration.recipe_code import Places
@@ -33,7 +33,7 @@ _READABLE = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 
 def kept_folder() -> Path:
     """Where copies of masks and models are kept, on this machine only."""
-    return runs_folder().parent / "kept"
+    return training_runs.runs_folder().parent / "kept"
 
 
 def model_of(recipe: Mapping[str, Any]) -> Model | str:

@@ -11,7 +11,13 @@ import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
-from napari_vae_restore._napari.fields import NoiseEdit, button, whole_number
+from napari_vae_restore._napari.fields import (
+    NoiseEdit,
+    button,
+    field_value,
+    fill_field,
+    whole_number,
+)
 from napari_vae_restore._napari.header import Header
 from napari_vae_restore._napari.layers import add_to_viewer, layer_data
 from napari_vae_restore._napari.messages import MAX_SEED, Preview, Source, duration
@@ -25,6 +31,12 @@ from napari_vae_restore._napari.restoration_steps import (
     preview_steps,
     restore_steps,
 )
+from napari_vae_restore._napari.settings import (
+    last_used,
+    preferences,
+    remember,
+    remember_model,
+)
 from napari_vae_restore._napari.task_widget import NO_LAYER, TaskWidget
 from napari_vae_restore._napari.view import current_step, visible_pixels
 from napari_vae_restore._napari.warm_up import warm_up
@@ -32,7 +44,6 @@ from napari_vae_restore._napari.words import noise_in_words, verdict
 from napari_vae_restore._napari.worker import Steps
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.restoration.tasks import Denoise, Task
-from napari_vae_restore.tiling import TILE
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -86,7 +97,7 @@ class RestorationWidget(TaskWidget):
         self.keep = QCheckBox("keep them as a layer")
         self.keep.setToolTip("Add the samples themselves, along a new first axis")
         self.tile = whole_number(
-            TILE,
+            preferences().tile,
             32,
             8192,
             "Side of the tiles in which large images are computed.\n"
@@ -95,6 +106,9 @@ class RestorationWidget(TaskWidget):
             suffix=" px",
         )
         self.seed = whole_number(0, 0, MAX_SEED, "The same seed gives the same samples")
+        for name, value in last_used(self.does).items():
+            if name in self._remembered():
+                fill_field(self._remembered()[name], value)
         self.header = Header(
             viewer,
             rows={**rows, "Model": self.models},
@@ -150,6 +164,7 @@ class RestorationWidget(TaskWidget):
         layer, model = self.header.layers.layer, self.models.model
         if layer is None or self.is_busy or self._problem():
             return
+        remember(self.does, {k: field_value(f) for k, f in self._remembered().items()})
         steps = self._run_steps(self._source(layer), model)
         self._launch(steps, layer=layer, on_success=partial(self._on_restored, layer))
 
@@ -162,13 +177,18 @@ class RestorationWidget(TaskWidget):
             A ``.safetensors`` file.
         """
         if not self.is_busy:
-            self._launch(load_steps(Path(path)), layer=None, on_success=self._on_model)
+            done = partial(self._on_model, Path(path))
+            self._launch(load_steps(Path(path)), layer=None, on_success=done)
 
     def show_report(self) -> None:
         """Show what is known of the chosen model, in a window of its own."""
         if not self.is_busy:
             steps = report_steps(self.models.model)
             self._launch(steps, layer=None, on_success=self._on_report)
+
+    def _remembered(self) -> dict[str, QWidget]:
+        """Fields that begin with what was used last, by name; subclasses add theirs."""
+        return {"samples": self.samples, "keep": self.keep}
 
     def _task_rows(self) -> dict[str, QWidget]:
         """Make the fields of the task; they are shown below the axes, by label."""
@@ -251,7 +271,8 @@ class RestorationWidget(TaskWidget):
     def _on_report(self, report: ModelReport) -> None:
         ModelReportDialog(report, self).show()
 
-    def _on_model(self, model: Model) -> None:
+    def _on_model(self, path: Path, model: Model) -> None:
+        remember_model(path)
         name = model_store().add(model, model.name)
         text = f"Model “{name}” opened."
         if removes_noise_only(model) and not self.denoises_only:
