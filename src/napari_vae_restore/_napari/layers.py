@@ -201,6 +201,35 @@ def add_to_viewer(
         along a first axis, if they were kept. Each carries the recipe in
         ``metadata["vae_restore"]``.
     """
+    return show_result(viewer, restoration, like=like)
+
+
+def show_result(
+    viewer: Viewer,
+    restoration: Restoration,
+    *,
+    like: Image | None,
+    preview: Image | None = None,
+) -> list[Image]:
+    """Show a restoration; see :func:`add_to_viewer`.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where the layers go.
+    restoration : Restoration
+        Of `like`.
+    like : napari.layers.Image, optional
+        The source.
+    preview : napari.layers.Image, optional
+        Its preview, which becomes the mean: where a layer is removed, napari collects all
+        garbage, and the window waits for several tenths of a second.
+
+    Returns
+    -------
+    list of napari.layers.Image
+        As :func:`add_to_viewer`.
+    """
     name = "image" if like is None else like.name
     done = " and ".join(
         _DONE.get(str(task["kind"]), "restored") for task in restoration.recipe.tasks
@@ -218,9 +247,16 @@ def add_to_viewer(
         metadata[RESULT_KEY] = like.unique_id
     if warnings := getattr(restoration.diagnostics, "warnings", ()):
         metadata[WARNINGS_KEY] = [str(warning) for warning in warnings]
-    mean: Image = viewer.add_image(
-        restoration.mean, name=f"{name} {done}", metadata=metadata, **place, **look
-    )
+    title = f"{name} {done}"
+    if preview is None:
+        mean: Image = viewer.add_image(
+            restoration.mean, name=title, metadata=metadata, **place, **look
+        )
+    else:
+        mean = preview
+        mean.data, mean.name, mean.metadata = restoration.mean, title, metadata
+        mean.scale, mean.translate, mean.visible = place["scale"], place["translate"], True
+        viewer.layers.selection.active = mean
     return [mean, *add_spread(viewer, restoration, like=like, result=mean)]
 
 

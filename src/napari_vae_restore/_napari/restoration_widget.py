@@ -19,12 +19,12 @@ from napari_vae_restore._napari.fields import (
     whole_number,
 )
 from napari_vae_restore._napari.header import Header
-from napari_vae_restore._napari.layers import add_to_viewer, layer_data
+from napari_vae_restore._napari.layers import layer_data, show_result
 from napari_vae_restore._napari.messages import MAX_SEED, Preview, Source, duration
 from napari_vae_restore._napari.model_choice import ModelChoice, load_steps, removes_noise_only
 from napari_vae_restore._napari.model_report import ModelReportDialog, report_steps
 from napari_vae_restore._napari.model_store import model_store
-from napari_vae_restore._napari.preview_layer import remove_preview, show_preview
+from napari_vae_restore._napari.preview_layer import find_preview, show_preview
 from napari_vae_restore._napari.region import MAX_SIDE, Region, visible_region
 from napari_vae_restore._napari.restoration_steps import (
     RestoreOptions,
@@ -260,8 +260,8 @@ class RestorationWidget(TaskWidget):
 
     def _on_restored(self, layer: Image, result: Any) -> Image:
         restoration: Restoration = result
-        remove_preview(self._viewer, layer)
-        mean = add_to_viewer(self._viewer, restoration, like=layer)[0]
+        preview = find_preview(self._viewer, layer)
+        mean = show_result(self._viewer, restoration, like=layer, preview=preview)[0]
         diagnostics = restoration.diagnostics
         added = f"“{mean.name}” added, in {duration(diagnostics.seconds)}."
         levels = _channel_levels(restoration.mean, restoration.recipe.axes)
