@@ -171,13 +171,15 @@ def settle() -> None:
     wait_until(lambda: time.monotonic() - started > 1)
 
 
-def take(viewer: napari.Viewer, name: str) -> None:
+def take(viewer: napari.Viewer, name: str) -> Path:
     """Write a picture of the whole window, with 256 colours, which are plenty here."""
     settle()
     pixels = viewer.window.screenshot(canvas_only=False, flash=False)
     picture = Image.fromarray(pixels).convert("RGB")
     picture = picture.quantize(256, method=Image.Quantize.MEDIANCUT)
-    picture.save(FOLDER / f"{name}.png", optimize=True)
+    path = FOLDER / f"{name}.png"
+    picture.save(path, optimize=True)
+    return path
 
 
 if __name__ == "__main__":

@@ -232,7 +232,9 @@ class CheckWidget(TaskWidget):
 
     def _on_layer_removed(self, event: Any) -> None:
         super()._on_layer_removed(event)
-        self._on_chosen()
+        result = self.header.layers.layer
+        self.flicker.take(None if result is None else samples_of(self._viewer, result))
+        self._refresh()
 
     def _hint(self) -> str:
         result = self.header.layers.layer
