@@ -1,6 +1,7 @@
 """Train the weights that come with the package, from a folder of clean pictures.
 
     python benchmarks/train_bundled.py PICTURES -o FOLDER [--budget 3h] [--start MODEL]
+    python benchmarks/train_bundled.py PICTURES -o FOLDER --only-calibrate
 
 PICTURES is what ``collect_pictures.py`` fills. FOLDER gets ``run.safetensors``, the
 checkpoint, and at the end ``default.safetensors`` with its checksum and ``pictures.md``,
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import logging
 import signal
 import sys
@@ -21,6 +23,9 @@ from pathlib import Path
 from types import FrameType
 from typing import cast
 
+import numpy as np
+
+import napari_vae_restore as vr
 from napari_vae_restore.errors import VAERestoreError
 from napari_vae_restore.models.bundled import export, find_model
 from napari_vae_restore.models.restorer import RestorationVAE
@@ -40,6 +45,7 @@ from napari_vae_restore.training.textures import synthetic_pictures
 MANIFEST = Path(__file__).with_name("bundled_pictures.csv")
 N_SYNTHETIC, SYNTHETIC_SIDE = 45, 256
 SYNTHETIC_WEIGHT = 9.0  # of them all; the manifest's have about 130
+N_CALIBRATION, CALIBRATION_SIDE, LEAST_CONTRAST, GREY_LEVELS = 48, 240, 0.02, 255
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 
@@ -66,9 +72,26 @@ def train(asked: argparse.Namespace) -> bool:
     source = PatchSource([*listed, *synthetic], training.plan.side)
     factor = calibrate(cast("RestorationVAE", model.network), source, seed=asked.seed)
     logging.getLogger(__name__).info("spread times %.2f", factor)
-    export(model, asked.output)
+    patches = PatchSource(listed, CALIBRATION_SIDE)
+    export(calibrated(model, patches, asked.seed), asked.output)
     (asked.output / "pictures.md").write_text(table(entries, listed), encoding="utf-8")
     return True
+
+
+def calibrated(model: vr.Model, source: PatchSource, seed: int) -> vr.Model:
+    """The model with what the spread of its samples is worth, by patches of its pictures."""
+    rng = np.random.default_rng([seed, 6])
+    patches = (source.draw(rng) for _ in itertools.count())
+    clean = itertools.islice((p for p in patches if p.std() > LEAST_CONTRAST), N_CALIBRATION)
+    return vr.calibrate(vr.Clean([GREY_LEVELS * patch for patch in clean]), model, seed=seed)
+
+
+def calibrate_only(asked: argparse.Namespace) -> None:
+    """Export the bundled model again with a calibration by its pictures."""
+    listed = read_pictures(asked.pictures, asked.manifest)
+    asked.output.mkdir(parents=True, exist_ok=True)
+    source = PatchSource(listed, CALIBRATION_SIDE)
+    export(calibrated(find_model("default"), source, asked.seed), asked.output)
 
 
 def first_interrupt() -> threading.Event:
@@ -112,12 +135,17 @@ def main() -> None:
     parser.add_argument("--budget", default="3h", help="time of all stages: 90min, 3h")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", metavar="MODEL", help="weights to go on from, or default")
+    parser.add_argument(
+        "--only-calibrate", action="store_true", help="the weights stay as they are bundled"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s  %(message)s")
     try:
-        finished = train(asked)
+        if asked.only_calibrate:
+            calibrate_only(asked)
+        finished = asked.only_calibrate or train(asked)
     except (VAERestoreError, OSError) as error:
         sys.exit(f"error: {error}")
     if not finished:

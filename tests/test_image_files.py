@@ -294,7 +294,7 @@ def test_truncated_pictures_are_refused(tmp_path):
 
 
 def test_a_missing_codec_is_named(tmp_path, monkeypatch):
-    def no_codec(path):
+    def no_codec(path, *, mapped):
         raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
 
     monkeypatch.setattr(image_files, "read_tiff", no_codec)

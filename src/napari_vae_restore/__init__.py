@@ -47,6 +47,7 @@ _HOMES = {
     "VAERestoreError": ".errors",
     "ResidualCheck": ".restoration.residual_check",
     "adapt": ".training.one_call",
+    "calibrate": ".training.spreads",
     "add_to_viewer": "._napari.layers",
     "check_residual": ".restoration.residual_check",
     "denoise": ".restoration.restore",
@@ -110,6 +111,7 @@ if TYPE_CHECKING:
     from napari_vae_restore.training.sources import Clean as Clean
     from napari_vae_restore.training.sources import Pairs as Pairs
     from napari_vae_restore.training.sources import Shots as Shots
+    from napari_vae_restore.training.spreads import calibrate as calibrate
 
 
 def __getattr__(name: str) -> Any:

@@ -17,8 +17,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import SPATIAL, Layout, cast, checked_axes
+from napari_vae_restore.lazy_arrays import as_dask, is_lazy
 
-__all__ = ["MIN_SIDE", "Layout", "as_image", "cast", "guess_axes"]
+__all__ = ["MIN_SIDE", "Layout", "as_image", "cast", "guess_axes", "open_image"]
 
 MIN_SIDE = 8
 """Smallest height and width in pixels; below it there is no context to use."""
@@ -125,10 +126,84 @@ def as_image(
     """
     data, own_axes = _unwrap(image)
     array = _to_numpy(data)
+    axes = _checked_form(array, axes, own_axes)
+    _check_values(array, axes, may_have_holes)
+    return array, axes
+
+
+def as_lazy_image(image: object, axes: str | None = None) -> tuple[Any, str]:
+    """Return an image as a dask array with known axes; none of its values are read.
+
+    Parameters
+    ----------
+    image : dask.array.Array, zarr.Array, xarray.DataArray or napari.layers.Image
+        One for which `is_lazy_image` is true.
+    axes : str, optional
+        As for :func:`as_image`.
+
+    Returns
+    -------
+    array : dask.array.Array
+        In its own dtype and order.
+    axes : str
+        Its axes in capital letters.
+
+    Raises
+    ------
+    InputError
+        As :func:`as_image`, except for what the values would show.
+    """
+    data, own_axes = _unwrap(image)
+    array = as_dask(data)
+    return array, _checked_form(array, axes, own_axes)
+
+
+def is_lazy_image(image: object) -> bool:
+    """Whether an image's values are read or computed only when they are asked for."""
+    if is_layer(image):
+        image, _ = _unwrap(image)
+    return is_lazy(image)
+
+
+def is_layer(image: object) -> bool:
+    """Whether an object is one of napari's."""
+    return any(base.__module__.startswith("napari.") for base in type(image).__mro__)
+
+
+def open_image(image: object, axes: str | None = None) -> tuple[Any, str]:
+    """Return what :func:`as_image` would read, unread: only shape and dtype are checked.
+
+    Parameters
+    ----------
+    image : array-like or napari.layers.Image
+        As for :func:`as_image`.
+    axes : str, optional
+        As for :func:`as_image`.
+
+    Returns
+    -------
+    data : array-like
+        Has a shape, and gives parts of itself by slicing.
+    axes : str
+        Its axes in capital letters.
+
+    Raises
+    ------
+    InputError
+        If the object is no array, or its shape, dtype or axes are unsuitable.
+    """
+    data, own_axes = _unwrap(image)
+    if not isinstance(getattr(data, "dtype", None), np.dtype):
+        data = _to_numpy(data)
+    return data, _checked_form(data, axes, own_axes)
+
+
+def _checked_form(array: Any, axes: str | None, own_axes: str | None) -> str:
+    """The axes of an array, if it can be an image by its shape and dtype."""
     _check_dtype(array.dtype)
-    if array.ndim < 2:
-        _axes_for(array.ndim, colour=False)
-    if array.size == 0:
+    if len(array.shape) < 2:
+        _axes_for(len(array.shape), colour=False)
+    if 0 in array.shape:
         raise InputError(
             f"Expected an image with pixels, but an empty array of shape {array.shape} came: "
             "check the cropping or the loading."
@@ -142,13 +217,12 @@ def as_image(
                 f"Expected at least {MIN_SIDE} pixels along {letter}, but {side} came in shape "
                 f"{array.shape} with axes {axes}: pass a larger image or other axes=."
             )
-    _check_values(array, axes, may_have_holes)
-    return array, axes
+    return axes
 
 
 def _unwrap(image: object) -> tuple[Any, str | None]:
     """Return the array inside a layer or labelled array, with the axes it states."""
-    if any(base.__module__.startswith("napari.") for base in type(image).__mro__):
+    if is_layer(image):
         return _unwrap_layer(image)
     labels = getattr(image, "dims", ())
     return image, _axes_from_labels(labels if isinstance(labels, tuple) else ())

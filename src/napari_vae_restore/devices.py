@@ -48,6 +48,18 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def free_memory(device: torch.device) -> int:
+    """Bytes that a device has left; on Apple's graphics, the machine's."""
+    import torch
+
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free)
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
 def native_precision(device: torch.device) -> AbstractContextManager[object]:
     """Autocast to bfloat16 where the hardware computes in it, else nothing.
 

@@ -44,7 +44,7 @@ _READABLE = (*_TIFF, *_PICTURES)
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-def read_image(path: StrPath) -> ImageFile:
+def read_image(path: StrPath, *, mapped: bool = False) -> ImageFile:
     """Read an image file.
 
     Parameters
@@ -52,6 +52,9 @@ def read_image(path: StrPath) -> ImageFile:
     path : path-like
         A .tif, .tiff, .png, .jpg, .jpeg or .bmp file. Of several images in a TIFF
         the first is read, and a warning logged.
+    mapped : bool
+        Whether the pixels of a TIFF of more than 256 MB stay on disk until a part of them
+        is asked for. They are then in the file's byte order, and it must not be compressed.
 
     Returns
     -------
@@ -76,7 +79,9 @@ def read_image(path: StrPath) -> ImageFile:
     if not path.exists():
         raise ImageFileError(f"Cannot read {path}: there is no such file.")
     try:
-        return read_tiff(path) if suffix in _TIFF else read_picture(path, _PICTURES[suffix])
+        if suffix in _TIFF:
+            return read_tiff(path, mapped=mapped)
+        return read_picture(path, _PICTURES[suffix])
     except ImageFileError:
         raise
     except MemoryError as error:

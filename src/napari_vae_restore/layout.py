@@ -206,7 +206,7 @@ class Layout:
             return image
         alpha = self._resized_alpha(like, planes.shape[2:], planes.dtype)
         axis = self.axes.index("S")
-        return np.concatenate([image, alpha], axis=axis, dtype=planes.dtype)
+        return np.concatenate([image, alpha], axis=axis)
 
     def without_alpha(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return a view of the image that lacks the alpha sample, if there is one.
@@ -264,7 +264,7 @@ class Layout:
             axis = self.axes.index(letter)
             old = self.shape[axis]
             if new != old:
-                alpha = alpha.take(np.arange(new) * old // new, axis=axis)
+                alpha = alpha[(slice(None),) * axis + (np.arange(new) * old // new,)]
         return alpha.astype(dtype, copy=False)
 
 

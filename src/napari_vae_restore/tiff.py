@@ -43,6 +43,8 @@ _IMAGEJ_DTYPES = {"u1", "u2", "f4"}
 # ImageJ counts bytes with 32 bits; the rest is for its metadata.
 _IMAGEJ_MAX_BYTES = 2**32 - 2**25
 _RESOLUTION_CENTIMETER = 3
+_MAPPED = 2**28
+"""Bytes of pixels above which they may stay on disk."""
 
 Sizes = dict[str, tuple[float, str]]
 
@@ -56,23 +58,26 @@ class _Metadata(NamedTuple):
     description: str = ""
 
 
-def read_tiff(path: Path) -> ImageFile:
+def read_tiff(path: Path, *, mapped: bool = False) -> ImageFile:
     """Read the first image of a TIFF file.
 
     Parameters
     ----------
     path : pathlib.Path
         The file.
+    mapped : bool
+        Whether a large one is read by slicing; see :func:`~.image_files.read_image`.
 
     Returns
     -------
     ImageFile
-        Its pixels in native byte order, and metadata.
+        Its pixels, in native byte order if they were read, and metadata.
 
     Raises
     ------
     ImageFileError
-        If the file ends before its data do, or planes of it are in missing files.
+        If the file ends before its data do, planes of it are in missing files, or it is
+        too large for its kind.
     Exception
         Whatever tifffile raises on a file that it cannot read.
     """
@@ -83,12 +88,14 @@ def read_tiff(path: Path) -> ImageFile:
         if len(tif.series) > 1:
             logger.warning("%s holds %d images; the first is read.", path, len(tif.series))
         _check_complete(tif, series, path)
-        data = np.asarray(series.asarray())
+        stays = mapped and series.nbytes > _MAPPED
+        data = _mapped(path, series) if stays else np.asarray(series.asarray())
         kind, found = _metadata(tif, series.kind)
         explicit = series.kind == "shaped" and "axes" in tif.shaped_metadata[0]
         axes = series.axes if explicit else _named_axes(series.axes)
     data, axes = _restore_axes(data, axes, found.axes)
-    data = data.astype(data.dtype.newbyteorder("="), copy=False)
+    if not stays:
+        data = data.astype(data.dtype.newbyteorder("="), copy=False)
     sizes = [found.sizes.get(axis, (1.0, PIXEL)) for axis in axes]
     scale, units = calibration(axes, [size for size, _ in sizes], [unit for _, unit in sizes])
     n_channels = data.shape[axes.index("C")] if "C" in axes else 0
@@ -173,6 +180,17 @@ def dialect(data: NDArray[Any], axes: str, scale: Sequence[float], *, ome: bool)
 def _fits_rational(number: float) -> bool:
     """Whether a resolution tag, a ratio of 32-bit integers, holds a number to 1e-6."""
     return 1e-6 <= number <= 1e6
+
+
+def _mapped(path: Path, series: Any) -> NDArray[Any]:
+    import tifffile
+
+    if series.dataoffset is None:
+        raise ImageFileError(
+            f"Cannot read {path}: it holds {series.nbytes / 2**30:.1f} GB in a form that "
+            "cannot be read in parts; convert it to OME-Zarr, or save it without compression."
+        )
+    return np.asarray(tifffile.memmap(path, series=0, mode="r"))
 
 
 def _check_complete(tif: Any, series: Any, path: Path) -> None:

@@ -2,13 +2,14 @@
 
 A plane is thought to lie in a frame: mirrored outwards by a margin, and on to
 multiples of the network's stride. Tiles start at multiples of the stride in that
-frame, so that every tile sees the latent grids of the whole. This module knows
-nothing of networks: the halo comes from the caller.
+frame, so that every tile sees the latent grids of the whole; their cores start at
+multiples of their size in the plane, so that those of a result are the chunks of a
+store. This module knows nothing of networks: the halo comes from the caller.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import numpy as np
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 
 TILE: Final = 1152
 """Default side of the tiles' cores in pixels: a megapixel in one piece, without halos."""
+
+SMALLEST: Final = 64
+"""Side below which a core is not halved: its halo would be most of the work."""
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -70,6 +74,55 @@ class Tile:
         ]
         return (parts[0][0], parts[1][0]), (parts[0][1], parts[1][1])
 
+    def moved(self, row: int, column: int) -> Tile:
+        """The same tile in a window of the plane that starts at a pixel; same origin."""
+        rows, columns = self.core
+        core = _moved(rows, -row), _moved(columns, -column)
+        return replace(self, rows=self.rows - row, columns=self.columns - column, core=core)
+
+    def halves(self, halo: int, stride: int) -> tuple[Tile, Tile] | None:
+        """Two tiles with the same cores together, cut across the longer side.
+
+        Parameters
+        ----------
+        halo : int
+            Pixels read around each core where this tile has them.
+        stride : int
+            What the network's input sides are multiples of.
+
+        Returns
+        -------
+        (Tile, Tile) or None
+            None where half would be less than `SMALLEST`.
+        """
+        heights = [part.stop - part.start for part in self.core]
+        axis = int(heights[1] > heights[0])
+        half = _round_up(heights[axis] // 2, stride)
+        if min(half, heights[axis] - half) < SMALLEST:
+            return None
+        halo = _round_up(halo, stride)
+        core, inner = self.core[axis], self.inner[axis]
+        cut = inner.start + half
+        before = slice(0, cut + halo), slice(core.start, core.start + half)
+        after = slice(max(cut - halo, 0), None), slice(core.start + half, core.stop)
+        return self._part(axis, *before), self._part(axis, *after)
+
+    def _part(self, axis: int, read: slice, core: slice) -> Tile:
+        """A tile that reads a part of what this one reads, for a part of its core."""
+        indices, cores, inners = [self.rows, self.columns], list(self.core), list(self.inner)
+        origin = list(self.origin)
+        first = inners[axis].start + core.start - cores[axis].start - read.start
+        indices[axis] = indices[axis][read]
+        origin[axis] += read.start
+        cores[axis], inners[axis] = core, slice(first, first + core.stop - core.start)
+        return Tile(
+            indices[0],
+            indices[1],
+            (cores[0], cores[1]),
+            (inners[0], inners[1]),
+            (origin[0], origin[1]),
+        )
+
 
 def tiles(
     height: int, width: int, *, size: int, halo: int, stride: int, margin: int
@@ -83,7 +136,8 @@ def tiles(
     size : int
         Side of the tiles' cores in pixels; rounded up to a multiple of `stride`.
     halo : int
-        Pixels read around each core where the frame has them; rounded up likewise.
+        Pixels read around each core where the frame has them, `margin` at least; rounded
+        up likewise.
     stride : int
         What the network's input sides are multiples of.
     margin : int
@@ -95,6 +149,7 @@ def tiles(
         In reading order; the cores cover the plane without overlap.
     """
     size, halo, margin = (_round_up(value, stride) for value in (size, halo, margin))
+    halo = max(halo, margin)
     rows = _intervals(height, size, halo, stride, margin)
     columns = _intervals(width, size, halo, stride, margin)
     return [
@@ -116,17 +171,15 @@ def _intervals(length: int, size: int, halo: int, stride: int, margin: int) -> l
     frame = _round_up(length + 2 * margin, stride)
     mirrored = np.pad(np.arange(length), (margin, frame - length - margin), mode="symmetric")
     intervals = []
-    for start in range(0, margin + length, size):
-        stop = min(start + size, frame)
-        core_start, core_stop = max(start, margin), min(stop, margin + length)
-        if core_start >= core_stop:
-            continue
-        origin, end = max(start - halo, 0), min(stop + halo, frame)
+    for start in range(0, length, size):
+        stop = min(start + size, length)
+        first = margin + start
+        origin, end = max(first - halo, 0), min(first + size + halo, frame)
         intervals.append(
             _Interval(
                 mirrored[origin:end],
-                slice(core_start - margin, core_stop - margin),
-                slice(core_start - origin, core_stop - origin),
+                slice(start, stop),
+                slice(first - origin, first + stop - start - origin),
                 origin,
             )
         )
@@ -137,6 +190,10 @@ def _within(start: int, read: int, length: int) -> tuple[slice, slice]:
     """Of `read` pixels from plane coordinate `start` on, those from 0 to `length`."""
     first, last = max(start, 0), min(start + read, length)
     return slice(first - start, last - start), slice(first, last)
+
+
+def _moved(part: slice, by: int) -> slice:
+    return slice(part.start + by, part.stop + by)
 
 
 def _round_up(value: int, multiple: int) -> int:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from skimage.restoration import denoise_nl_means
 
 import napari_vae_restore as vr
-from napari_vae_restore.restoration import parts
 from napari_vae_restore.restoration.halo import measured_halo
+from napari_vae_restore.restoration.posterior import DenoisingPosterior
 
 SIGMA = 24.6
 """Standard deviation of the noise at the picture's middle intensity, 150."""
@@ -220,7 +220,7 @@ def test_failures_of_torch_are_named(
     def fail(*args: object) -> None:
         raise error
 
-    monkeypatch.setattr(parts, "DenoisingPosterior", fail)
+    monkeypatch.setattr(DenoisingPosterior, "signals", fail)
     with pytest.raises(vr.RestorationError, match=message):
         vr.denoise(noisy, model)
 

@@ -9,18 +9,19 @@ from numpy.typing import NDArray
 from napari_vae_restore import GaussianNoise, InputError, PoissonGaussianNoise
 from napari_vae_restore.image_files import write_image
 from napari_vae_restore.training.data import TrainingSet, prepare
+from napari_vae_restore.training.sources import load_images
 
 
 def prepared(images: Any, **options: Any) -> TrainingSet:
+    loaded = load_images(images, options.pop("axes", None))
     values = {
-        "axes": None,
         "noise": "gaussian:5",
         "channels": 1,
         "patch": 32,
         "held_out_side": 16,
         "seed": 0,
     }
-    return prepare(images, **(values | options))
+    return prepare(loaded, **(values | options))
 
 
 def picture(*shape: int, seed: int = 0) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ import typer.main
 
 from napari_vae_restore import __version__
 from napari_vae_restore.cli import terminal
+from napari_vae_restore.cli.calibrate import calibrate
 from napari_vae_restore.cli.demo import demo
 from napari_vae_restore.cli.denoise import denoise
 from napari_vae_restore.cli.doctor import doctor
@@ -52,6 +53,7 @@ for command in (
     restore,
     adapt,
     train,
+    calibrate,
     noise,
     evaluate,
     doctor,

@@ -8,30 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_vae_restore.cli import options, reports, runs, terminal
+from napari_vae_restore.cli import options, reports, runs, sources, terminal
 from napari_vae_restore.cli.json_lines import JsonLines
+from napari_vae_restore.cli.sources import check_model_path, files_of, source_of
 from napari_vae_restore.errors import InputError, TrainingError, VAERestoreError
 
 if TYPE_CHECKING:
     from napari_vae_restore.models.model import Model
     from napari_vae_restore.training.engine import Training
-    from napari_vae_restore.training.sources import Source
 
 TRAIN_BUDGET, ADAPT_BUDGET = "5min", "2min"
 SEED = 0
 
 _INTERRUPTED = 130
 
-Images = Annotated[
-    Path,
-    typer.Argument(metavar="IN", help="Image, or folder of images.", show_default=False),
-]
-Output = Annotated[
-    Path,
-    typer.Option(
-        "-o", "--output", metavar="MODEL", help="A .safetensors file.", show_default=False
-    ),
-]
 Steps = Annotated[
     int | None,
     typer.Option(
@@ -39,10 +29,6 @@ Steps = Annotated[
         help="Steps in place of a time: the same seed then gives the same model.",
         show_default=False,
     ),
-]
-Noise = Annotated[
-    str | None,
-    typer.Option(metavar="NOISE", help=f"{options.NOISE_FORMS}.", show_default="auto"),
 ]
 Seed = Annotated[
     int | None,
@@ -54,10 +40,6 @@ Devices = Annotated[
     int,
     typer.Option(min=1, metavar="N", help="Graphics cards, or processes, that share batches."),
 ]
-SkipUnreadable = Annotated[
-    bool, typer.Option("--skip-unreadable", help="Pass over files that cannot be used.")
-]
-
 Lines = Annotated[
     bool,
     typer.Option(
@@ -69,8 +51,8 @@ Lines = Annotated[
 
 
 def adapt(
-    images: Images,
-    output: Output,
+    images: sources.Images,
+    output: sources.Output,
     model: Annotated[
         str, typer.Option(metavar="default|FILE", help="The model to start from.")
     ] = "default",
@@ -79,12 +61,12 @@ def adapt(
         typer.Option(metavar="TIME", help="Such as 90s, 2min, 1h.", show_default=ADAPT_BUDGET),
     ] = None,
     steps: Steps = None,
-    noise: Noise = None,
+    noise: sources.Noise = None,
     axes: options.Axes = None,
     seed: Seed = None,
     device: options.Device = "auto",
     devices: Devices = 1,
-    skip_unreadable: SkipUnreadable = False,
+    skip_unreadable: sources.SkipUnreadable = False,
     overwrite: options.Overwrite = False,
     json_lines: Lines = False,
 ) -> None:
@@ -93,7 +75,7 @@ def adapt(
     Held-out pixels decide what is kept: on them, the result is never worse than before.
     Ctrl-C stops it and saves the best model so far.
     """
-    inputs = _files(images)
+    inputs = files_of(images)
     check_model_path(output, inputs, overwrite=overwrite)
     _check_length(budget, steps)
 
@@ -125,35 +107,11 @@ def adapt(
 
 
 def train(
-    images: Images,
-    output: Output,
-    second: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="IN2",
-            help="A second noisy shot of each image, under the same name: each is learned "
-            "from the other.",
-            show_default=False,
-        ),
-    ] = None,
-    clean: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CLEAN",
-            help="A clean image for each one, under the same name; or one 2, 3 or 4 times as "
-            "high and wide.",
-            show_default=False,
-        ),
-    ] = None,
-    simulate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TASKS",
-            help="Take IN as clean, and learn to undo what is simulated on it: denoise, "
-            "inpaint, super-resolve, or several with commas.",
-            show_default=False,
-        ),
-    ] = None,
+    images: sources.Images,
+    output: sources.Output,
+    second: sources.Second = None,
+    clean: sources.CleanImages = None,
+    simulate: sources.Simulated = None,
     start: Annotated[
         str | None,
         typer.Option(
@@ -168,7 +126,7 @@ def train(
         typer.Option(metavar="TIME", help="Such as 90s, 5min, 1h.", show_default=TRAIN_BUDGET),
     ] = None,
     steps: Steps = None,
-    noise: Noise = None,
+    noise: sources.Noise = None,
     axes: options.Axes = None,
     seed: Seed = None,
     device: options.Device = "auto",
@@ -182,7 +140,7 @@ def train(
             show_default=False,
         ),
     ] = None,
-    skip_unreadable: SkipUnreadable = False,
+    skip_unreadable: sources.SkipUnreadable = False,
     overwrite: options.Overwrite = False,
     json_lines: Lines = False,
 ) -> None:
@@ -190,12 +148,10 @@ def train(
 
     Ctrl-C stops it and saves the best model so far, from which --resume goes on.
     """
-    inputs = _files(images)
+    inputs = files_of(images)
     check_model_path(output, inputs, overwrite=overwrite)
     _check_length(budget, steps)
-    ways = {"--second": second, "--clean": clean, "--simulate": simulate}
-    if len(given := [name for name, value in ways.items() if value is not None]) > 1:
-        raise InputError(f"Expected one of {' and '.join(given)}: leave the others out.")
+    source = source_of(images, second, clean, simulate)
     if resume is not None:
         fixed = {"--budget": budget, "--steps": steps, "--seed": seed}
         if given := [name for name, value in fixed.items() if value is not None]:
@@ -206,7 +162,6 @@ def train(
     def prepared() -> Training:
         from napari_vae_restore.training.engine import Training
 
-        source = _source(images, second, clean, simulate)
         common: dict[str, Any] = {
             "start": start,
             "axes": axes,
@@ -246,42 +201,9 @@ def train(
     )
 
 
-def check_model_path(path: Path, inputs: list[Path], *, overwrite: bool) -> None:
-    """Make sure that a model can be written; errors as `outputs.check_path`."""
-    from napari_vae_restore.cli import outputs
-    from napari_vae_restore.models.files import SUFFIX
-
-    outputs.check_path(path, [SUFFIX], inputs, overwrite=overwrite)
-    if path.suffix != SUFFIX:
-        raise InputError(
-            f"Expected the ending {SUFFIX} in small letters, but {path.name} came."
-        )
-
-
-def _files(images: Path) -> list[Path]:
-    from napari_vae_restore.image_files import list_images
-    from napari_vae_restore.training.sources import is_folder
-
-    return list_images(images) if is_folder(images) else [images]
-
-
 def _check_length(budget: str | None, steps: int | None) -> None:
     if budget is not None and steps is not None:
         raise InputError("Expected --budget or --steps, but both came: leave one out.")
-
-
-def _source(
-    images: Path, second: Path | None, clean: Path | None, simulate: str | None
-) -> Source:
-    from napari_vae_restore.training.sources import Clean, Pairs, Shots
-
-    if second is not None:
-        return Shots(images, second)
-    if clean is not None:
-        return Pairs(images, clean)
-    if simulate is not None:
-        return Clean(images, tuple(task.strip() for task in simulate.split(",")))
-    return images
 
 
 def _typed(command: str, images: Path, output: Path, **options: object) -> list[object]:

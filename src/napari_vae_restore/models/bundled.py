@@ -70,7 +70,8 @@ def export(model: Model, folder: Path) -> Path:
     """
     path = folder / WEIGHTS.name
     network = copy.deepcopy(model.network).half()
-    save(Model(network, None, None, model.record, name=DEFAULT), path, overwrite=True)
+    saved = Model(network, None, None, model.record, DEFAULT, model.spreads)
+    save(saved, path, overwrite=True)
     try:
         with atomic_write(folder / CHECKSUM.name) as temporary:
             temporary.write_text(f"{_digest(path)}  {path.name}\n")

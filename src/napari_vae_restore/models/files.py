@@ -12,9 +12,10 @@ import hashlib
 import json
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -34,6 +35,7 @@ from napari_vae_restore.models.model import (
     build_network,
     channels_last,
 )
+from napari_vae_restore.models.spread import Spread
 from napari_vae_restore.noise.models import noise_from_dict
 
 SUFFIX = ".safetensors"
@@ -41,6 +43,8 @@ VERSION = 1
 
 _HEADER_KEY = "napari_vae_restore"
 _HEADER_KEYS = {"version", "kind", "config", "normalisation", "noise", "record"}
+_OPTIONAL_KEYS = {"spreads", "training"}
+_NOT_HASHED = {"record", "spreads"}
 _MAX_HEADER_BYTES = 16 * 2**20
 _KINDS: dict[str, type[ModelConfig]] = {
     "hvae": HVAEConfig,
@@ -150,9 +154,39 @@ def load_checkpoint(path: str | Path) -> tuple[Model, dict[str, Tensor], dict[st
     return _build(path, header, tensors), state, header["training"]
 
 
+def packed(model: Model) -> tuple[str, str, str, bytes]:
+    """A model as hash, name, header and weights: what `unpacked` takes."""
+    from safetensors.torch import save as to_bytes
+
+    digest = model_hash(model)
+    _unpacked.setdefault((digest, model.name), model)
+    weights = {
+        name: value.detach().cpu().contiguous()
+        for name, value in model.network.state_dict().items()
+    }
+    return digest, model.name, json.dumps(_header(model)), to_bytes(weights)
+
+
+def unpacked(digest: str, name: str, header: str, weights: bytes) -> Model:
+    """The model that `packed` packed: in one process the same object each time."""
+    from safetensors.torch import load as from_bytes
+
+    known = _unpacked.get((digest, name))
+    if known is None:
+        tensors = {f"model.{key}": value for key, value in from_bytes(weights).items()}
+        built = _build(Path(name), json.loads(header), tensors)
+        known = _unpacked.setdefault((digest, name), replace(built, name=name))
+    return known
+
+
+_unpacked: WeakValueDictionary[tuple[str, str], Model] = WeakValueDictionary()
+"""Models that came from, or went to, another process, by hash and name."""
+
+
 def model_hash(model: Model) -> str:
-    """SHA-256 over the header (the training record apart) and the weights, as hex."""
-    header = {k: v for k, v in _header(model).items() if k != "record"}
+    """SHA-256 over what decides on pixels: the header without the training record and the
+    calibration, and the weights; as hex."""
+    header = {k: v for k, v in _header(model).items() if k not in _NOT_HASHED}
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name, value in sorted(model.network.state_dict().items()):
         digest.update(name.encode())
@@ -169,6 +203,7 @@ def _header(model: Model) -> dict[str, Any]:
         "normalisation": _optional(model.normalisation, asdict),
         "noise": _optional(model.noise, lambda noise: noise.to_dict()),
         "record": asdict(model.record),
+        "spreads": {kind: asdict(spread) for kind, spread in model.spreads.items()},
     }
 
 
@@ -225,7 +260,7 @@ def _parse_header(path: Path, text: str) -> dict[str, Any]:
             f"{path} has format version {header.get('version')!r}, and this program reads "
             f"version {VERSION}: update napari-vae-restore, or save the model again with it"
         )
-    keys = set(header) - {"training"}
+    keys = set(header) - _OPTIONAL_KEYS
     if keys != _HEADER_KEYS:
         raise ModelFileError(
             f"{path}: the header's keys differ from version {VERSION}'s: unknown "
@@ -249,6 +284,7 @@ def _build(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor])
         )
         record = TypeAdapter(TrainingRecord).validate_python(header["record"])
         noise = _optional(header["noise"], noise_from_dict)
+        spreads = TypeAdapter(dict[str, Spread]).validate_python(header.get("spreads", {}))
     except (ValidationError, InputError) as error:
         detail = "; ".join(str(error).splitlines())
         raise ModelFileError(f"{path}: the header is not valid: {detail}") from error
@@ -266,4 +302,6 @@ def _build(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor])
         raise ModelFileError(
             f"{path}: the weights do not fit the configuration: the file is damaged"
         ) from error
-    return Model(channels_last(network.eval()), normalisation, noise, record, name=path.stem)
+    return Model(
+        channels_last(network.eval()), normalisation, noise, record, path.stem, spreads
+    )

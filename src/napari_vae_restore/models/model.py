@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from napari_vae_restore.models.flat import FlatVAE
 from napari_vae_restore.models.hvae import HVAE
 from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
+from napari_vae_restore.models.spread import Spread
 from napari_vae_restore.noise.models import NoiseModel
 
 
@@ -129,6 +131,9 @@ class Model:
         How it was trained.
     name : str
         For recipes and menus: the file's stem, or "untitled".
+    spreads : mapping of str to Spread
+        By kind of task, what the standard deviation of samples is worth; see
+        :mod:`~napari_vae_restore.restoration.intervals`.
     """
 
     network: VAEModule
@@ -136,6 +141,7 @@ class Model:
     noise: NoiseModel | None
     record: TrainingRecord = TrainingRecord()
     name: str = "untitled"
+    spreads: Mapping[str, Spread] = field(default_factory=dict)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a `.safetensors` file; see :func:`~.files.save`."""
@@ -150,9 +156,16 @@ class Model:
         network = copy.deepcopy(self.network).to(device)
         return replace(self, network=channels_last(network))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As a process sends it to another: weights without code, unpacked there once."""
+        from napari_vae_restore.models.files import packed, unpacked
+
+        return unpacked, packed(self)
+
     @property
     def sha256(self) -> str:
-        """Hash of configuration, normalisation, noise model and weights."""
+        """Hash of configuration, normalisation, noise model and weights: of all that
+        decides on the pixels of a result."""
         from napari_vae_restore.models.files import model_hash
 
         return model_hash(self)

@@ -139,6 +139,11 @@ def estimate_noise(
     return PoissonGaussianNoise(line.a, line.b, correlation)
 
 
+def is_estimated(noise: str) -> bool:
+    """Whether a text such as "auto" leaves the noise to be found in the image."""
+    return noise in _KINDS
+
+
 def resolve_noise(
     noise: NoiseModel | str,
     planes: ArrayLike,

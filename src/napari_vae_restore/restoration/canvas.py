@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.layout import Layout, cast
-from napari_vae_restore.tiling import Tile
+
+Place = tuple[int, slice, slice, slice]
+"""Plane, channels, rows and columns of a result."""
 
 
 class Canvas:
@@ -30,17 +32,15 @@ class Canvas:
         self, shape: tuple[int, ...], dtype: np.dtype[Any], n_samples: int, keep: bool
     ) -> None:
         wide = np.result_type(dtype, np.float32)
-        self._n_samples = n_samples
+        self._dtype, self._n_samples = dtype, n_samples
         self.mean = np.empty(shape, wide)
         self._std = np.empty(shape, np.float32) if n_samples >= 2 else None
         self._samples = np.empty((n_samples, *shape), dtype) if keep and n_samples else None
         self._count = 0
         self._running = self._squares = np.zeros(0)
 
-    def add(self, n: int, group: slice, tile: Tile, values: NDArray[np.float64]) -> None:
-        """Take the next signal of a tile: first its mean, then each of its samples."""
-        place = (n, group, *tile.core)
-        values = values[(slice(None), *tile.inner)]
+    def add(self, place: Place, values: NDArray[np.float64]) -> None:
+        """Take the next signal of a place: first its mean, then each of its samples."""
         if self._count == 0:
             self.mean[place] = values
             self._running, self._squares = np.zeros_like(values), np.zeros_like(values)
@@ -57,21 +57,31 @@ class Canvas:
                 self._std[place] = np.sqrt(self._squares / (self._n_samples - 1))
             self._count = 0
 
-    def keep(self, planes: NDArray[Any], observed: NDArray[np.bool_]) -> None:
-        """Put noise-free measurements back, bit for bit.
+    def drop(self) -> None:
+        """Forget the signals of a place that did not get all of them."""
+        self._count = 0
+
+    def keep(self, place: Place, values: NDArray[Any], observed: NDArray[np.bool_]) -> None:
+        """Put noise-free measurements in, bit for bit.
 
         Parameters
         ----------
-        planes : numpy.ndarray
-            (N, C, H, W), the image.
+        place : tuple
+            Where in the planes.
+        values : numpy.ndarray
+            (C, h, w), of the image.
         observed : numpy.ndarray of bool
-            (N, C, H, W), where it was measured.
+            (C, h, w), where it was measured.
         """
-        np.copyto(self.mean, planes, where=observed, casting="same_kind")
+        np.copyto(self.mean[place], values, where=observed, casting="same_kind")
         if self._std is not None:
-            self._std[observed] = 0
+            self._std[place][observed] = 0
         if self._samples is not None:
-            np.copyto(self._samples, planes, where=observed)
+            np.copyto(self._samples[(slice(None), *place)], values, where=observed)
+
+    def planes(self) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]:
+        """Mean and samples in the image's dtype, and standard deviation, as planes."""
+        return cast(self.mean, self._dtype), self._std, self._samples
 
     def finish(
         self, layout: Layout, image: NDArray[Any]
@@ -79,11 +89,11 @@ class Canvas:
         """Mean, standard deviation and samples in the image's own axes and dtype."""
 
         def back(planes: NDArray[Any]) -> NDArray[Any]:
-            return layout.from_planes(cast(planes, layout.dtype), like=image)
+            return layout.from_planes(planes, like=image)
 
-        samples = self._samples
+        mean, std, samples = self.planes()
         return (
-            back(self.mean),
-            None if self._std is None else layout.from_planes(self._std),
+            back(mean),
+            None if std is None else layout.from_planes(std),
             None if samples is None else np.stack([back(each) for each in samples]),
         )

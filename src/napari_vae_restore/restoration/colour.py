@@ -12,7 +12,7 @@ colours that have little in common, such as stains that share a picture.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -25,6 +25,7 @@ from napari_vae_restore.restoration.conditional import ConditionalPosterior
 from napari_vae_restore.restoration.measurement import Mask, Measurement
 from napari_vae_restore.restoration.posterior import LatentKeys
 from napari_vae_restore.restoration.problem import Problem
+from napari_vae_restore.restoration.units import Units
 from napari_vae_restore.tiling import Tile
 
 N_COLOURS: Final = 3
@@ -43,6 +44,25 @@ _LEAST_SIGNAL: Final = 0.02  # of a colour's variance; with less it shows nothin
 _MIN_DETAILS: Final = 500
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ColourScale:
+    """How the colours of a plane are mixed, and the units of their components.
+
+    Attributes
+    ----------
+    mixing : numpy.ndarray
+        (3, 3), a component in each row.
+    noise : tuple of GaussianNoise
+        Of the components of stabilised intensities.
+    units : tuple of Units
+        Of each component.
+    """
+
+    mixing: NDArray[np.float64]
+    noise: tuple[GaussianNoise, ...]
+    units: tuple[Units, ...]
+
+
 class ColourPosterior:
     """q(x | c) of one plane of three colours with noise.
 
@@ -54,28 +74,40 @@ class ColourPosterior:
         What was done to the picture, to all colours alike.
     measurement : Measurement
         Noisy, (3, H, W), the same pixels observed of all colours.
+    scale : ColourScale
+        As `scale_of` gives it for the whole plane.
     """
 
-    def __init__(self, model: Model, problem: Problem, measurement: Measurement) -> None:
-        self._noise = noise = measurement.noise
-        stabilised = np.stack(
-            [each.stabilise(y) for each, y in zip(noise, measurement.intensities, strict=True)]
-        )
-        seen = None if measurement.observed is None else measurement.observed[:1]
+    def __init__(
+        self, model: Model, problem: Problem, measurement: Measurement, scale: ColourScale
+    ) -> None:
+        self._noise, self._mixing = measurement.noise, scale.mixing
+        mixed = _mixed(scale.mixing, _stabilised(measurement))
+        self._components = [
+            ConditionalPosterior(model, problem, part, units)
+            for part, units in zip(
+                _components(mixed, measurement, scale.noise), scale.units, strict=True
+            )
+        ]
+
+    @classmethod
+    def scale_of(cls, model: Model, sample: Measurement) -> ColourScale:
+        """Mixing, noise and units of the components, from a plane or a sample of it."""
+        stabilised = _stabilised(sample)
+        seen = None if sample.observed is None else sample.observed[:1]
         alike = alikeness(stabilised, seen) >= _MIN_ALIKENESS
-        self._mixing = LUMINANCE_CHROMA if alike else np.eye(N_COLOURS)
-        mixed = _mixed(self._mixing, stabilised)
-        variances = component_variances(stabilised, mixed, self._mixing, seen)
-        correlations = self._mixing**2 @ np.array(
-            [nearest_blur(each.correlation) for each in noise]
+        mixing = LUMINANCE_CHROMA if alike else np.eye(N_COLOURS)
+        mixed = _mixed(mixing, stabilised)
+        variances = component_variances(stabilised, mixed, mixing, seen)
+        correlations = mixing**2 @ np.array(
+            [nearest_blur(each.correlation) for each in sample.noise]
         )
-        self._components = []
-        for component, variance, (rho_y, rho_x) in zip(
-            mixed, variances, correlations, strict=True
-        ):
-            known = GaussianNoise(float(np.sqrt(variance)), (float(rho_y), float(rho_x)))
-            part = Measurement(component[None], seen, (known,))
-            self._components.append(ConditionalPosterior(model, problem, part))
+        noise = tuple(
+            GaussianNoise(float(np.sqrt(variance)), (float(rho_y), float(rho_x)))
+            for variance, (rho_y, rho_x) in zip(variances, correlations, strict=True)
+        )
+        units = tuple(Units.of(part) for part in _components(mixed, sample, noise))
+        return ColourScale(mixing, noise, units)
 
     def signals(
         self, tile: Tile, n_samples: int, keys: LatentKeys
@@ -140,6 +172,20 @@ def component_variances(
     ratio = _detail_variances(mixed, observed) / expected
     least, most = _INDEPENDENT
     return np.where((ratio > least) & (ratio < most), 1.0, np.maximum(ratio, _LEAST_VARIANCE))
+
+
+def _stabilised(measurement: Measurement) -> NDArray[np.float64]:
+    pairs = zip(measurement.noise, measurement.intensities, strict=True)
+    return np.stack([noise.stabilise(y) for noise, y in pairs])
+
+
+def _components(
+    mixed: NDArray[np.float64], measurement: Measurement, noise: tuple[GaussianNoise, ...]
+) -> list[Measurement]:
+    """Each component as a measurement of one channel."""
+    seen = None if measurement.observed is None else measurement.observed[:1]
+    parts = zip(mixed, noise, strict=True)
+    return [Measurement(component[None], seen, (known,)) for component, known in parts]
 
 
 def _mixed(mixing: NDArray[np.float64], colours: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -73,18 +73,27 @@ class ConditionalPosterior:
         What was done to the image.
     measurement : Measurement
         Of one channel, (1, H, W).
+    scale : Units
+        As `scale_of` gives them for the whole plane.
     """
 
-    def __init__(self, model: Model, problem: Problem, measurement: Measurement) -> None:
+    def __init__(
+        self, model: Model, problem: Problem, measurement: Measurement, scale: Units
+    ) -> None:
         self._network = conditional_network(model)
         self._problem = problem
         self._observed = observed = measurement.observed
-        self._units = Units.of(measurement)
+        self._units = scale
         self._measured = measurement.filled(self._units.to_network(measurement.intensities))
         self._slow = _slow_values(self._units, problem.factor)
         self._image = enlarged(self._measured, problem.factor)
         seen = np.ones(self._measured.shape, bool) if observed is None else observed
         self._seen = seen.repeat(problem.factor, axis=1).repeat(problem.factor, axis=2)
+
+    @classmethod
+    def scale_of(cls, model: Model, sample: Measurement) -> Units:
+        """The units in which a plane, or a sample of it, spans about [0, 1]."""
+        return Units.of(sample)
 
     def signals(
         self, tile: Tile, n_samples: int, keys: LatentKeys

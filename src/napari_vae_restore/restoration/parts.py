@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,14 +16,20 @@ from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.restoration.colour import N_COLOURS, ColourPosterior
-from napari_vae_restore.restoration.conditional import ConditionalPosterior
+from napari_vae_restore.restoration.colour import N_COLOURS, ColourPosterior, ColourScale
+from napari_vae_restore.restoration.conditional import (
+    ConditionalPosterior,
+    conditional_network,
+)
 from napari_vae_restore.restoration.halo import measured_halo
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.plug_and_play import PlugAndPlayPosterior
 from napari_vae_restore.restoration.posterior import DenoisingPosterior, PlanePosterior
 from napari_vae_restore.restoration.problem import Problem
+from napari_vae_restore.restoration.units import Units
 from napari_vae_restore.tiling import Tile, tiles
+
+Scale: TypeAlias = Units | ColourScale
 
 
 def channel_groups(
@@ -77,31 +84,80 @@ def tile_grid(
     stride = math.lcm(config.stride, problem.factor)
     if problem.blur is not None:
         # Each turn of plug-and-play inference needs the whole plane.
-        size = max(height, width) + 2 * stride
-    if max(height, width) + 2 * stride <= size:
+        size = max(height, width)
+    if max(height, width) <= size:
         return tiles(height, width, size=size, halo=0, stride=stride, margin=stride), 0
     halo = measured_halo(model)
     return tiles(height, width, size=size, halo=halo, stride=stride, margin=stride), halo
 
 
-def plane_posterior(model: Model, problem: Problem, measurement: Measurement) -> PlanePosterior:
+def plane_scale(model: Model, problem: Problem, sample: Measurement) -> Scale:
+    """What is measured once for a whole plane, so that its parts fit together.
+
+    Parameters
+    ----------
+    model : Model
+        That is going to restore the plane.
+    problem : Problem
+        What was done to it.
+    sample : Measurement
+        One group of channels of the plane, or of windows of it side by side.
+
+    Raises
+    ------
+    InputError
+        If the model cannot solve the problem.
+    """
+    kind = _posterior_kind(model, problem, sample)
+    scale: Scale = kind.scale_of(model, _without_hidden(sample))
+    return scale
+
+
+def plane_posterior(
+    model: Model, problem: Problem, measurement: Measurement, scale: Scale
+) -> PlanePosterior:
     """The way of a network to solve a problem on one group of channels.
+
+    Parameters
+    ----------
+    model : Model
+        On the device that computes.
+    problem : Problem
+        What was done to the image.
+    measurement : Measurement
+        Of a plane, or of a window of it.
+    scale : Units or ColourScale
+        As `plane_scale` gives it.
 
     Raises
     ------
     InputError
         If it has none: a model that removes noise only, and another problem.
     """
-    noise, observed = measurement.noise, measurement.observed
-    if observed is not None:
-        # So that nothing below can depend on what lies under the mask.
-        y = measurement.intensities
-        measurement = replace(measurement, intensities=np.where(observed, y, y[observed][0]))
+    kind = _posterior_kind(model, problem, measurement)
+    posterior: PlanePosterior = kind(model, problem, _without_hidden(measurement), scale)
+    return posterior
+
+
+def _posterior_kind(model: Model, problem: Problem, measurement: Measurement) -> Any:
+    """The class that solves a problem; each has a scale of its own."""
+    noise = measurement.noise
     if problem.blur is not None:
-        return PlugAndPlayPosterior(model, problem, measurement)
+        return PlugAndPlayPosterior
     if len(noise) == N_COLOURS > model.network.config.channels:
-        return ColourPosterior(model, problem, measurement)
+        return ColourPosterior
     is_general = isinstance(model.network, RestorationVAE) or not problem.is_denoising_alone
     if is_general or not noise:
-        return ConditionalPosterior(model, problem, measurement)
-    return DenoisingPosterior(model, measurement.intensities, noise)
+        conditional_network(model)
+        return ConditionalPosterior
+    return DenoisingPosterior
+
+
+def _without_hidden(measurement: Measurement) -> Measurement:
+    """The same, so that nothing can depend on what lies under the mask."""
+    y, observed = measurement.intensities, measurement.observed
+    if observed is None:
+        return measurement
+    shown = y[observed]
+    hidden = shown[0] if shown.size else np.zeros((), y.dtype)
+    return replace(measurement, intensities=np.where(observed, y, hidden))

@@ -51,23 +51,32 @@ class PlugAndPlayPosterior:
         Whose operator is used.
     measurement : Measurement
         Of one channel, (1, H, W).
+    scale : Units
+        As `scale_of` gives them.
     """
 
-    def __init__(self, model: Model, problem: Problem, measurement: Measurement) -> None:
+    def __init__(
+        self, model: Model, problem: Problem, measurement: Measurement, scale: Units
+    ) -> None:
         self._network = conditional_network(model)
-        # The transform that stabilises noise does not commute with a blur: the noise's
-        # variance goes into the data step instead.
-        self._units = Units.of(replace(measurement, noise=()))
+        self._units = scale
         y = self._units.to_network(measurement.intensities).astype(np.float64)
         self._y = measurement.filled(y)
         self._operator: Operator = problem.operator(measurement.observed)
         self._factor = problem.factor
         self._variance = np.full(y.shape, _LEAST_SIGMA**2)
         if noise := measurement.noise:
-            scale = self._units.normalisation.scale
+            unit = self._units.normalisation.scale
             signal = self._units.from_network(self._y)
             found = np.stack([m.variance(s) for m, s in zip(noise, signal, strict=True)])
-            self._variance = np.maximum(found / scale**2, self._variance)
+            self._variance = np.maximum(found / unit**2, self._variance)
+
+    @classmethod
+    def scale_of(cls, model: Model, sample: Measurement) -> Units:
+        """The units in which a plane, its noise not stabilised, spans about [0, 1]."""
+        # The transform that stabilises noise does not commute with a blur: the noise's
+        # variance goes into the data step instead.
+        return Units.of(replace(sample, noise=()))
 
     def signals(
         self, tile: Tile, n_samples: int, keys: LatentKeys

@@ -1,15 +1,17 @@
 """Posterior inference on tiles: the mean, and any number of samples.
 
-A :class:`PlanePosterior` is made for one plane or group of channels and yields the signals
-of its tiles in the image's intensity units. Here is the one of models that were trained on
-noisy images; `conditional` and `plug_and_play` have the others.
+A :class:`PlanePosterior` is made for one plane or group of channels, or for a window of
+it, and yields the signals of its tiles in the image's intensity units. What must be the
+same for all windows of a plane, its scale, is measured before, by ``scale_of``. Here is the
+posterior of models that were trained on noisy images; `conditional` and `plug_and_play`
+have the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -19,7 +21,8 @@ from torch import Tensor
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.models.latents import KeyedNoise, NoiseSource
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.restoration.measurement import Measurement
+from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.units import Units
 from napari_vae_restore.tiling import Tile
 
@@ -66,20 +69,27 @@ class DenoisingPosterior:
     ----------
     model : Model
         The network runs on the device that its weights are on.
-    intensities : numpy.ndarray
+    problem : Problem
+        A denoising.
+    measurement : Measurement
         (C, H, W), any dtype.
-    noise : tuple of NoiseModel
-        One per channel.
+    scale : Units
+        As `scale_of` gives them.
     """
 
     def __init__(
-        self, model: Model, intensities: NDArray[Any], noise: tuple[NoiseModel, ...]
+        self, model: Model, problem: Problem, measurement: Measurement, scale: Units
     ) -> None:
+        self._network = model.network
+        self._units = scale
+        self._intensities = measurement.intensities
+
+    @classmethod
+    def scale_of(cls, model: Model, sample: Measurement) -> Units:
+        """The units that the model was trained in, whatever the image's range."""
         if model.normalisation is None:
             raise InputError(f"model {model.name}: it has no normalisation: train it anew")
-        self._network = model.network
-        self._units = Units(noise, model.normalisation)
-        self._intensities = intensities
+        return Units(sample.noise, model.normalisation)
 
     def signals(
         self, tile: Tile, n_samples: int, keys: LatentKeys

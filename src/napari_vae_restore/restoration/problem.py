@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.noise.estimation import resolve_noise
+from napari_vae_restore.noise.estimation import is_estimated, resolve_noise
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.operators import (
     Blur,
@@ -36,8 +36,10 @@ class Problem:
     ----------
     denoising : Denoise or None
         None where the measurement is taken as free of noise.
-    missing : numpy.ndarray or None
-        (N, C, H, W) bool, a view; None where nothing is missing.
+    missing : numpy.ndarray, dask.array.Array or None
+        (N, C, H, W) bool, a view; None where nothing is missing, or where others read it.
+    fills : bool
+        Whether pixels are missing.
     factor : int
         Output pixels for each input pixel along both sides.
     kernel : str
@@ -49,7 +51,8 @@ class Problem:
     """
 
     denoising: Denoise | None
-    missing: Mask | None
+    missing: Any
+    fills: bool
     factor: int
     kernel: str
     blur: Blur | None
@@ -91,6 +94,7 @@ class Problem:
         return cls(
             denoising=denoising if isinstance(denoising, Denoise) else None,
             missing=_missing(inpainting, layout) if isinstance(inpainting, Inpaint) else None,
+            fills=inpainting is not None,
             factor=enlarging.factor if isinstance(enlarging, SuperResolve) else 1,
             kernel=enlarging.kernel if isinstance(enlarging, SuperResolve) else "bicubic",
             blur=Blur(deblurring.psf) if isinstance(deblurring, Deblur) else None,
@@ -100,15 +104,44 @@ class Problem:
     @property
     def is_denoising_alone(self) -> bool:
         """Whether models that know noise only can solve it."""
-        return self.missing is None and self.factor == 1 and self.blur is None
+        return not self.fills and self.factor == 1 and self.blur is None
+
+    @property
+    def keeps_observed(self) -> bool:
+        """Whether observed pixels stay bit-identical in a noise-free image."""
+        return self.fills and self.factor == 1 and self.blur is None
 
     @property
     def loses_all_channels_alike(self) -> bool:
         """Whether the same pixels are missing in every channel of a plane."""
-        return self.missing is None or bool((self.missing == self.missing[:, :1]).all())
+        missing = self.missing
+        return missing is None or bool((missing == missing[:, :1]).all())
 
-    def noise_models(self, planes: NDArray[Any], model: Model) -> tuple[NoiseModel, ...]:
-        """p(y | s) of each channel of (N, C, H, W) planes; empty for a noise-free image."""
+    def without_mask(self) -> Problem:
+        """The same for those who are given what is missing window by window."""
+        return replace(self, missing=None, tasks=())
+
+    def measures_noise(self, model: Model) -> bool:
+        """Whether the noise has to be looked for in the image."""
+        if self.denoising is None:
+            return False
+        noise = self.denoising.noise or model.noise or "auto"
+        return isinstance(noise, str) and is_estimated(noise)
+
+    def noise_models(
+        self, planes: NDArray[Any], missing: Mask | None, model: Model
+    ) -> tuple[NoiseModel, ...]:
+        """p(y | s) of each channel; empty for a noise-free image.
+
+        Parameters
+        ----------
+        planes : numpy.ndarray
+            (N, C, H, W), the image or a sample of it.
+        missing : numpy.ndarray of bool, or None
+            Of their shape.
+        model : Model
+            Whose images' noise is taken where the task says none.
+        """
         if self.denoising is None:
             return ()
         noise = self.denoising.noise
@@ -118,13 +151,9 @@ class Problem:
             return _one_for_each(tuple(noise), planes.shape[1])
         found = []
         for channel in range(planes.shape[1]):
-            observed = None if self.missing is None else ~self.missing[:, channel]
+            observed = None if missing is None else ~missing[:, channel]
             found.append(resolve_noise(noise, planes[:, channel], observed=observed))
         return tuple(found)
-
-    def observed(self, plane: int, channels: slice) -> Mask | None:
-        """(C, H, W) of one plane, True where a pixel was measured; None where all were."""
-        return None if self.missing is None else ~self.missing[plane, channels]
 
     def operator(self, observed: Mask | None) -> Operator:
         """A, from the output grid to a plane (C, H, W) or to a part of it."""
@@ -146,7 +175,7 @@ def _one_for_each(noise: tuple[NoiseModel, ...], n_channels: int) -> tuple[Noise
     return noise
 
 
-def _missing(task: Inpaint, layout: Layout) -> Mask:
+def _missing(task: Inpaint, layout: Layout) -> Any:
     """The mask as (N, C, H, W) planes of the image."""
     mask, axes, shape = task.mask, layout.axes, layout.shape
     spatial = tuple(n for n, letter in zip(shape, axes, strict=True) if letter in "YX")
@@ -167,7 +196,7 @@ def _missing(task: Inpaint, layout: Layout) -> Mask:
             f"mask: expected the shape {options} for an image {axes} {shape}, got {mask.shape}"
         )
     missing = layout.to_planes(whole)
-    if bool(missing.all(axis=(2, 3)).any()):
+    if isinstance(missing, np.ndarray) and bool(missing.all(axis=(2, 3)).any()):
         raise InputError(
             "mask: it covers a whole plane, and nothing is left to infer it from: leave some "
             "pixels of each plane and channel out of it"

@@ -145,8 +145,8 @@ def check_residual(
     removed = expected = 0.0
     for n, plane in enumerate(measured):
         predicted = problem.operator(None).apply(estimate[n].astype(np.float64))
-        observed = problem.observed(n, slice(None))
-        where = np.ones(plane.shape, bool) if observed is None else observed
+        missing = problem.missing
+        where = np.ones(plane.shape, bool) if missing is None else ~np.asarray(missing[n])
         difference = plane.astype(np.float64) - predicted
         residual[n] = np.where(where, difference, 0.0)
         standard[n] = np.where(where, difference, np.nan)

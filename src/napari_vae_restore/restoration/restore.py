@@ -6,35 +6,32 @@ drain it, as do the command line and napari's worker.
 
 from __future__ import annotations
 
-import itertools
-import math
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from napari_vae_restore import __version__
-from napari_vae_restore.arrays import as_image
-from napari_vae_restore.devices import choose_device
-from napari_vae_restore.errors import InputError, RestorationError
+from napari_vae_restore.arrays import as_image, is_lazy_image
+from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
+from napari_vae_restore.lazy_arrays import is_labelled
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.noise.hot import without_hot_pixels
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.canvas import Canvas
-from napari_vae_restore.restoration.measurement import Measurement
-from napari_vae_restore.restoration.parts import channel_groups, plane_posterior, tile_grid
-from napari_vae_restore.restoration.posterior import LatentKeys
+from napari_vae_restore.restoration.labelled import labelled
+from napari_vae_restore.restoration.lazy import restore_lazily
+from napari_vae_restore.restoration.plan import prepare
 from napari_vae_restore.restoration.problem import Problem
-from napari_vae_restore.restoration.result import Diagnostics, Recipe, Restoration
+from napari_vae_restore.restoration.recipe import recipe_of
+from napari_vae_restore.restoration.result import Diagnostics, Restoration
+from napari_vae_restore.restoration.sampling import range_windows, read_window
+from napari_vae_restore.restoration.solver import Solver
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
-from napari_vae_restore.tiling import TILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ def restore(
     axes: str | None = None,
     n_samples: int = 0,
     keep_samples: bool = False,
-    tile: int = TILE,
+    tile: int | None = None,
     seed: int = 0,
     device: str = "auto",
 ) -> Restoration:
@@ -62,7 +59,8 @@ def restore(
     Parameters
     ----------
     image : array-like or napari.layers.Image
-        Any real dtype but bool, any axes; finite.
+        Any real dtype but bool, any axes; finite. Of a dask or zarr array the result is
+        lazy, and the blocks that are looked at are computed.
     tasks : Task or sequence of Task
         What to undo: ``Denoise()``, ``Inpaint(mask)``, ``SuperResolve(factor)``, or
         several of them at once, one of each kind. Without ``Denoise`` the image is taken
@@ -78,9 +76,10 @@ def restore(
         all of them.
     keep_samples : bool
         Whether the samples themselves are returned.
-    tile : int
-        Side of the tiles in pixels. It changes memory and time, not the result: latent
-        noise is keyed to position, and each tile reads the surroundings it depends on.
+    tile : int, optional
+        Side of the tiles in pixels; by default 1152, or less where memory is short. It
+        changes memory and time, not the result: latent noise is keyed to position, and
+        each tile reads the surroundings it depends on.
     seed : int
         The same seed gives the same samples. Global random state is untouched.
     device : str
@@ -89,7 +88,8 @@ def restore(
     Returns
     -------
     Restoration
-        Mean, uncertainty, samples, recipe and diagnostics.
+        Mean, uncertainty, samples, recipe and diagnostics. Arrays are numpy's, dask's for
+        lazy images, and xarray's, with dimensions and coordinates, for xarray's.
 
     Raises
     ------
@@ -100,19 +100,19 @@ def restore(
     RestorationError
         If the computation fails, for example for want of memory.
     """
-    return drain(
-        iter_restore(
-            image,
-            tasks,
-            model,
-            axes=axes,
-            n_samples=n_samples,
-            keep_samples=keep_samples,
-            tile=tile,
-            seed=seed,
-            device=device,
-        )
-    )
+    options: dict[str, Any] = {
+        "axes": axes,
+        "n_samples": n_samples,
+        "keep_samples": keep_samples,
+        "tile": tile,
+        "seed": seed,
+        "device": device,
+    }
+    if is_lazy_image(image):
+        result = restore_lazily(image, tasks, model, **options)
+    else:
+        result = drain(iter_restore(image, tasks, model, **options))
+    return _labelled(result, image) if is_labelled(image) else result
 
 
 def denoise(
@@ -231,7 +231,7 @@ def iter_restore(
     axes: str | None = None,
     n_samples: int = 0,
     keep_samples: bool = False,
-    tile: int = TILE,
+    tile: int | None = None,
     seed: int = 0,
     device: str = "auto",
 ) -> Generator[RestoreProgress, None, Restoration]:
@@ -246,112 +246,57 @@ def iter_restore(
         After each pass through the decoder.
     """
     started = time.monotonic()
-    _check("n_samples", n_samples, 0)
-    _check("tile", tile, 1)
-    _check("seed", seed, 0)
     listed = tasks if isinstance(tasks, Sequence) else (tasks,)
     may_have_holes = any(isinstance(task, Inpaint) for task in listed)
     array, axes = as_image(image, axes, may_have_holes=may_have_holes)
     layout = Layout.of(array, axes)
     problem = Problem.of(tasks, layout)
-    planes = layout.to_planes(array)
+    planes, missing = layout.to_planes(array), problem.missing
     _check_observed(planes, problem)
-    placed = find_model(model).on(choose_device(device))
-    noise = problem.noise_models(planes, placed)
-    planes, n_hot = _without_hot_pixels(planes, noise, problem)
-    n_planes, n_channels, height, width = planes.shape
-    shape = height * problem.factor, width * problem.factor
-    grid, halo = tile_grid(placed, shape, problem, tile)
-    groups = channel_groups(placed, problem, layout, is_noisy=bool(noise))
-    canvas = Canvas((n_planes, n_channels, *shape), layout.dtype, n_samples, keep_samples)
-    progress = RestoreProgress(0, n_planes * len(groups) * len(grid) * (1 + n_samples))
-    yield progress
-    try:
-        for n, group in itertools.product(range(n_planes), groups):
-            y = Measurement(planes[n, group], problem.observed(n, group), noise[group])
-            posterior = plane_posterior(placed, problem, y)
-            keys = LatentKeys(seed, n * n_channels + group.start, placed.network.config.strides)
-            for part in grid:
-                for signal in posterior.signals(part, n_samples, keys):
-                    canvas.add(n, group, part, signal)
-                    progress = RestoreProgress(progress.done + 1, progress.total)
-                    yield progress
-    except torch.OutOfMemoryError as error:
-        raise RestorationError(
-            f"out of memory on {device}: use a smaller tile than {tile}, or device='cpu'"
-        ) from error
-    except RuntimeError as error:
-        raise RestorationError(f"the restoration failed: {error}") from error
-    if not noise and problem.missing is not None and problem.factor == 1:
-        canvas.keep(planes, ~problem.missing)
+    options: dict[str, Any] = {"n_samples": n_samples, "tile": tile, "seed": seed}
+    plan = prepare(planes, layout, problem, find_model(model), device=device, **options)
+    solver = Solver(plan)
+    canvas = Canvas(plan.shape, layout.dtype, n_samples, keep_samples)
+    n_done = 0
+    yield RestoreProgress(0, solver.n_passes)
+    for part in plan.parts():
+        drawn = range_windows(*planes.shape[2:]) if plan.is_sampled else []
+        sample = [read_window(planes, missing, part, place) for place in drawn]
+        scale = solver.scale(part[1], sample) if sample else None
+        for block in plan.blocks:
+            window = read_window(planes, missing, part, block.window)
+            for _ in solver.paint(canvas, part, block, window, scale):
+                n_done += 1
+                yield RestoreProgress(n_done, solver.n_passes)
     diagnostics = Diagnostics(
-        residual_std=_residual_std(planes, canvas.mean, noise, problem),
-        noise=noise,
-        n_hot_pixels=n_hot,
-        n_tiles=n_planes * len(groups) * len(grid),
-        halo=halo,
+        residual_std=solver.tally.residual_std,
+        noise=plan.noise,
+        n_hot_pixels=solver.tally.n_hot,
+        n_tiles=plan.n_tiles,
+        halo=plan.halo,
         seconds=time.monotonic() - started,
-        device=str(next(placed.network.parameters()).device),
+        device=solver.device,
+        notes=tuple(solver.notes),
     )
-    recipe = Recipe(
-        tasks=tuple(task.to_dict() for task in problem.tasks),
-        noise=tuple(str(channel) for channel in noise),
-        model=placed.name,
-        model_sha256=placed.sha256,
-        axes=axes,
-        n_samples=n_samples,
-        tile=tile,
-        seed=seed,
-        package_version=__version__,
+    return Restoration(
+        *canvas.finish(layout, array), recipe_of(plan, problem), diagnostics, plan.spread
     )
-    return Restoration(*canvas.finish(layout, array), recipe, diagnostics)
 
 
-def _without_hot_pixels(
-    planes: NDArray[Any], noise: tuple[NoiseModel, ...], problem: Problem
-) -> tuple[NDArray[Any], int]:
-    """(N, C, H, W) planes with the median of their surroundings for hot pixels, and how many.
-
-    Left alone are images that are taken as free of noise, and those with holes, in which
-    a pixel may have no surroundings.
-    """
-    if not noise or problem.missing is not None:
-        return planes, 0
-    found = [without_hot_pixels(planes[:, c], model) for c, model in enumerate(noise)]
-    n_hot = sum(int(is_hot.sum()) for _, is_hot in found)
-    if n_hot == 0:
-        return planes, 0
-    return np.stack([values for values, _ in found], axis=1).astype(planes.dtype), n_hot
-
-
-def _residual_std(
-    planes: NDArray[Any],
-    mean: NDArray[Any],
-    noise: tuple[NoiseModel, ...],
-    problem: Problem,
-) -> float | None:
-    """RMS of what was removed over the RMS of the noise that was expected.
-
-    The quotient of the sums, not the mean of quotients: where a signal-dependent model
-    expects next to no noise, single dark pixels would outweigh the picture.
-    """
-    if not noise:
-        return None
-    removed = expected = 0.0
-    for n, (plane, restored) in enumerate(zip(planes, mean, strict=True)):
-        predicted = problem.operator(None).apply(restored.astype(np.float64))
-        for channel, model in enumerate(noise):
-            observed = problem.observed(n, slice(channel, channel + 1))
-            where = True if observed is None else observed[0]
-            residual = plane[channel].astype(np.float64) - predicted[channel]
-            removed += float(np.square(residual).sum(where=where))
-            expected += float(model.variance(predicted[channel]).sum(where=where))
-    return math.sqrt(removed / expected)
+def _labelled(result: Restoration, image: Any) -> Restoration:
+    """The result with the labels of an xarray.DataArray."""
+    axes, std, samples = result.recipe.axes, result.std, result.samples
+    return replace(
+        result,
+        mean=labelled(result.mean, image, axes),
+        std=None if std is None else labelled(std, image, axes),
+        samples=None if samples is None else labelled(samples, image, axes, lead=("sample",)),
+    )
 
 
 def _check_observed(planes: NDArray[Any], problem: Problem) -> None:
     """Raise if an image whose holes may hold anything is not finite elsewhere."""
-    if problem.missing is None or planes.dtype.kind != "f":
+    if not isinstance(problem.missing, np.ndarray) or planes.dtype.kind != "f":
         return
     n_nan, n_inf = (
         int((what(planes) & ~problem.missing).sum()) for what in (np.isnan, np.isinf)
@@ -361,8 +306,3 @@ def _check_observed(planes: NDArray[Any], problem: Problem) -> None:
             f"image: expected finite intensities outside the mask, but {n_nan} NaN and "
             f"{n_inf} infinite came there: add them to the mask"
         )
-
-
-def _check(name: str, value: int, least: int) -> None:
-    if not isinstance(value, int | np.integer) or value < least:
-        raise InputError(f"{name}: expected an integer of at least {least}, got {value!r}")

@@ -6,8 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from napari_vae_restore.models.spread import Spread
 from napari_vae_restore.noise.models import NoiseModel
 
 
@@ -76,6 +78,8 @@ class Diagnostics:
         Wall time.
     device : str
         Where it ran.
+    notes : tuple of str
+        What was done for want of memory, in words; empty if nothing was.
     """
 
     residual_std: float | None
@@ -85,6 +89,7 @@ class Diagnostics:
     halo: int
     seconds: float
     device: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,8 @@ class Restoration:
         How to repeat it.
     diagnostics : Diagnostics
         How well it went.
+    spread : Spread or None
+        What the model's calibration says of `std`; None for a model without one.
     """
 
     mean: NDArray[Any]
@@ -111,3 +118,52 @@ class Restoration:
     samples: NDArray[Any] | None
     recipe: Recipe
     diagnostics: Diagnostics
+    spread: Spread | None = None
+
+    def expected_error(self) -> NDArray[np.float32]:
+        """How far the mean is from the truth, as a rule, pixel by pixel.
+
+        Returns
+        -------
+        numpy.ndarray
+            Root mean square error to be expected, float32, intensity units, the shape of
+            `std`: that which pictures with known truth had where samples spread as much.
+            The standard deviation itself for a model without calibration.
+
+        Raises
+        ------
+        InputError
+            If there were fewer than two samples.
+        """
+        from napari_vae_restore.restoration.intervals import expected_error
+
+        return expected_error(self)
+
+    def interval(self, level: float = 0.9) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Bounds between which the truth is expected to lie.
+
+        Parameters
+        ----------
+        level : float
+            Share of pixels whose truth they contain, on average over pictures like those
+            of the calibration; above 0, at most 0.99.
+
+        Returns
+        -------
+        low, high : numpy.ndarray
+            float32, intensity units, the shape of `std`. Those of a Gaussian with that
+            deviation for a model without calibration.
+
+        Raises
+        ------
+        InputError
+            If there were fewer than two samples, or for another level.
+
+        References
+        ----------
+        A. N. Angelopoulos and S. Bates, "A gentle introduction to conformal prediction",
+        2021, arXiv:2107.07511; here with one quantile for each task.
+        """
+        from napari_vae_restore.restoration.intervals import interval
+
+        return interval(self, level)

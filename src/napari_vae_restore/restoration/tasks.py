@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.lazy_arrays import as_dask, is_lazy, packed_digest
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.operators import Blur
 from napari_vae_restore.resampling import KERNELS
@@ -55,7 +55,7 @@ class Inpaint:
     mask : array-like
         True, or any value but 0, where a pixel is missing; boolean or integer. Of the
         image's shape, of its shape without the channels, or (Y, X) for every plane.
-        What the image holds under it is not read.
+        What the image holds under it is not read. A dask or zarr array stays lazy.
     name : str
         Where the mask came from, such as a file's name, for the recipe.
 
@@ -71,7 +71,7 @@ class Inpaint:
     kind: ClassVar[str] = "inpaint"
 
     def __post_init__(self) -> None:
-        mask = np.asarray(self.mask)
+        mask = as_dask(self.mask) if is_lazy(self.mask) else np.asarray(self.mask)
         if mask.dtype.kind == "O":
             raise InputError(
                 f"mask: expected an array of booleans or integers, got a "
@@ -87,8 +87,7 @@ class Inpaint:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form for recipes; the mask itself is told by its hash."""
-        digest = hashlib.sha256(np.packbits(self.mask).tobytes()).hexdigest()
-        missing = int(self.mask.sum())
+        digest, missing = packed_digest(self.mask)
         return {
             "kind": self.kind,
             "mask": self.name,

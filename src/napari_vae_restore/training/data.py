@@ -22,7 +22,8 @@ from napari_vae_restore.noise.correlation import lag_one
 from napari_vae_restore.noise.estimation import resolve_noise
 from napari_vae_restore.noise.hot import without_hot_pixels
 from napari_vae_restore.noise.models import NoiseModel
-from napari_vae_restore.training.sources import Images, Loaded, load_images
+from napari_vae_restore.training.pool import Pool
+from napari_vae_restore.training.sources import Loaded
 
 _log = logging.getLogger(__name__)
 
@@ -79,17 +80,20 @@ class TrainingSet:
         """Pixels of all planes and channels."""
         return sum(plane.numel() for plane in self.planes)
 
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+    @property
+    def n_planes(self) -> int:
+        """How many planes there are."""
+        return len(self.planes)
+
+    def sample(self, n: int, generator: torch.Generator, step: int = 0) -> Tensor:
         """(n, C, patch, patch) patches, uniform over the area, turned and mirrored.
 
         One of the eight symmetries of the square is drawn for the whole batch, of the four
-        that keep its axes where the noise has a direction.
+        that keep its axes where the noise has a direction. The step does not matter.
         """
         chosen = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         patches = torch.stack([self._patch(int(index), generator) for index in chosen])
-        turns, mirrored = divmod(int(torch.randint(8, (), generator=generator)), 2)
-        patches = patches.rot90(turns // 2 * 2 if self.has_direction else turns, (2, 3))
-        return patches.flip(3) if mirrored else patches
+        return _turned(patches, generator, has_direction=self.has_direction)
 
     def _patch(self, index: int, generator: torch.Generator) -> Tensor:
         allowed = self.positions[index]
@@ -102,25 +106,67 @@ class TrainingSet:
                 return self.planes[index][:, rows, columns]
 
 
+@dataclass(frozen=True, slots=True)
+class PooledSet:
+    """Noisy images of which only a changing part is in memory; used as a `TrainingSet`.
+
+    Attributes
+    ----------
+    unseen : TrainingSet
+        Of windows that all of it is held out of; tells how everything is normalised.
+    pool : Pool of list of Tensor
+        Planes in network units, (C, H, W) float32, sides at least the patch size.
+    n_planes, n_pixels : int
+        How much there is.
+    """
+
+    unseen: TrainingSet
+    pool: Pool[list[Tensor]]
+    n_planes: int
+    n_pixels: int
+    is_held_out: bool = True
+
+    @property
+    def held_out(self) -> Tensor:
+        """See :class:`TrainingSet`."""
+        return self.unseen.held_out
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """See :class:`TrainingSet`."""
+        return self.unseen.normalisation
+
+    @property
+    def noise(self) -> NoiseModel | None:
+        """See :class:`TrainingSet`."""
+        return self.unseen.noise
+
+    def sample(self, n: int, generator: torch.Generator, step: int) -> Tensor:
+        """(n, C, patch, patch) patches; see :meth:`TrainingSet.sample`."""
+        planes = [plane for member in self.pool.at(step) for plane in member]
+        chosen = torch.randint(len(planes), (n,), generator=generator)
+        patch = self.unseen.patch
+        patches = torch.stack(
+            [_random_patch(planes[int(index)], patch, generator) for index in chosen]
+        )
+        return _turned(patches, generator, has_direction=self.unseen.has_direction)
+
+
 def prepare(
-    images: Images,
+    images: Sequence[Loaded],
     *,
-    axes: str | None,
     noise: NoiseModel | str,
     channels: int,
     patch: int,
     held_out_side: int,
     seed: int,
-    skip_unreadable: bool = False,
 ) -> TrainingSet:
-    """Load, check, stabilise and normalise images, and hold a part of them out.
+    """Stabilise and normalise images, and hold a part of them out.
 
     Parameters
     ----------
-    images : array, layer, path, or sequence of them
-        A folder stands for all images in it.
-    axes : str or None
-        Axes of the arrays, for example "ZYX"; None reads or guesses them.
+    images : sequence of Loaded
+        Noisy.
     noise : NoiseModel or str
         As :func:`~napari_vae_restore.noise.estimation.resolve_noise` takes it.
     channels : int
@@ -131,8 +177,6 @@ def prepare(
         Side of the held-out patches in pixels, at most `patch`.
     seed : int
         Chooses what is held out.
-    skip_unreadable : bool
-        See :func:`~.sources.load_images`.
 
     Returns
     -------
@@ -142,22 +186,14 @@ def prepare(
     Raises
     ------
     InputError
-        For unusable images or axes, or channels that do not match the network's.
-    ImageFileError
-        For files that cannot be read.
+        If the noise of an image cannot be told, or for channels that do not match the
+        network's.
     """
     stabilised: list[np.ndarray] = []
     models: list[NoiseModel] = []
-    for image in load_images(images, axes, skip_unreadable=skip_unreadable):
-        planes, found = _stabilise(image, noise)
+    for image in images:
+        planes, found = _stabilise(image, noise, channels)
         models += found
-        if channels == 1:
-            planes = planes.reshape(-1, 1, *planes.shape[2:])
-        elif planes.shape[1] != channels:
-            raise InputError(
-                f"the network takes {channels} channels jointly, and the image has "
-                f"{planes.shape[1]}: use channels=1, or images with {channels} channels"
-            )
         stabilised += list(planes)
     normalisation = _normalisation(stabilised)
     tensors = [
@@ -181,14 +217,52 @@ def prepare(
     )
 
 
-def _stabilise(image: Loaded, noise: NoiseModel | str) -> tuple[np.ndarray, list[NoiseModel]]:
+def planes_like(data: TrainingSet, image: Loaded, noise: NoiseModel | str) -> list[Tensor]:
+    """(C, H, W) planes of a further image, prepared as those of a training set were.
+
+    Raises
+    ------
+    InputError
+        As :func:`prepare`.
+    """
+    planes, _ = _stabilise(image, noise, data.held_out.shape[1])
+    normalised = (torch.from_numpy(data.normalisation.to_network(plane)) for plane in planes)
+    return [_at_least(plane, data.patch) for plane in normalised]
+
+
+def _stabilise(
+    image: Loaded, noise: NoiseModel | str, n_channels: int
+) -> tuple[np.ndarray, list[NoiseModel]]:
+    """(N, C, H, W) planes whose noise has a standard deviation of 1, and its models."""
     planes = Layout.of(image.data, image.axes).to_planes(image.data)
     models = [resolve_noise(noise, planes[:, channel]) for channel in range(planes.shape[1])]
     stabilised = [
         model.stabilise(without_hot_pixels(planes[:, channel], model)[0]).astype(np.float32)
         for channel, model in enumerate(models)
     ]
-    return np.stack(stabilised, axis=1), models
+    stacked = np.stack(stabilised, axis=1)
+    if n_channels == 1:
+        return stacked.reshape(-1, 1, *stacked.shape[2:]), models
+    if stacked.shape[1] != n_channels:
+        raise InputError(
+            f"the network takes {n_channels} channels jointly, and the image has "
+            f"{stacked.shape[1]}: use channels=1, or images with {n_channels} channels"
+        )
+    return stacked, models
+
+
+def _random_patch(plane: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    top, left = (
+        int(torch.randint(length - side + 1, (), generator=generator))
+        for length in plane.shape[1:]
+    )
+    return plane[:, top : top + side, left : left + side]
+
+
+def _turned(patches: Tensor, generator: torch.Generator, *, has_direction: bool) -> Tensor:
+    turns, mirrored = divmod(int(torch.randint(8, (), generator=generator)), 2)
+    patches = patches.rot90(turns // 2 * 2 if has_direction else turns, (2, 3))
+    return patches.flip(3) if mirrored else patches
 
 
 def _normalisation(planes: Sequence[np.ndarray]) -> Normalisation:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from napari_vae_restore import __version__
 from napari_vae_restore.errors import InputError, ModelFileError, TrainingError
-from napari_vae_restore.models.bundled import DEFAULT
+from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.config import ModelConfig
 from napari_vae_restore.models.files import load_checkpoint, save
 from napari_vae_restore.models.model import Model, TrainingRecord
@@ -138,6 +138,7 @@ class Training:
         self._start = start
         self._objective = make_objective(self.lesson, start, config, settings, self._device)
         self._sources = names_of(source)[:_MAX_SOURCES]
+        self._spreads = {} if start is None else find_model(start).spreads
         self._trained = self._objective.trained
         self._share_batch()
         self._averaged = copy.deepcopy(self._trained).eval().requires_grad_(False)
@@ -351,7 +352,7 @@ class Training:
         rate *= min(1.0, (self._step + 1) / _WARMUP_STEPS)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        loss, batch = self._objective.loss(fraction, self._generator)
+        loss, batch = self._objective.loss(self._step, fraction, self._generator)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._processes.average_gradients(self._trained.parameters())
@@ -447,7 +448,9 @@ class Training:
     def _model(self, weights: dict[str, Tensor], record: TrainingRecord) -> Model:
         objective = self._objective
         network = objective.with_weights(weights)
-        return Model(network, objective.normalisation, objective.noise, record)
+        return Model(
+            network, objective.normalisation, objective.noise, record, spreads=self._spreads
+        )
 
     def _record(self, found: Judgement | None) -> TrainingRecord:
         objective = self._objective

@@ -7,6 +7,7 @@ measurement itself recorrupted; `SimulatedExamples` makes them from clean images
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from napari_vae_restore.noise.correlation import WHITE, Correlation, correlated_
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training.degradations import kinds_of, simulate
 from napari_vae_restore.training.pictures import PatchSource, Picture
+from napari_vae_restore.training.pool import Pool
 from napari_vae_restore.training.recorruption import ALPHA, Plane, Slow, recorrupt
 
 _HELD_OUT_SHARE: Final = 0.1
@@ -83,8 +85,8 @@ class Examples(Protocol):
     noise: NoiseModel | None
     is_held_out: bool
 
-    def draw(self, n: int, rng: np.random.Generator) -> Batch:
-        """n examples to learn from."""
+    def draw(self, n: int, rng: np.random.Generator, step: int) -> Batch:
+        """n examples to learn from in a step of the training."""
         ...
 
     def held_out(self, rng: np.random.Generator) -> list[Batch]:
@@ -156,7 +158,7 @@ class SceneExamples:
         self._windows = self._hold_out(np.random.default_rng([seed, 1]))
         self.is_held_out = self.n_pixels > 4 * self._window**2
 
-    def draw(self, n: int, rng: np.random.Generator) -> Batch:
+    def draw(self, n: int, rng: np.random.Generator, step: int = 0) -> Batch:
         """See :meth:`Examples.draw`."""
         chosen = rng.choice(len(self._scenes), size=n, p=self._shares)
         return _stacked(self._random_patch(int(index), rng) for index in chosen)
@@ -254,7 +256,7 @@ class SimulatedExamples:
         self._source = PatchSource(kept, side)
         self._unseen = PatchSource(held_out, side) if held_out else self._source
 
-    def draw(self, n: int, rng: np.random.Generator) -> Batch:
+    def draw(self, n: int, rng: np.random.Generator, step: int = 0) -> Batch:
         """See :meth:`Examples.draw`."""
         return _stacked(self._simulated(self._source, rng) for _ in range(n))
 
@@ -268,6 +270,45 @@ class SimulatedExamples:
         squares = np.square(example.condition[0] - target) * weight
         error = math.sqrt(float(squares.sum() / max(weight.sum(), 1)))
         return example.condition, target, weight, max(error, _MIN_SCALE)
+
+
+class PooledExamples:
+    """Examples out of a changing part of what there is; see :class:`Examples`.
+
+    Parameters
+    ----------
+    unseen : Examples
+        Of which the held-out ones are taken.
+    pool : Pool of Examples
+        Of which all others are.
+    n_planes, n_pixels : int
+        How much there is.
+    """
+
+    is_held_out = True
+
+    def __init__(
+        self, unseen: Examples, pool: Pool[Examples], *, n_planes: int, n_pixels: int
+    ) -> None:
+        self.n_planes, self.n_pixels = n_planes, n_pixels
+        self.noise = unseen.noise
+        self._unseen, self._pool = unseen, pool
+
+    def draw(self, n: int, rng: np.random.Generator, step: int) -> Batch:
+        """See :meth:`Examples.draw`."""
+        parts = self._pool.at(step)
+        chosen = rng.integers(len(parts), size=n)
+        drawn = [parts[index].draw(1, rng, step) for index in chosen]
+        return Batch(
+            *(
+                torch.cat([getattr(one, field.name) for one in drawn])
+                for field in dataclasses.fields(Batch)
+            )
+        )
+
+    def held_out(self, rng: np.random.Generator) -> list[Batch]:
+        """See :meth:`Examples.held_out`."""
+        return self._unseen.held_out(rng)
 
 
 def _split(

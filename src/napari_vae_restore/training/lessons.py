@@ -4,27 +4,56 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
 
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.models.config import HVAEConfig, ModelConfig, RestorationConfig
 from napari_vae_restore.models.model import Model, build_network
 from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
+from napari_vae_restore.noise.estimation import resolve_noise
 from napari_vae_restore.noise.models import NoiseModel
-from napari_vae_restore.training.data import prepare
+from napari_vae_restore.training.crops import Crops, are_many
+from napari_vae_restore.training.data import PooledSet, TrainingSet, planes_like, prepare
 from napari_vae_restore.training.degradations import PATCH_MULTIPLE
-from napari_vae_restore.training.examples import Examples, SceneExamples, SimulatedExamples
+from napari_vae_restore.training.examples import (
+    Examples,
+    PooledExamples,
+    SceneExamples,
+    SimulatedExamples,
+)
 from napari_vae_restore.training.objective import NoisyELBO, Objective, Regression
 from napari_vae_restore.training.pictures import picture_of
-from napari_vae_restore.training.scenes import noisy_scenes, pair_scenes, shot_scenes
+from napari_vae_restore.training.pool import Pool
+from napari_vae_restore.training.scenes import (
+    MIN_SIDE,
+    NO_NOISE,
+    noisy_scenes,
+    pair_scenes,
+    shot_scenes,
+)
 from napari_vae_restore.training.settings import FINE_TUNING, TrainingSettings
-from napari_vae_restore.training.sources import Clean, Pairs, Shots, Source, load_images
+from napari_vae_restore.training.sources import (
+    Clean,
+    Item,
+    Loaded,
+    Pairs,
+    Shots,
+    Source,
+    listed,
+    load_images,
+    load_matched,
+    matched,
+)
 
 _SUPERVISION: Final = {Shots: "two shots", Pairs: "pairs", Clean: "clean images"}
 
@@ -63,6 +92,30 @@ class Lesson:
     def is_noisy_alone(self) -> bool:
         """Whether there are noisy images and nothing else."""
         return not isinstance(self.source, Shots | Pairs | Clean)
+
+    def items(self) -> list[tuple[Item, ...]]:
+        """The images, unread, each with its second shot or clean image if there is one."""
+        if isinstance(self.source, Shots):
+            return [*matched(self.source.first, self.source.second)]
+        if isinstance(self.source, Pairs):
+            return [*matched(self.source.measured, self.source.clean)]
+        images = self.source.images if isinstance(self.source, Clean) else self.source
+        return [(item,) for item in listed(images)]
+
+    def load(self) -> list[tuple[Loaded, ...]]:
+        """The images, read at once."""
+        how = partial(load_matched, axes=self.axes, skip_unreadable=self.skip_unreadable)
+        if isinstance(self.source, Shots):
+            return [*how(self.source.first, self.source.second)]
+        if isinstance(self.source, Pairs):
+            return [*how(self.source.measured, self.source.clean)]
+        images = self.source.images if isinstance(self.source, Clean) else self.source
+        loaded = load_images(images, self.axes, skip_unreadable=self.skip_unreadable)
+        return [(image,) for image in loaded]
+
+    def crops(self, items: Sequence[tuple[Item, ...]]) -> Crops:
+        """Windows of images that are too many to be read at once."""
+        return Crops(items, self.axes, self.seed, skip_unreadable=self.skip_unreadable)
 
 
 def make_objective(
@@ -107,17 +160,7 @@ def make_objective(
         return Regression(network, examples, settings, device)
     settings = settings or TrainingSettings()
     _check(settings, network.config)
-    data = prepare(
-        lesson.source,
-        axes=lesson.axes,
-        noise=lesson.noise,
-        channels=network.config.channels,
-        patch=settings.patch,
-        held_out_side=_held_out_side(network.config, settings.patch),
-        seed=lesson.seed,
-        skip_unreadable=lesson.skip_unreadable,
-    )
-    return NoisyELBO(network, data, settings, device)
+    return NoisyELBO(network, _noisy_data(lesson, network, settings), settings, device)
 
 
 def _network(
@@ -145,28 +188,89 @@ def _network(
     return network
 
 
+def _noisy_data(
+    lesson: Lesson, network: VAEModule, settings: TrainingSettings
+) -> TrainingSet | PooledSet:
+    """Noisy images to train a VAE on from nothing."""
+    held_out_side = _held_out_side(network.config, settings.patch)
+    make = partial(
+        prepare,
+        channels=network.config.channels,
+        patch=settings.patch,
+        held_out_side=held_out_side,
+        seed=lesson.seed,
+    )
+    items = lesson.items()
+    if not are_many(items):
+        return make([image for (image,) in lesson.load()], noise=lesson.noise)
+    crops = lesson.crops(items)
+    held_out = [image for (image,) in crops.held_out()]
+    noise = _shared_noise(lesson, crops, held_out)
+    unseen = make(held_out, noise=noise)
+    pool = Pool(lambda number: planes_like(unseen, crops.crop(number)[0], noise))
+    return PooledSet(unseen, pool, crops.n_images, crops.n_pixels)
+
+
 def _examples(lesson: Lesson, network: RestorationVAE, settings: TrainingSettings) -> Examples:
-    source, axes, skip = lesson.source, lesson.axes, lesson.skip_unreadable
+    """Examples for the model of every task."""
+    items = lesson.items()
+    if not are_many(items):
+        return _examples_of(lesson.load(), lesson, network, settings)
+    crops = lesson.crops(items)
+    held_out = crops.held_out()
+    noise = _shared_noise(lesson, crops, [measured for measured, *_ in held_out])
+    # Windows are mirrored to the side of a patch: later ones may be smaller than these.
+    make = partial(
+        _examples_of,
+        lesson=replace(lesson, noise=noise),
+        network=copy.deepcopy(network),
+        settings=settings,
+        least=settings.patch,
+    )
+    pool = Pool(lambda number: make([crops.crop(number)]))
+    return PooledExamples(
+        make(held_out), pool, n_planes=crops.n_images, n_pixels=crops.n_pixels
+    )
+
+
+def _examples_of(
+    images: Sequence[tuple[Loaded, ...]],
+    lesson: Lesson,
+    network: RestorationVAE,
+    settings: TrainingSettings,
+    least: int = MIN_SIDE,
+) -> Examples:
     stride = network.config.stride
-    if isinstance(source, Clean):
-        images = load_images(source.images, axes, skip_unreadable=skip)
-        pictures = [picture_of(image.data, image.axes) for image in images]
+    if isinstance(lesson.source, Clean):
+        pictures = [picture_of(image.data, image.axes) for (image,) in images]
         smallest = min(min(picture.planes.shape[2:]) for picture in pictures)
         side = _side(settings.patch, smallest, math.lcm(stride, PATCH_MULTIPLE))
-        return SimulatedExamples(pictures, source.tasks, side=side, seed=lesson.seed)
-    if isinstance(source, Shots):
-        found = shot_scenes(source, lesson.noise, axes=axes, skip_unreadable=skip)
-    elif isinstance(source, Pairs):
-        found = pair_scenes(source, lesson.noise, axes=axes, skip_unreadable=skip)
+        return SimulatedExamples(pictures, lesson.source.tasks, side=side, seed=lesson.seed)
+    if isinstance(lesson.source, Shots):
+        shots = [(first, second) for first, second in images]
+        scenes, models = shot_scenes(shots, lesson.noise, least=least)
+    elif isinstance(lesson.source, Pairs):
+        pairs = [(measured, clean) for measured, clean in images]
+        scenes, models = pair_scenes(pairs, lesson.noise, least=least)
     else:
-        found = noisy_scenes(
-            source, network, lesson.noise, axes=axes, seed=lesson.seed, skip_unreadable=skip
+        alone = [image for (image,) in images]
+        scenes, models = noisy_scenes(
+            alone, network, lesson.noise, seed=lesson.seed, least=least
         )
-    scenes, models = found
     shared = models[0] if len(set(models)) == 1 else None
     smallest = min(min(scene.image.shape) for scene in scenes)
     side = _side(settings.patch, smallest, stride)
     return SceneExamples(scenes, shared, side=side, stride=stride, seed=lesson.seed)
+
+
+def _shared_noise(lesson: Lesson, crops: Crops, windows: Sequence[Loaded]) -> NoiseModel | str:
+    """The noise of the only image's windows, or what was said of it."""
+    if crops.n_images > 1 or lesson.noise == NO_NOISE or isinstance(lesson.source, Clean):
+        return lesson.noise
+    planes = np.concatenate([Layout.of(w.data, w.axes).to_planes(w.data) for w in windows])
+    if planes.shape[1] > 1:
+        return lesson.noise
+    return resolve_noise(lesson.noise, planes[:, 0])
 
 
 def _side(wanted: int, smallest: int, multiple: int) -> int:

@@ -30,7 +30,7 @@ from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from napari_vae_restore.training.data import TrainingSet
+    from napari_vae_restore.training.data import PooledSet, TrainingSet
     from napari_vae_restore.training.examples import Batch, Examples
 
 
@@ -146,11 +146,15 @@ class Objective(ABC):
         """A fresh optimiser of the trained part; the engine sets its learning rate."""
 
     @abstractmethod
-    def loss(self, fraction: float, generator: torch.Generator) -> tuple[Tensor, Judgement]:
+    def loss(
+        self, step: int, fraction: float, generator: torch.Generator
+    ) -> tuple[Tensor, Judgement]:
         """Loss of a batch, and what it would be worth as a judgement.
 
         Parameters
         ----------
+        step : int
+            Of the run, from 0.
         fraction : float
             Share of the run that is over.
         generator : torch.Generator
@@ -191,7 +195,7 @@ class NoisyELBO(Objective):
     ----------
     network : VAEModule
         To be trained, all of it.
-    data : TrainingSet
+    data : TrainingSet or PooledSet
         Noisy patches.
     settings : TrainingSettings
         Of the optimisation.
@@ -202,7 +206,7 @@ class NoisyELBO(Objective):
     def __init__(
         self,
         network: VAEModule,
-        data: TrainingSet,
+        data: TrainingSet | PooledSet,
         settings: TrainingSettings,
         device: torch.device,
     ) -> None:
@@ -211,7 +215,7 @@ class NoisyELBO(Objective):
         self._device = device
         self.normalisation, self.noise = data.normalisation, data.noise
         self.data_noise = data.noise
-        self.n_planes, self.n_pixels = len(data.planes), data.n_pixels
+        self.n_planes, self.n_pixels = data.n_planes, data.n_pixels
         self.is_held_out = data.is_held_out
         self._likelihood = network_likelihood(data.noise, **asdict(data.normalisation))
 
@@ -224,9 +228,11 @@ class NoisyELBO(Objective):
         """See :meth:`Objective.optimiser`."""
         return torch.optim.Adamax(self.trained.parameters())
 
-    def loss(self, fraction: float, generator: torch.Generator) -> tuple[Tensor, Judgement]:
+    def loss(
+        self, step: int, fraction: float, generator: torch.Generator
+    ) -> tuple[Tensor, Judgement]:
         """The negative ELBO, its KL weighted by the schedule's beta."""
-        y = self._data.sample(self.batch, generator)
+        y = self._data.sample(self.batch, generator, step)
         y = y.to(self._device, memory_format=torch.channels_last)
         with native_precision(self._device):
             bound = elbo(self.network, y, self._likelihood, random_noise(generator))
@@ -297,10 +303,12 @@ class Regression(Objective):
         """See :meth:`Objective.optimiser`."""
         return torch.optim.Adam(self.trained.parameters(), betas=(0.9, 0.99))
 
-    def loss(self, fraction: float, generator: torch.Generator) -> tuple[Tensor, Judgement]:
+    def loss(
+        self, step: int, fraction: float, generator: torch.Generator
+    ) -> tuple[Tensor, Judgement]:
         """Squared error in units of the error that is to be expected."""
         seed = int(torch.randint(2**62, (), generator=generator))
-        batch = self._examples.draw(self.batch, np.random.default_rng(seed))
+        batch = self._examples.draw(self.batch, np.random.default_rng(seed), step)
         batch = batch.to(self._device)
         with native_precision(self._device):
             squares, n = self._squares(self.trained, batch)

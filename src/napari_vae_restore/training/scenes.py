@@ -7,7 +7,7 @@ learned is what restoring does.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -23,22 +23,14 @@ from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.conditional import enlarged
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.units import Units
-from napari_vae_restore.training.degradations import FACTORS
 from napari_vae_restore.training.examples import Scene
 from napari_vae_restore.training.recorruption import Plane, noise_share
-from napari_vae_restore.training.sources import (
-    Images,
-    Loaded,
-    Pairs,
-    Shots,
-    load_images,
-    load_matched,
-)
+from napari_vae_restore.training.sources import Loaded, factor_between
 
 _CURVE_POINTS: Final = 4096
 _REACH: Final = (-1.0, 3.0)
 """Network units beyond which no clean target lies."""
-_MIN_SIDE: Final = 64
+MIN_SIDE: Final = 64
 """Pixels that a scene is mirrored to, so that one small image does not make all patches
 small."""
 _BLOCK: Final = 8
@@ -53,30 +45,27 @@ NO_NOISE: Final = "none"
 
 
 def noisy_scenes(
-    images: Images,
+    images: Iterable[Loaded],
     network: RestorationVAE,
     noise: NoiseChoice,
     *,
-    axes: str | None,
     seed: int,
-    skip_unreadable: bool = False,
+    least: int = MIN_SIDE,
 ) -> tuple[list[Scene], list[NoiseModel]]:
     """Scenes of noisy images that are their own teachers.
 
     Parameters
     ----------
-    images : array, layer, path, or sequence of them
+    images : iterable of Loaded
         Noisy.
     network : RestorationVAE
         What is going to be trained; tells how strong the noise is in the dark.
     noise : NoiseModel or str
         As :func:`~napari_vae_restore.noise.estimation.resolve_noise` takes it.
-    axes : str or None
-        Of the arrays.
     seed : int
         Of the pixels at which the noise is looked at.
-    skip_unreadable : bool
-        See :func:`~.sources.load_images`.
+    least : int
+        Pixels to which the sides of a scene are mirrored, if they are shorter.
 
     Returns
     -------
@@ -85,15 +74,15 @@ def noisy_scenes(
 
     Raises
     ------
-    InputError, ImageFileError
-        As :func:`~.sources.load_images` and `resolve_noise`.
+    InputError
+        As `resolve_noise`.
     """
     rng = np.random.default_rng([seed, 2])
     scenes, models = [], []
-    for image in load_images(images, axes, skip_unreadable=skip_unreadable):
+    for image in images:
         for plane, model in _noisy_planes(image, noise):
             units = Units.of(Measurement(plane[None], None, (model,)))
-            values = _at_least(units.to_network(plane[None])[0])
+            values = _at_least(units.to_network(plane[None])[0], least)
             slow = (units.sigma, *nearest_blur(model.correlation), 0.0)
             share = noise_share(network, values, slow, rng)
             scenes.append(Scene(values, slow, share, None, model.correlation))
@@ -102,14 +91,16 @@ def noisy_scenes(
 
 
 def shot_scenes(
-    shots: Shots, noise: NoiseChoice, *, axes: str | None, skip_unreadable: bool = False
+    shots: Iterable[tuple[Loaded, Loaded]], noise: NoiseChoice, *, least: int = MIN_SIDE
 ) -> tuple[list[Scene], list[NoiseModel]]:
     """Scenes of shots, each the other's target; parameters as :func:`noisy_scenes`."""
     scenes, models = [], []
-    for first, second in load_matched(
-        shots.first, shots.second, axes, skip_unreadable=skip_unreadable
-    ):
-        _check_same_shape(first, second)
+    for first, second in shots:
+        if first.data.shape != second.data.shape:
+            raise InputError(
+                f"expected shots of the same shape, got {first.data.shape} of {first.name} "
+                f"and {second.data.shape} of {second.name}"
+            )
         for (one, model), (other, _) in zip(
             _noisy_planes(first, noise), _noisy_planes(second, noise), strict=True
         ):
@@ -118,14 +109,14 @@ def shot_scenes(
                 units = Units.of(Measurement(y[None], None, (model,)))
                 values = units.to_network(((target - offset) / gain)[None])[0]
                 slow = (units.sigma, *nearest_blur(model.correlation), 0.0)
-                image = _at_least(units.to_network(y[None])[0])
-                scenes.append(Scene(image, slow, None, _at_least(values)))
+                image = _at_least(units.to_network(y[None])[0], least)
+                scenes.append(Scene(image, slow, None, _at_least(values, least)))
             models.append(model)
     return scenes, models
 
 
 def pair_scenes(
-    pairs: Pairs, noise: NoiseChoice, *, axes: str | None, skip_unreadable: bool = False
+    pairs: Iterable[tuple[Loaded, Loaded]], noise: NoiseChoice, *, least: int = MIN_SIDE
 ) -> tuple[list[Scene], list[NoiseModel]]:
     """Scenes of measured images with clean targets; parameters as :func:`noisy_scenes`.
 
@@ -134,10 +125,8 @@ def pair_scenes(
     """
     scenes: list[Scene] = []
     models: list[NoiseModel] = []
-    for measured, clean in load_matched(
-        pairs.measured, pairs.clean, axes, skip_unreadable=skip_unreadable
-    ):
-        factor = _factor(measured, clean)
+    for measured, clean in pairs:
+        factor = factor_between(measured, clean)
         references = Layout.of(clean.data, clean.axes).to_planes(clean.data).astype(np.float64)
         references = references.reshape(-1, *references.shape[2:])
         for (y, model), reference in zip(_planes(measured, noise), references, strict=True):
@@ -147,7 +136,7 @@ def pair_scenes(
             correlation = WHITE if model is None else nearest_blur(model.correlation)
             slow = (units.sigma, *correlation, math.log2(factor))
             target = _in_units(units, _fitted(reference, y, factor, measured.name))
-            scenes.append(Scene(_at_least(image), slow, None, _at_least(target)))
+            scenes.append(Scene(_at_least(image, least), slow, None, _at_least(target, least)))
             models += known
     return scenes, models
 
@@ -223,31 +212,7 @@ def _brightness(
     return gain, float(means[0].mean() - gain * means[1].mean())
 
 
-def _check_same_shape(first: Loaded, second: Loaded) -> None:
-    if first.data.shape != second.data.shape:
-        raise InputError(
-            f"expected shots of the same shape, got {first.data.shape} of {first.name} and "
-            f"{second.data.shape} of {second.name}"
-        )
-
-
-def _factor(measured: Loaded, clean: Loaded) -> int:
-    """Clean pixels for each measured one along both sides."""
-    small, large = measured.data.shape, clean.data.shape
-    sides = [letter in "YX" for letter in measured.axes]
-    for factor in (1, *FACTORS):
-        expected = tuple(
-            n * factor if is_side else n for n, is_side in zip(small, sides, strict=True)
-        )
-        if large == expected:
-            return factor
-    raise InputError(
-        f"expected a clean image of the shape {small} of {measured.name}, or 2, 3 or 4 times "
-        f"as high and wide, got {large} of {clean.name}"
-    )
-
-
-def _at_least(plane: Plane) -> Plane:
+def _at_least(plane: Plane, least: int) -> Plane:
     """Mirror a plane outwards until both of its sides are long enough."""
-    missing = [(0, max(0, _MIN_SIDE - length)) for length in plane.shape]
+    missing = [(0, max(0, least - length)) for length in plane.shape]
     return np.pad(plane, missing, mode="symmetric") if np.any(missing) else plane

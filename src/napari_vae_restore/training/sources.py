@@ -8,7 +8,7 @@ folders belong together by their names.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from napari_vae_restore.array_files import is_array_file, open_array
 from napari_vae_restore.arrays import as_image
 from napari_vae_restore.errors import ImageFileError, InputError
+from napari_vae_restore.training.degradations import FACTORS
 
 _log = logging.getLogger(__name__)
 
@@ -97,6 +98,22 @@ Source: TypeAlias = Images | Shots | Pairs | Clean
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """One image that was given and has not been read.
+
+    Attributes
+    ----------
+    name : str
+        Of its file or layer, or "image 3".
+    given : Path, array or layer
+        What it is read from.
+    """
+
+    name: str
+    given: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
     """One image of a user's.
 
@@ -123,7 +140,7 @@ def names_of(source: Source) -> tuple[str, ...]:
         source = source.measured
     elif isinstance(source, Clean):
         source = source.images
-    return tuple(str(name) for name, _ in _listed(source))
+    return tuple(item.name for item in listed(source))
 
 
 def load_images(
@@ -153,15 +170,15 @@ def load_images(
     ImageFileError
         For files that cannot be read, all of them named.
     """
-    items = list(_listed(images))
+    items = listed(images)
     if not items:
         raise InputError("expected at least one image to train on, got an empty sequence")
     loaded, bad = [], []
-    for name, item in items:
+    for item in items:
         try:
-            loaded.append(_loaded(name, item, axes))
+            loaded.append(_loaded(item, axes))
         except (ImageFileError, InputError) as error:
-            if len(items) == 1 or not isinstance(item, Path):
+            if len(items) == 1 or not isinstance(item.given, Path):
                 raise
             bad.append(str(error))
     if bad and not (skip_unreadable and loaded):
@@ -201,10 +218,26 @@ def load_matched(
     ImageFileError
         As :func:`load_images`.
     """
-    ones, others = list(_listed(first)), list(_listed(second))
+    pairs = []
+    for one, other in matched(first, second):
+        try:
+            pairs.append((_loaded(one, axes), _loaded(other, axes)))
+        except (ImageFileError, InputError) as error:
+            are_files = isinstance(one.given, Path) and isinstance(other.given, Path)
+            if not (skip_unreadable and are_files):
+                raise
+            _log.warning("skipped: %s", error)
+    if not pairs:
+        raise InputError("expected at least one pair of images to train on, got none")
+    return pairs
+
+
+def matched(first: Images, second: Images) -> list[tuple[Item, Item]]:
+    """What of two sources belongs together, unread; see :func:`load_matched`."""
+    ones, others = listed(first), listed(second)
     if is_folder(first) and is_folder(second):
-        by_stem = {Path(name).stem: (name, item) for name, item in others}
-        stems = [Path(name).stem for name, _ in ones]
+        by_stem = {Path(item.name).stem: item for item in others}
+        stems = [Path(item.name).stem for item in ones]
         alone = sorted(set(stems) ^ set(by_stem))
         if alone:
             more = f" and {len(alone) - _NAMED} more" if len(alone) > _NAMED else ""
@@ -217,17 +250,29 @@ def load_matched(
         raise InputError(
             f"expected as many images on both sides, got {len(ones)} and {len(others)}"
         )
-    matched = []
-    for (name, one), (other_name, other) in zip(ones, others, strict=True):
-        try:
-            matched.append((_loaded(name, one, axes), _loaded(other_name, other, axes)))
-        except (ImageFileError, InputError) as error:
-            if not skip_unreadable or not (isinstance(one, Path) and isinstance(other, Path)):
-                raise
-            _log.warning("skipped: %s", error)
-    if not matched:
-        raise InputError("expected at least one pair of images to train on, got none")
-    return matched
+    return list(zip(ones, others, strict=True))
+
+
+def factor_between(measured: Loaded, clean: Loaded) -> int:
+    """Clean pixels for each measured one along both sides; only shapes are looked at.
+
+    Raises
+    ------
+    InputError
+        Unless the shapes are the same, or one is 2, 3 or 4 times as high and wide.
+    """
+    small, large = measured.data.shape, clean.data.shape
+    sides = [letter in "YX" for letter in measured.axes]
+    for factor in (1, *FACTORS):
+        expected = tuple(
+            n * factor if is_side else n for n, is_side in zip(small, sides, strict=True)
+        )
+        if large == expected:
+            return factor
+    raise InputError(
+        f"expected a clean image of the shape {small} of {measured.name}, or 2, 3 or 4 times "
+        f"as high and wide, got {large} of {clean.name}"
+    )
 
 
 def is_folder(images: Images) -> bool:
@@ -237,37 +282,58 @@ def is_folder(images: Images) -> bool:
     return Path(images).is_dir() and not is_array_file(Path(images))
 
 
-def _listed(images: Images) -> Iterator[tuple[str, Any]]:
-    """Each image as a file's path or as what it came as, under a name."""
+def listed(images: Images) -> list[Item]:
+    """Each image by itself, unread; a folder stands for the pictures in it."""
     if isinstance(images, str | Path):
         from napari_vae_restore.image_files import list_images
 
         path = Path(images)
-        yield from (
-            (file.name, file) for file in (list_images(path) if is_folder(path) else [path])
-        )
-    elif isinstance(images, Sequence):
-        for number, image in enumerate(images, start=1):
-            if isinstance(image, str | Path):
-                yield from _listed(image)
-            else:
-                yield f"image {number}", image
-    else:
-        yield getattr(images, "name", None) or "image 1", images
+        files = list_images(path) if is_folder(path) else [path]
+        return [Item(file.name, file) for file in files]
+    if not isinstance(images, Sequence):
+        return [Item(str(getattr(images, "name", None) or "image 1"), images)]
+    items: list[Item] = []
+    for number, image in enumerate(images, start=1):
+        if isinstance(image, str | Path):
+            items += listed(image)
+        else:
+            items.append(Item(f"image {number}", image))
+    return items
 
 
-def _loaded(name: str, item: Any, axes: str | None) -> Loaded:
-    if not isinstance(item, Path):
-        return Loaded(str(name), *as_image(item, axes))
+def _loaded(item: Item, axes: str | None) -> Loaded:
+    if not isinstance(item.given, Path):
+        return Loaded(item.name, *as_image(item.given, axes))
+    data, own_axes = opened_file(item.given)
+    try:
+        return Loaded(item.name, *as_image(data, axes or own_axes))
+    except InputError as error:
+        raise InputError(f"{item.given}: {error}") from error
+
+
+def opened_file(path: Path, *, mapped: bool = False) -> tuple[Any, str | None]:
+    """Pixels of a picture, or an array on disk that is read by slicing, and its axes.
+
+    Parameters
+    ----------
+    path : Path
+        A picture, or a file of :mod:`~napari_vae_restore.array_files`.
+    mapped : bool
+        Whether large pictures, too, are to be read by slicing.
+
+    Returns
+    -------
+    data, axes
+        An array, and one letter per dimension where the file says.
+
+    Raises
+    ------
+    ImageFileError
+        If it cannot be read.
+    """
     from napari_vae_restore.image_files import read_image
 
-    data: Any
-    if is_array_file(item):
-        data, own_axes = open_array(item)
-    else:
-        picture = read_image(item)
-        data, own_axes = picture.data, picture.axes
-    try:
-        return Loaded(name, *as_image(data, axes or own_axes))
-    except InputError as error:
-        raise InputError(f"{item}: {error}") from error
+    if is_array_file(path):
+        return open_array(path)
+    picture = read_image(path, mapped=mapped)
+    return picture.data, picture.axes

@@ -1,0 +1,153 @@
+"""How large errors are where samples spread so far: measured once, kept with the model.
+
+Knows numbers only: what a standard deviation is a multiple of, and of which task, is its
+user's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
+from scipy.stats import norm
+
+from napari_vae_restore.errors import InputError
+
+LEVELS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
+"""Nominal coverages that are fitted; those between are interpolated."""
+_BINS: Final = 24
+_PER_BIN: Final = 100
+"""Pixels; fewer bins for a few."""
+_LEAST: Final = 1e-6
+"""Of the unit: smaller deviations are rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """From the standard deviation of samples to the error to be expected, for one task.
+
+    One monotone map, in a unit that makes pictures comparable, and the half widths of
+    intervals in multiples of what it gives. The half widths are quantiles over the fitted
+    pixels (split conformal; Angelopoulos and Bates 2021, arXiv:2107.07511): on pictures
+    like these an interval covers its share on average over pixels and pictures.
+
+    Attributes
+    ----------
+    log_std, log_error : tuple of float
+        Knots of the map, natural logarithms, both rising.
+    factors : tuple of float
+        Half width of an interval for each of `LEVELS`.
+    n_pixels : int
+        Pixels that it was fitted to.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    log_std: tuple[float, ...]
+    log_error: tuple[float, ...]
+    factors: tuple[float, ...]
+    n_pixels: int
+
+    def __post_init__(self) -> None:
+        n = len(self.log_std)
+        knots = np.array([self.log_std, self.log_error]) if len(self.log_error) == n else None
+        good = (
+            knots is not None
+            and n > 0
+            and np.isfinite(knots).all()
+            and (np.diff(knots, axis=1) >= 0).all()
+            and len(self.factors) == len(LEVELS)
+            and self.factors[0] > 0
+            and all(np.diff(self.factors) >= 0)
+            and bool(np.isfinite(self.factors).all())
+        )
+        if not good:
+            raise InputError("a spread's knots and factors have to be finite and to rise")
+
+    @classmethod
+    def fit(
+        cls,
+        std: NDArray[np.float64],
+        error: NDArray[np.float64],
+        *,
+        noise: float = 0.0,
+        like: Spread | None = None,
+    ) -> Spread:
+        """Fit the map to pixels whose error is known.
+
+        Parameters
+        ----------
+        std, error : numpy.ndarray
+            (n,) standard deviation of the samples and restored minus true value, in the
+            same unit.
+        noise : float
+            Standard deviation of the noise in what stood in for the true values.
+        like : Spread, optional
+            Whose factors are taken. Noise in the true values hides the errors' tails:
+            with it, and by default, those of a Gaussian are.
+
+        Returns
+        -------
+        Spread
+            The isotonic regression of the binned errors.
+
+        Raises
+        ------
+        InputError
+            If there are too few pixels.
+        """
+        if std.size < 2 * _PER_BIN:
+            raise InputError(
+                f"expected at least {2 * _PER_BIN} pixels to calibrate by, got {std.size}: "
+                "give more or larger images"
+            )
+        bins = np.array_split(np.argsort(std), min(_BINS, std.size // _PER_BIN))
+        log_std = [_log_rms(std[members]) for members in bins]
+        squares = [np.square(error[members]).mean() - noise**2 for members in bins]
+        log_error = 0.5 * np.log(np.maximum(squares, _LEAST**2))
+        # Where noise leaves less than nothing of an error, its neighbours say more.
+        weights = np.where(np.array(squares) > 0, 1.0, 1e-3)
+        rising = isotonic_regression(log_error, weights=weights).x
+        found = cls(tuple(log_std), tuple(map(float, rising)), _gaussian(), std.size)
+        if noise:
+            factors = _gaussian() if like is None else like.factors
+        else:
+            relative = np.abs(error) / found.error(std)
+            factors = tuple(float(np.quantile(relative, level)) for level in LEVELS)
+        return cls(found.log_std, found.log_error, factors, std.size)
+
+    def error(self, std: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Root mean square error to be expected, in the unit of `std`, of any shape."""
+        logs = np.log(np.maximum(std, _LEAST).astype(np.float64))
+        found = np.interp(logs, self.log_std, self.log_error)
+        # Beyond what was seen, in proportion; samples that agree entirely know.
+        beyond = logs - np.clip(logs, self.log_std[0], self.log_std[-1])
+        return np.where(std > 0, np.exp(found + beyond), 0.0)
+
+    def factor(self, level: float) -> float:
+        """Half width of an interval in multiples of :meth:`error`.
+
+        Raises
+        ------
+        InputError
+            Unless the level is one between 0 and 0.99.
+        """
+        if not 0 < level <= LEVELS[-1]:
+            raise InputError(
+                f"level: expected a share of pixels above 0 and at most {LEVELS[-1]}, "
+                f"got {level}"
+            )
+        # A Gaussian's quantiles are the scale on which the fitted ones lie near a line.
+        scale = norm.ppf((1 + np.array((0.0, *LEVELS))) / 2)
+        return float(np.interp(norm.ppf((1 + level) / 2), scale, (0.0, *self.factors)))
+
+
+def _log_rms(values: NDArray[np.float64]) -> float:
+    return float(np.log(max(np.sqrt(np.square(values).mean()), _LEAST)))
+
+
+def _gaussian() -> tuple[float, ...]:
+    return tuple(float(norm.ppf((1 + level) / 2)) for level in LEVELS)

@@ -1,0 +1,260 @@
+"""A restoration prepared: all that is decided or measured once for a whole image.
+
+A :class:`Plan` says into which blocks a plane is cut, what each of them reads, and what the
+noise is; with it any block of any plane can be restored alone, here or on another machine,
+and gives the numbers that it has in the whole. Blocks are whole planes where these are of
+moderate size, and single tiles of larger ones. A plan holds no pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore.devices import choose_device, free_memory
+from napari_vae_restore.errors import InputError
+from napari_vae_restore.layout import Layout
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.models.spread import Spread
+from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.restoration.intervals import kind_of
+from napari_vae_restore.restoration.parts import channel_groups, tile_grid
+from napari_vae_restore.restoration.problem import Problem
+from napari_vae_restore.restoration.sampling import (
+    PLANE_PIXELS,
+    Rectangle,
+    in_memory,
+    stack_fits,
+    stack_windows,
+)
+from napari_vae_restore.tiling import TILE, Tile
+
+BYTES_PER_PIXEL: Final = 600
+"""Of a tile, halo included, that a pass of the bundled model takes at most; measured."""
+
+_HALVINGS: Final = 3
+"""Of the usual tile, where memory is short."""
+_SHARE: Final = 0.5  # of the free memory that a tile may take
+_MARGIN: Final = 8
+"""Pixels read around a tile: hot pixels and interpolation look a few pixels further."""
+_HOLE_MARGIN: Final = 128
+"""The same where holes are filled, whose smooth guess comes from further off; windows
+start at multiples of it, so that the pyramids of neighbours share their cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A part of every plane that is restored in one go.
+
+    Attributes
+    ----------
+    core : (slice, slice)
+        Its place in the result, in pixels of the output.
+    window : (slice, slice)
+        What is read for it, in pixels of the input.
+    tiles : tuple of Tile
+        In the window's coordinates, on the output's grid.
+    """
+
+    core: Rectangle
+    window: Rectangle
+    tiles: tuple[Tile, ...]
+
+    def core_in_window(self, factor: int) -> Rectangle:
+        """The core's place in what was read, in pixels of the input."""
+        rows, columns = (
+            slice(core.start // factor - window.start, core.stop // factor - window.start)
+            for core, window in zip(self.core, self.window, strict=True)
+        )
+        return rows, columns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What each part of an image needs to know of the whole.
+
+    Attributes
+    ----------
+    layout : Layout
+        The image's.
+    problem : Problem
+        Without its mask.
+    model : Model
+        On any device.
+    noise : tuple of NoiseModel
+        Of each channel; empty for a noise-free image.
+    groups : tuple of slice
+        Channels that are restored together.
+    blocks : tuple of Block
+        Of every plane; their cores cover it without overlap.
+    is_sampled : bool
+        Whether the range of a plane is measured on windows of it, whatever its tiles.
+    halo, tile : int
+        In pixels of the output.
+    n_samples, seed : int
+        As for :func:`~.restore.restore`.
+    device : str
+        Where to compute: "auto" is settled by who computes.
+    spread : Spread or None
+        What the model's calibration says of such a problem's samples.
+    """
+
+    layout: Layout
+    problem: Problem
+    model: Model
+    noise: tuple[NoiseModel, ...]
+    groups: tuple[slice, ...]
+    blocks: tuple[Block, ...]
+    is_sampled: bool
+    halo: int
+    tile: int
+    n_samples: int
+    seed: int
+    device: str
+    spread: Spread | None
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, H, W) of the result."""
+        n, c, height, width = self.layout.planes_shape
+        return n, c, height * self.problem.factor, width * self.problem.factor
+
+    @property
+    def n_tiles(self) -> int:
+        """Tiles of all planes."""
+        per_plane = sum(len(block.tiles) for block in self.blocks)
+        return self.layout.planes_shape[0] * len(self.groups) * per_plane
+
+    def parts(self) -> Iterator[tuple[int, slice]]:
+        """Planes and groups of channels, in the order of the image."""
+        for number in range(self.layout.planes_shape[0] * len(self.groups)):
+            yield self.part(number)
+
+    def part(self, number: int) -> tuple[int, slice]:
+        """Plane and group of channels by their place in that order."""
+        plane, group = divmod(number, len(self.groups))
+        return plane, self.groups[group]
+
+
+def prepare(
+    planes: Any,
+    layout: Layout,
+    problem: Problem,
+    model: Model,
+    *,
+    n_samples: int,
+    tile: int | None,
+    seed: int,
+    device: str,
+) -> Plan:
+    """Decide and measure what holds for the whole image.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray or dask.array.Array
+        (N, C, H, W), the image. Of a large one, a few megapixels are read.
+    layout : Layout
+        The image's.
+    problem : Problem
+        With its mask.
+    model : Model
+        On any device.
+    n_samples, tile, seed, device
+        As for :func:`~.restore.restore`.
+
+    Raises
+    ------
+    InputError
+        For parameters that do not suit each other, the image or the model.
+    """
+    for name, value, least in (("n_samples", n_samples, 0), ("seed", seed, 0)):
+        _check(name, value, least)
+    if tile is not None:
+        _check("tile", tile, 1)
+    where = choose_device(device)
+    size = fitting_tile(free_memory(where)) if tile is None else tile
+    noise = _measured_noise(planes, problem, model)
+    shape = planes.shape[2] * problem.factor, planes.shape[3] * problem.factor
+    grid, halo = tile_grid(model.on(where), shape, problem, size)
+    return Plan(
+        layout=layout,
+        problem=problem.without_mask(),
+        model=model,
+        noise=noise,
+        groups=tuple(channel_groups(model, problem, layout, is_noisy=bool(noise))),
+        blocks=_blocks(grid, planes.shape[2:], problem),
+        is_sampled=planes.shape[2] * planes.shape[3] > PLANE_PIXELS,
+        halo=halo,
+        tile=size,
+        n_samples=n_samples,
+        seed=seed,
+        device=device,
+        spread=model.spreads.get(kind_of(problem.tasks, is_noisy=bool(noise))),
+    )
+
+
+def fitting_tile(free_bytes: int) -> int:
+    """The usual tile, or the largest of its halvings that fits into the free memory."""
+    sides = [TILE >> halving for halving in range(_HALVINGS + 1)]
+    affordable = math.sqrt(_SHARE * free_bytes / BYTES_PER_PIXEL)
+    return next((side for side in sides if side <= affordable), sides[-1])
+
+
+def _measured_noise(planes: Any, problem: Problem, model: Model) -> tuple[NoiseModel, ...]:
+    missing = problem.missing
+    if not problem.measures_noise(model):
+        nothing = np.empty((0, planes.shape[1], 0, 0), planes.dtype)
+        return problem.noise_models(nothing, None, model)
+    is_here = isinstance(planes, np.ndarray) and isinstance(missing, np.ndarray | None)
+    if not (is_here and stack_fits(planes.shape)):
+        windows = stack_windows(planes.shape)
+        planes = _read(planes, windows)
+        missing = None if missing is None else _read(missing, windows)
+    return problem.noise_models(planes, missing, model)
+
+
+def _read(planes: Any, windows: list[tuple[int, Rectangle]]) -> NDArray[Any]:
+    """(K, C, h, w), windows of planes."""
+    return np.stack([in_memory(planes[(n, slice(None), *place)]) for n, place in windows])
+
+
+def _blocks(grid: list[Tile], plane: tuple[int, int], problem: Problem) -> tuple[Block, ...]:
+    height, width = plane
+    factor = problem.factor
+    whole = slice(0, height), slice(0, width)
+    if height * width <= PLANE_PIXELS or len(grid) == 1:
+        return (Block(_scaled(whole, factor), whole, tuple(grid)),)
+    blocks = []
+    for tile in grid:
+        rows, columns = (
+            _window(indices, factor, length, holes=problem.fills)
+            for indices, length in zip((tile.rows, tile.columns), plane, strict=True)
+        )
+        moved = tile.moved(rows.start * factor, columns.start * factor)
+        blocks.append(Block(tile.core, (rows, columns), (moved,)))
+    return tuple(blocks)
+
+
+def _scaled(window: Rectangle, factor: int) -> Rectangle:
+    rows, columns = (slice(part.start * factor, part.stop * factor) for part in window)
+    return rows, columns
+
+
+def _window(indices: NDArray[np.intp], factor: int, length: int, *, holes: bool) -> slice:
+    """What is read along one axis for pixels of the output."""
+    margin = _HOLE_MARGIN if holes else _MARGIN
+    first, last = int(indices.min()) // factor, int(indices.max()) // factor + 1
+    first, last = first - margin, last + margin
+    if holes:
+        first, last = first // margin * margin, -(-last // margin) * margin
+    return slice(max(first, 0), min(last, length))
+
+
+def _check(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int | np.integer) or value < least:
+        raise InputError(f"{name}: expected an integer of at least {least}, got {value!r}")

@@ -1,0 +1,209 @@
+"""Windows of images that are too many to be read at once, drawn at random by number.
+
+Knows how images are read and nothing of what is learned from them.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from napari_vae_restore.array_files import is_array_file
+from napari_vae_restore.arrays import as_image, open_image
+from napari_vae_restore.errors import ImageFileError, InputError, VAERestoreError
+from napari_vae_restore.training.sources import Item, Loaded, factor_between, opened_file
+
+_log = logging.getLogger(__name__)
+
+MOST_AT_ONCE: Final = 2**24
+"""Pixels, or bytes of files, up to which everything is read: some 700 MB as they are used."""
+SIDE: Final = 512
+"""Pixels of a window of the measured image: enough to estimate its noise from."""
+HELD_OUT: Final = 4
+"""Windows, the first ones, that nothing else is drawn from."""
+_TRIES: Final = 50
+
+Sides = tuple[Item, ...]
+"""One image, or a measured one with what belongs to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """A part of one plane of one image."""
+
+    image: int
+    plane: tuple[int, ...]
+    rows: slice
+    columns: slice
+
+    def meets(self, other: _Window) -> bool:
+        return (self.image, self.plane) == (other.image, other.plane) and all(
+            one.start < two.stop and two.start < one.stop
+            for one, two in ((self.rows, other.rows), (self.columns, other.columns))
+        )
+
+
+class Crops:
+    """An endless numbered sequence of windows, the first `HELD_OUT` apart from the rest.
+
+    Images are drawn by their size. Those that cannot be read are an error at first; later
+    they are passed over, since a folder may change while a training runs.
+
+    Parameters
+    ----------
+    images : sequence of tuple of Item
+        Each alone, or a measured one with a second shot or its clean image.
+    axes : str or None
+        Of the arrays; read or guessed by default.
+    seed : int
+        Of all that is drawn.
+    skip_unreadable : bool
+        Whether files that cannot be used are passed over from the beginning.
+
+    Attributes
+    ----------
+    n_images, n_pixels : int
+        How much there is; of compressed files, by what some of them hold.
+
+    Raises
+    ------
+    InputError, ImageFileError
+        As :meth:`crop`.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[Sides],
+        axes: str | None,
+        seed: int,
+        *,
+        skip_unreadable: bool = False,
+    ) -> None:
+        self._images, self._axes, self._seed = images, axes, seed
+        self._skips = skip_unreadable
+        sizes = np.array([_size(measured) for measured, *_ in images], np.float64)
+        self._shares = sizes / sizes.sum()
+        self.n_images = len(images)
+        self._bad: dict[int, ImageFileError] = {}
+        # Windows of one image often follow each other, and a picture is read as a whole.
+        self._open = lru_cache(maxsize=2)(self._opened)
+        self._kept = [self._drawn(number)[0] for number in range(HELD_OUT)]
+        chosen = [window.image for window in self._kept]
+        shapes = [self._open(images[image])[0].data.shape for image in chosen]
+        seen = sum(math.prod(shape) for shape in shapes)
+        self.n_pixels = round(sizes.sum() * seen / sizes[chosen].sum())
+
+    def held_out(self) -> list[tuple[Loaded, ...]]:
+        """The windows to judge by."""
+        return [self._read(window) for window in self._kept]
+
+    def crop(self, number: int) -> tuple[Loaded, ...]:
+        """The window of a number, from 0, of an image and of what belongs to it.
+
+        Raises
+        ------
+        InputError, ImageFileError
+            If no window can be used.
+        """
+        return self._drawn(HELD_OUT + number)[1]
+
+    def _drawn(self, number: int) -> tuple[_Window, tuple[Loaded, ...]]:
+        rng = np.random.default_rng([self._seed, 4, number])
+        is_judged = number < HELD_OUT
+        problem: VAERestoreError | None = None
+        for _ in range(_TRIES):
+            image = int(rng.choice(len(self._images), p=self._shares))
+            try:
+                # Trying a bad file again would give the same: no random number is drawn.
+                if image in self._bad:
+                    raise self._bad[image]
+                window = self._window(image, rng)
+                if not is_judged and any(window.meets(kept) for kept in self._kept):
+                    continue
+                return window, self._read(window)
+            except ImageFileError as error:
+                problem = error
+                self._pass_over(image, error, is_early=number < 2 * HELD_OUT)
+            except InputError as error:  # a part without structure, or a file of another kind
+                problem = error
+        raise problem or InputError(
+            f"expected images of which {HELD_OUT} windows can be held out, but everything lies "
+            "in them: give more images"
+        )
+
+    def _pass_over(self, image: int, error: ImageFileError, *, is_early: bool) -> None:
+        if is_early and not self._skips and len(self._images) > 1:
+            raise ImageFileError(
+                f"{error} Take it out, or skip such files (skip_unreadable=True, "
+                "--skip-unreadable)."
+            ) from error
+        if image not in self._bad:
+            self._bad[image] = error
+            _log.warning("skipped: %s", error)
+
+    def _window(self, image: int, rng: np.random.Generator) -> _Window:
+        measured, *belonging = self._open(self._images[image])
+        for other in belonging:
+            factor_between(measured, other)
+        sizes = dict(zip(measured.axes, measured.data.shape, strict=True))
+        plane = tuple(int(rng.integers(n)) for axis, n in sizes.items() if axis not in "YXCS")
+        starts = [int(rng.integers(max(1, sizes[axis] - SIDE + 1))) for axis in "YX"]
+        rows, columns = (
+            slice(start, min(sizes[axis], start + SIDE))
+            for axis, start in zip("YX", starts, strict=True)
+        )
+        return _Window(image, plane, rows, columns)
+
+    def _read(self, window: _Window) -> tuple[Loaded, ...]:
+        """The window's pixels, and those of the same place in what belongs to it."""
+        sides = self._open(self._images[window.image])
+        return tuple(_part(side, window, factor_between(sides[0], side)) for side in sides)
+
+    def _opened(self, sides: Sides) -> tuple[Loaded, ...]:
+        """An image and what belongs to it; `data` are read by slicing."""
+        return tuple(_opened(item, self._axes) for item in sides)
+
+
+def _opened(item: Item, axes: str | None) -> Loaded:
+    if not isinstance(item.given, Path):
+        return Loaded(item.name, *open_image(item.given, axes))
+    data, own_axes = opened_file(item.given, mapped=True)
+    return Loaded(item.name, *open_image(data, axes or own_axes))
+
+
+def _part(image: Loaded, window: _Window, factor: int) -> Loaded:
+    plane = iter(window.plane)
+    spans = {
+        axis: slice(span.start * factor, span.stop * factor)
+        for axis, span in (("Y", window.rows), ("X", window.columns))
+    }
+    whole = slice(None)
+    where = tuple(
+        spans.get(axis, whole) if axis in "YXCS" else next(plane) for axis in image.axes
+    )
+    pixels = np.asarray(image.data[where])
+    native = pixels.astype(pixels.dtype.newbyteorder("="))
+    kept = "".join(axis for axis in image.axes if axis in "YXCS")
+    return Loaded(image.name, *as_image(native, kept))
+
+
+def are_many(images: Sequence[Sides]) -> bool:
+    """Whether images are too large, all together, to be read at once."""
+    return sum(_size(item) for item, *_ in images) > MOST_AT_ONCE
+
+
+def _size(item: Item) -> int:
+    """Pixels of an array, bytes of a picture's file; 0 for what cannot be opened."""
+    try:
+        if isinstance(item.given, Path) and not is_array_file(item.given):
+            return item.given.stat().st_size
+        return math.prod(_opened(item, None).data.shape)
+    except (OSError, VAERestoreError):
+        return 0

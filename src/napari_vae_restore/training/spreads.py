@@ -1,0 +1,176 @@
+"""Calibration of a model's uncertainty by images whose truth, or second shot, is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore.errors import InputError
+from napari_vae_restore.layout import Layout
+from napari_vae_restore.models.bundled import DEFAULT, find_model
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.models.spread import Spread
+from napari_vae_restore.noise.models import GaussianNoise, NoiseModel
+from napari_vae_restore.operators import Downsampling
+from napari_vae_restore.restoration.intervals import KINDS, unit_of
+from napari_vae_restore.restoration.restore import restore
+from napari_vae_restore.restoration.result import Restoration
+from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
+from napari_vae_restore.training.holes import draw_hole
+from napari_vae_restore.training.sources import (
+    Clean,
+    Pairs,
+    Shots,
+    factor_between,
+    load_images,
+    load_matched,
+)
+
+N_SAMPLES: Final = 16
+"""Samples of each image, as users take them: fewer spread less."""
+_PIXELS: Final = 20_000
+"""Of each image that count, so that no large one outweighs the others."""
+_SIGMAS: Final = (0.02, 0.25)
+"""Noise that is simulated on clean images, relative to their range."""
+
+Found = tuple[str, NDArray[np.float64], NDArray[np.float64]]
+"""Kind of task, standard deviations and errors of some pixels, in the unit of that kind."""
+
+
+def calibrate(
+    source: Pairs | Shots | Clean,
+    model: Model | str | Path = DEFAULT,
+    *,
+    noise: NoiseModel | str | None = None,
+    axes: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    skip_unreadable: bool = False,
+) -> Model:
+    """Measure what the spread of a model's samples is worth.
+
+    Parameters
+    ----------
+    source : Pairs, Shots or Clean
+        Pairs calibrate denoising, or super-resolution if the clean images are larger; two
+        shots denoising; clean images every task that is named, simulated on them. Images
+        that the model has not learned from.
+    model : Model, str or Path
+        What is calibrated; "default" for the bundled model.
+    noise : NoiseModel or str, optional
+        Of the measured images; as for :class:`~.tasks.Denoise`.
+    axes : str, optional
+        Of the arrays.
+    seed : int
+        Of samples and of what is simulated.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+    skip_unreadable : bool
+        Whether files that cannot be used are passed over with a warning.
+
+    Returns
+    -------
+    Model
+        The same weights; `spreads` new for the kinds of task that the source shows.
+
+    Raises
+    ------
+    InputError, ImageFileError, ModelFileError, RestorationError
+        For unusable images or parameters, files that cannot be read, or a restoration
+        that fails.
+    """
+    if not isinstance(source, Pairs | Shots | Clean):
+        raise InputError(
+            "expected vr.Pairs(measured, clean), vr.Shots(first, second) or vr.Clean(images) "
+            f"to calibrate by, got a {type(source).__name__}"
+        )
+    found = find_model(model)
+    rng = np.random.default_rng([seed, 5])
+    options = {"n_samples": N_SAMPLES, "seed": seed, "device": device}
+    pixels: dict[str, list[NDArray[np.float64]]] = {}
+    for kind, std, error in _restored(
+        source, found, noise, axes, skip_unreadable, rng, options
+    ):
+        chosen = rng.permutation(std.size)[:_PIXELS]
+        pixels.setdefault(kind, []).append(np.stack([std, error])[:, chosen])
+    # In its unit the noise of a second shot is 1.
+    left = 1.0 if isinstance(source, Shots) else 0.0
+    fitted = {
+        kind: Spread.fit(
+            *np.concatenate(parts, axis=1), noise=left, like=found.spreads.get(kind)
+        )
+        for kind, parts in pixels.items()
+    }
+    return replace(found, spreads={**found.spreads, **fitted})
+
+
+def _restored(
+    source: Pairs | Shots | Clean,
+    model: Model,
+    noise: NoiseModel | str | None,
+    axes: str | None,
+    skip: bool,
+    rng: np.random.Generator,
+    options: dict[str, Any],
+) -> Iterator[Found]:
+    if isinstance(source, Clean):
+        for image in load_images(source.images, axes, skip_unreadable=skip):
+            planes = Layout.of(image.data, image.axes).to_planes(image.data)
+            plane = planes[len(planes) // 2, 0].astype(np.float32)
+            for kind in source.tasks:
+                yield _simulated(kind, plane, model, rng, options)
+        return
+    sides = (
+        (source.first, source.second)
+        if isinstance(source, Shots)
+        else (source.measured, source.clean)
+    )
+    for measured, target in load_matched(*sides, axes, skip_unreadable=skip):
+        factor = factor_between(measured, target)
+        tasks: Sequence[Task] = [Denoise(noise)] if factor == 1 else [SuperResolve(factor)]
+        out = restore(measured.data, tasks, model, axes=measured.axes, **options)
+        yield _compared(KINDS[0 if factor == 1 else 2], out, target.data.astype(np.float64))
+
+
+def _simulated(
+    kind: str,
+    clean: NDArray[np.float32],
+    model: Model,
+    rng: np.random.Generator,
+    options: dict[str, Any],
+) -> Found:
+    """A task done on a clean plane, what it takes away being drawn at random."""
+    height, width = clean.shape
+    if kind == "denoise":
+        sigma = float(np.ptp(clean) * np.exp(rng.uniform(*np.log(_SIGMAS))))
+        noisy = GaussianNoise(sigma).sample(clean, rng).astype(np.float32)
+        return _compared(kind, restore(noisy, Denoise(), model, **options), clean)
+    if kind == "inpaint":
+        hole = np.zeros(clean.shape, bool)
+        side = min(height, width)
+        hole[:side, :side], _ = draw_hole(side, rng)
+        return _compared(kind, restore(clean, Inpaint(hole), model, **options), clean, hole)
+    factor = int(rng.choice([2, 3, 4]))
+    large = clean[: height // factor * factor, : width // factor * factor]
+    small = Downsampling(factor).apply(large)
+    return _compared(kind, restore(small, SuperResolve(factor), model, **options), large)
+
+
+def _compared(
+    kind: str,
+    out: Restoration,
+    truth: NDArray[Any],
+    where: NDArray[np.bool_] | None = None,
+) -> Found:
+    std, unit = out.std, unit_of(out)
+    assert std is not None
+    layout = Layout.of(np.asarray(out.mean), out.recipe.axes)
+    mean, target = (layout.without_alpha(array) for array in (out.mean, truth))
+    chosen = ... if where is None else where
+    relative = ((mean.astype(np.float64) - target) / unit)[chosen]
+    return kind, (std / unit)[chosen].ravel().astype(np.float64), relative.ravel()

@@ -1,0 +1,112 @@
+"""Intervals of restorations: of the right shape and units, and as wide as calibrated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import napari_vae_restore as vr
+
+NOISE = vr.GaussianNoise(20.0)
+
+
+@pytest.fixture(scope="module")
+def calibrated(clean: NDArray[np.float32]) -> vr.Model:
+    return vr.calibrate(vr.Clean(clean[:120, :120]), device="cpu")
+
+
+def noisy(clean: NDArray[np.float32]) -> NDArray[np.float32]:
+    return NOISE.sample(clean, np.random.default_rng(0)).astype(np.float32)
+
+
+def test_intervals_contain_the_truth_about_as_often_as_they_say(
+    clean: NDArray[np.float32],
+) -> None:
+    one, part = clean[:96], clean[96:]
+    pairs = vr.Pairs(noisy(one), one)
+    calibrated = vr.calibrate(pairs, noise=NOISE, device="cpu")
+    out = vr.denoise(noisy(part), calibrated, noise=NOISE, n_samples=16, device="cpu")
+    for level in (0.5, 0.9):
+        low, high = out.interval(level)
+        assert low.shape == high.shape == part.shape
+        assert low.dtype == np.float32
+        covered = float(((low <= part) & (part <= high)).mean())
+        assert covered == pytest.approx(level, abs=0.06)
+    error = float(np.sqrt(np.square(out.mean - part).mean()))
+    told = float(np.sqrt(np.square(out.expected_error()).mean()))
+    assert told == pytest.approx(error, rel=0.3)
+
+
+def test_every_task_has_a_calibration_of_its_own(
+    clean: NDArray[np.float32], calibrated: vr.Model
+) -> None:
+    hole = np.zeros((64, 64), bool)
+    hole[20:30, 20:40] = True
+    part = clean[:64, :64]
+    found = [
+        vr.denoise(noisy(part), calibrated, n_samples=2, device="cpu"),
+        vr.inpaint(part, hole, calibrated, n_samples=2, device="cpu"),
+        vr.super_resolve(part, 2, calibrated, n_samples=2, device="cpu"),
+    ]
+    spreads = calibrated.spreads
+    names = ("denoise", "inpaint", "super-resolve")
+    assert [out.spread for out in found] == [spreads[name] for name in names]
+    low, high = found[1].interval(0.9)
+    # What was measured is known.
+    assert (high - low)[~hole].max() < 0.01 * (high - low)[hole].mean()
+
+
+def test_intervals_move_with_the_intensities(
+    clean: NDArray[np.float32], calibrated: vr.Model
+) -> None:
+    part = clean[:64, :64]
+    options = {"n_samples": 4, "device": "cpu"}
+    one = vr.super_resolve(part, 2, calibrated, **options).interval(0.8)
+    other = vr.super_resolve(1000 * part + 7e4, 2, calibrated, **options).interval(0.8)
+    np.testing.assert_allclose(other[0], 1000 * one[0] + 7e4, rtol=2e-3)
+
+
+def test_colours_and_opacity(calibrated: vr.Model) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (32, 32, 4), np.uint8)
+    out = vr.denoise(picture, calibrated, noise=NOISE, n_samples=2, device="cpu")
+    low, high = out.interval(0.9)
+    assert low.shape == (32, 32, 3)
+    assert (low < high).all()
+
+
+def test_without_calibration_a_gaussian_is_taken(
+    clean: NDArray[np.float32], model: vr.Model
+) -> None:
+    out = vr.denoise(noisy(clean[:64, :64]), model, n_samples=4, device="cpu")
+    assert out.spread is None
+    assert out.std is not None
+    np.testing.assert_array_equal(out.expected_error(), out.std)
+    low, high = out.interval(0.9)
+    np.testing.assert_allclose((high - low) / 2, 1.645 * out.std, rtol=1e-3, atol=1e-4)
+
+
+def test_what_is_wrong_is_said(clean: NDArray[np.float32], model: vr.Model) -> None:
+    out = vr.denoise(noisy(clean[:64, :64]), model, device="cpu")
+    with pytest.raises(vr.InputError, match="n_samples=16"):
+        out.interval(0.9)
+    with pytest.raises(vr.InputError, match="between 0 and 1"):
+        out.interval(90)
+    with pytest.raises(vr.InputError, match=r"vr\.Pairs"):
+        vr.calibrate(clean)
+
+
+def test_two_shots_calibrate_without_any_truth(
+    clean: NDArray[np.float32], calibrated: vr.Model
+) -> None:
+    first, second = (
+        NOISE.sample(clean, np.random.default_rng(seed)).astype(np.float32) for seed in (0, 1)
+    )
+    by_shots = vr.calibrate(vr.Shots(first, second), "default", noise=NOISE, device="cpu")
+    by_truth = vr.calibrate(vr.Pairs(first, clean), "default", noise=NOISE, device="cpu")
+    std = np.array([0.3, 0.5])
+    np.testing.assert_allclose(
+        by_shots.spreads["denoise"].error(std),
+        by_truth.spreads["denoise"].error(std),
+        rtol=0.25,
+    )
