@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import screenshots
 from PIL import Image
-from qtpy.QtCore import QPoint, Qt, QTimer
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
-    QFileDialog,
-    QLineEdit,
-    QListView,
     QMainWindow,
     QMenu,
     QMenuBar,
@@ -44,13 +40,13 @@ SMALL, COLOURS = (896, 560), 64
 
 
 def main() -> None:
-    """Go through all steps, from an empty viewer to a file that is opened again."""
+    """Go through all steps, from an empty viewer to a comparison."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_DATA_HOME"] = folder
         viewer = napari.Viewer(show=True)
         viewer.window.resize(*SIZE)
         settle()
-        Tour(viewer, Path(folder)).go()
+        Tour(viewer).go()
         viewer.close()
 
 
@@ -61,12 +57,10 @@ class Tour:
     ----------
     viewer : napari.Viewer
         Empty.
-    folder : pathlib.Path
-        Where the result is saved.
     """
 
-    def __init__(self, viewer: napari.Viewer, folder: Path) -> None:
-        self.viewer, self.folder, self.number = viewer, folder, 0
+    def __init__(self, viewer: napari.Viewer) -> None:
+        self.viewer, self.number = viewer, 0
         windows = QApplication.topLevelWidgets()
         self.window = next(w for w in windows if isinstance(w, QMainWindow) and w.isVisible())
 
@@ -78,7 +72,6 @@ class Tour:
         self.enlarge()
         self.adapt()
         self.compare()
-        self.save_and_reopen()
 
     def open_sample(self) -> None:
         """An empty viewer, and the sample."""
@@ -156,23 +149,6 @@ class Tour:
         self.picture("before")
         QTest.keyRelease(canvas, Qt.Key.Key_H)
 
-    def save_and_reopen(self) -> None:
-        """Write the result to a file, and open that."""
-        path = self.folder / "cells-denoised.tif"
-        lists = self.window.findChildren(QListView)
-        rows = next(each for each in lists if type(each).__name__ == "QtLayerList")
-        names = [rows.model().index(row, 0).data() for row in range(len(self.viewer.layers))]
-        row = rows.model().index(names.index("cells denoised"), 0)
-        QTest.mouseClick(rows.viewport(), LEFT, pos=rows.visualRect(row).center())
-        type_path(path)
-        self.menu("File", "Save Selected Layers...")
-        wait_until(path.exists, 30)
-        n_layers = len(self.viewer.layers)
-        type_path(path)
-        self.menu("File", "Open File(s)...")
-        wait_until(lambda: len(self.viewer.layers) > n_layers, 30)
-        self.picture("reopened")
-
     def picture(self, name: str) -> None:
         """Take a picture of the window, numbered."""
         self.number += 1
@@ -237,20 +213,6 @@ class Tour:
 def plain(title: str) -> str:
     """A menu's title without the mark of its shortcut."""
     return title.replace("&&", "\0").replace("&", "").replace("\0", "&")
-
-
-def type_path(path: Path) -> None:
-    """Type a path into the next file dialog, once it is open, and confirm it."""
-    windows = QApplication.topLevelWidgets()
-    dialogs = [w for w in windows if isinstance(w, QFileDialog) and w.isVisible()]
-    if not dialogs:
-        QTimer.singleShot(200, lambda: type_path(path))
-        return
-    dialog = dialogs[0]
-    line = dialog.findChild(QLineEdit)
-    QTest.keyClick(line, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
-    QTest.keyClicks(line, str(path))
-    QTest.keyClick(line, Qt.Key.Key_Return)
 
 
 if __name__ == "__main__":
