@@ -35,7 +35,7 @@ POLYGON = ((0.40, 0.60), (0.46, 0.58), (0.47, 0.66), (0.41, 0.68))
 
 BUDGET = "20 s"
 
-SMALL, COLOURS = (896, 560), 64
+SMALL, COLOURS = (896, 560), 256
 """Size and colours of a picture of the gallery."""
 
 
