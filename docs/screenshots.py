@@ -6,7 +6,10 @@ of pictures as arguments make only those.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -18,6 +21,8 @@ from PIL import Image
 from qtpy.QtWidgets import QApplication, QDialog
 
 import napari
+import napari_vae_restore as vr
+from napari_vae_restore.samples import sample_path
 
 FOLDER = Path(__file__).parent / "images"
 SIZE = 1280, 800
@@ -99,6 +104,29 @@ def check(viewer: napari.Viewer) -> None:
     take(viewer, "check")
 
 
+def batch(viewer: napari.Viewer) -> None:
+    """A folder that is restored, and one of its images beside its result."""
+    with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
+        for row, column in itertools.product("ABC", range(1, 9)):
+            Path("plate", row).mkdir(parents=True, exist_ok=True)
+            shutil.copy(sample_path("cells"), Path("plate", row, f"well{column}.tif"))
+        widget = open_widget(viewer, "Batch")
+        widget.header.images.text = "plate"
+        widget.header.what.choose("Denoise")
+        widget.run()
+        wait_until(lambda: "restored" in widget.table.statuses())
+        finish(widget, widget.cancel)
+        widget.table.opened.emit(widget.table.jobs[0])
+        wait_until(lambda: len(viewer.layers) > 1)
+        for layer in viewer.layers:
+            layer.contrast_limits = 470, 1100
+        side_by_side(viewer, centre=(67, 47), zoom=7.5)
+        widget.run()
+        wait_until(lambda: widget.table.statuses().count("restored") > AT_WORK * 24)
+        take(viewer, "batch")
+        wait_until(lambda: not widget.is_busy)
+
+
 def report(viewer: napari.Viewer) -> None:
     """What the window tells of the bundled model."""
     widget = open_widget(viewer, "Denoise")
@@ -109,13 +137,44 @@ def report(viewer: napari.Viewer) -> None:
     dialog.close()
 
 
+def enhance(viewer: napari.Viewer) -> None:
+    """Denoised cells, and enhanced."""
+    open_cells(viewer)
+    cells = viewer.layers["cells"]
+    vr.add_to_viewer(viewer, vr.denoise(cells), like=cells)
+    viewer.layers.remove(cells)
+    widget = open_widget(viewer, "Enhance")
+    for each, gain in zip(widget.details, (2.0, 1.8, 1.0, 1.0), strict=True):
+        each.setValue(gain)
+    widget.local.setValue(0.4)
+    wait_until(lambda: "cells denoised preview" in viewer.layers)
+    wait_until(lambda: not widget.is_busy)
+    side_by_side(viewer, centre=(67, 47), zoom=7.5)
+    take(viewer, "enhance")
+
+
+def explore(viewer: napari.Viewer) -> None:
+    """What the bundled model draws."""
+    widget = open_widget(viewer, "Explore")
+    widget.seed.setValue(4)
+    wait_until(lambda: len(viewer.layers) > 0)
+    wait_until(lambda: not widget.is_busy)
+    finish(widget, widget.draw_stack)
+    viewer.layers[0].visible = False
+    viewer.reset_view()
+    take(viewer, "explore")
+
+
 PICTURES = {
     "train": train,
     "denoise": denoise,
     "inpaint": inpaint,
     "super-resolve": super_resolve,
     "check": check,
+    "batch": batch,
     "report": report,
+    "enhance": enhance,
+    "explore": explore,
 }
 
 

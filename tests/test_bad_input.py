@@ -216,8 +216,12 @@ def test_inputs_that_are_no_images(folder, refused, command):
 def test_folders(folder, refused):
     (folder / "bare").mkdir()
     assert "No image in the folder" in refused(*train(folder, image="bare"))
-    assert "it is a folder" in refused(*denoise(folder, image="bare"))
-    assert "it is a folder" in refused("evaluate", folder, "--reference", folder / "noisy.tif")
+    assert "the name of one image" in refused(*denoise(folder, image="bare"))
+    assert "there is none in the folder" in refused(
+        *denoise(folder, image="bare", output="results")
+    )
+    words = ["evaluate", folder / "bare", "--reference", folder / "noisy.tif"]
+    assert "there is none in the folder" in refused(*words)
 
 
 @pytest.mark.parametrize("command", [train, denoise])

@@ -22,12 +22,14 @@ _HOMES = {
     "Deblur": ".restoration.tasks",
     "Denoise": ".restoration.tasks",
     "Diagnostics": ".restoration.result",
+    "Enhancement": ".generation.enhancement",
     "FlatVAEConfig": ".models.config",
     "GaussianNoise": ".noise.models",
     "HVAEConfig": ".models.config",
     "ImageFileError": ".errors",
     "Inpaint": ".restoration.tasks",
     "InputError": ".errors",
+    "Latents": ".generation.latents",
     "MixtureNoise": ".noise.mixture",
     "Model": ".models.model",
     "ModelFileError": ".errors",
@@ -40,9 +42,10 @@ _HOMES = {
     "Restoration": ".restoration.result",
     "RestorationError": ".errors",
     "Shots": ".training.sources",
+    "SuperResolve": ".restoration.tasks",
+    "Tones": ".generation.tones",
     "Training": ".training.engine",
     "TrainingError": ".errors",
-    "SuperResolve": ".restoration.tasks",
     "TrainingSettings": ".training.settings",
     "VAERestoreError": ".errors",
     "ResidualCheck": ".restoration.residual_check",
@@ -50,18 +53,29 @@ _HOMES = {
     "calibrate": ".training.spreads",
     "add_to_viewer": "._napari.layers",
     "check_residual": ".restoration.residual_check",
+    "compress": ".generation.compression.compress",
+    "decode": ".generation.latents",
+    "decompress": ".generation.compression.compress",
     "denoise": ".restoration.restore",
+    "encode": ".generation.latents",
+    "enhance": ".generation.enhancement",
     "estimate_noise": ".restoration.noise_report",
     "inpaint": "._napari.console",
+    "features": ".generation.features",
+    "interpolate": ".generation.sampling",
     "iter_restore": ".restoration.restore",
+    "iter_restore_files": ".scale.batch",
     "load": ".models.files",
     "mask_of": "._napari.console",
     "parse_budget": ".training.settings",
     "parse_noise": ".noise.models",
     "read_image": ".image_files",
     "restore": ".restoration.restore",
+    "restore_files": ".scale.batch",
+    "sample": ".generation.sampling",
     "super_resolve": ".restoration.restore",
     "train": ".training.one_call",
+    "vary": ".generation.sampling",
 }
 
 __all__ = ["__version__", *_HOMES]
@@ -76,6 +90,18 @@ if TYPE_CHECKING:
     from napari_vae_restore.errors import RestorationError as RestorationError
     from napari_vae_restore.errors import TrainingError as TrainingError
     from napari_vae_restore.errors import VAERestoreError as VAERestoreError
+    from napari_vae_restore.generation.compression.compress import compress as compress
+    from napari_vae_restore.generation.compression.compress import decompress as decompress
+    from napari_vae_restore.generation.enhancement import Enhancement as Enhancement
+    from napari_vae_restore.generation.enhancement import enhance as enhance
+    from napari_vae_restore.generation.features import features as features
+    from napari_vae_restore.generation.latents import Latents as Latents
+    from napari_vae_restore.generation.latents import decode as decode
+    from napari_vae_restore.generation.latents import encode as encode
+    from napari_vae_restore.generation.sampling import interpolate as interpolate
+    from napari_vae_restore.generation.sampling import sample as sample
+    from napari_vae_restore.generation.sampling import vary as vary
+    from napari_vae_restore.generation.tones import Tones as Tones
     from napari_vae_restore.image_files import read_image as read_image
     from napari_vae_restore.models.config import FlatVAEConfig as FlatVAEConfig
     from napari_vae_restore.models.config import HVAEConfig as HVAEConfig
@@ -102,6 +128,8 @@ if TYPE_CHECKING:
     from napari_vae_restore.restoration.tasks import Denoise as Denoise
     from napari_vae_restore.restoration.tasks import Inpaint as Inpaint
     from napari_vae_restore.restoration.tasks import SuperResolve as SuperResolve
+    from napari_vae_restore.scale.batch import iter_restore_files as iter_restore_files
+    from napari_vae_restore.scale.batch import restore_files as restore_files
     from napari_vae_restore.training.engine import Training as Training
     from napari_vae_restore.training.one_call import adapt as adapt
     from napari_vae_restore.training.one_call import train as train

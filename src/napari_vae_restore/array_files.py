@@ -5,6 +5,7 @@ Nothing is unpickled. This module does not judge whether an array can be trained
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,10 @@ from napari_vae_restore.errors import ImageFileError
 
 SUFFIXES: Final = (".npy", ".zarr")
 """Endings of the names; a Zarr array is a folder."""
+
+
+ATTRIBUTE: Final = "vae_restore"
+"""Of a store: holds the recipe that it was made by, and how the restoration went."""
 
 
 def is_array_file(path: Path) -> bool:
@@ -49,6 +54,21 @@ def open_array(path: Path) -> tuple[Any, str | None]:
         return np.load(path, mmap_mode="r", allow_pickle=False), None
     except (OSError, ValueError, EOFError) as error:
         raise ImageFileError(f"Cannot read {path}: it is no array of numbers.") from error
+
+
+def stored_recipe(path: Path) -> str:
+    """The recipe in JSON that a store's attributes hold; empty if they hold none.
+
+    Raises
+    ------
+    ImageFileError
+        If there is no such store.
+    """
+    open_array(path)
+    import zarr
+
+    holder = dict(zarr.open(str(path), mode="r").attrs).get(ATTRIBUTE, {})
+    return json.dumps(holder["recipe"]) if "recipe" in holder else ""
 
 
 def _open_zarr(path: Path) -> tuple[Any, str | None]:

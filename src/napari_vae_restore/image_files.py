@@ -26,7 +26,15 @@ from napari_vae_restore.layout import checked_axes
 from napari_vae_restore.picture_files import fits_png, read_picture, write_png
 from napari_vae_restore.tiff import dialect, read_tiff, write_tiff
 
-__all__ = ["ImageFile", "check_output", "list_images", "read_image", "write_image"]
+__all__ = [
+    "ImageFile",
+    "check_output",
+    "is_readable",
+    "list_images",
+    "natural_key",
+    "read_image",
+    "write_image",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -217,11 +225,7 @@ def list_images(folder: StrPath) -> list[Path]:
     """
     folder = Path(folder)
     try:
-        files = [
-            file
-            for file in folder.iterdir()
-            if file.suffix.lower() in _READABLE and file.name[0] != "." and file.is_file()
-        ]
+        files = [file for file in folder.iterdir() if is_readable(file) and file.is_file()]
     except OSError as error:
         reason = error.strerror or str(error)
         raise ImageFileError(f"Cannot list the folder {folder}: {reason}.") from error
@@ -230,10 +234,16 @@ def list_images(folder: StrPath) -> list[Path]:
             f"No image in the folder {folder}: files that can be read end in "
             f"{', '.join(_READABLE)}."
         )
-    return sorted(files, key=_natural_key)
+    return sorted(files, key=natural_key)
 
 
-def _natural_key(file: Path) -> tuple[list[tuple[bool, int, str]], str]:
+def is_readable(file: Path) -> bool:
+    """Whether a file of a folder counts as an image, by its name; hidden ones do not."""
+    return file.suffix.lower() in _READABLE and file.name[0] != "."
+
+
+def natural_key(file: Path) -> tuple[list[tuple[bool, int, str]], str]:
+    """A key that sorts names as people count, t2 before t10."""
     # Numbers compare by value and come before text.
     parts = re.findall(r"([0-9]+)|([^0-9]+)", file.name.casefold())
     return [(bool(text), int(number or 0), text) for number, text in parts], file.name
@@ -310,6 +320,8 @@ def _reason_not_read(error: Exception) -> str:
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if "imagecodecs" in reason:
         return "its compression needs a further package; run pip install imagecodecs"
+    if isinstance(error, LookupError):  # the decoder fell over what should be there
+        return f"it is damaged ({reason})"
     return " ".join(reason.split()).rstrip(".")
 
 

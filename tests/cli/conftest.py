@@ -1,5 +1,7 @@
 """The command line run in this process, and files for it."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -43,3 +45,14 @@ def picture():
         return np.clip(values, 0, 255).astype(dtype)
 
     return make
+
+
+@pytest.fixture
+def recipe_of():
+    """What a file tells of a restoration: Python's recipe, and the hash of its image."""
+
+    def told(same, image):
+        digest = hashlib.sha256(image.read_bytes()).hexdigest()
+        return same.recipe.to_dict() | {"image_sha256": digest}
+
+    return told

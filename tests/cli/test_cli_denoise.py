@@ -68,7 +68,7 @@ def test_png(run, model_file, tmp_path, shape, dtype, picture):
     assert json.loads(result.description)["model"] == "model"
 
 
-def test_same_numbers_as_python(run, folder, model_file, tmp_path):
+def test_same_numbers_as_python(run, folder, model_file, tmp_path, recipe_of):
     files = [tmp_path / name for name in ("a.tif", "a_std.tif", "b.tif", "b_std.tif")]
     for output, std in (files[:2], files[2:]):
         words = ["denoise", folder / "noisy.tif", "-o", output, "--model", model_file]
@@ -84,7 +84,7 @@ def test_same_numbers_as_python(run, folder, model_file, tmp_path):
     np.testing.assert_array_equal(mean.data, same.mean)
     np.testing.assert_array_equal(std.data, same.std)
     assert std.data.dtype == np.float32
-    assert json.loads(mean.description) == same.recipe.to_dict()
+    assert json.loads(mean.description) == recipe_of(same, folder / "noisy.tif")
 
 
 def test_the_bundled_model_needs_no_option(run, folder, noisy, tmp_path):
@@ -116,7 +116,9 @@ def test_uncertainty_brings_its_samples(run, folder, model_file, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["out.tif", "out.ome.tif"])
-def test_samples_are_files_beside_the_output(run, folder, model_file, tmp_path, name):
+def test_samples_are_files_beside_the_output(
+    run, folder, model_file, tmp_path, name, recipe_of
+):
     stem, _, suffix = name.partition(".")
     files = [tmp_path / f"{stem}.sample-{n}.{suffix}" for n in (1, 2)]
     words = ["denoise", folder / "noisy.tif", "-o", tmp_path / name, "--model", model_file]
@@ -131,7 +133,7 @@ def test_samples_are_files_beside_the_output(run, folder, model_file, tmp_path, 
         found = read_image(path)
         np.testing.assert_array_equal(found.data, sample)
         assert found.format == read_image(tmp_path / name).format
-        assert json.loads(found.description) == same.recipe.to_dict()
+        assert json.loads(found.description) == recipe_of(same, folder / "noisy.tif")
 
 
 def test_noise_and_axes_are_passed_on(run, model_file, tmp_path, picture):

@@ -62,6 +62,13 @@ def find_preview(viewer: Viewer, source: Image) -> Image | None:
     return _find(viewer, PREVIEW_KEY, source)
 
 
+def remove_preview(viewer: Viewer, source: Image) -> None:
+    """Remove the preview layer of a layer, if there is one."""
+    layer = find_preview(viewer, source)
+    if layer is not None:
+        viewer.layers.remove(layer)
+
+
 def show_filling(viewer: Viewer, source: Image, filling: Filling) -> Image:
     """Add a sample of a layer's fillings, or put it in the place of the one before.
 

@@ -14,13 +14,18 @@ import typer.main
 from napari_vae_restore import __version__
 from napari_vae_restore.cli import terminal
 from napari_vae_restore.cli.calibrate import calibrate
+from napari_vae_restore.cli.compress import compress, decompress
 from napari_vae_restore.cli.demo import demo
 from napari_vae_restore.cli.denoise import denoise
 from napari_vae_restore.cli.doctor import doctor
+from napari_vae_restore.cli.encode import encode
+from napari_vae_restore.cli.enhance import enhance
 from napari_vae_restore.cli.evaluate import evaluate
+from napari_vae_restore.cli.generate import generate
 from napari_vae_restore.cli.inpaint import inpaint
 from napari_vae_restore.cli.models import models
 from napari_vae_restore.cli.noise import noise
+from napari_vae_restore.cli.options import OverwriteCommand
 from napari_vae_restore.cli.restore import restore
 from napari_vae_restore.cli.super_resolve import super_resolve
 from napari_vae_restore.cli.train import adapt, train
@@ -45,12 +50,15 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(demo)
+for command in (denoise, inpaint, super_resolve, restore):
+    app.command(cls=OverwriteCommand)(command)
 for command in (
-    demo,
-    denoise,
-    inpaint,
-    super_resolve,
-    restore,
+    enhance,
+    generate,
+    encode,
+    compress,
+    decompress,
     adapt,
     train,
     calibrate,

@@ -1,4 +1,4 @@
-"""``vae-restore denoise``: a noisy image file to a denoised one."""
+"""``vae-restore denoise``: noisy image files to denoised ones."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def denoise(
         ),
     ] = None,
 ) -> None:
-    """Denoise an image.
+    """Denoise an image, or many.
 
     The output keeps the axes, pixel size and type of the input; its description holds
     the recipe, with which the result can be repeated.
     """
-    from napari_vae_restore.cli.restoring import restore_file
+    from napari_vae_restore.cli.restoring import restore_files
     from napari_vae_restore.restoration.recipes import Request
     from napari_vae_restore.restoration.tasks import Denoise
 
-    restore_file(given, Request((Denoise(noise),)))
+    restore_files(given, lambda mask: Request((Denoise(noise),)))

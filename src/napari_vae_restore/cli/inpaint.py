@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from napari_vae_restore.cli import options
-
-if TYPE_CHECKING:
-    from napari_vae_restore.restoration.tasks import Task
 
 
 @options.restoring
@@ -18,8 +15,10 @@ def inpaint(
 
     All other pixels stay as they are, bit for bit, unless --noise has them denoised.
     """
-    from napari_vae_restore.cli.restoring import denoising_too, restore_file
+    from napari_vae_restore.cli.restoring import denoising_too, restore_files
     from napari_vae_restore.restoration.recipes import Request, read_mask
 
-    tasks: tuple[Task, ...] = (read_mask(mask), *denoising_too(noise))
-    restore_file(given, Request(tasks), inputs=[mask])
+    def request_of(own: Path | None) -> Request:
+        return Request((read_mask(own or mask), *denoising_too(noise)))
+
+    restore_files(given, request_of, mask=mask)

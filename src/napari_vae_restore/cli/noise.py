@@ -1,4 +1,4 @@
-"""``vae-restore noise``: what the noise of an image file is."""
+"""``vae-restore noise``: what the noise of image files is."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ if TYPE_CHECKING:
 
 
 def noise(
-    image: Annotated[
-        Path,
-        typer.Argument(metavar="IN", help="TIFF, PNG, JPEG or BMP file.", show_default=False),
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IN", help=options.FILES, show_default=False),
     ],
     plot: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="SVG file for variance against signal and the residual's autocorrelation.",
+            help="SVG file for variance against signal and the residual's autocorrelation; of "
+            "several images a folder of them.",
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write one JSON object a file.")
+    ] = False,
     kind: Annotated[
         str,
         typer.Option(
@@ -62,35 +65,53 @@ def noise(
 
     A pilot restoration leaves a residual, whose variance and autocorrelation are shown.
     """
-    from napari_vae_restore.cli.outputs import check_path
+    from napari_vae_restore.cli import batches
     from napari_vae_restore.image_files import read_image
     from napari_vae_restore.restoration.noise_report import estimate_noise
+    from napari_vae_restore.scale.inputs import Found, find_images, is_several
+    from napari_vae_restore.scale.outputs import check_path
 
-    if plot is not None:
-        check_path(plot, (".svg",), [image], overwrite=overwrite)
-    picture = read_image(image)
-    with terminal.working("Measuring the noise"):
-        report = estimate_noise(
-            picture.data,
-            axes=axes or picture.axes,
-            kind=kind,  # type: ignore[arg-type]  # checked there
-            correlation=correlation,  # type: ignore[arg-type]
-            model=model,
-            frames=frames,
-            device=device,
-        )
-    if plot is not None:
-        report.plot(plot)
-    if as_json:
-        about = {"image": str(image)} | report.to_dict()
-        terminal.stdout.out(json.dumps(about, allow_nan=False), highlight=False)
+    def measure(image: Path, svg: Path | None) -> None:
+        if svg is not None:
+            check_path(svg, (".svg",), [image], overwrite=overwrite)
+        picture = read_image(image)
+        with terminal.working(f"Measuring the noise of {image.name}"):
+            report = estimate_noise(
+                picture.data,
+                axes=axes or picture.axes,
+                kind=kind,  # type: ignore[arg-type]  # checked there
+                correlation=correlation,  # type: ignore[arg-type]
+                model=model,
+                frames=frames,
+                device=device,
+            )
+        if svg is not None:
+            report.plot(svg)
+        if as_json:
+            about = {"image": str(image)} | report.to_dict()
+            terminal.stdout.out(json.dumps(about, allow_nan=False), highlight=False)
+            return
+        if several:
+            terminal.report([("Image", str(image))])
+        for number, channel in enumerate(report.channels, start=1):
+            if len(report.channels) > 1:
+                terminal.report([("Channel", str(number))])
+            terminal.report(_rows(channel))
+        if svg is not None:
+            terminal.report([("Plot", str(svg))])
+
+    several = is_several(images)
+    if not several:
+        measure(images[0], plot)
         return
-    for number, channel in enumerate(report.channels, start=1):
-        if len(report.channels) > 1:
-            terminal.report([("Channel", str(number))])
-        terminal.report(_rows(channel))
-    if plot is not None:
-        terminal.report([("Plot", str(plot))])
+
+    def measure_found(found: Found) -> None:
+        svg = None if plot is None else plot / f"{found.relative}.svg"
+        if svg is not None:
+            svg.parent.mkdir(parents=True, exist_ok=True)
+        measure(found.path, svg)
+
+    batches.each_file(find_images(images), measure_found)
 
 
 def _rows(channel: ChannelNoise) -> list[tuple[str, str]]:

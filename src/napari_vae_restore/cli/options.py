@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
-SAMPLES = 16
-"""Samples that an uncertainty is computed from where their number is not given."""
+from napari_vae_restore.scale.choices import ALWAYS, NEVER, POLICIES, SAMPLES
 
 NOISE_FORMS = (
     "gaussian:SIGMA or poisson-gaussian:A,B (variance = A · signal + B) in the image's "
@@ -22,6 +22,12 @@ CORRELATED_FORMS = (
     f"{NOISE_FORMS}; with @Y,X behind the numbers where neighbours correlate, such as "
     "@0.6,0.6, or @row:0.8 for noise along lines"
 )
+
+FILES = (
+    "TIFF, PNG, JPEG or BMP files; OME-Zarr or Zarr folders; other folders, for all that is "
+    "in them and below; globs in quotes, such as 'data/**/*.tif'."
+)
+"""What commands take that work on one image or on many."""
 
 Device = Annotated[
     str,
@@ -45,7 +51,8 @@ Mask = Annotated[
     typer.Option(
         metavar="MASK",
         help="Image file (no JPEG), any value but 0 where a pixel is missing; of the image's "
-        "shape, of its shape without channels, or height and width alone.",
+        "shape, of its shape without channels, or height and width alone. Or a folder of "
+        "them, with the names of the images.",
         show_default=False,
     ),
 ]
@@ -66,14 +73,24 @@ class Restoring:
     None stands for what the request says: the recipe's value, or the usual one.
     """
 
-    image: Annotated[
-        Path,
-        typer.Argument(metavar="IN", help="TIFF, PNG, JPEG or BMP file.", show_default=False),
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IN",
+            help=FILES,
+            show_default=False,
+        ),
     ]
     output: Annotated[
         Path,
         typer.Option(
-            "-o", "--output", metavar="OUT", help="TIFF or PNG file.", show_default=False
+            "-o",
+            "--output",
+            metavar="OUT",
+            help="TIFF or PNG file; of several images the folder, in which they keep their "
+            "names; or an OME-Zarr folder, for an image of any size: interrupted, the same "
+            "command goes on where it was.",
+            show_default=False,
         ),
     ]
     model: Annotated[
@@ -98,7 +115,7 @@ class Restoring:
         typer.Option(
             metavar="FILE",
             help="TIFF for the standard deviation of each pixel (float32, intensity units) "
-            f"over the N samples, or {SAMPLES}.",
+            f"over the N samples, or {SAMPLES}; of several images the folder.",
             show_default=False,
         ),
     ] = None
@@ -121,7 +138,63 @@ class Restoring:
         ),
     ] = None
     device: Device = "auto"
-    overwrite: Overwrite = False
+    shard: Annotated[
+        bool,
+        typer.Option("--shard", help="Zarr: fewer files, each with the chunks of one block."),
+    ] = False
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tcp://HOST:PORT",
+            help="Zarr: have the workers of a dask scheduler compute.",
+            show_default=False,
+        ),
+    ] = None
+    suffix: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="Stands behind the names in the folder OUT, such as -denoised.",
+            show_default=False,
+        ),
+    ] = ""
+    existing: Annotated[
+        str,
+        typer.Option(
+            "--overwrite",
+            metavar="never|missing|always",
+            help="What becomes of output files that exist. never: in a folder, what this "
+            "command would make again is kept, anything else an error; missing: they are left "
+            "as they are; always, or nothing behind it: they are replaced.",
+            show_default="never",
+        ),
+    ] = NEVER
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")
+    ] = False
+
+    @property
+    def image(self) -> Path:
+        """The first image, of one the only."""
+        return self.images[0]
+
+    @property
+    def overwrite(self) -> bool:
+        """Whether output files are replaced."""
+        return self.existing == ALWAYS
+
+
+class OverwriteCommand(TyperCommand):
+    """A command whose ``--overwrite`` may stand alone, and then means "always"."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the word behind the option; see click."""
+        full: list[str] = []
+        for word, following in zip(args, [*args[1:], ""], strict=True):
+            full.append(word)
+            if word == "--overwrite" and following not in POLICIES:
+                full.append(ALWAYS)
+        return super().parse_args(ctx, full)
 
 
 _FILES = 2

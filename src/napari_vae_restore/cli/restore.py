@@ -26,7 +26,8 @@ def restore(
         Path | None,
         typer.Option(
             metavar="MASK",
-            help="In place of the mask that the recipe names.",
+            help="In place of the mask that the recipe names; or a folder of masks with the "
+            "names of the images.",
             show_default=False,
         ),
     ] = None,
@@ -36,8 +37,10 @@ def restore(
     Options that are given outweigh the recipe. Its samples are drawn where they are
     asked for, by --samples or --uncertainty.
     """
-    from napari_vae_restore.cli.restoring import restore_file
-    from napari_vae_restore.restoration.recipes import read_recipe
+    from napari_vae_restore.cli.restoring import restore_files
+    from napari_vae_restore.restoration.recipes import Request, read_recipe
 
-    inputs = [recipe] if mask is None else [recipe, mask]
-    restore_file(given, read_recipe(recipe, mask=mask), inputs=inputs)
+    def request_of(own: Path | None) -> Request:
+        return read_recipe(recipe, mask=own or mask)
+
+    restore_files(given, request_of, mask=mask, inputs=[recipe])

@@ -1,27 +1,82 @@
-"""What every command that restores an image does: check, read, run, write and report."""
+"""What every command that restores images does: check, run and report."""
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from napari_vae_restore.arrays import as_image
-from napari_vae_restore.cli import outputs, reports, runs, terminal
-from napari_vae_restore.cli.options import SAMPLES, Restoring
+from napari_vae_restore.cli import batches, reports, runs, terminal
+from napari_vae_restore.cli.options import Restoring
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.image_files import ImageFile, read_image, write_image
-from napari_vae_restore.image_metadata import refined
 from napari_vae_restore.models.bundled import DEFAULT, find_model
-from napari_vae_restore.models.model import Model
 from napari_vae_restore.restoration.recipes import Request
-from napari_vae_restore.restoration.restore import iter_restore
-from napari_vae_restore.restoration.result import Restoration
-from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
+from napari_vae_restore.restoration.tasks import Denoise
+from napari_vae_restore.scale.choices import MISSING, POLICIES, SAMPLES, n_drawn
+from napari_vae_restore.scale.inputs import is_several
+from napari_vae_restore.scale.ome_zarr import is_store
+from napari_vae_restore.scale.one_file import Files, Storing, iter_restore_file, sample_path
+from napari_vae_restore.scale.plan import Batch, Job, State
 
-_TIFF = (".tif", ".tiff")
+
+def restore_files(
+    given: Restoring,
+    request_of: Callable[[Path | None], Request],
+    *,
+    mask: Path | None = None,
+    inputs: Sequence[Path] = (),
+) -> None:
+    """Restore one image file into another, or several into a folder.
+
+    Parameters
+    ----------
+    given : Restoring
+        The options; they outweigh the request.
+    request_of : callable
+        Gives what is to be done, with an image's own mask or the one for all.
+    mask : Path, optional
+        For all images, or a folder of them.
+    inputs : sequence of Path
+        Further files that were read, and so must not be written to.
+
+    Raises
+    ------
+    InputError
+        For anything that is wrong with paths, options or the image; nothing was written.
+    ImageFileError, ModelFileError, RestorationError
+        As :func:`~napari_vae_restore.restore` and the functions for files.
+    typer.Exit
+        With 1, if some of several files could not be restored.
+    """
+    if given.existing not in POLICIES:
+        raise InputError(
+            f"Expected --overwrite {'|'.join(POLICIES)}, but {given.existing!r} came."
+        )
+    is_folder = given.output.is_dir() and not is_store(given.output)
+    if not is_several(given.images) and not is_folder:
+        restore_file(given, request_of(None), inputs=[*inputs, *([mask] if mask else [])])
+        return
+    masks = mask if mask is not None and mask.is_dir() and not is_store(mask) else None
+
+    def own_request_of(own: Path | None) -> Request:
+        # A recipe's axes are those of one image, and so is its mask; files say their own.
+        request = replace(_outweighed(given, request_of(own)), axes=given.axes)
+        return request if own is None else replace(request, mask_sha256="")
+
+    batch = Batch(
+        given.images,
+        given.output,
+        own_request_of,
+        find_model(given.model or DEFAULT),
+        suffix=given.suffix,
+        masks=masks,
+        n_kept=given.samples or 0,
+        uncertainty=given.uncertainty,
+        overwrite=given.existing,
+        device=given.device,
+        storing=Storing(given.shard, given.scheduler),
+    )
+    batches.restore_batch(batch, dry_run=given.dry_run)
 
 
 def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] = ()) -> None:
@@ -43,42 +98,49 @@ def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] =
     ImageFileError, ModelFileError, RestorationError
         As :func:`~napari_vae_restore.restore` and the functions for files.
     """
-    n_samples = _n_samples(given, request)
-    files = _Files.of(given)
-    files.check_paths([*_inputs(given), *inputs], overwrite=given.overwrite)
-    source = read_image(given.image)
-    fills = any(isinstance(task, Inpaint) for task in request.tasks)
-    axes = given.axes or request.axes or source.axes
-    _, axes = as_image(source.data, axes, may_have_holes=fills)
-    files.check_formats(source, axes)
-    model = _model(given, request)
+    if given.suffix:
+        raise InputError(
+            "Expected a folder as OUT with --suffix, which names the files in it: leave it out "
+            "or name a folder."
+        )
+    if not is_store(given.output):
+        _check_for_files(given)
+    request = _outweighed(given, request)
+    numbers = range(1, (given.samples or 0) + 1)
+    samples = tuple(sample_path(given.output, number) for number in numbers)
+    files = Files(given.image, given.output, samples, given.uncertainty)
+    is_left = given.existing == MISSING and given.output.is_file()
+    files.check([*_inputs(given), *inputs], overwrite=given.overwrite or is_left)
+    if given.dry_run or is_left:
+        batches.show_plan([Job(files, state=State.KEPT if is_left else State.WAITING)])
+        return
+    model = find_model(given.model or DEFAULT)
     for departure in request.departures(model):
         terminal.complain("warning", departure)
-    tasks = [_named_from(given.output.parent, task) for task in request.tasks]
-    if any(isinstance(task, Inpaint) and not task.mask.any() for task in tasks):
-        terminal.complain("warning", "the mask is 0 everywhere: there is nothing to fill")
-    steps = iter_restore(
-        source.data,
-        tasks,
+    steps = iter_restore_file(
+        files,
+        request,
         model,
-        axes=axes,
-        n_samples=n_samples,
-        keep_samples=bool(files.samples),
-        tile=request.tile if given.tile is None else given.tile,
-        seed=request.seed if given.seed is None else given.seed,
         device=given.device,
+        overwrite=given.overwrite,
+        storing=Storing(given.shard, given.scheduler),
     )
-    result = runs.run_restoration(steps, reports.title(tasks))
-    factor = math.prod(task.factor for task in tasks if isinstance(task, SuperResolve))
-    files.write(result, axes, refined(source, factor), overwrite=given.overwrite)
-    where = f"{result.diagnostics.seconds:.1f} s on {result.diagnostics.device}"
+    done = runs.run_restoration(steps, reports.title(request.tasks))
+    std = [] if files.std is None else [files.std]
+    saved = ("Saved", ", ".join(map(str, [files.mean, *std, *files.samples])))
+    if done.diagnostics is None:
+        terminal.report([("Done", "before, by the same command: nothing to do"), saved])
+        return
+    diagnostics = done.diagnostics
+    where = f"{diagnostics.seconds:.1f} s on {diagnostics.device}"
+    rows = [reports.describe_task(task, done.source, done.axes) for task in done.tasks]
     terminal.report(
         [
-            ("Image", f"{axes} {reports.describe_size(source)}, {where}"),
+            ("Image", f"{done.axes} {reports.describe_size(done.source)}, {where}"),
             ("Model", model.name),
-            *(row for task in tasks for row in reports.describe_task(task, source, axes)),
-            *reports.describe_diagnostics(result.diagnostics),
-            ("Saved", ", ".join(map(str, files.all))),
+            *(row for each in rows for row in each),
+            *reports.describe_diagnostics(diagnostics),
+            saved,
         ]
     )
 
@@ -88,102 +150,42 @@ def denoising_too(noise: str | None) -> tuple[Denoise, ...]:
     return () if noise is None else (Denoise(noise),)
 
 
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """What is to be written."""
-
-    mean: Path
-    samples: tuple[Path, ...]
-    std: Path | None
-
-    @classmethod
-    def of(cls, given: Restoring) -> _Files:
-        numbers = range(1, (given.samples or 0) + 1)
-        samples = tuple(_sample_path(given.output, number) for number in numbers)
-        return cls(given.output, samples, given.uncertainty)
-
-    @property
-    def all(self) -> tuple[Path, ...]:
-        return (self.mean, *self.samples, *([] if self.std is None else [self.std]))
-
-    def check_paths(self, inputs: Sequence[Path], *, overwrite: bool) -> None:
-        for path in self.all:
-            suffixes = _TIFF if path is self.std else (*_TIFF, ".png")
-            outputs.check_path(path, suffixes, inputs, overwrite=overwrite)
-        if self.std is not None:
-            for path in (self.mean, *self.samples):
-                outputs.check_different(path, self.std)
-
-    def check_formats(self, source: ImageFile, axes: str) -> None:
-        outputs.check_format(self.mean, source, axes, source.data.dtype)
-        if self.std is not None:
-            outputs.check_format(self.std, source, axes, "float32")
-
-    def write(
-        self, result: Restoration, axes: str, like: ImageFile, *, overwrite: bool
-    ) -> None:
-        samples = () if result.samples is None else result.samples
-        arrays = [result.mean, *samples]
-        if result.std is not None and self.std is not None:
-            arrays.append(result.std)
-        for path, array in zip(self.all, arrays, strict=True):
-            # The recipe is ASCII, so that no name in it can hold what a file cannot.
-            write_image(
-                path,
-                array,
-                axes,
-                like=like,
-                description=result.recipe.to_json(),
-                overwrite=overwrite,
-            )
-
-
-def _sample_path(output: Path, number: int) -> Path:
-    """out.ome.tif becomes out.sample-1.ome.tif."""
-    suffix = output.suffix
-    if Path(output.stem).suffix.lower() == ".ome":
-        suffix = Path(output.stem).suffix + suffix
-    return output.with_name(f"{output.name.removesuffix(suffix)}.sample-{number}{suffix}")
-
-
-def _n_samples(given: Restoring, request: Request) -> int:
-    """Samples to draw: none that nobody would see."""
-    if given.uncertainty is None:
-        return given.samples or 0
-    enough = request.n_samples if request.n_samples >= _FEWEST else SAMPLES
-    n_samples = enough if given.samples is None else given.samples
-    if n_samples < _FEWEST:
-        raise InputError(
-            f"Expected at least {_FEWEST} samples for --uncertainty, but {n_samples} came: "
-            "raise --samples or leave it out."
-        )
-    return n_samples
-
-
-_FEWEST = 2
-"""Samples that have a spread."""
-
-
 def _inputs(given: Restoring) -> list[Path]:
     model = [] if given.model in (None, DEFAULT) else [Path(str(given.model))]
     return [given.image, *model]
 
 
-def _model(given: Restoring, request: Request) -> Model:
+def _outweighed(given: Restoring, request: Request) -> Request:
+    """The request with what the options say in place of what it says."""
     if given.model is None and request.model != DEFAULT:
         raise InputError(
             f"The recipe was made with the model {request.model!r}, whose file it does not "
             "hold: give it, --model FILE."
         )
-    return find_model(given.model or DEFAULT)
+    return replace(
+        request,
+        axes=given.axes or request.axes,
+        n_samples=n_drawn(
+            given.samples,
+            has_uncertainty=given.uncertainty is not None,
+            usual=request.n_samples if request.n_samples > 1 else SAMPLES,
+        ),
+        tile=request.tile if given.tile is None else given.tile,
+        seed=request.seed if given.seed is None else given.seed,
+    )
 
 
-def _named_from(folder: Path, task: Task) -> Task:
-    """The task, its mask named by the way to it from the output, which both can move along."""
-    if not isinstance(task, Inpaint):
-        return task
-    try:
-        name = Path(os.path.relpath(task.name, folder))
-    except ValueError:  # another drive of Windows
-        name = Path(task.name).resolve()
-    return replace(task, name=name.as_posix())
+def _check_for_files(given: Restoring) -> None:
+    """Make sure that no option of stores was given for a file.
+
+    Raises
+    ------
+    InputError
+        If one was.
+    """
+    for name, value in (("--scheduler", given.scheduler), ("--shard", given.shard)):
+        if value:
+            raise InputError(
+                f"Expected an output that ends in .zarr for {name}, but {given.output.name} "
+                "came: other files are written by this process, in one piece."
+            )

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from napari_vae_restore.cli.terminal import progress_bar
 from napari_vae_restore.errors import ModelFileError
@@ -21,9 +21,10 @@ from napari_vae_restore.errors import ModelFileError
 if TYPE_CHECKING:
     from napari_vae_restore.cli.json_lines import JsonLines
     from napari_vae_restore.restoration.restore import RestoreProgress
-    from napari_vae_restore.restoration.result import Restoration
     from napari_vae_restore.training.engine import Training
     from napari_vae_restore.training.progress import Progress
+
+_Result = TypeVar("_Result")
 
 _log = logging.getLogger(__name__)
 
@@ -95,23 +96,26 @@ def run_training(
     return False
 
 
-def run_restoration(
-    steps: Generator[RestoreProgress, None, Restoration], title: str
-) -> Restoration:
+def run_restoration(steps: Generator[RestoreProgress, None, _Result], title: str) -> _Result:
     """Run a restoration to its end, under a title that says what it does.
 
     Raises
     ------
-    InputError, RestorationError
-        As `iter_restore`.
+    InputError, ImageFileError, RestorationError
+        As the steps.
     """
+    return run_steps(steps, title)
+
+
+def run_steps(steps: Generator[RestoreProgress, None, _Result], title: str) -> _Result:
+    """Run anything that tells its progress as a restoration does."""
     with progress_bar(title) as update:
         started = time.monotonic()
         while True:
             try:
                 progress = next(steps)
             except StopIteration as stop:
-                result: Restoration = stop.value
+                result: _Result = stop.value
                 return result
             done = progress.done / progress.total
             seconds = time.monotonic() - started

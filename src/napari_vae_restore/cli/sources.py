@@ -62,8 +62,8 @@ Simulated = Annotated[
 
 def check_model_path(path: Path, inputs: list[Path], *, overwrite: bool) -> None:
     """Make sure that a model can be written; errors as `outputs.check_path`."""
-    from napari_vae_restore.cli import outputs
     from napari_vae_restore.models.files import SUFFIX
+    from napari_vae_restore.scale import outputs
 
     outputs.check_path(path, [SUFFIX], inputs, overwrite=overwrite)
     if path.suffix != SUFFIX:

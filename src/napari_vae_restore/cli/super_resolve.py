@@ -34,8 +34,9 @@ def super_resolve(
     The pixel size in the output is that of the input divided by the factor. Without
     --noise the output, reduced again, gives the input.
     """
-    from napari_vae_restore.cli.restoring import denoising_too, restore_file
+    from napari_vae_restore.cli.restoring import denoising_too, restore_files
     from napari_vae_restore.restoration.recipes import Request
-    from napari_vae_restore.restoration.tasks import SuperResolve
+    from napari_vae_restore.restoration.tasks import SuperResolve, Task
 
-    restore_file(given, Request((SuperResolve(factor, kernel), *denoising_too(noise))))
+    tasks: tuple[Task, ...] = (SuperResolve(factor, kernel), *denoising_too(noise))
+    restore_files(given, lambda mask: Request(tasks))

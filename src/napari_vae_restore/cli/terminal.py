@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 
 from rich.console import Console
@@ -52,6 +52,15 @@ def report(rows: Iterable[tuple[str, str]]) -> None:
     """Write results to stdout, a label and its text in each line."""
     for label, text in rows:
         stdout.print(Text.assemble((f"{label:<{_LABEL_WIDTH}}", "bold"), text), soft_wrap=True)
+
+
+def table(rows: Sequence[Sequence[str]]) -> None:
+    """Write rows to stdout in columns, the first of them as a heading; none is cut."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for number, row in enumerate(rows):
+        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)]
+        line = Text("  ".join(cells).rstrip(), "bold" if number == 0 else "")
+        stdout.print(line, soft_wrap=True)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from napari_vae_restore.models.config import FlatVAEConfig
 from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
-from napari_vae_restore.models.protocol import Decoded, Features
+from napari_vae_restore.models.protocol import Chooser, Decoded, Features
 
 
 class FlatVAE(nn.Module):
@@ -63,6 +63,16 @@ class FlatVAE(nn.Module):
         like = next(self.parameters()).new_zeros(n, self.config.z_dim, 1, 1)
         z = self._prior(like).sample(noise(0, like), temperature)
         return Decoded(self._signal(z), (like.new_zeros(n),), (z,))
+
+    def traverse(
+        self, features: Features | None, shape: tuple[int, int, int], choose: Chooser
+    ) -> Tensor:
+        """See :meth:`~.protocol.VAE.traverse`; ``height == width == config.size`` only."""
+        like = next(self.parameters()).new_zeros(shape[0], self.config.z_dim, 1, 1)
+        p = q = self._prior(like)
+        if features is not None:
+            q = DiagonalGaussian.from_parameters(features[0][:, :, None, None])
+        return self._signal(choose(0, p, q))
 
     @staticmethod
     def _prior(like: Tensor) -> DiagonalGaussian:

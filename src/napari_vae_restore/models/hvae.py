@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from napari_vae_restore.models.blocks import stack
 from napari_vae_restore.models.config import HVAEConfig
 from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
-from napari_vae_restore.models.protocol import Decoded, Features
+from napari_vae_restore.models.protocol import Chooser, Decoded, Features
 
 
 class PosteriorHead(nn.Module):
@@ -149,6 +149,22 @@ class HVAE(nn.Module):
             state = rung.descend(state, latents[-1])
         zero = state.new_zeros(n, dtype=torch.float32)
         return Decoded(self._signal(state), (zero,) * len(latents), tuple(reversed(latents)))
+
+    def traverse(
+        self, features: Features | None, shape: tuple[int, int, int], choose: Chooser
+    ) -> Tensor:
+        """See :meth:`~.protocol.VAE.traverse`; sides are multiples of ``config.stride``."""
+        n, height, width = shape
+        stride = self.config.stride
+        state = self.top.expand(n, -1, height // stride, width // stride)
+        for level in reversed(range(self.config.levels)):
+            if level < self.config.levels - 1:
+                state = F.interpolate(state, scale_factor=2, mode="nearest")
+            rung = self._rung(level)
+            p = rung.p(state)
+            q = p if features is None else rung.posterior(state, features[level])
+            state = rung.descend(state, choose(level, p, q))
+        return self._signal(state)
 
     def _rung(self, level: int) -> LatentLevel:
         return cast("LatentLevel", self.ladder[level])

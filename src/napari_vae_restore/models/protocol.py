@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from torch import Tensor, nn
 
 from napari_vae_restore.models.config import ModelConfig
-from napari_vae_restore.models.latents import NoiseSource
+from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,9 @@ class Decoded:
 Features = tuple[Tensor, ...]
 """What the encoder made of an image, finest level first; good for any number of samples."""
 
+Chooser: TypeAlias = Callable[[int, DiagonalGaussian, DiagonalGaussian], Tensor]
+"""``(level, p, q) -> z``: what a latent is to be, given its prior and its posterior."""
+
 
 class VAE(Protocol):
     """A variational autoencoder: prior p(z), decoder p(x | z), posterior q(z | y)."""
@@ -50,6 +54,26 @@ class VAE(Protocol):
         self, n: int, height: int, width: int, noise: NoiseSource, temperature: float = 1.0
     ) -> Decoded:
         """Top-down pass under the prior, `n` images of (height, width) pixels."""
+
+    def traverse(
+        self, features: Features | None, shape: tuple[int, int, int], choose: Chooser
+    ) -> Tensor:
+        """Top-down pass, coarsest level first, in which the caller chooses every latent.
+
+        Parameters
+        ----------
+        features : tuple of Tensor, or None
+            What :meth:`encode` made of images; without them q is p.
+        shape : (int, int, int)
+            Number of images, and their height and width in pixels.
+        choose : callable
+            Gives z, (N, latent, h, w), from the level, p(z_l | z_{>l}) and q(z_l | z_{>l}, y).
+
+        Returns
+        -------
+        Tensor
+            (N, C, H, W) float32: the signal that the latents decode to.
+        """
 
 
 class VAEModule(nn.Module, VAE):

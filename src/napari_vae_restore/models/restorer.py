@@ -18,7 +18,7 @@ from napari_vae_restore.models.condition import ConditionEncoder
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.hvae import HVAE, Posterior, PosteriorHead
 from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
-from napari_vae_restore.models.protocol import Decoded, Features
+from napari_vae_restore.models.protocol import Chooser, Decoded, Features
 
 _MAX_LOG_GAIN: Final = 1.5
 _MAX_FEATURE: Final = 8.0
@@ -127,3 +127,9 @@ class RestorationVAE(nn.Module):
     ) -> Decoded:
         """Top-down pass under the prior; see :meth:`~.protocol.VAE.generate`."""
         return self.vae.generate(n, height, width, noise, temperature)
+
+    def traverse(
+        self, features: Features | None, shape: tuple[int, int, int], choose: Chooser
+    ) -> Tensor:
+        """Top-down pass under the teacher; see :meth:`~.protocol.VAE.traverse`."""
+        return self.vae.traverse(features, shape, choose)

@@ -7,9 +7,9 @@ and clusters are none of this module's business.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.arrays import as_lazy_image
+from napari_vae_restore.devices import give_back_memory
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
@@ -27,16 +28,17 @@ from napari_vae_restore.restoration.plan import Block, Plan, prepare
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.recipe import recipe_of
 from napari_vae_restore.restoration.result import Diagnostics, Restoration
-from napari_vae_restore.restoration.sampling import Window, range_windows
+from napari_vae_restore.restoration.sampling import Window
 from napari_vae_restore.restoration.solver import Solver, Tally
 from napari_vae_restore.restoration.tasks import Task
 
 Planes = tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]
 """Mean, standard deviation and samples of a block."""
 
-# Torch's own threads share the processor; blocks that compute at once would only take
-# each other's turns, and their memory together. Reading goes on meanwhile.
-_computing = threading.Lock()
+# One thread computes, whoever asks: torch's own threads share the processor, so that blocks
+# at once would only take each other's turns, and each thread keeps working memory of its
+# own. Reading and writing go on meanwhile.
+_computing = ThreadPoolExecutor(1, "computing")
 
 
 def restore_lazily(
@@ -111,7 +113,7 @@ def solve_block(
     *,
     keep_samples: bool = False,
 ) -> tuple[Planes, Tally]:
-    """Restore one block, in this thread.
+    """Restore one block; waits for others of this process.
 
     Parameters
     ----------
@@ -150,17 +152,21 @@ def solve_block(
     )
     canvas = Canvas(shape, plan.layout.dtype, plan.n_samples, keep_samples)
     at = 0, slice(0, shape[1]), rows.start, columns.start
-    with _computing:
+
+    def solve() -> Tally:
         solver = Solver(plan)
         for _ in solver.paint(canvas, part, block, window, scale, at=at):
             pass
-    return canvas.planes(), solver.tally
+        give_back_memory()
+        return solver.tally
+
+    tally = _computing.submit(solve).result()
+    return canvas.planes(), tally
 
 
 def measure_scale(plan: Plan, group: slice, windows: list[Window]) -> Scale:
-    """What a plane's blocks share, from the windows that `range_windows` names."""
-    with _computing:
-        return Solver(plan).scale(group, windows)
+    """What a plane's blocks share, from the windows that the plan names."""
+    return _computing.submit(lambda: Solver(plan).scale(group, windows)).result()
 
 
 class _Graph:
@@ -239,10 +245,9 @@ class _Graph:
     def _scale(self, part: tuple[int, slice]) -> Any:
         from dask import delayed
 
-        if not self._plan.is_sampled:
+        if not self._plan.sample:
             return None
-        places = range_windows(*self._planes.shape[2:])
-        windows = [self._window(part, place) for place in places]
+        windows = [self._window(part, place) for place in self._plan.sample]
         return delayed(measure_scale, pure=False)(self._node, part[1], windows)
 
     def _window(self, part: tuple[int, slice], place: tuple[slice, slice]) -> tuple[Any, Any]:

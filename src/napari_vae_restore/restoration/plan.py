@@ -29,6 +29,7 @@ from napari_vae_restore.restoration.sampling import (
     PLANE_PIXELS,
     Rectangle,
     in_memory,
+    range_windows,
     stack_fits,
     stack_windows,
 )
@@ -92,8 +93,9 @@ class Plan:
         Channels that are restored together.
     blocks : tuple of Block
         Of every plane; their cores cover it without overlap.
-    is_sampled : bool
-        Whether the range of a plane is measured on windows of it, whatever its tiles.
+    sample : tuple of (slice, slice)
+        Windows of a large plane that its range is measured on, whatever its tiles; empty
+        where that is the plane.
     halo, tile : int
         In pixels of the output.
     n_samples, seed : int
@@ -110,7 +112,7 @@ class Plan:
     noise: tuple[NoiseModel, ...]
     groups: tuple[slice, ...]
     blocks: tuple[Block, ...]
-    is_sampled: bool
+    sample: tuple[Rectangle, ...]
     halo: int
     tile: int
     n_samples: int
@@ -181,6 +183,7 @@ def prepare(
     noise = _measured_noise(planes, problem, model)
     shape = planes.shape[2] * problem.factor, planes.shape[3] * problem.factor
     grid, halo = tile_grid(model.on(where), shape, problem, size)
+    is_large = planes.shape[2] * planes.shape[3] > PLANE_PIXELS
     return Plan(
         layout=layout,
         problem=problem.without_mask(),
@@ -188,7 +191,7 @@ def prepare(
         noise=noise,
         groups=tuple(channel_groups(model, problem, layout, is_noisy=bool(noise))),
         blocks=_blocks(grid, planes.shape[2:], problem),
-        is_sampled=planes.shape[2] * planes.shape[3] > PLANE_PIXELS,
+        sample=tuple(range_windows(*planes.shape[2:])) if is_large else (),
         halo=halo,
         tile=size,
         n_samples=n_samples,

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from napari_vae_restore import __version__
+from napari_vae_restore.array_files import is_array_file, open_array, stored_recipe
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.image_files import read_image
 from napari_vae_restore.models.bundled import DEFAULT
@@ -31,7 +32,6 @@ from napari_vae_restore.restoration.tasks import (
     SuperResolve,
     Task,
 )
-from napari_vae_restore.tiling import TILE
 
 _IMAGES = (".tif", ".tiff", ".png")
 """Endings of the files whose description holds a recipe."""
@@ -57,8 +57,10 @@ class Request:
         At least one.
     model : str
         Name of the model; "default" is the bundled one.
-    n_samples, seed, tile : int
+    n_samples, seed : int
         As for :func:`~.restore.restore`.
+    tile : int or None
+        The same.
     axes : str or None
         Axes of the image.
     model_sha256, mask_sha256 : str
@@ -69,7 +71,7 @@ class Request:
     model: str = DEFAULT
     n_samples: int = 0
     seed: int = 0
-    tile: int = TILE
+    tile: int | None = None
     axes: str | None = None
     model_sha256: str = ""
     mask_sha256: str = ""
@@ -106,7 +108,8 @@ def read_recipe(path: str | Path, *, mask: str | Path | None = None) -> Request:
     ----------
     path : str or Path
         A text file with one JSON object, in which all but ``"tasks"`` may be absent; or
-        a .tif, .tiff or .png file whose description holds such an object.
+        a .tif, .tiff or .png file whose description holds such an object, or a .zarr
+        store whose attributes do.
     mask : str or Path, optional
         Mask in place of the one that the recipe names, which is looked for from the
         recipe's folder.
@@ -125,9 +128,9 @@ def read_recipe(path: str | Path, *, mask: str | Path | None = None) -> Request:
         If `path` is an image that cannot be read, or the mask is.
     """
     path = Path(path)
-    values = _json_object(path)
+    values = recipe_values(path)
     try:
-        return _request(values, path.parent, None if mask is None else Path(mask))
+        return request_of(values, path.parent, mask=mask)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -178,9 +181,9 @@ def read_mask(path: str | Path) -> Inpaint:
     Parameters
     ----------
     path : str or Path
-        An image whose values are 0 where a pixel was measured. In a picture in colour, as
-        drawing programs save masks, a pixel is missing where any colour is not 0 and the
-        alpha, if there is one, not 0 either.
+        An image, or a Zarr store, whose values are 0 where a pixel was measured. In a
+        picture in colour, as drawing programs save masks, a pixel is missing where any
+        colour is not 0 and the alpha, if there is one, not 0 either.
 
     Returns
     -------
@@ -194,6 +197,8 @@ def read_mask(path: str | Path) -> Inpaint:
     ImageFileError
         If the file cannot be read.
     """
+    if is_array_file(Path(path)):
+        return Inpaint(open_array(Path(path))[0], str(path))
     image = read_image(path)
     if image.format == "jpeg":
         raise InputError(
@@ -201,7 +206,7 @@ def read_mask(path: str | Path) -> Inpaint:
             "save the mask as PNG or TIFF"
         )
     try:
-        mask = Inpaint(image.data).mask
+        mask: Any = Inpaint(image.data).mask
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     if "S" in image.axes:
@@ -214,10 +219,32 @@ def read_mask(path: str | Path) -> Inpaint:
     return Inpaint(mask, str(path))
 
 
-def _json_object(path: Path) -> dict[str, Any]:
-    is_image = path.suffix.lower() in _IMAGES
+def recipe_values(path: Path) -> dict[str, Any]:
+    """Read the JSON object of a recipe without looking at what it asks for.
+
+    Parameters
+    ----------
+    path : Path
+        As for :func:`read_recipe`.
+
+    Returns
+    -------
+    dict
+        For :func:`request_of`.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    ImageFileError
+        If it is an image that cannot be read.
+    """
+    is_image = path.suffix.lower() in (*_IMAGES, ".zarr")
     try:
-        text = read_image(path).description if is_image else path.read_text("utf-8-sig")
+        if is_array_file(path):
+            text = stored_recipe(path)
+        else:
+            text = read_image(path).description if is_image else path.read_text("utf-8-sig")
         values = json.loads(text)
     except OSError as error:
         raise InputError(f"cannot read the recipe {path}: {error.strerror or error}") from error
@@ -232,7 +259,31 @@ def _json_object(path: Path) -> dict[str, Any]:
     return values
 
 
-def _request(values: dict[str, Any], folder: Path, mask: Path | None) -> Request:
+def request_of(
+    values: Mapping[str, Any], folder: str | Path = "", *, mask: str | Path | None = None
+) -> Request:
+    """Make a request of a recipe's values, as :meth:`Recipe.to_dict` gives them.
+
+    Parameters
+    ----------
+    values : mapping
+        All but ``"tasks"`` may be absent.
+    folder : str or Path, optional
+        From where the mask that the recipe names is looked for.
+    mask : str or Path, optional
+        In its place.
+
+    Returns
+    -------
+    Request
+        As of :func:`read_recipe`.
+
+    Raises
+    ------
+    InputError, ImageFileError
+        As :func:`read_recipe`.
+    """
+    folder, mask = Path(folder), None if mask is None else Path(mask)
     _check_keys("recipe", values, _KEYS, version=values.get("package_version"))
     given = values.get("tasks")
     if not isinstance(given, list) or not given:
@@ -249,7 +300,7 @@ def _request(values: dict[str, Any], folder: Path, mask: Path | None) -> Request
         model=text("model", DEFAULT),
         n_samples=number("n_samples", 0),
         seed=number("seed", 0),
-        tile=number("tile", TILE),
+        tile=number("tile", 0) or None,
         axes=text("axes", "") or None,
         model_sha256=text("model_sha256", ""),
         mask_sha256="".join(_value(form, str, "mask_sha256", "") for form in given),

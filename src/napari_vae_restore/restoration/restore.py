@@ -29,7 +29,7 @@ from napari_vae_restore.restoration.plan import prepare
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.recipe import recipe_of
 from napari_vae_restore.restoration.result import Diagnostics, Restoration
-from napari_vae_restore.restoration.sampling import range_windows, read_window
+from napari_vae_restore.restoration.sampling import read_window
 from napari_vae_restore.restoration.solver import Solver
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
 
@@ -260,8 +260,7 @@ def iter_restore(
     n_done = 0
     yield RestoreProgress(0, solver.n_passes)
     for part in plan.parts():
-        drawn = range_windows(*planes.shape[2:]) if plan.is_sampled else []
-        sample = [read_window(planes, missing, part, place) for place in drawn]
+        sample = [read_window(planes, missing, part, place) for place in plan.sample]
         scale = solver.scale(part[1], sample) if sample else None
         for block in plan.blocks:
             window = read_window(planes, missing, part, block.window)

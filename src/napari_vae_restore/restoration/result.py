@@ -31,6 +31,8 @@ class Recipe:
         As given to :func:`~.restore.restore`.
     package_version : str
         Version of this package.
+    image_sha256 : str
+        Hash of the file that the image came from; empty for an array.
     """
 
     tasks: tuple[dict[str, Any], ...]
@@ -42,6 +44,7 @@ class Recipe:
     tile: int
     seed: int
     package_version: str
+    image_sha256: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -150,9 +153,9 @@ class Restoration:
 
         Returns
         -------
-        low, high : numpy.ndarray
-            float32, intensity units, the shape of `std`. Those of a Gaussian with that
-            deviation for a model without calibration.
+        tuple of numpy.ndarray
+            Lower and upper bound, float32, intensity units, the shape of `std`. Those of a
+            Gaussian with that deviation for a model without calibration.
 
         Raises
         ------

@@ -41,6 +41,24 @@ def check_path(
         ) from error
 
 
+def check_stores(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Make sure that no store is written to twice, or to what is read.
+
+    Raises
+    ------
+    InputError
+        If one would be.
+    """
+    taken = {path.resolve(): path for path in inputs}
+    for path in outputs:
+        if other := taken.get(path.resolve()):
+            raise InputError(
+                f"Expected an output beside the inputs and of a name of its own, but {path} "
+                f"and {other} are one: rename it."
+            )
+        taken[path.resolve()] = path
+
+
 def check_different(first: Path, second: Path) -> None:
     """Make sure that two outputs do not replace one another.
 

@@ -1,0 +1,86 @@
+"""``vae-restore encode``: an image as a table of latents, a row for each region."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_vae_restore.cli import options, terminal
+from napari_vae_restore.errors import ImageFileError
+
+_DIGITS = 7
+"""Of a number, as many as float32 has."""
+
+
+def encode(
+    image: Annotated[
+        Path, typer.Argument(metavar="IN", help="Image file.", show_default=False)
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="FEATURES", help="CSV file.", show_default=False
+        ),
+    ],
+    regions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LABELS",
+            help="Image file of integer labels, 0 for background; by default squares of 64 px.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="default|FILE",
+            help="The model that comes with the package, which knows clean images, or a file "
+            "of `vae-restore train`.",
+        ),
+    ] = "default",
+    axes: options.Axes = None,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Write the latents of an image as features of its regions, ready for PCA or UMAP."""
+    from napari_vae_restore.atomic import atomic_write
+    from napari_vae_restore.generation.features import features
+    from napari_vae_restore.generation.latents import encode as encoded
+    from napari_vae_restore.image_files import read_image
+    from napari_vae_restore.models.bundled import find_model
+    from napari_vae_restore.scale import outputs
+
+    inputs = [image, *([regions] if regions else [])]
+    outputs.check_path(output, (".csv",), inputs, overwrite=overwrite)
+    source = read_image(image)
+    labels = None if regions is None else read_image(regions).data
+    found = find_model(model)
+    with terminal.working("Encoding"):
+        latents = encoded(source.data, found, axes=axes or source.axes, device=device)
+        table = features(latents, labels)
+    try:
+        with (
+            atomic_write(output) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.writer(file)
+            writer.writerow(table)
+            for row in zip(*table.values(), strict=True):
+                writer.writerow(f"{value:.{_DIGITS}g}" for value in row)
+    except OSError as error:
+        raise ImageFileError(f"Cannot write {output}: {error.strerror}.") from error
+    levels = ", ".join(
+        f"{stride} px: {shape[1]} × {shape[2]} × {shape[3]}"
+        for stride, shape in zip(latents.strides, latents.shapes, strict=True)
+    )
+    terminal.report(
+        [
+            ("Latents", levels),
+            ("Table", f"{len(table['label'])} regions, {len(table)} columns"),
+            ("Model", found.name),
+            ("Saved", str(output)),
+        ]
+    )

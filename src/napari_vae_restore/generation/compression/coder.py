@@ -1,0 +1,329 @@
+"""Integers to bits and back, by constriction's range coder, under models of their contexts.
+
+A plane of integers is visited along diagonals, so that what lies left of and above a value is
+known when it is coded. Its neighbours' magnitudes, and what else the caller knows, choose one
+of two dozen models; the parameters of those that occur are stored first. Everything that
+steers the coder is an integer, so both sides compute the same on any machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore.errors import ImageFileError, InputError
+
+Integers = NDArray[np.int64]
+
+LARGEST: Final = 14
+"""Magnitude beyond which a value escapes to digits of its own."""
+
+_ESCAPE: Final = 2 * LARGEST + 1
+_N_SYMBOLS: Final = _ESCAPE + 1
+_MAX_DIGITS: Final = 48
+"""Binary digits of an escaped value."""
+
+_THRESHOLDS: Final = 1 << np.arange(24, dtype=np.int64)
+"""Between the contexts: finer ones cost more in parameters than they save."""
+
+N_CONTEXTS: Final = len(_THRESHOLDS) + 1
+
+_BYTE: Final = 256
+_UNUSED: Final = (0, 0, 0)
+"""Parameters of a context that does not occur."""
+
+
+class Coder(Protocol):
+    """One way of the range coder: values go in and come out, known or not yet."""
+
+    def symbols(self, values: Integers | None, probabilities: NDArray[np.float32]) -> Integers:
+        """Code a symbol for each row of probabilities, (n, K)."""
+
+    def uniform(self, values: Integers | None, sizes: Integers) -> Integers:
+        """Code numbers below `sizes`, up to 2^16 each."""
+
+
+class Writer:
+    """Values to bits."""
+
+    def __init__(self) -> None:
+        self._encoder = constriction().stream.queue.RangeEncoder()
+
+    def symbols(self, values: Integers | None, probabilities: NDArray[np.float32]) -> Integers:
+        """See :class:`Coder`."""
+        values = _given(values)
+        if len(values):
+            family = constriction().stream.model.Categorical(perfect=False)
+            self._encoder.encode(values.astype(np.int32), family, probabilities)
+        return values
+
+    def uniform(self, values: Integers | None, sizes: Integers) -> Integers:
+        """See :class:`Coder`."""
+        values = _given(values)
+        if len(values):
+            family = constriction().stream.model.Uniform()
+            self._encoder.encode(values.astype(np.int32), family, sizes.astype(np.int32))
+        return values
+
+    def to_bytes(self) -> bytes:
+        """What was written so far."""
+        return bytes(self._encoder.get_compressed().astype("<u4").tobytes())
+
+
+class Reader:
+    """Bits to values.
+
+    Parameters
+    ----------
+    data : bytes
+        Of :meth:`Writer.to_bytes`.
+
+    Raises
+    ------
+    ImageFileError
+        If the length is not a multiple of four.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        if len(data) % 4:
+            raise ImageFileError("the compressed data are torn: get the file again")
+        words = np.frombuffer(data, "<u4").astype(np.uint32)
+        self._decoder = constriction().stream.queue.RangeDecoder(words)
+
+    def symbols(self, values: Integers | None, probabilities: NDArray[np.float32]) -> Integers:
+        """See :class:`Coder`."""
+        if not len(probabilities):
+            return np.zeros(0, np.int64)
+        family = constriction().stream.model.Categorical(perfect=False)
+        found: Integers = self._decoder.decode(family, probabilities).astype(np.int64)
+        return found
+
+    def uniform(self, values: Integers | None, sizes: Integers) -> Integers:
+        """See :class:`Coder`."""
+        if not len(sizes):
+            return np.zeros(0, np.int64)
+        family = constriction().stream.model.Uniform()
+        found: Integers = self._decoder.decode(family, sizes.astype(np.int32)).astype(np.int64)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """Of the values in one context: a peak at 0, geometric tails, digits below the shift."""
+
+    zero: int
+    ratio: int
+    shift: int
+
+    @classmethod
+    def fitted(cls, values: Integers) -> _Model:
+        magnitude = float(np.abs(values).mean())
+        shift = max(int(np.log2(magnitude / 4)), 0) if magnitude > 8 else 0
+        high = values >> shift
+        n, n_zero, total = len(high), int((high == 0).sum()), int(np.abs(high).sum())
+        zero = (n_zero + 0.4) / (n + 0.8)
+        # The mean of a geometric distribution from 1 on is 1 / (1 - r).
+        ratio = 1 - (n - n_zero + 0.2) / (total + 0.4)
+        return cls(
+            int(np.clip(zero * _BYTE, 0, _BYTE - 1)),
+            int(np.clip(ratio * _BYTE, 0, _BYTE - 1)),
+            shift,
+        )
+
+    def probabilities(self) -> NDArray[np.float32]:
+        """Of 0, 1, -1, 2, -2, ..., and of the escape; multiples of 2^-22 above zero."""
+        zero, ratio = (self.zero + 0.5) / _BYTE, (self.ratio + 0.5) / _BYTE
+        tail = (1 - zero) * ratio ** np.arange(LARGEST + 1)
+        each = tail[:LARGEST] * (1 - ratio) / 2
+        whole = np.concatenate([[zero], np.repeat(each, 2), tail[LARGEST:]])
+        return np.asarray((np.rint(whole * 2**22) + 4) / 2**22, np.float32)
+
+
+def code_plane(
+    coder: Coder,
+    plane: Integers | None,
+    shape: tuple[int, int],
+    aside: Integers | None = None,
+    *,
+    predicted: bool = False,
+) -> Integers:
+    """Code a plane of integers.
+
+    Parameters
+    ----------
+    coder : Coder
+        A writer, or a reader.
+    plane : numpy.ndarray or None
+        (H, W) for a writer; None for a reader.
+    shape : (int, int)
+        Of the plane.
+    aside : numpy.ndarray, optional
+        (H, W) of what else tells how large values are, in units of 14 times a magnitude.
+    predicted : bool
+        Whether neighbours predict the value itself, and not its magnitude alone: their
+        median with the plane through them (Weinberger et al. 2000, LOCO-I,
+        doi:10.1109/83.855427).
+
+    Returns
+    -------
+    numpy.ndarray
+        The plane.
+
+    Raises
+    ------
+    ImageFileError
+        If what is read cannot have been written.
+    """
+    height, width = shape
+    if height * width == 0:
+        return np.zeros(shape, np.int64)
+    offsets = np.zeros(shape, np.int64) if aside is None else aside
+    residuals = contexts = None
+    if plane is not None:
+        residuals = plane - _prediction_of(plane) if predicted else plane
+        contexts = np.searchsorted(_THRESHOLDS, _activity_of(residuals) + offsets, side="right")
+    models = _code_models(coder, residuals, contexts)
+    tables = np.stack([model.probabilities() for model in models])
+    shifts = np.array([model.shift for model in models])
+    # Borders of zeros: two above and left, one right.
+    values = np.zeros((height + 2, width + 3), np.int64)
+    magnitudes = np.zeros_like(values)
+    for rows, columns in _diagonals(height, width):
+        r, c = rows + 2, columns + 2
+        activity = _activity(magnitudes, r, c) + offsets[rows, columns]
+        chosen = np.searchsorted(_THRESHOLDS, activity, side="right")
+        given = None if residuals is None else residuals[rows, columns]
+        found = code_values(coder, given, tables[chosen], shifts[chosen])
+        magnitudes[r, c] = np.abs(found)
+        values[r, c] = found + (_prediction(values, r, c) if predicted else 0)
+    return values[2:, 2:-1]
+
+
+def _code_models(
+    coder: Coder, residuals: Integers | None, contexts: Integers | None
+) -> list[_Model]:
+    """Code which contexts occur, and the model of each that does."""
+    even = np.full((N_CONTEXTS, 2), 0.5, np.float32)
+    bytes_ = np.full(2, _BYTE)
+    if residuals is None or contexts is None:
+        occurs = coder.symbols(None, even)
+        models = []
+        for found in occurs:
+            numbers = coder.uniform(None, np.append(bytes_, 64)).tolist() if found else _UNUSED
+            models.append(_Model(*numbers))
+        return models
+    models = []
+    for context in range(N_CONTEXTS):
+        inside = residuals[contexts == context]
+        models.append(_Model.fitted(inside) if len(inside) else _Model(*_UNUSED))
+    occurs = np.isin(np.arange(N_CONTEXTS), contexts).astype(np.int64)
+    coder.symbols(occurs, even)
+    for found, model in zip(occurs, models, strict=True):
+        if found:
+            numbers = np.array([model.zero, model.ratio, model.shift])
+            coder.uniform(numbers, np.append(bytes_, 64))
+    return models
+
+
+def code_values(
+    coder: Coder, values: Integers | None, tables: NDArray[np.float32], shifts: Integers
+) -> Integers:
+    """Code one value for each row of the tables."""
+    symbols = low = None
+    if values is not None:
+        high = values >> shifts
+        low = values - (high << shifts)
+        symbols = np.where(high > 0, 2 * high - 1, -2 * high)
+        symbols = np.where(np.abs(high) > LARGEST, _ESCAPE, symbols)
+    symbols = coder.symbols(symbols, tables)
+    found = np.where(symbols % 2 == 1, (symbols + 1) // 2, -symbols // 2)
+    for index in np.flatnonzero(symbols == _ESCAPE):
+        given = None if values is None else int(values[index] >> shifts[index])
+        found[index] = _code_large(coder, given)
+    for start in range(0, int(shifts.max()), 16):
+        digits = (shifts - start).clip(0, 16)
+        needed = digits > 0
+        part = None if low is None else (low[needed] >> start) & ((1 << digits[needed]) - 1)
+        part = coder.uniform(part, 1 << digits[needed])
+        if start == 0:
+            found <<= shifts
+        found[needed] += part << start
+    return found
+
+
+def _code_large(coder: Coder, value: int | None) -> int:
+    """Code a value beyond the table: its sign, its number of digits, its digits."""
+    beyond = None if value is None else abs(value) - LARGEST - 1
+    head = None
+    if value is not None and beyond is not None:
+        head = np.array([int(value < 0), beyond.bit_length()])
+    sign, n_digits = (int(n) for n in coder.uniform(head, np.array([2, _MAX_DIGITS])))
+    number = 0
+    for start in range(0, n_digits, 16):
+        size = np.array([1 << min(n_digits - start, 16)])
+        digits = None if beyond is None else np.array([(beyond >> start) & (int(size[0]) - 1)])
+        number += int(coder.uniform(digits, size)[0]) << start
+    magnitude = number + LARGEST + 1
+    return -magnitude if sign else magnitude
+
+
+def _diagonals(height: int, width: int) -> Any:
+    """Rows and columns of positions whose neighbours above and left are all known."""
+    for step in range(width + 2 * (height - 1)):
+        first = max(0, -(-(step - width + 1) // 2))
+        rows = np.arange(first, min(height - 1, step // 2) + 1)
+        if len(rows):
+            yield rows, step - 2 * rows
+
+
+def _activity(magnitudes: Integers, r: Integers, c: Integers) -> Integers:
+    """Weighted magnitudes of what is known around positions; the weights add up to 14."""
+    near = magnitudes[r, c - 1] + magnitudes[r - 1, c]
+    corners = magnitudes[r - 1, c - 1] + magnitudes[r - 1, c + 1]
+    far = magnitudes[r, c - 2] + magnitudes[r - 2, c]
+    total: Integers = 4 * near + 2 * corners + far
+    return total
+
+
+def _activity_of(plane: Integers) -> Integers:
+    place = np.indices(plane.shape) + 2
+    return _activity(np.pad(np.abs(plane), ((2, 0), (2, 1))), place[0], place[1])
+
+
+def _prediction(values: Integers, r: Integers, c: Integers) -> Integers:
+    west, north, corner = values[r, c - 1], values[r - 1, c], values[r - 1, c - 1]
+    low, high = np.minimum(west, north), np.maximum(west, north)
+    predicted: Integers = np.clip(west + north - corner, low, high)
+    return predicted
+
+
+def _prediction_of(plane: Integers) -> Integers:
+    place = np.indices(plane.shape) + 2
+    return _prediction(np.pad(plane, ((2, 0), (2, 1))), place[0], place[1])
+
+
+def _given(values: Integers | None) -> Integers:
+    if values is None:
+        raise InputError("a writer needs values")
+    return values
+
+
+def constriction() -> Any:
+    """The package that codes, or what to do without it.
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
+    try:
+        import constriction as package
+    except ImportError:
+        raise InputError(
+            "compression needs the package constriction: pip install "
+            "'napari-vae-restore[compression]'"
+        ) from None
+    return package

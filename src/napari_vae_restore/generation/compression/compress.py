@@ -1,0 +1,269 @@
+"""Images to bytes and back: :func:`compress`, :func:`decompress`."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore import __version__
+from napari_vae_restore.arrays import as_image
+from napari_vae_restore.errors import ImageFileError, InputError
+from napari_vae_restore.generation.compression.coder import Integers, constriction
+from napari_vae_restore.generation.compression.container import (
+    MAX_LATENT_PIXELS,
+    Header,
+    PlaneHeader,
+    packed,
+    unpacked,
+)
+from napari_vae_restore.generation.compression.exact import exact_copy
+from napari_vae_restore.generation.compression.planes import (
+    FRACTION,
+    Networks,
+    decoded_plane,
+    encoded_plane,
+)
+from napari_vae_restore.generation.planes import torch_computing
+from napari_vae_restore.image_metadata import ImageFile
+from napari_vae_restore.layout import Layout, cast
+from napari_vae_restore.models.bundled import DEFAULT, find_model
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.models.restorer import RestorationVAE
+
+SUFFIX: Final = ".vaec"
+
+QUALITY: Final = 50.0
+"""By default: steps of a sixteenth of the range."""
+
+_PER_OCTAVE: Final = 12.5
+"""Points of quality that halve the step: from the plane's range at 0 to 1 / 256 of it."""
+
+_MORE_LEVELS: Final = 2
+"""Levels of latents that each plane may choose in place of none."""
+
+_LATENT_STEP: Final = 64
+"""In 64ths: a standard deviation of the top prior."""
+
+_BLACK_WHITE: Final = (0.1, 99.9)
+_MAX_INTEGER: Final = 2**20
+_N_FLOAT: Final = 2**16
+"""Integers that floating intensities, or those of a larger range, are rounded to."""
+
+
+def compress(
+    image: Any,
+    model: Model | str | Path = DEFAULT,
+    *,
+    quality: float = QUALITY,
+    lossless: bool = False,
+    levels: int | None = None,
+    axes: str | None = None,
+) -> bytes:
+    """Compress an image.
+
+    Parameters
+    ----------
+    image : array-like, napari.layers.Image or ImageFile
+        Any real dtype but bool, any axes, no alpha; finite. Of an `ImageFile` pixel size,
+        units and channel names are kept too. Noise costs most of the bits: restore first.
+    model : Model, str or Path
+        "default", or another model of every task; the same is needed to read the file.
+    quality : float
+        0 to 100; 12.5 points halve the errors. It counts in parts of each plane's range.
+    lossless : bool
+        Whether the exact difference is added. For integers of a range below 2^20.
+    levels : int, optional
+        How many levels of latents are coded, coarsest first; by default whichever of none
+        and two is better, and none for planes above a megapixel.
+    axes : str, optional
+        One letter per dimension; read or guessed by default.
+
+    Returns
+    -------
+    bytes
+        A .vaec file; see :mod:`~.container`.
+
+    Raises
+    ------
+    InputError
+        For an image, parameter or model that cannot be used, or where the package
+        constriction is missing.
+    ModelFileError
+        If the model file cannot be used.
+    RestorationError
+        If the computation fails, for example for want of memory.
+    """
+    constriction()
+    if not 0 <= quality <= 100:
+        raise InputError(f"quality: expected a number from 0 to 100, got {quality!r}")
+    if isinstance(image, ImageFile):
+        file, axes = image, axes or image.axes
+        array, axes = as_image(image.data, axes)
+    else:
+        array, axes = as_image(image, axes)
+        file = ImageFile(array, axes, (1.0,) * len(axes), ("pixel",) * len(axes), "tiff")
+    layout = Layout.of(array, axes)
+    if layout.has_alpha:
+        raise InputError("Expected an image without alpha: leave that sample out.")
+    found = find_model(model)
+    networks = _networks(found)
+    n_levels = len(found.network.config.strides)
+    if levels is not None and not 0 <= levels <= n_levels:
+        raise InputError(f"levels: expected 0 to {n_levels}, got {levels!r}")
+    height, width = layout.planes_shape[2:]
+    has_room = height * width <= MAX_LATENT_PIXELS
+    if levels and not has_room:
+        raise InputError(
+            f"levels: expected planes of at most {MAX_LATENT_PIXELS} pixels, got "
+            f"{height} × {width}: leave the levels out, or compress parts"
+        )
+    tried = ((0, _MORE_LEVELS) if has_room else (0,)) if levels is None else (levels,)
+    data: list[bytes] = []
+    headers: list[PlaneHeader] = []
+    planes = layout.to_planes(array)
+    decoded = np.empty(planes.shape, np.float64)
+    with torch_computing():
+        for place in np.ndindex(planes.shape[:2]):
+            integers, start = _integers(planes[place], quality, lossless=lossless)
+            part, plane, back = encoded_plane(
+                integers, start, networks, tried, lossless=lossless
+            )
+            data.append(part)
+            headers.append(plane)
+            decoded[place] = _intensities(back, plane)
+    pixels = _image(layout, decoded)
+    header = Header(
+        axes=axes,
+        shape=array.shape,
+        dtype=_little(array.dtype).str,
+        scale=file.scale,
+        units=file.units,
+        channel_names=file.channel_names,
+        model=found.name,
+        model_sha256=found.sha256,
+        quality=float(quality),
+        lossless=lossless,
+        planes=tuple(headers),
+        payload_sha256=hashlib.sha256(b"".join(data)).hexdigest(),
+        image_sha256=_checksum(pixels),
+        package_version=__version__,
+    )
+    return packed(header, data)
+
+
+def decompress(data: bytes, model: Model | str | Path = DEFAULT) -> ImageFile:
+    """Read what :func:`compress` made.
+
+    Parameters
+    ----------
+    data : bytes
+        A .vaec file.
+    model : Model, str or Path
+        The one that it was compressed with.
+
+    Returns
+    -------
+    ImageFile
+        Pixels in the image's axes and dtype, pixel size, units and channel names.
+
+    Raises
+    ------
+    ImageFileError
+        For a file that is foreign, torn, damaged or of another version, or whose pixels come
+        out otherwise than where it was written.
+    InputError
+        If it needs another model, or where the package constriction is missing.
+    ModelFileError
+        If the model file cannot be used.
+    RestorationError
+        If the computation fails, for example for want of memory.
+    """
+    header, parts = unpacked(data)
+    constriction()
+    found = find_model(model)
+    if found.sha256 != header.model_sha256:
+        raise InputError(
+            f"the file was compressed with model {header.model!r} "
+            f"({header.model_sha256[:12]}), and model {found.name!r} ({found.sha256[:12]}) "
+            "came: give the model that it was compressed with"
+        )
+    networks = _networks(found)
+    layout = Layout(header.axes, header.shape, np.dtype(header.dtype))
+    n_planes, n_channels, height, width = layout.planes_shape
+    if layout.has_alpha or len(header.planes) != n_planes * n_channels:
+        raise ImageFileError("the file claims another number of planes than it has")
+    decoded = np.empty(layout.planes_shape, np.float64)
+    with torch_computing():
+        for place, part, plane in zip(
+            np.ndindex(n_planes, n_channels), parts, header.planes, strict=True
+        ):
+            integers = decoded_plane(
+                part, (height, width), plane, networks, lossless=header.lossless
+            )
+            decoded[place] = _intensities(integers, plane)
+    pixels = _image(layout, decoded)
+    if _checksum(pixels) != header.image_sha256:
+        raise ImageFileError(
+            "the pixels came out otherwise than where the file was written: read it with "
+            f"napari-vae-restore {header.package_version}"
+        )
+    return ImageFile(
+        pixels, header.axes, header.scale, header.units, "tiff", header.channel_names
+    )
+
+
+def _networks(model: Model) -> Networks:
+    if not isinstance(model.network, RestorationVAE):
+        raise InputError(
+            f"model {model.name!r} was trained on noisy images, and compression needs a model "
+            "of every task: use model='default'"
+        )
+    return Networks(model.network, _exact(model.network))
+
+
+@lru_cache(maxsize=1)
+def _exact(network: RestorationVAE) -> RestorationVAE:
+    return exact_copy(network)
+
+
+def _integers(
+    plane: NDArray[Any], quality: float, *, lossless: bool
+) -> tuple[Integers, PlaneHeader]:
+    """A plane as integers, with the header that leads back to intensities."""
+    least, most = float(plane.min()), float(plane.max())
+    is_exact = plane.dtype.kind in "iu" and most - least < _MAX_INTEGER
+    if lossless and not is_exact:
+        raise InputError(
+            f"lossless: expected integers of a range below {_MAX_INTEGER}, got {plane.dtype} "
+            f"from {least:g} to {most:g}: leave lossless out, or convert the image"
+        )
+    unit = 1.0 if is_exact else max((most - least) / _N_FLOAT, math.ulp(most))
+    integers = np.rint((plane.astype(np.float64) - least) / unit).astype(np.int64)
+    black, white = (round(float(each)) for each in np.percentile(integers, _BLACK_WHITE))
+    white = max(white, black + 1)
+    share = 2 ** (-quality / _PER_OCTAVE)
+    step = max(round(share * (white - black) * FRACTION), 1)
+    return integers, PlaneHeader(0, least, unit, black, white, step, 0, _LATENT_STEP, 0)
+
+
+def _intensities(integers: Integers, plane: PlaneHeader) -> NDArray[np.float64]:
+    return np.asarray(integers * plane.unit + plane.offset, np.float64)
+
+
+def _image(layout: Layout, planes: NDArray[np.float64]) -> NDArray[Any]:
+    return layout.from_planes(cast(planes, layout.dtype))
+
+
+def _little(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return dtype.newbyteorder("<")
+
+
+def _checksum(pixels: NDArray[Any]) -> str:
+    ordered = np.ascontiguousarray(pixels.astype(_little(pixels.dtype), copy=False))
+    return hashlib.sha256(ordered.tobytes()).hexdigest()

@@ -1,0 +1,213 @@
+"""One plane: latents, wavelet coefficients, the mean head, and what is left for lossless.
+
+x_0 = D(z), the decoded latents, or nothing; x_1 = x_0 + the quantised transform of x - x_0;
+x_2 = E[x | x_1], by the model's mean head, which takes the loss for noise. All of it is
+computed exactly (`exact`), so that reader and writer have the same x_2 to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_vae_restore.errors import ImageFileError
+from napari_vae_restore.generation.compression.coder import (
+    Coder,
+    Integers,
+    Reader,
+    Writer,
+    code_plane,
+)
+from napari_vae_restore.generation.compression.container import PlaneHeader
+from napari_vae_restore.generation.compression.exact import GRID, Exactly, on_grid
+from napari_vae_restore.generation.compression.latent_layer import code_latents
+from napari_vae_restore.generation.compression.subbands import code_subbands
+from napari_vae_restore.generation.planes import padded_to
+from napari_vae_restore.models.condition import condition_tensor
+from napari_vae_restore.models.restorer import RestorationVAE
+from napari_vae_restore.tiling import tiles
+
+FRACTION: Final = 16
+"""The transform's unit is a sixteenth of an integer."""
+
+_SHARES: Final = (0.3, 0.5, 0.8)
+"""Of the loss, that the mean head may be told as noise; the best is kept, or none."""
+
+_TILE, _HALO = 448, 64
+"""Pixels: what the mean head sees at once."""
+
+_LAMBDA: Final = 0.15
+"""Squared error, in squared steps, that a bit is worth where step and rate are in balance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """The model of every task, as it is and computed exactly."""
+
+    fast: RestorationVAE
+    exact: RestorationVAE
+
+
+def encoded_plane(
+    integers: Integers,
+    plane: PlaneHeader,
+    networks: Networks,
+    levels: Sequence[int],
+    *,
+    lossless: bool,
+) -> tuple[bytes, PlaneHeader, Integers]:
+    """Encode a plane in the best of several ways.
+
+    Parameters
+    ----------
+    integers : numpy.ndarray
+        (H, W) int64.
+    plane : PlaneHeader
+        Range and steps.
+    networks : Networks
+        The model's.
+    levels : sequence of int
+        How many levels of latents to try.
+    lossless : bool
+        Whether to add what is left.
+
+    Returns
+    -------
+    (bytes, PlaneHeader, numpy.ndarray)
+        Data, the header with the choices made, and the plane as it will be read.
+    """
+    best: tuple[float, Writer, PlaneHeader, Integers] | None = None
+    for n_levels in levels:
+        writer, header = Writer(), replace(plane, levels=n_levels)
+        found = _coded(writer, integers, integers.shape, header, networks)
+        error = float(np.square(found / FRACTION - integers).sum())
+        price = _LAMBDA * (plane.step / FRACTION) ** 2
+        cost = error + price * 8 * len(writer.to_bytes())
+        if best is None or cost < best[0]:
+            best = cost, writer, header, found
+    assert best is not None
+    _, writer, header, found = best
+    header = replace(header, sigma=_best_sigma(found, integers, header, networks.fast))
+    decoded = _finished(found, header, networks.exact)
+    if lossless:
+        code_plane(writer, integers - decoded, integers.shape)
+        decoded = integers
+    data = writer.to_bytes()
+    return data, replace(header, length=len(data)), decoded
+
+
+def decoded_plane(
+    data: bytes,
+    shape: tuple[int, int],
+    plane: PlaneHeader,
+    networks: Networks,
+    *,
+    lossless: bool,
+) -> Integers:
+    """Read a plane.
+
+    Raises
+    ------
+    ImageFileError
+        If the data cannot have been written.
+    """
+    if plane.levels > len(networks.exact.config.strides):
+        raise ImageFileError("the file claims more levels than the model has: it is damaged")
+    try:
+        reader = Reader(data)
+        found = _coded(reader, None, shape, plane, networks)
+        decoded = _finished(found, plane, networks.exact)
+        return decoded + code_plane(reader, None, shape) if lossless else decoded
+    except (ValueError, AssertionError, IndexError, OverflowError) as error:
+        raise ImageFileError(f"the compressed data are damaged ({error})") from error
+
+
+def _coded(
+    coder: Coder,
+    integers: Integers | None,
+    shape: tuple[int, int],
+    plane: PlaneHeader,
+    networks: Networks,
+) -> Integers:
+    """x_1 in sixteenths."""
+    base = np.full(shape, plane.black * FRACTION, np.int64)
+    if plane.levels:
+        stride = networks.exact.config.stride
+        frame = tuple(-(-side // stride) * stride for side in shape)
+        given = None
+        if integers is not None:
+            given = _to_network(padded_to(integers * FRACTION, stride), plane)
+        with torch.inference_mode(), Exactly():
+            signal = code_latents(
+                coder,
+                networks.exact,
+                given,
+                (frame[0], frame[1]),
+                plane.levels,
+                plane.latent_step,
+            )
+        base = _from_network(signal[0, 0, : shape[0], : shape[1]], plane)
+    rest = None if integers is None else integers * FRACTION - base
+    return base + code_subbands(coder, rest, shape, plane.step)
+
+
+def _best_sigma(
+    found: Integers, integers: Integers, plane: PlaneHeader, network: RestorationVAE
+) -> int:
+    """The standard deviation that makes the mean head help most; 0 where it does not."""
+    error = float(np.square(found / FRACTION - integers).mean())
+    scale = plane.white - plane.black
+    sigmas = [round(share * error**0.5 / scale * GRID) for share in _SHARES]
+    best, best_error = 0, error
+    for sigma in sorted(set(sigmas) - {0}):
+        restored = _finished(found, replace(plane, sigma=sigma), network, exactly=False)
+        new = float(np.square(restored - integers).mean())
+        if new < best_error:
+            best, best_error = sigma, new
+    return best
+
+
+def _finished(
+    found: Integers, plane: PlaneHeader, network: RestorationVAE, *, exactly: bool = True
+) -> Integers:
+    """x_2, integers; x_1 rounded where the mean head is left out."""
+    if plane.sigma == 0:
+        return _rounded(found)
+    values = _to_network(found, plane).numpy()[0]
+    result = np.empty(found.shape, np.int64)
+    stride = network.config.stride
+    slow = (plane.sigma / GRID, 0.0, 0.0, 0.0)
+    for tile in tiles(*found.shape, size=_TILE, halo=_HALO, stride=stride, margin=stride):
+        image = tile.read(values)[None].astype(np.float32)
+        condition = condition_tensor(image, np.ones(image.shape, bool), slow)
+        with torch.inference_mode():
+            if exactly:
+                with Exactly():
+                    mean = network.infer(condition.double()).mean
+            else:
+                mean = network.infer(condition).mean
+        result[tile.core] = _rounded(_from_network(mean[0, 0], plane)[tile.inner])
+    return result
+
+
+def _to_network(sixteenths: NDArray[np.int64], plane: PlaneHeader) -> torch.Tensor:
+    """(1, 1, H, W) float64 on the grid."""
+    scale = (plane.white - plane.black) * FRACTION
+    values = (sixteenths - plane.black * FRACTION) / scale
+    return on_grid(torch.from_numpy(values))[None, None]
+
+
+def _from_network(signal: torch.Tensor, plane: PlaneHeader) -> Integers:
+    """Sixteenths."""
+    grid = np.rint(signal.double().numpy() * GRID).astype(np.int64)
+    scale = (plane.white - plane.black) * FRACTION
+    return plane.black * FRACTION + (grid * scale + round(GRID) // 2) // round(GRID)
+
+
+def _rounded(sixteenths: Integers) -> Integers:
+    return (sixteenths + FRACTION // 2) // FRACTION

@@ -1,0 +1,96 @@
+"""The transform layer: a plane as quantised wavelet coefficients, coded with their contexts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore.generation.compression import wavelet
+from napari_vae_restore.generation.compression.coder import Coder, Integers, code_plane
+
+_ROUNDING: Final = 0.4
+"""Added before a coefficient is cut to a multiple of the step: below 1/2, since small values
+are more likely, and cost less."""
+
+_PARENT: Final = 4
+_SIBLING: Final = 3
+"""Weights of the coarser band's magnitudes, and of the same level's, in units of the
+neighbours' weights."""
+
+_UNIT: Final = 64
+"""Rebuilt values are in 64ths of a step, integers."""
+
+
+def code_subbands(
+    coder: Coder, plane: Integers | None, shape: tuple[int, int], step: int
+) -> Integers:
+    """Code a plane, with loss.
+
+    Parameters
+    ----------
+    coder : Coder
+        A writer, or a reader.
+    plane : numpy.ndarray or None
+        (H, W) integers for a writer; None for a reader.
+    shape : (int, int)
+        Of the plane.
+    step : int
+        Of quantisation, in the plane's unit: errors are near step / sqrt(12).
+
+    Returns
+    -------
+    numpy.ndarray
+        (H, W), the plane as it is read.
+    """
+    shapes = wavelet.band_shapes(shape)
+    steps = [max(round(step * _UNIT / norm), 1) for norm in wavelet.norms(shape)]
+    bands = None if plane is None else wavelet.forward(plane)
+    found: list[Integers] = []
+    for index, (each, size) in enumerate(zip(shapes, steps, strict=True)):
+        quantised = None
+        if bands is not None:
+            magnitude = np.abs(bands[index]) * _UNIT / size
+            quantised = np.sign(bands[index]) * np.floor(magnitude + _ROUNDING).astype(np.int64)
+        aside = _aside(found, index, each)
+        found.append(code_plane(coder, quantised, each, aside, predicted=index == 0))
+    rebuilt = [_rebuilt(band, size) for band, size in zip(found, steps, strict=True)]
+    return wavelet.inverse(rebuilt, shape)
+
+
+def _aside(found: list[Integers], index: int, shape: tuple[int, int]) -> Integers | None:
+    """What the coarser band of the same direction, and this level's bands, say of sizes."""
+    if index == 0:
+        return None
+    total = np.zeros(shape, np.int64)
+    if index > 3:
+        parent = _smoothed(np.abs(found[index - 3]))
+        total += _PARENT * _fitted(parent.repeat(2, axis=0).repeat(2, axis=1), shape) // 4
+    for sibling in range(index - (index - 1) % 3, index):
+        total += _SIBLING * _fitted(_smoothed(np.abs(found[sibling])), shape) // 4
+    return total
+
+
+def _smoothed(magnitudes: Integers) -> Integers:
+    """The sum of a cell twice and of its four neighbours: six times a magnitude."""
+    if magnitudes.size == 0:
+        return magnitudes
+    around = np.pad(magnitudes, 1, mode="edge")
+    across = around[1:-1, :-2] + around[1:-1, 2:] + around[:-2, 1:-1] + around[2:, 1:-1]
+    total: Integers = 2 * magnitudes + across
+    return total
+
+
+def _fitted(values: Integers, shape: tuple[int, int]) -> Integers:
+    """Cut, or repeated at the end, to a shape."""
+    if values.size == 0:
+        return np.zeros(shape, np.int64)
+    rows = np.arange(shape[0]).clip(max=values.shape[0] - 1)
+    columns = np.arange(shape[1]).clip(max=values.shape[1] - 1)
+    fitted: Integers = values[rows[:, None], columns]
+    return fitted
+
+
+def _rebuilt(band: Integers, size: int) -> NDArray[np.int64]:
+    return (band * size + _UNIT // 2) // _UNIT

@@ -1,0 +1,280 @@
+"""What a VAE knows of an image: encode, look at it or change it, decode.
+
+z is a list of grids, coarsest first; a level is named by its stride, the pixels of the image
+along each side of one of its cells. Nothing here knows what the latents are used for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_vae_restore.devices import choose_device
+from napari_vae_restore.errors import InputError
+from napari_vae_restore.generation.planes import Planes, torch_computing
+from napari_vae_restore.layout import Layout, cast
+from napari_vae_restore.models.bundled import DEFAULT, find_model
+from napari_vae_restore.models.latents import DiagonalGaussian
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.models.protocol import Chooser
+from napari_vae_restore.restoration.units import Units
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LatentGrid:
+    """q(z_l | z_{>l}, x) of one level, for every plane.
+
+    Attributes
+    ----------
+    mean, std : numpy.ndarray
+        (N, channels, h, w) float32; N runs over planes, then groups of channels.
+    prior : numpy.ndarray
+        (N, channels, h, w) float32: the mean of p(z_l | z_{>l}), what the coarser levels
+        alone make one expect.
+    stride : int
+        Pixels along each side of a cell.
+    """
+
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    prior: NDArray[np.float32]
+    stride: int
+
+    def enlarged(self, shape: tuple[int, int]) -> NDArray[np.float32]:
+        """The mean at image resolution, (N, channels, H, W): each cell repeated."""
+        rows, columns = (np.arange(side) // self.stride for side in shape)
+        return self.mean[..., rows[:, None], columns]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LatentMap:
+    """One level as a layer that lies on the image.
+
+    Attributes
+    ----------
+    name : str
+        Says the level's stride.
+    data : numpy.ndarray
+        (N, channels, h, w) float32, or without N for a single plane.
+    scale, translate : tuple of float
+        One per dimension of `data`, in pixels of the image: as a napari layer takes them.
+    """
+
+    name: str
+    data: NDArray[np.float32]
+    scale: tuple[float, ...]
+    translate: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Latents:
+    """An image as a model's latents.
+
+    Attributes
+    ----------
+    levels : tuple of LatentGrid
+        Coarsest first.
+    layout : Layout
+        Axes, shape and dtype of the image.
+    units : tuple of Units
+        The way of each of the N planes to network units and back.
+    model, model_sha256 : str
+        Name and hash of the model that the latents belong to.
+    """
+
+    levels: tuple[LatentGrid, ...]
+    layout: Layout
+    units: tuple[Units, ...]
+    model: str
+    model_sha256: str
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels along each side of a cell of each level, coarsest first."""
+        return tuple(level.stride for level in self.levels)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape (N, channels, h, w) of each level, coarsest first."""
+        return tuple(level.mean.shape for level in self.levels)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the image in pixels."""
+        return self.layout.planes_shape[2:]
+
+    def with_means(self, means: Sequence[NDArray[Any]]) -> Latents:
+        """The same with other values of z, coarsest level first, for :func:`decode`.
+
+        Raises
+        ------
+        InputError
+            If there is not one array for each level, of its shape and finite.
+        """
+        came = tuple(np.shape(mean) for mean in means)
+        if came != self.shapes:
+            raise InputError(f"means: expected the shapes {self.shapes}, got {came}")
+        if not all(np.isfinite(mean).all() for mean in means):
+            raise InputError("means: expected finite values")
+        levels = tuple(
+            replace(level, mean=np.asarray(mean, np.float32))
+            for level, mean in zip(self.levels, means, strict=True)
+        )
+        return replace(self, levels=levels)
+
+    def maps(self) -> tuple[LatentMap, ...]:
+        """Each level's mean with the scale and translation that lay it on the image."""
+        found = []
+        for level in self.levels:
+            data = level.mean[0] if len(level.mean) == 1 else level.mean
+            others = data.ndim - 2
+            # A cell's centre is that of its pixels, and pixel 0 is centred at 0.
+            middle = (level.stride - 1) / 2
+            scale = (1.0,) * others + (float(level.stride),) * 2
+            found.append(
+                LatentMap(
+                    f"latents of {level.stride} px",
+                    data,
+                    scale,
+                    (0.0,) * others + (middle, middle),
+                )
+            )
+        return tuple(found)
+
+
+def encode(
+    image: Any,
+    model: Model | str | Path = DEFAULT,
+    *,
+    axes: str | None = None,
+    device: str = "auto",
+) -> Latents:
+    """Infer the latents of an image.
+
+    Parameters
+    ----------
+    image : array-like or napari.layers.Image
+        Any real dtype but bool, any axes; finite. The bundled model knows clean images:
+        restore a noisy one first. A model of noisy images takes them as they are.
+    model : Model, str or Path
+        "default" for the bundled model, a model file, or a trained model.
+    axes : str, optional
+        One letter per dimension, such as "TZCYX" or "YXS"; read or guessed by default.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+
+    Returns
+    -------
+    Latents
+        q's mean and standard deviation of every level, coarsest first; below the coarsest
+        level given the means of those above. Planes are computed whole.
+
+    Raises
+    ------
+    InputError
+        For an image or device that cannot be used.
+    ModelFileError
+        If the model file cannot be used.
+    RestorationError
+        If the computation fails, for example for want of memory.
+    """
+    placed = find_model(model).on(choose_device(device))
+    planes = Planes.of(image, axes, placed)
+    strides = tuple(reversed(placed.network.config.strides))
+    found: list[list[tuple[Tensor, Tensor, Tensor]]] = [[] for _ in strides]
+
+    def note(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
+        found[len(strides) - 1 - level].append((q.mean, q.log_std.exp(), p.mean))
+        return q.mean
+
+    with torch_computing():
+        for x in planes.network_inputs(placed):
+            features = placed.network.encode(x)
+            placed.network.traverse(features, (1, *x.shape[2:]), note)
+        levels = tuple(
+            _grid(level, stride) for level, stride in zip(found, strides, strict=True)
+        )
+    return Latents(levels, planes.layout, planes.units, placed.name, placed.sha256)
+
+
+def decode(
+    latents: Latents, model: Model | str | Path = DEFAULT, *, device: str = "auto"
+) -> NDArray[Any]:
+    """Draw the image that latents stand for.
+
+    Parameters
+    ----------
+    latents : Latents
+        Of :func:`encode`, changed or not.
+    model : Model, str or Path
+        The one that they were inferred with.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+
+    Returns
+    -------
+    numpy.ndarray
+        The signal in the image's axes, dtype and intensity range; of colours with alpha,
+        the colours. A decoder draws what its latents hold, and not all that was there.
+
+    Raises
+    ------
+    InputError
+        If the latents are another model's.
+    ModelFileError, RestorationError
+        As :func:`encode`.
+    """
+    placed = find_model(model).on(choose_device(device))
+    if placed.sha256 != latents.model_sha256:
+        raise InputError(
+            f"these latents are those of model {latents.model!r}, and model {placed.name!r} is "
+            "another one: decode with the model that encoded"
+        )
+    return assembled(latents.layout, decoded_groups(latents, placed))
+
+
+def decoded_groups(latents: Latents, model: Model) -> list[NDArray[np.float64]]:
+    """The signal of each group of channels, (C, H, W) in intensity units."""
+    height, width = latents.size
+    signals = (signal[0, :, :height, :width] for signal in network_signals(latents, model))
+    return [
+        units.from_network(signal) for units, signal in zip(latents.units, signals, strict=True)
+    ]
+
+
+def network_signals(latents: Latents, model: Model) -> list[NDArray[np.float32]]:
+    """The decoded signal of each group, (1, C, H', W') in network units, border included."""
+    device = next(model.network.parameters()).device
+    coarsest, stride = latents.levels[0], latents.levels[0].stride
+    rows, columns = (side * stride for side in coarsest.mean.shape[2:])
+    signals = []
+    with torch_computing():
+        for index in range(len(coarsest.mean)):
+            z = [torch.from_numpy(each.mean[index, None]).to(device) for each in latents.levels]
+            signal = model.network.traverse(None, (1, rows, columns), _given(z))
+            signals.append(signal.cpu().numpy())
+    return signals
+
+
+def assembled(layout: Layout, groups: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Groups of channels, (C, H, W) each, as an image of the layout."""
+    n_planes, _, height, width = layout.planes_shape
+    planes = np.concatenate(groups).reshape(n_planes, -1, height, width)
+    return layout.from_planes(cast(planes, layout.dtype))
+
+
+def _given(z: Sequence[Tensor]) -> Chooser:
+    """Take the latents as they are, coarsest first."""
+    return lambda level, _p, _q: z[-1 - level]
+
+
+def _grid(planes: Sequence[tuple[Tensor, Tensor, Tensor]], stride: int) -> LatentGrid:
+    mean, std, prior = (torch.cat(each).cpu().numpy() for each in zip(*planes, strict=True))
+    return LatentGrid(mean, std, prior, stride)

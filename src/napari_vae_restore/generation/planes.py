@@ -1,0 +1,119 @@
+"""Between an image and the planes in network units that a VAE encodes and decodes.
+
+A plane is mirrored on to multiples of the network's stride, so that any size runs. Here is
+also the one place that turns what torch raises into an error of this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_vae_restore.arrays import as_image
+from napari_vae_restore.errors import InputError, RestorationError
+from napari_vae_restore.layout import Layout
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.noise.estimation import resolve_noise
+from napari_vae_restore.restoration.measurement import Measurement
+from napari_vae_restore.restoration.units import Units
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Planes:
+    """An image taken apart into what the network encodes one by one.
+
+    Attributes
+    ----------
+    layout : Layout
+        Of the image.
+    groups : tuple of numpy.ndarray
+        (C, H, W) each in the image's dtype, C as many channels as the network takes:
+        the groups of channels of the first plane, then of the next.
+    units : tuple of Units
+        One for each group.
+    """
+
+    layout: Layout
+    groups: tuple[NDArray[Any], ...]
+    units: tuple[Units, ...]
+
+    @classmethod
+    def of(cls, image: Any, axes: str | None, model: Model) -> Planes:
+        """Check an image and take it apart for a model.
+
+        Raises
+        ------
+        InputError
+            If the image is unusable, or does not fit the network.
+        """
+        array, axes = as_image(image, axes)
+        layout = Layout.of(array, axes)
+        planes = layout.to_planes(array)
+        config = model.network.config
+        n_channels, width = planes.shape[1], config.channels
+        if n_channels % width:
+            raise InputError(
+                f"the model takes {width} channels jointly, and the image has {n_channels}: "
+                "use a one-channel model, or give the axes with C or S where the channels are"
+            )
+        if config.fixed_size is not None and set(planes.shape[2:]) != {config.fixed_size}:
+            height, expected = planes.shape[2:], config.fixed_size
+            raise InputError(
+                f"model {model.name!r} takes images of {expected} × {expected} pixels only, "
+                f"and {height[0]} × {height[1]} came: crop or resize the image"
+            )
+        parts = [slice(start, start + width) for start in range(0, n_channels, width)]
+        # One acquisition has one range and one noise: all planes of a channel are alike.
+        units = [_units(planes[:, part], model) for part in parts]
+        groups = tuple(plane[part] for plane in planes for part in parts)
+        return cls(layout, groups, tuple(units) * len(planes))
+
+    def network_inputs(self, model: Model) -> Iterator[Tensor]:
+        """(1, C, H', W') float32 for each group, H' and W' multiples of the stride."""
+        device = next(model.network.parameters()).device
+        for group, units in zip(self.groups, self.units, strict=True):
+            padded = padded_to(units.to_network(group), model.network.config.stride)
+            yield torch.from_numpy(padded)[None].to(device)
+
+
+def padded_to(plane: NDArray[Any], stride: int) -> NDArray[Any]:
+    """(..., H, W), mirrored at the end on to multiples of the stride."""
+    missing = [(0, -side % stride) for side in plane.shape[-2:]]
+    return np.pad(plane, [(0, 0)] * (plane.ndim - 2) + missing, mode="symmetric")
+
+
+@contextmanager
+def torch_computing() -> Iterator[None]:
+    """No gradients, and errors that Qt's worker threads do not swallow.
+
+    Raises
+    ------
+    RestorationError
+        For any error of torch.
+    """
+    try:
+        with torch.inference_mode():
+            yield
+    except torch.OutOfMemoryError as error:
+        raise RestorationError("out of memory: use a smaller image or device='cpu'") from error
+    except RuntimeError as error:
+        raise RestorationError(f"the network failed: {error}") from error
+
+
+def _units(planes: NDArray[Any], model: Model) -> Units:
+    """Units of (N, C, H, W) planes of one acquisition."""
+    if model.normalisation is not None:
+        noise = tuple(
+            resolve_noise(model.noise or "auto", planes[:, channel])
+            for channel in range(planes.shape[1])
+        )
+        return Units(noise, model.normalisation)
+    stacked = np.concatenate(list(planes), axis=1)  # (C, N * H, W)
+    return Units.of(Measurement(stacked, None, ()))

@@ -1,0 +1,354 @@
+"""Pictures from a model's prior, between two images, and like one.
+
+p(z) is sampled coarsest level first. Noise is keyed to position (`models.latents`), so that
+sample i of a seed is one picture whatever the number of samples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_vae_restore.arrays import MIN_SIDE
+from napari_vae_restore.devices import choose_device
+from napari_vae_restore.errors import InputError
+from napari_vae_restore.generation.latents import (
+    LatentGrid,
+    Latents,
+    assembled,
+    decoded_groups,
+    encode,
+)
+from napari_vae_restore.generation.planes import torch_computing
+from napari_vae_restore.layout import Layout
+from napari_vae_restore.models.bundled import DEFAULT, find_model
+from napari_vae_restore.models.latents import DiagonalGaussian, KeyedNoise
+from napari_vae_restore.models.model import Model, Normalisation
+from napari_vae_restore.models.protocol import Chooser
+from napari_vae_restore.restoration.units import Units
+
+SIDE: Final = 256
+"""Pixels along each side of samples, where the model leaves it open."""
+
+_UNIT: Final = Normalisation(0.0, 1.0)
+"""Of a model of any image: black is 0 and white 1."""
+
+
+def sample(
+    model: Model | str | Path = DEFAULT,
+    n: int = 1,
+    size: int | tuple[int, int] | None = None,
+    *,
+    temperature: float | Sequence[float] = 1.0,
+    seed: int = 0,
+    device: str = "auto",
+) -> NDArray[np.float32]:
+    """Draw pictures from a model's prior, p(z), through its decoder.
+
+    Parameters
+    ----------
+    model : Model, str or Path
+        "default" for the bundled model, a model file, or a trained model.
+    n : int
+        Number of pictures.
+    size : int or (int, int), optional
+        Height and width in pixels, or the side of a square; any for a hierarchical model,
+        whose own size alone for a textbook VAE. By default 256, or that size.
+    temperature : float or sequence of float
+        Factor on the prior's standard deviation: below 1 smoother and more typical. For all
+        levels, or one for each, coarsest first.
+    seed : int
+        The same seed gives the same pictures. Global random state is untouched.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+
+    Returns
+    -------
+    numpy.ndarray
+        (n, H, W) float32, (n, C, H, W) for a model of several channels: in the intensity
+        units of the images that the model was trained on; about 0 to 1 for the bundled one.
+
+    Raises
+    ------
+    InputError
+        For a parameter outside its range, or a size that the model does not have.
+    ModelFileError
+        If the model file cannot be used.
+    RestorationError
+        If the computation fails, for example for want of memory.
+    """
+    _check_number("n", n, 1)
+    placed = find_model(model).on(choose_device(device))
+    shape = _size(placed, size)
+    pictures = []
+    for index in range(n):
+        drawn = sample_latents(placed, shape, temperature=temperature, seed=seed, index=index)
+        pictures.append(decoded_groups(drawn, placed)[0])
+    stack = np.stack(pictures).astype(np.float32)
+    return stack[:, 0] if placed.network.config.channels == 1 else stack
+
+
+def sample_latents(
+    model: Model,
+    size: tuple[int, int],
+    *,
+    temperature: float | Sequence[float] = 1.0,
+    seed: int = 0,
+    index: int = 0,
+) -> Latents:
+    """Draw the latents of one picture from p(z); `decode` draws it.
+
+    Parameters
+    ----------
+    model : Model
+        On the device where it computes.
+    size : (int, int)
+        Height and width in pixels.
+    temperature : float or sequence of float
+        As for :func:`sample`.
+    seed, index : int
+        `index` counts the samples of a seed.
+
+    Returns
+    -------
+    Latents
+        Of a float32 picture, (H, W) or (C, H, W).
+
+    Raises
+    ------
+    InputError
+        For a parameter outside its range, or a size that the model does not have.
+    RestorationError
+        If the computation fails.
+    """
+    height, width = _size(model, size)
+    config = model.network.config
+    temperatures = _temperatures(temperature, len(config.strides))
+    noise = KeyedNoise(_checked_seed(seed), index, 0, 0, 0, config.strides)
+
+    def draw(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
+        return p.sample(noise(level, p.mean), temperatures[level])
+
+    rows, columns = (-(-side // config.stride) * config.stride for side in (height, width))
+    is_grey = config.channels == 1
+    shape = (height, width) if is_grey else (config.channels, height, width)
+    layout = Layout("YX" if is_grey else "CYX", shape, np.dtype(np.float32))
+    levels = _descended(model, (1, rows, columns), draw)
+    noises = () if model.noise is None else (model.noise,) * config.channels
+    units = Units(noises, model.normalisation or _UNIT)
+    return Latents(levels, layout, (units,), model.name, model.sha256)
+
+
+def vary(
+    latents: Latents,
+    model: Model | str | Path = DEFAULT,
+    n: int = 1,
+    *,
+    levels: int = 1,
+    temperature: float = 1.0,
+    seed: int = 0,
+    device: str = "auto",
+) -> NDArray[Any]:
+    """More pictures like one: its coarse latents are kept, the fine ones drawn anew.
+
+    Parameters
+    ----------
+    latents : Latents
+        Of an image (:func:`~.latents.encode`) or of a sample (:func:`sample_latents`).
+    model : Model, str or Path
+        The one that they belong to.
+    n : int
+        Number of pictures.
+    levels : int
+        How many of the finest levels are drawn from their prior, given those that are kept.
+    temperature, seed, device
+        As for :func:`sample`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n, \\*shape) in the latents' axes, dtype and intensity range.
+
+    Raises
+    ------
+    InputError
+        For a parameter outside its range, or latents of another model.
+    ModelFileError, RestorationError
+        As :func:`sample`.
+    """
+    _check_number("n", n, 1)
+    _check_temperature(temperature)
+    placed = find_model(model).on(choose_device(device))
+    if placed.sha256 != latents.model_sha256:
+        raise InputError(f"latents: expected those of model {placed.name!r}, got others")
+    if not 0 <= levels <= len(latents.levels):
+        raise InputError(f"levels: expected 0 to {len(latents.levels)}, got {levels!r}")
+    drawn = [
+        assembled(latents.layout, decoded_groups(each, placed))
+        for each in (
+            _redrawn(latents, placed, levels, temperature, _checked_seed(seed), index)
+            for index in range(n)
+        )
+    ]
+    return np.stack(drawn)
+
+
+def interpolate(
+    a: Any,
+    b: Any,
+    model: Model | str | Path = DEFAULT,
+    n: int = 5,
+    *,
+    axes: str | None = None,
+    device: str = "auto",
+) -> NDArray[Any]:
+    """Go from one image to another through their latents.
+
+    Parameters
+    ----------
+    a, b : array-like or napari.layers.Image
+        Of one shape.
+    model : Model, str or Path
+        As for :func:`~.latents.encode`.
+    n : int
+        Number of pictures, at least 2: the first and the last are what the decoder makes
+        of `a` and `b`.
+    axes : str, optional
+        Of both images.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+
+    Returns
+    -------
+    numpy.ndarray
+        (n, \\*shape) in the dtype of `a`; every latent, and the intensity range, goes from
+        that of `a` to that of `b` in even steps.
+
+    Raises
+    ------
+    InputError
+        If the images differ in shape or cannot be used, or `n` is below 2.
+    ModelFileError, RestorationError
+        As :func:`~.latents.encode`.
+    """
+    _check_number("n", n, 2)
+    placed = find_model(model).on(choose_device(device))
+    first, last = (encode(image, placed, axes=axes, device=device) for image in (a, b))
+    if first.layout.planes_shape != last.layout.planes_shape:
+        raise InputError(
+            f"expected two images of one shape, got {first.layout.shape} and "
+            f"{last.layout.shape}: crop them alike"
+        )
+    pictures = []
+    for share in np.linspace(0.0, 1.0, n):
+        means = [
+            (1 - share) * one.mean + share * other.mean
+            for one, other in zip(first.levels, last.levels, strict=True)
+        ]
+        between = first.with_means(means)
+        # The same signal in the range of the one and of the other.
+        in_range_of = [
+            decoded_groups(replace(between, units=each.units), placed) for each in (first, last)
+        ]
+        groups = [(1 - share) * p + share * q for p, q in zip(*in_range_of, strict=True)]
+        pictures.append(assembled(first.layout, groups))
+    return np.stack(pictures)
+
+
+def _redrawn(
+    latents: Latents, model: Model, levels: int, temperature: float, seed: int, index: int
+) -> Latents:
+    """The same with the finest `levels` drawn from their prior."""
+    config = model.network.config
+    device = next(model.network.parameters()).device
+    stride, shape = latents.strides[0], latents.shapes[0]
+    frame = (shape[2] * stride, shape[3] * stride)
+    drawn = []
+    for plane in range(shape[0]):
+        noise = KeyedNoise(seed, index, plane, 0, 0, config.strides)
+
+        def draw(
+            level: int,
+            p: DiagonalGaussian,
+            q: DiagonalGaussian,
+            plane: int = plane,
+            noise: KeyedNoise = noise,
+        ) -> Tensor:
+            if level < levels:
+                return p.sample(noise(level, p.mean), temperature)
+            return torch.from_numpy(latents.levels[-1 - level].mean[plane, None]).to(device)
+
+        drawn.append(_descended(model, (1, *frame), draw))
+    means = [
+        np.concatenate([level.mean for level in group]) for group in zip(*drawn, strict=True)
+    ]
+    return latents.with_means(means)
+
+
+def _descended(
+    model: Model, shape: tuple[int, int, int], draw: Chooser
+) -> tuple[LatentGrid, ...]:
+    """The latents that a choice makes, with the prior that each was drawn from."""
+    strides = model.network.config.strides
+    grids: list[LatentGrid] = []
+
+    def note(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
+        z = draw(level, p, q)
+        mean, std, prior = (each.cpu().numpy() for each in (z, p.log_std.exp(), p.mean))
+        grids.append(LatentGrid(mean, std, prior, strides[level]))
+        return z
+
+    with torch_computing():
+        model.network.traverse(None, shape, note)
+    return tuple(grids)
+
+
+def _size(model: Model, size: int | tuple[int, int] | None) -> tuple[int, int]:
+    fixed = model.network.config.fixed_size
+    if size is None:
+        size = fixed or SIDE
+    height, width = (size, size) if isinstance(size, int | np.integer) else size
+    for side in (height, width):
+        _check_number("size", side, MIN_SIDE)
+    if fixed is not None and (height, width) != (fixed, fixed):
+        raise InputError(
+            f"model {model.name!r} draws pictures of {fixed} × {fixed} pixels only, and "
+            f"{height} × {width} came: leave the size out, or use a hierarchical model"
+        )
+    return int(height), int(width)
+
+
+def _check_number(name: str, value: int, least: int) -> None:
+    if not isinstance(value, int | np.integer) or value < least:
+        raise InputError(f"{name}: expected an integer of at least {least}, got {value!r}")
+
+
+def _checked_seed(seed: int) -> int:
+    _check_number("seed", seed, 0)
+    return int(seed)
+
+
+def _temperatures(temperature: float | Sequence[float], n_levels: int) -> list[float]:
+    """One for each level, finest first."""
+    given = list(temperature) if isinstance(temperature, Sequence) else [temperature] * n_levels
+    if len(given) != n_levels:
+        raise InputError(
+            f"temperature: expected one number, or one for each of {n_levels} levels, got "
+            f"{len(given)}"
+        )
+    for each in given:
+        _check_temperature(each)
+    return given[::-1]
+
+
+def _check_temperature(temperature: float) -> None:
+    if not (math.isfinite(temperature) and temperature >= 0):
+        raise InputError(f"temperature: expected a number of at least 0, got {temperature!r}")
