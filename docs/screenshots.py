@@ -88,6 +88,22 @@ def super_resolve(viewer: napari.Viewer) -> None:
     take(viewer, "super-resolve")
 
 
+def check(viewer: napari.Viewer) -> None:
+    """A wipe across denoised cells, and what their residual says."""
+    open_cells(viewer)
+    denoise = open_widget(viewer, "Denoise")
+    finish(denoise, denoise.run)
+    widget = open_widget(viewer, "Check & Compare")
+    settle()  # it joins the tabs
+    finish(widget, widget.check)
+    viewer.layers["cells residual"].visible = False
+    widget.comparing.wipe_button.click()
+    widget.comparing.share.setValue(300)
+    viewer.scene.camera.center = 67, 47
+    viewer.scene.camera.zoom = 6
+    take(viewer, "check")
+
+
 def batch(viewer: napari.Viewer) -> None:
     """A folder that is restored, and one of its images beside its result."""
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
@@ -154,6 +170,7 @@ PICTURES = {
     "denoise": denoise,
     "inpaint": inpaint,
     "super-resolve": super_resolve,
+    "check": check,
     "batch": batch,
     "report": report,
     "enhance": enhance,
@@ -213,13 +230,15 @@ def settle() -> None:
     wait_until(lambda: time.monotonic() - started > 1)
 
 
-def take(viewer: napari.Viewer, name: str) -> None:
+def take(viewer: napari.Viewer, name: str) -> Path:
     """Write a picture of the whole window, with 256 colours, which are plenty here."""
     settle()
     pixels = viewer.window.screenshot(canvas_only=False, flash=False)
     picture = Image.fromarray(pixels).convert("RGB")
     picture = picture.quantize(256, method=Image.Quantize.MEDIANCUT)
-    picture.save(FOLDER / f"{name}.png", optimize=True)
+    path = FOLDER / f"{name}.png"
+    picture.save(path, optimize=True)
+    return path
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from numpy.typing import NDArray
 
 from napari_vae_restore import GaussianNoise, Model
@@ -19,6 +20,16 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 def examples(page: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.S | re.M)
+
+
+def viewer_with(noisy: NDArray[np.float32]) -> ViewerModel:
+    """What a reader has open: cells, a stack, and scratches drawn on the cells."""
+    viewer = ViewerModel()
+    viewer.add_image(noisy, name="cells", scale=(0.5, 0.5), units="um", axis_labels=("y", "x"))
+    viewer.add_image(np.stack([noisy, noisy]), name="stack", visible=False)
+    scratch = np.array([[10.0, 10.0], [60.0, 50.0]])
+    viewer.add_shapes([scratch], shape_type="line", edge_width=2, name="scratches")
+    return viewer
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if examples(p)], ids=lambda p: p.name)
@@ -37,6 +48,7 @@ def test_examples_run(
         model.save("mine.safetensors")
     mask = noisy > np.percentile(noisy, 99)
     names: dict[str, object] = {"noisy": noisy, "image": noisy, "mask": mask, "clean": clean}
+    names["viewer"] = viewer_with(noisy)
     names["noisy_again"] = NOISE.sample(clean, np.random.default_rng(1))
     for example in examples(page):
         exec(compile(example, page.name, "exec"), names)

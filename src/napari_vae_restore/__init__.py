@@ -39,6 +39,7 @@ _HOMES = {
     "PoissonGaussianNoise": ".noise.models",
     "Progress": ".training.progress",
     "Recipe": ".restoration.result",
+    "ResidualCheck": ".restoration.residual_check",
     "Restoration": ".restoration.result",
     "RestorationError": ".errors",
     "Shots": ".training.sources",
@@ -52,6 +53,7 @@ _HOMES = {
     "adapt": ".training.one_call",
     "add_to_viewer": "._napari.layers",
     "calibrate": ".training.spreads",
+    "check_residual": ".restoration.residual_check",
     "compress": ".generation.compression.compress",
     "decode": ".generation.latents",
     "decompress": ".generation.compression.compress",
@@ -60,14 +62,16 @@ _HOMES = {
     "enhance": ".generation.enhancement",
     "estimate_noise": ".restoration.noise_report",
     "features": ".generation.features",
-    "inpaint": ".restoration.restore",
+    "inpaint": "._napari.console",
     "interpolate": ".generation.sampling",
     "iter_restore": ".restoration.restore",
     "iter_restore_files": ".scale.batch",
     "iter_restore_store": ".scale.stores",
     "load": ".models.files",
+    "mask_of": "._napari.console",
     "parse_budget": ".training.settings",
     "parse_noise": ".noise.models",
+    "read_image": ".image_files",
     "restore": ".restoration.restore",
     "restore_files": ".scale.batch",
     "restore_store": ".scale.stores",
@@ -80,6 +84,8 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
+    from napari_vae_restore._napari.console import inpaint as inpaint
+    from napari_vae_restore._napari.console import mask_of as mask_of
     from napari_vae_restore._napari.layers import add_to_viewer as add_to_viewer
     from napari_vae_restore.errors import ImageFileError as ImageFileError
     from napari_vae_restore.errors import InputError as InputError
@@ -99,6 +105,7 @@ if TYPE_CHECKING:
     from napari_vae_restore.generation.sampling import sample as sample
     from napari_vae_restore.generation.sampling import vary as vary
     from napari_vae_restore.generation.tones import Tones as Tones
+    from napari_vae_restore.image_files import read_image as read_image
     from napari_vae_restore.models.config import FlatVAEConfig as FlatVAEConfig
     from napari_vae_restore.models.config import HVAEConfig as HVAEConfig
     from napari_vae_restore.models.files import load as load
@@ -111,8 +118,9 @@ if TYPE_CHECKING:
     from napari_vae_restore.noise.models import parse_noise as parse_noise
     from napari_vae_restore.restoration.noise_report import NoiseReport as NoiseReport
     from napari_vae_restore.restoration.noise_report import estimate_noise as estimate_noise
+    from napari_vae_restore.restoration.residual_check import ResidualCheck as ResidualCheck
+    from napari_vae_restore.restoration.residual_check import check_residual as check_residual
     from napari_vae_restore.restoration.restore import denoise as denoise
-    from napari_vae_restore.restoration.restore import inpaint as inpaint
     from napari_vae_restore.restoration.restore import iter_restore as iter_restore
     from napari_vae_restore.restoration.restore import restore as restore
     from napari_vae_restore.restoration.restore import super_resolve as super_resolve

@@ -1,15 +1,18 @@
 """A viewer, a tiny model, and images for the tests of the window."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from qtpy.QtCore import QThreadPool
 
 from napari_vae_restore import HVAEConfig, Training
-from napari_vae_restore._napari import training_process, training_runs
+from napari_vae_restore._napari import settings, training_process, training_runs
 from napari_vae_restore._napari.model_store import model_store
+from napari_vae_restore._napari.settings import Preferences
 
 TINY_PROGRAM = """
 import sys
@@ -107,6 +110,14 @@ def own_runs(monkeypatch, tmp_path):
         child.kill()
         child.communicate()
     training_process._children.clear()
+
+
+@pytest.fixture(autouse=True)
+def own_page(monkeypatch):
+    """No test reads or changes the preferences of the user."""
+    page = SimpleNamespace(**asdict(Preferences()))
+    monkeypatch.setattr(settings, "preferences_page", lambda: page)
+    return page
 
 
 @pytest.fixture(autouse=True)

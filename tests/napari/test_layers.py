@@ -6,9 +6,9 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 import napari_vae_restore as vr
-from napari_vae_restore._napari.layers import layer_axes, placement
+from napari_vae_restore._napari.layers import layer_axes, placement, show_result
 from napari_vae_restore._napari.messages import Preview
-from napari_vae_restore._napari.preview_layer import find_preview, remove_preview, show_preview
+from napari_vae_restore._napari.preview_layer import find_preview, show_preview
 
 TRANSFORMED = {
     "scale": (3.0, 0.5, 0.25),
@@ -120,5 +120,24 @@ def test_there_is_one_preview_and_it_moves(make_image):
     assert tuple(preview.translate) == (20, 40)
     assert viewer.layers.selection == {other}
     assert find_preview(viewer, source) is preview
-    remove_preview(viewer, source)
+
+
+def test_a_preview_becomes_the_result(tiny_model, make_image):
+    viewer = ViewerModel()
+    source = viewer.add_image(make_image(), scale=(2, 2), translate=(5, 5), name="cells")
+    part = Preview(np.ones((9, 9), np.uint16), (10, 20), {}, None, (2.0, 2.0))
+    preview = show_preview(viewer, source, part)
+    preview.visible = False
+    out = vr.denoise(source, tiny_model, n_samples=2)
+    mean, std = show_result(viewer, out, like=source, preview=preview)
+    assert mean is preview
     assert find_preview(viewer, source) is None
+    assert [layer.name for layer in viewer.layers][1:] == [
+        "cells denoised",
+        "cells uncertainty",
+    ]
+    np.testing.assert_array_equal(mean.data, out.mean)
+    for layer in (mean, std):
+        np.testing.assert_allclose(layer.data_to_world((3, 4)), source.data_to_world((3, 4)))
+    assert mean.visible
+    assert mean.metadata["vae_restore"] == out.recipe.to_dict()

@@ -11,6 +11,7 @@ WIDGETS = [
     "Inpaint",
     "Super-resolve",
     "Train & Adapt",
+    "Check & Compare",
     "Batch",
     "Enhance",
     "Explore",

@@ -57,7 +57,7 @@ class Drawn:
 
 def draw_steps(
     model: Model | str, n: int, options: ExploreOptions
-) -> Generator[Update, None, Drawn]:
+) -> Generator[Update | None, None, Drawn]:
     """Draw pictures from the prior, one for each seed.
 
     Parameters

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QPaintEvent
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QLineEdit,
     QPushButton,
@@ -24,6 +25,7 @@ from qtpy.QtWidgets import (
 
 from napari_vae_restore._napari.devices_found import device_entries
 from napari_vae_restore._napari.layers import layer_axes, layer_data
+from napari_vae_restore._napari.settings import preferences
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import checked_axes
 
@@ -150,6 +152,7 @@ class DeviceChoice(Choice):
         super().__init__(parent)
         self.setToolTip(DEVICE_TOOLTIP)
         self.refresh()
+        self.setCurrentIndex(max(0, self.findData(preferences().device)))
 
     @property
     def device(self) -> str:
@@ -188,6 +191,28 @@ class NoiseEdit(QLineEdit):  # type: ignore[misc, unused-ignore]
     def noise(self) -> str:
         """What was typed."""
         return str(self.text()).strip()
+
+
+def field_value(field: QWidget) -> Any:
+    """The value of a field, as it is kept between sessions: a number, a boolean or text."""
+    if isinstance(field, QSpinBox):
+        return int(field.value())
+    if isinstance(field, QCheckBox):
+        return bool(field.isChecked())
+    return field.value if isinstance(field, Options) else str(field.currentText())
+
+
+def fill_field(field: QWidget, value: Any) -> None:
+    """Give a field a value that was kept; one that it cannot hold changes nothing."""
+    if isinstance(field, QSpinBox) and isinstance(value, int):
+        field.setValue(value)
+    elif isinstance(field, QCheckBox):
+        field.setChecked(bool(value))
+    elif isinstance(field, Options):
+        if field.findData(value) >= 0:
+            field.choose(value)
+    elif isinstance(field, QComboBox) and field.isEditable():
+        field.setCurrentText(str(value))
 
 
 def whole_number(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QIcon, QShowEvent
-from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_vae_restore._napari.fields import AxesEdit, DeviceChoice
@@ -19,7 +19,7 @@ Fields = dict[str, QWidget]
 """Fields by label, in their order."""
 
 _LABEL_WIDTH = 62
-"""Of the labels in pixels, so that fields line up across the fold."""
+"""Least width of the labels in pixels, so that fields line up across the fold."""
 
 
 class Header(QWidget):  # type: ignore[misc, unused-ignore]
@@ -33,6 +33,8 @@ class Header(QWidget):  # type: ignore[misc, unused-ignore]
         Fields of one widget, between axes and device, by label.
     advanced : dict of str to QWidget
         Fields under *Advanced*, by label.
+    layers : LayerChoice, optional
+        The choice of the layer; by default among all image layers.
 
     Attributes
     ----------
@@ -52,20 +54,24 @@ class Header(QWidget):  # type: ignore[misc, unused-ignore]
         *,
         rows: Fields,
         advanced: Fields,
+        layers: LayerChoice | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self.layers = LayerChoice(viewer, self)
+        self._labels: list[QLabel] = []
+        self.layers = LayerChoice(viewer, self) if layers is None else layers
         self.axes = AxesEdit(self)
         self.device = DeviceChoice(self)
         shown, folded = self._arranged(rows, advanced)
-        self.fold = Fold("Advanced", _form(folded), self)
+        rare = _form(folded)
+        self.fold = Fold("Advanced", rare, self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
         self._form = _form(shown)
         layout.addLayout(self._form)
         layout.addWidget(self.fold)
+        self._labels = [*_labels(self._form), *_labels(rare)]
         self.layers.layer_changed.connect(self._on_layer_changed)
         self.axes.textChanged.connect(self._on_axes_changed)
         self.axes.guess(self.layers.layer)
@@ -73,6 +79,24 @@ class Header(QWidget):  # type: ignore[misc, unused-ignore]
     def disconnect_viewer(self) -> None:
         """Listen to the viewer no more, before this widget goes."""
         self.layers.disconnect_viewer()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Make room for the labels in the font of the window; see Qt."""
+        super().showEvent(event)
+        self._align_labels()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Make room for the labels in another font, too; see Qt."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.FontChange):
+            self._align_labels()
+
+    def _align_labels(self) -> None:
+        for label in self._labels:
+            label.ensurePolished()
+        width = max((label.sizeHint().width() for label in self._labels), default=0)
+        for label in self._labels:
+            label.setFixedWidth(max(width, _LABEL_WIDTH))
 
     def _arranged(self, rows: Fields, advanced: Fields) -> tuple[Fields, Fields]:
         """The fields that are always shown, and those in the fold."""
@@ -108,6 +132,7 @@ class Fold(QCollapsible):  # type: ignore[misc, unused-ignore]
         content = QWidget()
         content.setLayout(form)
         self.setContent(content)
+        self.toggleButton().setToolTip("Show or hide the rarer settings")
         # An arrow in the text has the colour of the theme's text, an icon has not.
         self.toggleButton().toggled.connect(self._on_toggled)
         self.toggleButton().setStyleSheet(
@@ -149,6 +174,10 @@ def _form(fields: Fields) -> QFormLayout:
         form.addRow(label, field)
         text = form.labelForField(field)
         if text is not None:
-            text.setFixedWidth(_LABEL_WIDTH)
             text.setToolTip(field.toolTip())
     return form
+
+
+def _labels(form: QFormLayout) -> list[QLabel]:
+    items = (form.itemAt(row, QFormLayout.ItemRole.LabelRole) for row in range(form.rowCount()))
+    return [item.widget() for item in items if item is not None]

@@ -18,7 +18,7 @@ from napari_vae_restore._napari.inpaint_steps import (
     sample_steps,
 )
 from napari_vae_restore._napari.layer_choice import MaskChoice
-from napari_vae_restore._napari.layers import RECIPE_KEY
+from napari_vae_restore._napari.layers import MISSING_KEY, RECIPE_KEY
 from napari_vae_restore._napari.mask_layers import MASK_KEY, drawing_on, grid_of, new_mask
 from napari_vae_restore._napari.messages import Filling, Source
 from napari_vae_restore._napari.mixture_widget import MixtureWidget
@@ -96,6 +96,10 @@ class InpaintWidget(MixtureWidget):
             "Feather": self.feather,
             **super()._task_rows(),
         }
+
+    def _remembered(self) -> dict[str, QWidget]:
+        own = {"planes": self.planes, "grow": self.grow, "feather": self.feather}
+        return {**super()._remembered(), **own}
 
     def new_mask(self) -> None:
         """Add a Shapes layer over the image, chosen and ready to draw on."""
@@ -180,9 +184,11 @@ class InpaintWidget(MixtureWidget):
         mask = self.masks.layer
         return () if mask is None else (mask.unique_id,)
 
-    def _on_restored(self, layer: Image, result: Any) -> None:
+    def _on_restored(self, layer: Image, result: Any) -> Image:
         self._filled, self._filled_layer, self._number = result, layer, 0
-        super()._on_restored(layer, result.restoration)
+        mean = super()._on_restored(layer, result.restoration)
+        mean.metadata[MISSING_KEY] = result.missing
+        return mean
 
     def _on_filling(self, layer: Image, filling: Filling) -> None:
         shown = show_filling(self._viewer, layer, filling)

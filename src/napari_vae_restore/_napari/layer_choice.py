@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from napari.layers import Image, Labels, Layer, Shapes
 from qtpy.QtCore import QSignalBlocker, Signal
 
+from napari_vae_restore._napari.comparing import WIPE_KEY
 from napari_vae_restore._napari.fields import Choice
-from napari_vae_restore._napari.layers import PREVIEW_KEY
+from napari_vae_restore._napari.layers import PREVIEW_KEY, RESIDUAL_KEY, SPREAD_KEY
+from napari_vae_restore._napari.results import is_result
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
     from napari import Viewer
+
+
+_NO_PICTURES = {PREVIEW_KEY, WIPE_KEY, RESIDUAL_KEY, SPREAD_KEY}
+"""Keys in the metadata of layers that show something else than an image of the user's."""
 
 
 class _AnyLayerChoice(Choice):
@@ -28,11 +34,13 @@ class _AnyLayerChoice(Choice):
     layer_changed = Signal()
 
     kinds: ClassVar[tuple[type[Layer], ...]]
+    none: ClassVar[str] = ""
+    """Title of a first entry that stands for no layer; without it there is none."""
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._layers: list[Layer] = []
+        self._layers: list[Layer | None] = []
         for event in self._events():
             event.connect(self._refill)
         self._refill()
@@ -45,12 +53,15 @@ class _AnyLayerChoice(Choice):
         """Choose a layer of the viewer."""
         self.setCurrentIndex(self._layers.index(layer))
 
+    def offers(self, layer: Layer) -> bool:
+        """Whether a layer is among those to choose from."""
+        return layer in self._layers
+
     def disconnect_viewer(self) -> None:
         """Listen to the viewer no more, before this widget goes."""
         for event in self._events():
             event.disconnect(self._refill)
-        for layer in self._layers:
-            layer.events.name.disconnect(self._refill)
+        self._disconnect_names()
 
     @property
     def _chosen(self) -> Any:
@@ -63,18 +74,14 @@ class _AnyLayerChoice(Choice):
 
     def _refill(self, event: Any = None) -> None:
         before = self._chosen
-        for layer in self._layers:
-            layer.events.name.disconnect(self._refill)
-        self._layers = [
-            layer
-            for layer in self._viewer.layers
-            if isinstance(layer, self.kinds) and PREVIEW_KEY not in layer.metadata
-        ]
-        for layer in self._layers:
+        self._disconnect_names()
+        offered = [layer for layer in self._viewer.layers if self._offers(layer)]
+        for layer in offered:
             layer.events.name.connect(self._refill)
+        self._layers = [None, *offered] if self.none else [*offered]
         with QSignalBlocker(self):
             self.clear()
-            self.addItems([layer.name for layer in self._layers])
+            self.addItems([self.none] * bool(self.none) + [layer.name for layer in offered])
             # A box with a placeholder would choose none by itself.
             known = before in self._layers
             self.setCurrentIndex(
@@ -82,6 +89,14 @@ class _AnyLayerChoice(Choice):
             )
         if self._chosen is not before:
             self.layer_changed.emit()
+
+    def _offers(self, layer: Layer) -> bool:
+        return isinstance(layer, self.kinds) and _NO_PICTURES.isdisjoint(layer.metadata)
+
+    def _disconnect_names(self) -> None:
+        for layer in self._layers:
+            if layer is not None:
+                layer.events.name.disconnect(self._refill)
 
     def _on_index_changed(self, index: int) -> None:
         self.layer_changed.emit()
@@ -107,6 +122,44 @@ class LayerChoice(_AnyLayerChoice):
         """The chosen layer."""
         chosen: Image | None = self._chosen
         return chosen
+
+
+class ResultChoice(LayerChoice):
+    """The restored images of a viewer.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Whose layers are offered.
+    """
+
+    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(viewer, parent)
+        self.setPlaceholderText("no result yet")
+        self.setToolTip("The restored image to look at")
+
+    def _offers(self, layer: Layer) -> bool:
+        return super()._offers(layer) and is_result(layer)
+
+
+class ReferenceChoice(LayerChoice):
+    """The image layers of a viewer, or none.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Whose layers are offered.
+    """
+
+    none = "none"
+
+    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(viewer, parent)
+        self.setCurrentIndex(0)
+        self.setToolTip(
+            "What the result should be, such as a slow, clean exposure of the same place.\n"
+            "Gives PSNR and SSIM"
+        )
 
 
 class MaskChoice(_AnyLayerChoice):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils.transforms import CompositeAffine
 
-from napari_vae_restore._napari.region import zoom_of
+from napari_vae_restore._napari import region as regions
 from napari_vae_restore.arrays import guess_axes
 
 if TYPE_CHECKING:
@@ -30,6 +30,22 @@ PREVIEW_KEY = "vae_restore_preview_of"
 
 SAMPLE_KEY = "vae_restore_sample_of"
 """Key in the metadata of a layer of samples; its value is the unique id of the source."""
+
+RESULT_KEY = "vae_restore_result_of"
+"""Key in the metadata of a result; its value is the unique id of the source."""
+
+SPREAD_KEY = "vae_restore_spread_of"
+"""Key in the metadata of an uncertainty map and of samples; its value is the unique id of the
+result that they belong to."""
+
+RESIDUAL_KEY = "vae_restore_residual_of"
+"""Key in the metadata of a residual layer; its value is the unique id of the source."""
+
+MISSING_KEY = "vae_restore_missing"
+"""Key in the metadata of a result; its value is the mask of what was filled."""
+
+WARNINGS_KEY = "vae_restore_warnings"
+"""Key in the metadata of a result; its value is a list of sentences to be shown to the user."""
 
 _DONE = {"denoise": "denoised", "inpaint": "inpainted", "super-resolve": "super-resolved"}
 _STD_COLORMAP = "inferno"
@@ -185,30 +201,118 @@ def add_to_viewer(
         along a first axis, if they were kept. Each carries the recipe in
         ``metadata["vae_restore"]``.
     """
+    return show_result(viewer, restoration, like=like)
+
+
+def show_result(
+    viewer: Viewer,
+    restoration: Restoration,
+    *,
+    like: Image | None,
+    preview: Image | None = None,
+) -> list[Image]:
+    """Show a restoration; see :func:`add_to_viewer`.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where the layers go.
+    restoration : Restoration
+        Of `like`.
+    like : napari.layers.Image, optional
+        The source.
+    preview : napari.layers.Image, optional
+        Its preview, which becomes the mean: where a layer is removed, napari collects all
+        garbage, and the window waits for several tenths of a second.
+
+    Returns
+    -------
+    list of napari.layers.Image
+        As :func:`add_to_viewer`.
+    """
     name = "image" if like is None else like.name
     done = " and ".join(
         _DONE.get(str(task["kind"]), "restored") for task in restoration.recipe.tasks
     )
-    zoom = None if like is None else zoom_of(restoration.mean.shape, layer_data(like).shape)
+    zoom = (
+        None
+        if like is None
+        else regions.zoom_of(restoration.mean.shape, layer_data(like).shape)
+    )
     place = {} if like is None else placement(like, zoom=zoom)
     look = {"rgb": False} if like is None else appearance(like)
 
-    def add(data: NDArray[Any], title: str, **options: Any) -> Image:
-        metadata = {RECIPE_KEY: restoration.recipe.to_dict()}
-        layer: Image = viewer.add_image(data, name=title, metadata=metadata, **options)
-        return layer
+    metadata: dict[str, Any] = {RECIPE_KEY: restoration.recipe.to_dict()}
+    if like is not None:
+        metadata[RESULT_KEY] = like.unique_id
+    if warnings := getattr(restoration.diagnostics, "warnings", ()):
+        metadata[WARNINGS_KEY] = [str(warning) for warning in warnings]
+    title = f"{name} {done}"
+    if preview is None:
+        mean: Image = viewer.add_image(
+            restoration.mean, name=title, metadata=metadata, **place, **look
+        )
+    else:
+        mean = preview
+        mean.data, mean.name, mean.metadata = restoration.mean, title, metadata
+        mean.scale, mean.translate, mean.visible = place["scale"], place["translate"], True
+        viewer.layers.selection.active = mean
+    return [mean, *add_spread(viewer, restoration, like=like, result=mean)]
 
-    layers = [add(restoration.mean, f"{name} {done}", **place, **look)]
-    if restoration.std is not None:
-        std = restoration.std
+
+def add_spread(
+    viewer: Viewer,
+    restoration: Restoration,
+    *,
+    like: Image | None,
+    result: Image,
+    region: regions.Region | None = None,
+) -> list[Image]:
+    """Show the uncertainty map and the samples of a restoration, hidden at first.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where the layers go.
+    restoration : Restoration
+        Of the whole source, or of a part of it.
+    like : napari.layers.Image, optional
+        The source.
+    result : napari.layers.Image
+        The layer that shows the mean.
+    region : tuple of slice, optional
+        The part, in data coordinates of the source; by default all of it.
+
+    Returns
+    -------
+    list of napari.layers.Image
+        The uncertainty, one value for all colours; the samples along a first axis. Either is
+        left out where there is none.
+    """
+    name, look = ("image", {"rgb": False}) if like is None else (like.name, appearance(like))
+    options, sampled = {}, {}
+    if like is not None:
+        whole = tuple(layer_data(like).shape)
+        shape = whole if region is None else tuple(part.stop - part.start for part in region)
+        first = None if region is None else regions.start(region)
+        zoom = regions.zoom_of(restoration.mean.shape, shape)
+        options = placement(like, start=first, zoom=zoom)
+        sampled = placement(like, start=first, zoom=zoom, leading="sample")
+    metadata = {RECIPE_KEY: restoration.recipe.to_dict(), SPREAD_KEY: result.unique_id}
+    layers = []
+    if (std := restoration.std) is not None:
         if look["rgb"]:
             std = np.sqrt(np.mean(np.square(std), axis=-1))
-        options = place | {"contrast_limits": _std_limits(std), "colormap": _STD_COLORMAP}
-        layers.append(add(std, f"{name} uncertainty", visible=False, **options))
-    if restoration.samples is not None:
-        options = {} if like is None else placement(like, zoom=zoom, leading="sample")
+        options |= {"contrast_limits": _std_limits(std), "colormap": _STD_COLORMAP}
+        title = f"{name} uncertainty"
         layers.append(
-            add(restoration.samples, f"{name} samples", visible=False, **options, **look)
+            viewer.add_image(std, name=title, metadata=metadata, visible=False, **options)
+        )
+    if (samples := restoration.samples) is not None:
+        title = f"{name} samples"
+        sampled |= look
+        layers.append(
+            viewer.add_image(samples, name=title, metadata=metadata, visible=False, **sampled)
         )
     return layers
 

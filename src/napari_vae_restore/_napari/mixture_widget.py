@@ -34,6 +34,9 @@ class MixtureWidget(RestorationWidget):
         )
         return {"": self.noisy}
 
+    def _remembered(self) -> dict[str, QWidget]:
+        return {**super()._remembered(), "noisy": self.noisy}
+
     def _denoising_too(self) -> Denoise | None:
         """The removal of noise, if it is asked for."""
         return self._denoising() if self.noisy.isChecked() else None

@@ -12,11 +12,14 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 from napari_vae_restore._napari.fields import Choice
 from napari_vae_restore._napari.messages import Update
 from napari_vae_restore._napari.model_store import BUNDLED, model_store
+from napari_vae_restore._napari.settings import recent_models
 
 if TYPE_CHECKING:
     from napari_vae_restore.models.model import Model
 
 FILE_FILTER = "Models (*.safetensors)"
+
+_RECENT = "recent file"
 
 _ABOUT_WIDTH = 24
 """Of its button in pixels."""
@@ -61,7 +64,7 @@ class ModelChoice(QWidget):  # type: ignore[misc, unused-ignore]
         layout.addWidget(self.about)
         self._open.clicked.connect(self._on_open)
         self.about.clicked.connect(self._on_about)
-        self._names.currentTextChanged.connect(self._store.select)
+        self._names.currentIndexChanged.connect(self._on_chosen)
         self._store.changed.connect(self._refill)
         self._refill()
 
@@ -81,8 +84,20 @@ class ModelChoice(QWidget):  # type: ignore[misc, unused-ignore]
         with QSignalBlocker(self._names):
             self._names.clear()
             self._names.addItems([name for name in self._store.names if self._offers(name)])
+            for path in recent_models():
+                if path.stem not in self._store.names:
+                    self._names.addItem(f"{path.stem} ({_RECENT})", path)
             self._names.setCurrentText(self._shown)
         self._names.setToolTip(_description(self.model))
+
+    def _on_chosen(self, index: int) -> None:
+        path = self._names.itemData(index)
+        if path is None:
+            self._store.select(self._names.itemText(index))
+            return
+        # Until it has been opened, what was chosen stays chosen.
+        self._refill()
+        self.file_chosen.emit(str(path))
 
     def _on_about(self) -> None:
         self.about_asked.emit()

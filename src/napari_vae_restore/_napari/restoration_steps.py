@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_vae_restore._napari import region as regions
+from napari_vae_restore._napari.interruption import watch_networks
 from napari_vae_restore._napari.messages import Preview, Source, Stopwatch, Update
 from napari_vae_restore._napari.reading import noise_region, read
-from napari_vae_restore._napari.warm_up import when_warm
+from napari_vae_restore._napari.warm_up import is_warm, when_warm
 from napari_vae_restore.layout import Layout, checked_axes
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, Task
 from napari_vae_restore.tiling import TILE
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from napari_vae_restore.restoration.result import Restoration
 
 _UPDATE_SECONDS = 0.2
+_POLL_SECONDS = 0.1
 _PREVIEW_TILE = 2048
 """Above any preview: one tile needs no halo."""
 
@@ -182,12 +184,15 @@ def preview_steps(
     )
 
 
-def loaded(model: Model | str) -> Generator[Update, None, Model]:
+def loaded(model: Model | str) -> Generator[Update | None, None, Model]:
     """Have a model ready, torch included."""
-    if not isinstance(model, str):
-        return model
-    yield Update(LOADING)
-    return when_warm(model)
+    if isinstance(model, str):
+        yield Update(LOADING)
+        while not is_warm(_POLL_SECONDS):
+            yield None
+        model = when_warm(model)
+    watch_networks()
+    return model
 
 
 def doing(tasks: Sequence[Task]) -> str:

@@ -7,22 +7,35 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
-from napari_vae_restore._napari.fields import NoiseEdit, button, whole_number
+from napari_vae_restore._napari.fields import (
+    NoiseEdit,
+    button,
+    field_value,
+    fill_field,
+    whole_number,
+)
 from napari_vae_restore._napari.header import Header
-from napari_vae_restore._napari.layers import add_to_viewer, layer_data
+from napari_vae_restore._napari.layers import layer_data, show_result
 from napari_vae_restore._napari.messages import MAX_SEED, Preview, Source, duration
 from napari_vae_restore._napari.model_choice import ModelChoice, load_steps, removes_noise_only
 from napari_vae_restore._napari.model_report import ModelReportDialog, report_steps
 from napari_vae_restore._napari.model_store import model_store
-from napari_vae_restore._napari.preview_layer import remove_preview, show_preview
+from napari_vae_restore._napari.preview_layer import find_preview, show_preview
 from napari_vae_restore._napari.region import MAX_SIDE, Region, visible_region
 from napari_vae_restore._napari.restoration_steps import (
     RestoreOptions,
     preview_steps,
     restore_steps,
+)
+from napari_vae_restore._napari.settings import (
+    last_used,
+    preferences,
+    remember,
+    remember_model,
 )
 from napari_vae_restore._napari.task_widget import NO_LAYER, TaskWidget
 from napari_vae_restore._napari.view import current_step, visible_pixels
@@ -31,7 +44,6 @@ from napari_vae_restore._napari.words import noise_in_words, verdict
 from napari_vae_restore._napari.worker import Steps
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.restoration.tasks import Denoise, Task
-from napari_vae_restore.tiling import TILE
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -45,6 +57,10 @@ if TYPE_CHECKING:
 
 _MAX_SAMPLES = 256
 _SETTLED_MS = 200  # until a new widget has been drawn
+_NO_NUMBERS = (
+    "“{}” holds True and False only: it is a mask and no picture. Right click on it ▸ Convert "
+    "to Labels to inpaint with it, or open the picture itself."
+)
 _MEASURED = "measured in the image"
 _AS_TRAINED = "as the model's training images"
 
@@ -81,7 +97,7 @@ class RestorationWidget(TaskWidget):
         self.keep = QCheckBox("keep them as a layer")
         self.keep.setToolTip("Add the samples themselves, along a new first axis")
         self.tile = whole_number(
-            TILE,
+            preferences().tile,
             32,
             8192,
             "Side of the tiles in which large images are computed.\n"
@@ -90,6 +106,9 @@ class RestorationWidget(TaskWidget):
             suffix=" px",
         )
         self.seed = whole_number(0, 0, MAX_SEED, "The same seed gives the same samples")
+        for name, value in last_used(self.does).items():
+            if name in self._remembered():
+                fill_field(self._remembered()[name], value)
         self.header = Header(
             viewer,
             rows={**rows, "Model": self.models},
@@ -145,6 +164,7 @@ class RestorationWidget(TaskWidget):
         layer, model = self.header.layers.layer, self.models.model
         if layer is None or self.is_busy or self._problem():
             return
+        remember(self.does, {k: field_value(f) for k, f in self._remembered().items()})
         steps = self._run_steps(self._source(layer), model)
         self._launch(steps, layer=layer, on_success=partial(self._on_restored, layer))
 
@@ -157,13 +177,18 @@ class RestorationWidget(TaskWidget):
             A ``.safetensors`` file.
         """
         if not self.is_busy:
-            self._launch(load_steps(Path(path)), layer=None, on_success=self._on_model)
+            done = partial(self._on_model, Path(path))
+            self._launch(load_steps(Path(path)), layer=None, on_success=done)
 
     def show_report(self) -> None:
         """Show what is known of the chosen model, in a window of its own."""
         if not self.is_busy:
             steps = report_steps(self.models.model)
             self._launch(steps, layer=None, on_success=self._on_report)
+
+    def _remembered(self) -> dict[str, QWidget]:
+        """Fields that begin with what was used last, by name; subclasses add theirs."""
+        return {"samples": self.samples, "keep": self.keep}
 
     def _task_rows(self) -> dict[str, QWidget]:
         """Make the fields of the task; they are shown below the axes, by label."""
@@ -179,8 +204,11 @@ class RestorationWidget(TaskWidget):
 
     def _problem(self) -> str:
         """What is missing or wrong, in words, or nothing; subclasses know more."""
-        if self.header.layers.layer is None:
+        layer = self.header.layers.layer
+        if layer is None:
             return NO_LAYER
+        if np.dtype(layer_data(layer).dtype).kind == "b":
+            return _NO_NUMBERS.format(layer.name)
         return self.header.axes.problem
 
     def _factor(self) -> int:
@@ -230,19 +258,21 @@ class RestorationWidget(TaskWidget):
         levels = _channel_levels(preview.image, axes)
         self._say(_sentences("Preview of the current view.", preview.diagnostics, levels))
 
-    def _on_restored(self, layer: Image, result: Any) -> None:
+    def _on_restored(self, layer: Image, result: Any) -> Image:
         restoration: Restoration = result
-        remove_preview(self._viewer, layer)
-        mean = add_to_viewer(self._viewer, restoration, like=layer)[0]
+        preview = find_preview(self._viewer, layer)
+        mean = show_result(self._viewer, restoration, like=layer, preview=preview)[0]
         diagnostics = restoration.diagnostics
         added = f"“{mean.name}” added, in {duration(diagnostics.seconds)}."
         levels = _channel_levels(restoration.mean, restoration.recipe.axes)
         self._say(_sentences(added, diagnostics, levels))
+        return mean
 
     def _on_report(self, report: ModelReport) -> None:
         ModelReportDialog(report, self).show()
 
-    def _on_model(self, model: Model) -> None:
+    def _on_model(self, path: Path, model: Model) -> None:
+        remember_model(path)
         name = model_store().add(model, model.name)
         text = f"Model “{name}” opened."
         if removes_noise_only(model) and not self.denoises_only:

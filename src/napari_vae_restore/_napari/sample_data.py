@@ -20,6 +20,8 @@ _SCRATCHES = (
 
 _SCRATCH_WIDTH = 7
 _MASK_MARGIN = 3
+_SHOWN = (1.0, 99.8)
+"""Percentiles of the intensities that a sample is shown between."""
 
 
 def cells() -> list[LayerData]:
@@ -62,6 +64,8 @@ def _layer(name: str) -> list[LayerData]:
     picture = read_image(sample_path(name))
     attributes = {
         "name": name,
+        # A few hot pixels would leave everything else in the dark.
+        "contrast_limits": tuple(np.percentile(picture.data, _SHOWN).tolist()),
         "scale": picture.scale,
         "units": picture.units,
         "axis_labels": tuple(picture.axes.lower()),

@@ -48,6 +48,9 @@ class SuperResolveWidget(MixtureWidget):
         self.kernel = Options(_KERNELS, _KERNEL_TOOLTIP)
         return {"Factor": self.factor, "Kernel": self.kernel, **super()._task_rows()}
 
+    def _remembered(self) -> dict[str, QWidget]:
+        return {**super()._remembered(), "factor": self.factor, "kernel": self.kernel}
+
     def _tasks(self) -> list[Task]:
         enlarging = SuperResolve(self._factor(), str(self.kernel.value))
         denoising = self._denoising_too()

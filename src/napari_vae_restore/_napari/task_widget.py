@@ -6,8 +6,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QFrame,
+    QMainWindow,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_vae_restore._napari.header import Header
 from napari_vae_restore._napari.layers import layer_data
@@ -160,14 +167,44 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
 
     def event(self, event: QEvent) -> bool:
         """End the computation when the widget leaves its dock; see Qt."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.cancel()
-            self._disconnect_viewer()
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is None:
+                self.cancel()
+                self._disconnect_viewer()
+            else:
+                # napari has not finished docking it yet.
+                QTimer.singleShot(0, self._join_tabs)
         return bool(super().event(event))
+
+    def _join_tabs(self) -> None:
+        """Lie over the other widgets of the plugin, not below them in a strip."""
+        dock = _dock_of(self)
+        if dock is None or dock.isFloating() or not isinstance(dock.parent(), QMainWindow):
+            return
+        window = dock.parent()
+        docks = (_dock_of(other) for other in window.findChildren(TaskWidget))
+        alone = {dock, *window.tabifiedDockWidgets(dock)}
+        for other in docks:
+            if other is None or other in alone or other.isFloating() or not other.isVisible():
+                continue
+            window.tabifyDockWidget(other, dock)
+            for each in (other, dock):
+                # A tab takes a single & for a shortcut.
+                each.setWindowTitle(each.windowTitle().replace(" & ", " && "))
+            QTimer.singleShot(0, dock.raise_)
+            return
 
     def _disconnect_viewer(self) -> None:
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self.header.disconnect_viewer()
+
+
+def _dock_of(widget: QWidget) -> Any:
+    """The dock that holds a widget, if one does."""
+    parent = widget.parent()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parent()
+    return parent
 
 
 def _in_scroll_area(content: QWidget, parent: QWidget) -> None:

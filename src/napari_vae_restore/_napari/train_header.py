@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from napari_vae_restore.models.model import Model
 
 BUDGETS = ("30 s", "2 min", "5 min", "15 min")
-_DEFAULT_BUDGET = "2 min"
+DEFAULT_BUDGET = "2 min"
 
 NO_IMAGES = "Open an image first, choose a folder, or try File ▸ Open Sample ▸ VAE Restore."
 
@@ -228,7 +228,7 @@ def _time_choice() -> Choice:
     choice.setEditable(True)
     choice.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
     choice.addItems(BUDGETS)
-    choice.setCurrentText(_DEFAULT_BUDGET)
+    choice.setCurrentText(DEFAULT_BUDGET)
     choice.setToolTip(
         "How long to train: 90 s, 10 min, 1 h. Two minutes adapt the bundled model; a VAE\n"
         "from nothing gains from more. It can be stopped at any time"

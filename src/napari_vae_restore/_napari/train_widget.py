@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout
 
-from napari_vae_restore._napari.fields import button
+from napari_vae_restore._napari.fields import button, field_value, fill_field
 from napari_vae_restore._napari.layers import layer_axes, layer_data
 from napari_vae_restore._napari.loss_plot import TrainingPlots
 from napari_vae_restore._napari.messages import (
@@ -23,8 +23,14 @@ from napari_vae_restore._napari.model_choice import FILE_FILTER, removes_noise_o
 from napari_vae_restore._napari.model_store import model_store
 from napari_vae_restore._napari.preview_layer import show_preview
 from napari_vae_restore._napari.region import central_region
+from napari_vae_restore._napari.settings import last_used, remember, remember_model
 from napari_vae_restore._napari.task_widget import TaskWidget
-from napari_vae_restore._napari.train_header import NO_IMAGES, SourceChoice, TrainHeader
+from napari_vae_restore._napari.train_header import (
+    DEFAULT_BUDGET,
+    NO_IMAGES,
+    SourceChoice,
+    TrainHeader,
+)
 from napari_vae_restore._napari.training_runs import (
     ADAPT,
     CLEAN,
@@ -49,6 +55,7 @@ if TYPE_CHECKING:
 
     from napari_vae_restore.models.model import Model
 
+_NAME = "Train"
 _STOPPING = "Stopping…"
 _HINTS = {
     ADAPT: "Start adapts the bundled model to “{}”; no clean images are needed.",
@@ -98,6 +105,7 @@ class TrainWidget(TaskWidget):
         )
         self.plots = TrainingPlots(viewer, self)
         self._lay_out()
+        fill_field(self.time, last_used(_NAME).get("time", DEFAULT_BUDGET))
         self.header.changed.connect(self._on_changed)
         self._refresh()
 
@@ -136,6 +144,7 @@ class TrainWidget(TaskWidget):
             axes=header.axes.axes,
             name=header.images.name,
         )
+        remember(_NAME, {"time": field_value(self.time)})
         self._run, self._model, self._model_name = None, None, ""
         self._layer = header.layers.layer if header.images.path is None else None
         view = self._view(request)
@@ -181,6 +190,7 @@ class TrainWidget(TaskWidget):
         except VAERestoreError as error:
             self._on_failed(error)
         else:
+            remember_model(Path(path))
             self._say(f"Saved as {path}. {_report_saved(self._model, Path(path))}")
 
     def _begin(self) -> None:

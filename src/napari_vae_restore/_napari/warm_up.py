@@ -29,6 +29,12 @@ def warm_up() -> None:
     _thread()
 
 
+def is_warm(seconds: float) -> bool:
+    """Wait for the warming up, but no longer than so many seconds; tell whether it is over."""
+    _thread().join(seconds)
+    return not _thread().is_alive()
+
+
 def when_warm(model: str) -> Model:
     """Have a model ready, once the warming up is over.
 

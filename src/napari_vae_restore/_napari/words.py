@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 from napari_vae_restore.noise.correlation import lag_one
 from napari_vae_restore.noise.models import GaussianNoise
+from napari_vae_restore.restoration.residual_check import RATIO_HIGH, RATIO_LOW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_vae_restore.noise.models import NoiseModel
     from napari_vae_restore.restoration.result import Diagnostics
-
-_RESIDUAL_LOW, _RESIDUAL_HIGH = 0.85, 1.15
-"""Residual over expected noise within which a result needs no comment."""
 
 _LEAST_CORRELATION = 0.05
 """Below it, neighbours are as good as independent."""
@@ -40,12 +38,12 @@ def verdict(diagnostics: Diagnostics) -> str:
     ratio = diagnostics.residual_std
     if ratio is None:
         return ""
-    if ratio > _RESIDUAL_HIGH:
+    if ratio > RATIO_HIGH:
         return (
             f"It removed {ratio:.2f} × the expected noise: fine structure may be missing. "
             "Check the noise."
         )
-    if ratio < _RESIDUAL_LOW:
+    if ratio < RATIO_LOW:
         return f"It removed only {ratio:.2f} × the expected noise: some noise remains."
     return ""
 

@@ -12,6 +12,7 @@ from typing import Any
 from napari.qt.threading import GeneratorWorker
 from qtpy.QtCore import QObject, Signal
 
+from napari_vae_restore._napari.interruption import Interrupted, stopped_by
 from napari_vae_restore.errors import RestorationError, VAERestoreError
 
 _log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Job(QObject):  # type: ignore[misc, unused-ignore]
         self._worker.start()
 
     def cancel(self) -> None:
-        """Stop at the generator's next step."""
+        """Stop at the generator's next step, or at the next layer of a network."""
         self._cancelled = True
         self._worker.quit()
 
@@ -80,13 +81,13 @@ class Job(QObject):  # type: ignore[misc, unused-ignore]
         self._error = as_own_error(error)
 
     def _on_finished(self) -> None:
-        if self._cancelled:
+        if self._cancelled or self._worker.abort_requested:
             self.cancelled.emit()
         elif self._error is not None:
             self.failed.emit(self._error)
         elif self._outcome is not None:
             self.succeeded.emit(self._outcome[0])
-        else:  # stopped from outside, as when napari closes
+        else:
             self.cancelled.emit()
 
 
@@ -99,7 +100,8 @@ class _ClosingWorker(GeneratorWorker):  # type: ignore[misc, unused-ignore]
 
     def work(self) -> Any:
         try:
-            return super().work()
+            with stopped_by(lambda: bool(self.abort_requested)):
+                return super().work()
         finally:
             try:
                 self._steps.close()
@@ -118,6 +120,8 @@ def _guarded(steps: Steps) -> Steps:
             message = next(steps)
         except StopIteration as stop:
             return stop.value
+        except Interrupted:
+            return None
         except Exception as error:
             raise as_own_error(error) from error
         yield message

@@ -135,6 +135,46 @@ def read_recipe(path: str | Path, *, mask: str | Path | None = None) -> Request:
         raise InputError(f"{path}: {error}") from error
 
 
+def tasks_of(
+    recipe: Mapping[str, Any], *, missing: Any = None, resolved: bool = False
+) -> list[Task]:
+    """Give the tasks of a recipe that was made in this session.
+
+    Parameters
+    ----------
+    recipe : mapping
+        What :meth:`~.result.Recipe.to_dict` gives.
+    missing : array-like, optional
+        The mask, True where a pixel is missing; a recipe tells its hash only.
+    resolved : bool
+        Whether to take the noise that was found, in place of the one that was asked for.
+
+    Returns
+    -------
+    list of Task
+        In the recipe's order.
+
+    Raises
+    ------
+    InputError
+        If the recipe fills holes and `missing` is not given, or has an unknown task.
+    """
+    tasks: list[Task] = []
+    for form in recipe["tasks"]:
+        if form["kind"] == Inpaint.kind:
+            if missing is None:
+                raise InputError(
+                    "The recipe fills holes, and the mask that says where is not there any "
+                    "more: run Inpaint once more."
+                )
+            tasks.append(Inpaint(missing, str(form.get("mask", ""))))
+        elif form["kind"] == Denoise.kind and resolved:
+            tasks.append(Denoise([parse_noise(text) for text in recipe["noise"]]))
+        else:
+            tasks.append(_task(form, Path(), None))
+    return tasks
+
+
 def read_mask(path: str | Path) -> Inpaint:
     """Read a mask from an image file.
 

@@ -72,6 +72,12 @@ class Inpaint:
 
     def __post_init__(self) -> None:
         mask = as_dask(self.mask) if is_lazy(self.mask) else np.asarray(self.mask)
+        if mask.dtype.kind == "O":
+            raise InputError(
+                f"mask: expected an array of booleans or integers, got a "
+                f"{type(self.mask).__name__}: of a Shapes or Labels layer give "
+                "mask_of(layer, image_layer)"
+            )
         if mask.dtype.kind not in "biu":
             raise InputError(
                 f"mask: expected booleans or integers, True where a pixel is missing, got "

@@ -1,0 +1,274 @@
+"""The *Check & Compare* widget: how far a result can be trusted, and what it changed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtWidgets import QGridLayout, QLabel
+
+from napari_vae_restore._napari.check_header import CheckHeader
+from napari_vae_restore._napari.check_steps import Checked, check_steps, draw_steps
+from napari_vae_restore._napari.compare_panel import ComparePanel
+from napari_vae_restore._napari.fields import button
+from napari_vae_restore._napari.flicker_panel import FlickerPanel
+from napari_vae_restore._napari.layers import (
+    MISSING_KEY,
+    RECIPE_KEY,
+    RESIDUAL_KEY,
+    add_spread,
+    add_to_viewer,
+    layer_axes,
+    layer_data,
+    placement,
+)
+from napari_vae_restore._napari.messages import Source, duration
+from napari_vae_restore._napari.recipe_panel import RecipePanel
+from napari_vae_restore._napari.recipe_places import model_of
+from napari_vae_restore._napari.region import start
+from napari_vae_restore._napari.restoration_steps import RestoreOptions, restore_steps
+from napari_vae_restore._napari.results import (
+    Subject,
+    samples_of,
+    spread_of,
+    subject_of,
+    warnings_of,
+)
+from napari_vae_restore._napari.task_widget import TaskWidget
+from napari_vae_restore._napari.view import current_step
+from napari_vae_restore.errors import VAERestoreError
+from napari_vae_restore.restoration.recipes import tasks_of
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from napari.layers import Image
+
+    from napari_vae_restore.restoration.result import Restoration
+
+_RESIDUAL_PERCENTILE = 99.5
+_NO_RESULT = "No result yet: run Denoise, Inpaint or Super-resolve first."
+
+
+class CheckWidget(TaskWidget):
+    """Looks at a restored image: residual, samples, reference, before and after, recipe.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer that the widget belongs to.
+    """
+
+    header: CheckHeader
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self.header = CheckHeader(viewer, self)
+        self.flicker = FlickerPanel(viewer, self)
+        self.comparing = ComparePanel(viewer, self)
+        self.recipe = RecipePanel(viewer, self)
+        self.check_button = button(
+            "Check",
+            "Show what was removed, and say whether it looks like noise",
+            self.check,
+        )
+        self.draw_button = button(
+            "Draw samples",
+            "Draw images that are as plausible as the result: how they differ is how\n"
+            "uncertain it is",
+            self.draw,
+        )
+        self.uncertainty_button = button(
+            "Uncertainty",
+            "Show the uncertainty map over the result, or hide it",
+            self.uncertainty,
+        )
+        self.cancel_button = button("Cancel", "Stop without a result", self.cancel)
+        self._layout.addWidget(self.header)
+        self._layout.addWidget(QLabel("<b>Check</b>"))
+        self._layout.addLayout(self._buttons())
+        for each in (self.flicker, self.comparing, self.recipe, self.panel):
+            self._layout.addWidget(each)
+        self._layout.addStretch(1)
+        self.header.changed.connect(self._on_chosen)
+        self.comparing.failed.connect(self._say)
+        self.recipe.told.connect(self._say)
+        self.recipe.again_on.connect(self.run_again)
+        self._on_chosen()
+
+    def check(self) -> None:
+        """Show the residual, and say what it and the reference tell."""
+        subject, source = self._subject(), self.header.source.layer
+        if subject is None or source is None:
+            return
+        reference = self.header.reference.layer
+        steps = check_steps(subject, None if reference is None else layer_data(reference))
+        self._launch(steps, layer=source, on_success=partial(self._on_checked, source, subject))
+
+    def draw(self) -> None:
+        """Draw samples of the result, for its uncertainty map and for flickering."""
+        subject, source = self._subject(), self.header.source.layer
+        result = self.header.layers.layer
+        if subject is None or source is None or result is None:
+            return
+        options = RestoreOptions(
+            n_samples=int(self.header.samples.value()),
+            keep_samples=True,
+            tile=int(subject.recipe["tile"]),
+            seed=int(self.header.seed.value()),
+            device=self.header.device.device,
+        )
+        try:
+            steps = draw_steps(subject, model_of(subject.recipe), options)
+        except VAERestoreError as error:
+            self._say(str(error))
+            return
+        done = partial(self._on_drawn, source, result, subject)
+        self._launch(steps, layer=source, on_success=done)
+
+    def uncertainty(self) -> None:
+        """Show the uncertainty map, or hide it."""
+        result = self.header.layers.layer
+        if result is None:
+            return
+        for layer in spread_of(self._viewer, result):
+            if layer.ndim == result.ndim:
+                layer.visible = not layer.visible
+
+    def run_again(self, layer: Image) -> None:
+        """Apply the recipe of the chosen result to another layer.
+
+        Parameters
+        ----------
+        layer : napari.layers.Image
+            Any image layer of the viewer.
+        """
+        result = self.header.layers.layer
+        if result is None or self.is_busy:
+            return
+        recipe = result.metadata[RECIPE_KEY]
+        options = RestoreOptions(
+            n_samples=int(recipe["n_samples"]),
+            tile=int(recipe["tile"]),
+            seed=int(recipe["seed"]),
+            device=self.header.device.device,
+        )
+        missing = result.metadata.get(MISSING_KEY)
+        try:
+            tasks = tasks_of(recipe, missing=missing)
+            shape = tuple(layer_data(layer).shape)
+            axes = recipe["axes"] if len(shape) == len(recipe["axes"]) else layer_axes(layer)
+            steps = restore_steps(
+                Source(layer_data(layer), axes), tasks, model_of(recipe), options
+            )
+        except VAERestoreError as error:
+            self._say(str(error))
+            return
+        done = partial(self._on_again, layer, missing)
+        self._launch(steps, layer=layer, on_success=done)
+
+    def _subject(self) -> Subject | None:
+        source, result = self.header.source.layer, self.header.layers.layer
+        if source is None or result is None or self.is_busy:
+            return None
+        step = current_step(self._viewer, source)
+        all_planes = bool(self.header.planes.value)
+        try:
+            return subject_of(result, source, step=step, all_planes=all_planes)
+        except VAERestoreError as error:
+            self._say(str(error))
+            return None
+
+    def _on_checked(self, source: Image, subject: Subject, checked: Checked) -> None:
+        residual = checked.residual.residual
+        limit = float(np.percentile(np.abs(residual), _RESIDUAL_PERCENTILE)) or 1.0
+        self._remove(RESIDUAL_KEY, source)
+        is_rgb = bool(source.rgb)
+        shown = residual.mean(axis=-1) if is_rgb else residual
+        self._viewer.add_image(
+            shown,
+            name=f"{source.name} residual",
+            metadata={RESIDUAL_KEY: source.unique_id},
+            colormap="gray",
+            contrast_limits=(-limit, limit),
+            **placement(source, start=start(subject.region)),
+        )
+        parts = [checked.residual.verdict]
+        if checked.closeness is not None:
+            parts.append(checked.closeness.words)
+        self._say(" ".join(parts))
+
+    def _on_drawn(
+        self, source: Image, result: Image, subject: Subject, drawn: Restoration
+    ) -> None:
+        for layer in spread_of(self._viewer, result):
+            self._viewer.layers.remove(layer)
+        region = subject.region
+        add_spread(self._viewer, drawn, like=source, result=result, region=region)
+        self._on_chosen()
+        self._say(
+            "Samples drawn: Flicker shows them one after the other, Uncertainty where they "
+            "differ."
+        )
+
+    def _on_again(self, layer: Image, missing: Any, restoration: Restoration) -> None:
+        mean = add_to_viewer(self._viewer, restoration, like=layer)[0]
+        if missing is not None:
+            mean.metadata[MISSING_KEY] = missing
+        took = duration(restoration.diagnostics.seconds)
+        self._say(f"“{mean.name}” added, by the same recipe, in {took}.")
+
+    def _remove(self, key: str, source: Image) -> None:
+        for layer in list(self._viewer.layers):
+            if layer.metadata.get(key) == source.unique_id:
+                self._viewer.layers.remove(layer)
+
+    def _on_chosen(self) -> None:
+        source, result = self.header.source.layer, self.header.layers.layer
+        self.comparing.compare(source, result)
+        self.recipe.take(source, result)
+        self.flicker.take(None if result is None else samples_of(self._viewer, result))
+        self._on_changed()
+
+    def _on_layer_removed(self, event: Any) -> None:
+        super()._on_layer_removed(event)
+        result = self.header.layers.layer
+        self.flicker.take(None if result is None else samples_of(self._viewer, result))
+        self._refresh()
+
+    def _hint(self) -> str:
+        result = self.header.layers.layer
+        if result is None:
+            return _NO_RESULT
+        if self.header.source.layer is None:
+            return "Choose what the result was made of."
+        return warnings_of(result) or "Check says whether what was removed looks like noise."
+
+    def _refresh(self) -> None:
+        super()._refresh()
+        result, source = self.header.layers.layer, self.header.source.layer
+        ready = result is not None and source is not None and not self.is_busy
+        self.header.setEnabled(not self.is_busy)
+        for each in (self.check_button, self.draw_button):
+            each.setEnabled(ready)
+        spread = [] if result is None else spread_of(self._viewer, result)
+        self.uncertainty_button.setEnabled(bool(spread))
+        self.cancel_button.setEnabled(self._job is not None and not self._job.is_cancelled)
+        self.recipe.enable(ready)
+
+    def _disconnect_viewer(self) -> None:
+        super()._disconnect_viewer()
+        self.flicker.stop()
+        self.comparing.disconnect_viewer()
+
+    def _buttons(self) -> QGridLayout:
+        grid = QGridLayout()
+        buttons = (
+            self.check_button,
+            self.draw_button,
+            self.uncertainty_button,
+            self.cancel_button,
+        )
+        for number, each in enumerate(buttons):
+            grid.addWidget(each, number // 2, number % 2)
+        return grid
