@@ -44,6 +44,9 @@ SECTIONS = {
 }
 """Parts of the package, as the reference orders and names them."""
 
+MOVED = {"inpaint": "restoration"}
+"""Names that are not listed with the part that defines them."""
+
 ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):`~?([^`]+)`")
 
 
@@ -73,7 +76,7 @@ def reference() -> str:
     """The body of the reference in mkdocstrings' Markdown, a section for each part."""
     parts: dict[str, list[str]] = {part: [] for part in SECTIONS}
     for name, home in public_names().items():
-        parts.setdefault(home.split(".")[1], []).append(name)
+        parts.setdefault(MOVED.get(name, home.split(".")[1]), []).append(name)
     lines = []
     for part, names in parts.items():
         if names:
@@ -116,5 +119,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Fill in the reference."""
+    """Fill in the reference, and mend the links of pages that live elsewhere."""
+    if page.file.src_uri in ELSEWHERE:
+        return markdown.replace("](docs/", "](")
     return markdown.replace(MARKER, reference()) if MARKER in markdown else markdown
