@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from skimage.transform import downscale_local_mean, rescale
 
 import napari_vae_restore as vr
 from napari_vae_restore.metrics import psnr
+from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.operators import Downsampling
 from napari_vae_restore.samples import sample_path
 
@@ -135,7 +137,7 @@ def judging_holes() -> None:
 
 
 def judging_coverage() -> None:
-    """No figure: how often intervals hold the truth, as samples come and calibrated."""
+    """No figure: how often intervals hold the truth, with and without calibration."""
     camera = data.camera().astype(np.float32)
     noise = vr.PoissonGaussianNoise(2.0, 25.0)
     noisy = noise.sample(camera, np.random.default_rng(0)).astype(np.float32)
@@ -143,8 +145,12 @@ def judging_coverage() -> None:
     for measured, task, factor in ((noisy, vr.Denoise(), 1), (small, vr.SuperResolve(2), 2)):
         left, right = np.split(measured, 2, axis=1)
         learned, truth = np.split(camera, 2, axis=1)
-        mine = vr.calibrate(vr.Pairs(left, learned))
-        for name, model in (("as it comes", "default"), ("calibrated", mine)):
+        bundled = find_model("default")
+        for name, model in (
+            ("samples alone", replace(bundled, spreads={})),
+            ("bundled calibration", bundled),
+            ("calibrated on the left half", vr.calibrate(vr.Pairs(left, learned))),
+        ):
             out = vr.restore(right, task, model, n_samples=N_SAMPLES)
             found = [np.mean((lo <= truth) & (truth <= hi)) for lo, hi in intervals(out)]
             print(f"x{factor} {name}: 0.5, 0.8, 0.9, 0.95 hold", np.round(found, 2))
@@ -159,7 +165,8 @@ def judging_dark() -> None:
         image = rng.poisson(photons * camera) * 70.0 + 500
         restored = vr.denoise(image).mean
         shift = image.mean() - restored.mean()
-        gained = [psnr(each, photons * camera * 70 + 500) for each in (restored, restored + shift)]
+        truth = photons * camera * 70 + 500
+        gained = psnr(restored, truth), psnr(restored + shift, truth)
         print(f"{photons * camera.mean():.1f} photons a pixel: {shift / 70:.2f} too low")
         print("  PSNR as it comes, and with the mean of the image", np.round(gained, 2))
 
