@@ -18,6 +18,7 @@ from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise.correlation import WHITE, nearest_blur
 from napari_vae_restore.resampling import enlargement, separable
+from napari_vae_restore.restoration.local_mean import local_shift
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.posterior import LatentKeys, inferred, on_device
 from napari_vae_restore.restoration.problem import Problem
@@ -102,9 +103,20 @@ class ConditionalPosterior:
         image, seen = tile.read(self._image), tile.read(self._seen)
         condition = condition_tensor(image[None], seen[None], self._slow)
         inference = Inference(self._network, condition)
-        yield self._finished(inference.mean(), tile)
+        mean = inference.mean()
+        shift = self._shift(image, seen, mean)
+        yield self._finished(mean + shift, tile)
         for sample in range(n_samples):
-            yield self._finished(inference.sample(keys.noise(sample, tile)), tile)
+            yield self._finished(inference.sample(keys.noise(sample, tile)) + shift, tile)
+
+    def _shift(
+        self, image: NDArray[np.float32], seen: NDArray[np.bool_], mean: NDArray[np.float64]
+    ) -> NDArray[np.float64] | float:
+        """What keeps the brightness; nothing where the noise does not average out by itself."""
+        is_white = max(map(abs, self._slow[1:3])) == 0
+        if not self._units.noise or not is_white or self._problem.factor > 1:
+            return 0.0
+        return local_shift(image, seen, mean, self._units.sigma)
 
     def _finished(self, values: NDArray[np.float64], tile: Tile) -> NDArray[np.float64]:
         if not self._units.noise:
