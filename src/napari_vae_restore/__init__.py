@@ -46,6 +46,7 @@ _HOMES = {
     "Shots": ".training.sources",
     "Stored": ".scale.stores",
     "SuperResolve": ".restoration.tasks",
+    "Sweep": ".evaluation.grid",
     "Tones": ".generation.tones",
     "Training": ".training.engine",
     "TrainingError": ".errors",
@@ -79,6 +80,7 @@ _HOMES = {
     "restore_store": ".scale.stores",
     "sample": ".generation.sampling",
     "super_resolve": ".restoration.restore",
+    "sweep": ".evaluation.sweep",
     "train": ".training.one_call",
     "vary": ".generation.sampling",
 }
@@ -97,6 +99,8 @@ if TYPE_CHECKING:
     from napari_vae_restore.errors import VAERestoreError as VAERestoreError
     from napari_vae_restore.evaluation.evaluate import evaluate as evaluate
     from napari_vae_restore.evaluation.figures import Evaluation as Evaluation
+    from napari_vae_restore.evaluation.grid import Sweep as Sweep
+    from napari_vae_restore.evaluation.sweep import sweep as sweep
     from napari_vae_restore.generation.compression.compress import compress as compress
     from napari_vae_restore.generation.compression.compress import decompress as decompress
     from napari_vae_restore.generation.enhancement import Enhancement as Enhancement
