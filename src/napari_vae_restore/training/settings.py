@@ -111,7 +111,11 @@ def settings_for(config: ModelConfig) -> TrainingSettings:
         return FINE_TUNING
     if isinstance(config, FlatVAEConfig):
         return TrainingSettings(
-            batch=_TEXTBOOK_BATCH, patch=config.size, learning_rate=5e-3, symmetries=2
+            batch=_TEXTBOOK_BATCH,
+            patch=config.size,
+            learning_rate=5e-3,
+            beta_warmup=0.05,  # few pictures are learned by heart before a long one ends
+            symmetries=2,
         )
     return TrainingSettings()
 
