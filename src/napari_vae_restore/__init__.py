@@ -23,6 +23,7 @@ _HOMES = {
     "Denoise": ".restoration.tasks",
     "Diagnostics": ".restoration.result",
     "Enhancement": ".generation.enhancement",
+    "Evaluation": ".evaluation.figures",
     "FlatVAEConfig": ".models.config",
     "GaussianNoise": ".noise.models",
     "HVAEConfig": ".models.config",
@@ -45,6 +46,7 @@ _HOMES = {
     "Shots": ".training.sources",
     "Stored": ".scale.stores",
     "SuperResolve": ".restoration.tasks",
+    "Sweep": ".evaluation.grid",
     "Tones": ".generation.tones",
     "Training": ".training.engine",
     "TrainingError": ".errors",
@@ -61,6 +63,7 @@ _HOMES = {
     "encode": ".generation.latents",
     "enhance": ".generation.enhancement",
     "estimate_noise": ".restoration.noise_report",
+    "evaluate": ".evaluation.evaluate",
     "features": ".generation.features",
     "inpaint": "._napari.console",
     "interpolate": ".generation.sampling",
@@ -77,6 +80,7 @@ _HOMES = {
     "restore_store": ".scale.stores",
     "sample": ".generation.sampling",
     "super_resolve": ".restoration.restore",
+    "sweep": ".evaluation.sweep",
     "train": ".training.one_call",
     "vary": ".generation.sampling",
 }
@@ -93,6 +97,10 @@ if TYPE_CHECKING:
     from napari_vae_restore.errors import RestorationError as RestorationError
     from napari_vae_restore.errors import TrainingError as TrainingError
     from napari_vae_restore.errors import VAERestoreError as VAERestoreError
+    from napari_vae_restore.evaluation.evaluate import evaluate as evaluate
+    from napari_vae_restore.evaluation.figures import Evaluation as Evaluation
+    from napari_vae_restore.evaluation.grid import Sweep as Sweep
+    from napari_vae_restore.evaluation.sweep import sweep as sweep
     from napari_vae_restore.generation.compression.compress import compress as compress
     from napari_vae_restore.generation.compression.compress import decompress as decompress
     from napari_vae_restore.generation.enhancement import Enhancement as Enhancement

@@ -66,7 +66,6 @@ def test_version_and_no_command(run):
         ["inpaint", "x.tif", "-o", "y.tif"],
         ["super-resolve", "x.tif", "-o", "y.tif", "--factor", "much"],
         ["restore", "x.tif", "-o", "y.tif"],
-        ["evaluate", "x.tif"],
     ],
 )
 def test_misuse_is_one_line(run, words):

@@ -28,6 +28,7 @@ from napari_vae_restore.cli.noise import noise
 from napari_vae_restore.cli.options import OverwriteCommand
 from napari_vae_restore.cli.restore import restore
 from napari_vae_restore.cli.super_resolve import super_resolve
+from napari_vae_restore.cli.sweep import sweep
 from napari_vae_restore.cli.train import adapt, train
 from napari_vae_restore.errors import VAERestoreError
 
@@ -64,6 +65,7 @@ for command in (
     calibrate,
     noise,
     evaluate,
+    sweep,
     doctor,
 ):
     app.command()(command)

@@ -1,36 +1,61 @@
-"""``vae-restore evaluate``: how close restored files are to references."""
+"""``vae-restore evaluate``: how close files are to references, and how good a model is."""
 
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_vae_restore.cli import options, terminal
+from napari_vae_restore.cli import closeness, options, runs, terminal
 from napari_vae_restore.errors import InputError
 
+if TYPE_CHECKING:
+    from napari_vae_restore.evaluation.figures import Evaluation
+
 FROM_REFERENCE = "reference"
+STDOUT = Path("-")
 
 
 def evaluate(
-    restored: Annotated[
+    images: Annotated[
         list[Path],
-        typer.Argument(metavar="RESTORED", help=options.FILES, show_default=False),
+        typer.Argument(metavar="IMAGES", help=options.FILES, show_default=False),
     ],
     reference: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             metavar="REF",
             help="The clean image file; or a folder of them, with the names of the others.",
             show_default=False,
         ),
-    ],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Write one JSON object a file (infinite is null).")
-    ] = False,
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="default|FILE",
+            help="Measure this model on the images: reconstruction, ELBO, KL, units in use; "
+            "with --reference also what it restores, and its intervals.",
+            show_default=False,
+        ),
+    ] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            help="Write the figures as JSON; - for stdout, without --model one object a "
+            "file (infinite is null).",
+            show_default=False,
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a page (.html) with plots.", show_default=False
+        ),
+    ] = None,
     intensities: Annotated[
         str,
         typer.Option(
@@ -40,101 +65,104 @@ def evaluate(
             "minimum), or a number such as 255.",
         ),
     ] = FROM_REFERENCE,
+    noise: Annotated[
+        str | None,
+        typer.Option(metavar="NOISE", help=f"{options.NOISE_FORMS}.", show_default=False),
+    ] = None,
+    n_samples: Annotated[
+        int,
+        typer.Option(
+            "--samples", min=0, metavar="N", help="Of each restoration, for its intervals."
+        ),
+    ] = 16,
+    axes: options.Axes = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
 ) -> None:
-    """Measure PSNR, scale-invariant PSNR, SSIM and RMSE against a clean reference."""
-    from napari_vae_restore.scale.inputs import is_several
+    """Measure how close images are to references, or how good a model is on images."""
+    data_range = _parse_range(intensities)
+    _check_outputs(json_file, report, [*images], overwrite=overwrite)
+    if model is None:
+        if reference is None:
+            raise InputError(
+                "Expected --reference to compare the images with, or --model to measure: give "
+                "one of them, or both."
+            )
+        rows = closeness.compare(images, reference, data_range, lines=json_file == STDOUT)
+        _write(json_file, rows if json_file != STDOUT else None)
+        if report is not None:
+            _write_page(report, closeness.page(rows))
+        return
+    from napari_vae_restore.evaluation.evaluate import iter_evaluate
 
-    given = _parse_range(intensities)
-    if is_several(restored):
-        _evaluate_files(restored, reference, given, as_json=as_json)
-        return
-    values, data_range = _measure(restored[0], reference, given)
-    if as_json:
-        _write_json(restored[0], reference, values, data_range)
-        return
-    origin = "of the reference" if given is None else "as given"
-    si_psnr = f"{values['scale_invariant_psnr']:.2f} dB, after the best gain and offset"
-    terminal.report(
-        [
-            ("PSNR", f"{values['psnr']:.2f} dB"),
-            ("SI-PSNR", si_psnr),
-            ("SSIM", f"{values['ssim']:.4f}"),
-            ("RMSE", f"{values['rmse']:.4g}"),
-            ("Range", f"{data_range:.6g} ({origin})"),
-        ]
+    steps = iter_evaluate(
+        model,
+        *_sources(images, reference),
+        noise=noise,
+        axes=axes,
+        data_range=data_range,
+        n_samples=n_samples,
+        seed=seed,
+        device=device,
     )
+    found: Evaluation = runs.run_steps(steps, "Evaluating")
+    _write(json_file, found.to_dict())
+    if json_file != STDOUT:
+        terminal.report(found.rows())
+    if report is not None:
+        from napari_vae_restore.evaluation.page import page
+
+        _write_page(report, page(found))
 
 
-def _evaluate_files(
-    restored: list[Path], reference: Path, given: float | None, *, as_json: bool
+def _sources(images: list[Path], reference: Path | None) -> tuple[list[Path], Any]:
+    """Single files, and the reference of each."""
+    from napari_vae_restore.scale.inputs import find_images, partners_of
+
+    is_folder = reference is not None and reference.is_dir()
+    found = find_images(images, without=[reference] if reference and is_folder else [])
+    files = [each.path for each in found]
+    if reference is None or not is_folder:
+        return files, None if reference is None else [reference] * len(files)
+    partners = partners_of(found, reference)
+    if alone := [each for each, other in zip(files, partners, strict=True) if other is None]:
+        raise InputError(f"there is no image of the name of {alone[0]} in {reference}")
+    return files, partners
+
+
+def _check_outputs(
+    json_file: Path | None, report: Path | None, images: list[Path], *, overwrite: bool
 ) -> None:
-    """Measure several files, each against the reference of its name or the one for all."""
-    from napari_vae_restore.cli import batches
-    from napari_vae_restore.scale.inputs import Found, find_images, partners_of
+    from napari_vae_restore.scale import outputs
 
-    is_folder = reference.is_dir()
-    found = find_images(restored, without=[reference] if is_folder else [])
-    partners = partners_of(found, reference) if is_folder else [reference] * len(found)
-    partner_of = dict(zip((each.path for each in found), partners, strict=True))
-    measured: dict[Path, _Values] = {}
-
-    def measure(each: Found) -> None:
-        partner = partner_of[each.path]
-        if partner is None:
-            raise InputError(f"there is no image of this name in {reference}")
-        measured[each.path], data_range = _measure(each.path, partner, given)
-        if as_json:
-            _write_json(each.path, partner, measured[each.path], data_range)
-
-    try:
-        batches.each_file(found, measure)
-    finally:
-        if measured and not as_json:
-            rows = {str(path): values for path, values in measured.items()}
-            names = next(iter(measured.values()))
-            rows["mean"] = {
-                name: sum(values[name] for values in measured.values()) / len(measured)
-                for name in names
-            }
-            terminal.table([("Image", *_HEADINGS), *(_row(*item) for item in rows.items())])
+    if json_file not in (None, STDOUT):
+        outputs.check_path(json_file, [".json"], images, overwrite=overwrite)
+    if report is not None:
+        outputs.check_path(report, [".html"], images, overwrite=overwrite)
 
 
-_Values = dict[str, float]
-_HEADINGS = ("PSNR/dB", "SI-PSNR/dB", "SSIM", "RMSE")
+def _write(path: Path | None, values: Any) -> None:
+    """As JSON to a file or stdout; nothing without a path or values."""
+    if path is None or values is None:
+        return
+    if path == STDOUT:
+        terminal.stdout.out(json.dumps(values, allow_nan=False), highlight=False)
+        return
+    _write_text(path, json.dumps(values, allow_nan=False, indent=1) + "\n")
+    terminal.report([("Figures", str(path))])
 
 
-def _row(name: str, values: _Values) -> list[str]:
-    psnr, si_psnr, ssim, rmse = values.values()
-    return [name, f"{psnr:.2f}", f"{si_psnr:.2f}", f"{ssim:.4f}", f"{rmse:.4g}"]
+def _write_page(path: Path, text: str) -> None:
+    _write_text(path, text)
+    terminal.note(f"report: {path}")
 
 
-def _measure(
-    restored: Path, reference: Path, data_range: float | None
-) -> tuple[_Values, float]:
-    """PSNR, scale-invariant PSNR, SSIM and RMSE by name, and the range that they mean."""
-    from napari_vae_restore import metrics
-    from napari_vae_restore.image_files import read_image
-    from napari_vae_restore.layout import Layout
+def _write_text(path: Path, text: str) -> None:
+    from napari_vae_restore.atomic import atomic_write
 
-    x_hat, clean = read_image(restored), read_image(reference)
-    x, y = x_hat.data, clean.data
-    if x.shape == y.shape:  # else the metrics say so
-        layout = Layout.of(y, clean.axes)
-        x, y = layout.without_alpha(x), layout.without_alpha(y)
-    width = metrics.resolve_range(y, data_range)
-    values = {
-        "psnr": metrics.psnr(x, y, width),
-        "scale_invariant_psnr": metrics.scale_invariant_psnr(x, y, width),
-        "ssim": metrics.ssim(x, y, width, axes=clean.axes),
-        "rmse": metrics.rmse(x, y),
-    }
-    return values, width
-
-
-def _write_json(restored: Path, reference: Path, values: _Values, data_range: float) -> None:
-    finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-    about = {"restored": str(restored), "reference": str(reference), "data_range": data_range}
-    terminal.stdout.out(json.dumps(about | finite, allow_nan=False), highlight=False)
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _parse_range(text: str) -> float | None:

@@ -14,6 +14,7 @@ from napari_vae_restore.cli.sources import check_model_path, files_of, source_of
 from napari_vae_restore.errors import InputError, TrainingError, VAERestoreError
 
 if TYPE_CHECKING:
+    from napari_vae_restore.models.config import ModelConfig
     from napari_vae_restore.models.model import Model
     from napari_vae_restore.training.engine import Training
 
@@ -128,6 +129,33 @@ def train(
     steps: Steps = None,
     noise: sources.Noise = None,
     axes: options.Axes = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="hvae|flat",
+            help="Network of fresh weights for noisy images alone; flat is that of the "
+            "textbooks.",
+            show_default="hvae",
+        ),
+    ] = None,
+    latent: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Its latent channels at every level, or the length of its vector.",
+            show_default="16; flat: 32",
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=4,
+            metavar="PIXELS",
+            help="Side of what a flat one sees, a multiple of 4.",
+            show_default="that of small images, or 32",
+        ),
+    ] = None,
     seed: Seed = None,
     device: options.Device = "auto",
     devices: Devices = 1,
@@ -154,6 +182,7 @@ def train(
     source = source_of(images, second, clean, simulate)
     if resume is not None:
         fixed = {"--budget": budget, "--steps": steps, "--seed": seed}
+        fixed |= {"--kind": kind, "--latent": latent, "--size": size}
         if given := [name for name, value in fixed.items() if value is not None]:
             raise InputError(
                 f"--resume goes on with the settings of its checkpoint: leave {given[0]} out."
@@ -173,6 +202,7 @@ def train(
             return Training.resume(resume, source, noise=noise, **common)
         return Training(
             source,
+            config=_config(images, kind, latent, size, axes),
             noise=noise or "auto",
             budget=budget or TRAIN_BUDGET,
             steps=steps,
@@ -199,6 +229,19 @@ def train(
         JsonLines() if json_lines else None,
         overwrite=overwrite,
     )
+
+
+def _config(
+    images: Path, kind: str | None, latent: int | None, size: int | None, axes: str | None
+) -> ModelConfig | None:
+    """The network of fresh weights that is asked for; None for what is usual."""
+    if kind is None and latent is None and size is None:
+        return None
+    from napari_vae_restore.training.networks import network_config
+    from napari_vae_restore.training.sources import listed, load_images
+
+    first = load_images([listed(images)[0].given], axes)
+    return network_config(kind or "hvae", first, latent=latent, size=size)
 
 
 def _check_length(budget: str | None, steps: int | None) -> None:

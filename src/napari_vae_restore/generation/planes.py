@@ -51,7 +51,7 @@ class Planes:
         Raises
         ------
         InputError
-            If the image is unusable, or does not fit the network.
+            If the image is unusable, or has other channels than the network.
         """
         array, axes = as_image(image, axes)
         layout = Layout.of(array, axes)
@@ -63,12 +63,6 @@ class Planes:
                 f"the model takes {width} channels jointly, and the image has {n_channels}: "
                 "use a one-channel model, or give the axes with C or S where the channels are"
             )
-        if config.fixed_size is not None and set(planes.shape[2:]) != {config.fixed_size}:
-            height, expected = planes.shape[2:], config.fixed_size
-            raise InputError(
-                f"model {model.name!r} takes images of {expected} × {expected} pixels only, "
-                f"and {height[0]} × {height[1]} came: crop or resize the image"
-            )
         parts = [slice(start, start + width) for start in range(0, n_channels, width)]
         # One acquisition has one range and one noise: all planes of a channel are alike.
         units = [_units(planes[:, part], model) for part in parts]
@@ -76,7 +70,20 @@ class Planes:
         return cls(layout, groups, tuple(units) * len(planes))
 
     def network_inputs(self, model: Model) -> Iterator[Tensor]:
-        """(1, C, H', W') float32 for each group, H' and W' multiples of the stride."""
+        """(1, C, H', W') float32 for each group, H' and W' multiples of the stride.
+
+        Raises
+        ------
+        InputError
+            If the image is larger than the only size that the network takes.
+        """
+        _, _, height, width = self.layout.planes_shape
+        fixed = model.network.config.fixed_size
+        if fixed is not None and max(height, width) > fixed:
+            raise InputError(
+                f"model {model.name!r} takes images of {fixed} × {fixed} pixels only, "
+                f"and {height} × {width} came: crop or resize the image"
+            )
         device = next(model.network.parameters()).device
         for group, units in zip(self.groups, self.units, strict=True):
             padded = padded_to(units.to_network(group), model.network.config.stride)

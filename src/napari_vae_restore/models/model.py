@@ -71,7 +71,7 @@ class TrainingRecord:
     seed : int
         Seed of initialisation, patches and latent noise.
     elbo : float or None
-        Held-out ELBO of the kept weights, nats per pixel of stabilised intensity.
+        Held-out ELBO of the kept weights, nats per pixel, of intensities in network units.
     kl : tuple of float
         Held-out KL per level, nats per pixel, finest level first.
     is_held_out : bool

@@ -63,6 +63,8 @@ class TrainingSet:
     has_direction : bool
         Whether the noise's correlation differs between Y and X, so that a patch must not
         be turned onto its side.
+    symmetries : int
+        See :class:`~.settings.TrainingSettings`.
     """
 
     planes: list[Tensor]
@@ -74,6 +76,7 @@ class TrainingSet:
     patch: int
     is_held_out: bool
     has_direction: bool = False
+    symmetries: int = 8
 
     @property
     def n_pixels(self) -> int:
@@ -88,12 +91,20 @@ class TrainingSet:
     def sample(self, n: int, generator: torch.Generator, step: int = 0) -> Tensor:
         """(n, C, patch, patch) patches, uniform over the area, turned and mirrored.
 
-        One of the eight symmetries of the square is drawn for the whole batch, of the four
-        that keep its axes where the noise has a direction. The step does not matter.
+        One of the symmetries that the settings allow is drawn for the whole batch; none
+        that turns noise with a direction onto its side. The step does not matter.
         """
         chosen = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         patches = torch.stack([self._patch(int(index), generator) for index in chosen])
-        return _turned(patches, generator, has_direction=self.has_direction)
+        return self.turned(patches, generator)
+
+    def turned(self, patches: Tensor, generator: torch.Generator) -> Tensor:
+        """Patches in one of the allowed symmetries of the square, drawn at random."""
+        turns, mirrored = divmod(int(torch.randint(8, (), generator=generator)), 2)
+        if self.symmetries == 8:
+            turns = turns // 2 * 2 if self.has_direction else turns
+            patches = patches.rot90(turns, (2, 3))
+        return patches.flip(3) if mirrored and self.symmetries > 1 else patches
 
     def _patch(self, index: int, generator: torch.Generator) -> Tensor:
         allowed = self.positions[index]
@@ -149,7 +160,7 @@ class PooledSet:
         patches = torch.stack(
             [_random_patch(planes[int(index)], patch, generator) for index in chosen]
         )
-        return _turned(patches, generator, has_direction=self.unseen.has_direction)
+        return self.unseen.turned(patches, generator)
 
 
 def prepare(
@@ -160,6 +171,7 @@ def prepare(
     patch: int,
     held_out_side: int,
     seed: int,
+    symmetries: int = 8,
 ) -> TrainingSet:
     """Stabilise and normalise images, and hold a part of them out.
 
@@ -177,6 +189,8 @@ def prepare(
         Side of the held-out patches in pixels, at most `patch`.
     seed : int
         Chooses what is held out.
+    symmetries : int
+        As :class:`~.settings.TrainingSettings` has it.
 
     Returns
     -------
@@ -214,6 +228,7 @@ def prepare(
         patch=patch,
         is_held_out=is_held_out,
         has_direction=any(y != x for y, x in (lag_one(m.correlation) for m in models)),
+        symmetries=symmetries,
     )
 
 
@@ -257,12 +272,6 @@ def _random_patch(plane: Tensor, side: int, generator: torch.Generator) -> Tenso
         for length in plane.shape[1:]
     )
     return plane[:, top : top + side, left : left + side]
-
-
-def _turned(patches: Tensor, generator: torch.Generator, *, has_direction: bool) -> Tensor:
-    turns, mirrored = divmod(int(torch.randint(8, (), generator=generator)), 2)
-    patches = patches.rot90(turns // 2 * 2 if has_direction else turns, (2, 3))
-    return patches.flip(3) if mirrored else patches
 
 
 def _normalisation(planes: Sequence[np.ndarray]) -> Normalisation:

@@ -41,7 +41,7 @@ from napari_vae_restore.training.scenes import (
     pair_scenes,
     shot_scenes,
 )
-from napari_vae_restore.training.settings import FINE_TUNING, TrainingSettings
+from napari_vae_restore.training.settings import TrainingSettings, settings_for
 from napari_vae_restore.training.sources import (
     Clean,
     Item,
@@ -153,13 +153,11 @@ def make_objective(
         For files that cannot be read.
     """
     network = _network(lesson, start, config)
+    settings = settings or settings_for(network.config)
+    _check(settings, network.config)
     if isinstance(network, RestorationVAE):
-        settings = settings or FINE_TUNING
-        _check(settings, network.config)
         examples = _examples(lesson, network, settings)
         return Regression(network, examples, settings, device)
-    settings = settings or TrainingSettings()
-    _check(settings, network.config)
     return NoisyELBO(network, _noisy_data(lesson, network, settings), settings, device)
 
 
@@ -199,6 +197,7 @@ def _noisy_data(
         patch=settings.patch,
         held_out_side=held_out_side,
         seed=lesson.seed,
+        symmetries=settings.symmetries,
     )
     items = lesson.items()
     if not are_many(items):
@@ -294,4 +293,9 @@ def _check(settings: TrainingSettings, config: ModelConfig) -> None:
         raise InputError(
             f"settings.patch: expected a multiple of the network's stride "
             f"{config.stride}, got {settings.patch}"
+        )
+    if config.fixed_size not in (None, settings.patch):
+        raise InputError(
+            f"settings.patch: the network takes {config.fixed_size} x {config.fixed_size} "
+            f"pixels only, got {settings.patch}"
         )

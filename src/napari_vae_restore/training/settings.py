@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.models.config import FlatVAEConfig, ModelConfig, RestorationConfig
 
 _SECOND, _MINUTE, _HOUR = 1.0, 60.0, 3600.0
 _UNITS = {
@@ -14,6 +15,8 @@ _UNITS = {
     **dict.fromkeys(("m", "min", "minute"), _MINUTE),
     **dict.fromkeys(("h", "hour"), _HOUR),
 }
+
+SYMMETRIES: Final = (1, 2, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,10 @@ class TrainingSettings:
     patience : float
         Share of the run after which it ends early if held-out data have found nothing
         better, the warm-up not counted; 1 for never.
+    symmetries : int
+        In how many ways patches are shown: 8, turned by quarters and mirrored, since most
+        images have no up; 2, mirrored left and right, for what stands upright, such as
+        faces; 1, as they are, for digits.
 
     Raises
     ------
@@ -61,6 +68,7 @@ class TrainingSettings:
     ema: float = 0.995
     max_gradient: float = 10.0
     patience: float = 0.5
+    symmetries: int = 8
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -76,6 +84,8 @@ class TrainingSettings:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(f"{name}: expected {low} to {high}, got {value!r}")
+        if self.symmetries not in SYMMETRIES:
+            raise InputError(f"symmetries: expected 1, 2 or 8, got {self.symmetries!r}")
 
     def beta_at(self, fraction: float) -> float:
         """Weight of the KL when `fraction` of the run is over; exactly `beta` after warm-up."""
@@ -88,6 +98,26 @@ FINE_TUNING: Final = TrainingSettings(
     batch=4, patch=128, learning_rate=1e-4, beta_warmup=0.0, ema=0.99, max_gradient=1.0
 )
 """For minutes of adapting the bundled model to images of one kind."""
+
+_TEXTBOOK_BATCH: Final = 32
+
+
+def settings_for(config: ModelConfig) -> TrainingSettings:
+    """The defaults for training a network from nothing, or from a model of every task.
+
+    A textbook VAE sees whole small pictures of things that mostly stand upright.
+    """
+    if isinstance(config, RestorationConfig):
+        return FINE_TUNING
+    if isinstance(config, FlatVAEConfig):
+        return TrainingSettings(
+            batch=_TEXTBOOK_BATCH,
+            patch=config.size,
+            learning_rate=5e-3,
+            beta_warmup=0.05,  # few pictures are learned by heart before a long one ends
+            symmetries=2,
+        )
+    return TrainingSettings()
 
 
 def parse_budget(budget: str | float) -> float:

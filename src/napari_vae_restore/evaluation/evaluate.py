@@ -1,0 +1,281 @@
+"""How good a model is on images: reconstruction, ELBO, units in use, restoration, calibration.
+
+Every figure says its unit and what it is a mean over. Pages and the command line show what
+is computed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore import metrics
+from napari_vae_restore.devices import choose_device
+from napari_vae_restore.evaluation.bound import Tally, describe_likelihood, measure
+from napari_vae_restore.evaluation.calibration import Calibration, Reliability
+from napari_vae_restore.evaluation.figures import (
+    Closeness,
+    Evaluation,
+    Example,
+    ImageFigures,
+    LevelFigures,
+)
+from napari_vae_restore.layout import Layout
+from napari_vae_restore.models.bundled import find_model
+from napari_vae_restore.models.config import RestorationConfig
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.models.report import KINDS
+from napari_vae_restore.noise.models import NoiseModel, parse_noise
+from napari_vae_restore.restoration.restore import RestoreProgress, denoise
+from napari_vae_restore.training.sources import Images, Loaded, listed, load_images, matched
+
+_GREY_LEVELS = 255
+_N_EXAMPLES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What one image told."""
+
+    tally: Tally
+    figures: ImageFigures
+    example: Example
+    grey_level: float
+    n_planes: int
+
+
+def evaluate(
+    model: Model | str | Path,
+    images: Images,
+    references: Images | None = None,
+    **options: Any,
+) -> Evaluation:
+    """Measure a model on images.
+
+    Parameters
+    ----------
+    model : Model, str or Path
+        "default" for the bundled model, a model file, or a trained model.
+    images : array, layer, path, or sequence of them
+        A folder stands for the images in it. Noisy ones for a model that was trained on
+        noisy images and wherever there are references; else clean ones.
+    references : array, layer, path, or sequence of them, optional
+        The clean image of each. `images` are then restored, too, and compared.
+    **options
+        The keyword parameters of :func:`iter_evaluate`: `noise`, `axes`, `data_range`,
+        `n_samples`, `seed`, `device`.
+
+    Returns
+    -------
+    Evaluation
+        Means over images, or over pixels where it says so.
+
+    Raises
+    ------
+    InputError
+        For images or parameters that cannot be used.
+    ImageFileError, ModelFileError
+        For files that cannot be read.
+    RestorationError
+        If the computation fails.
+
+    References
+    ----------
+    Y. Burda, R. Grosse, R. Salakhutdinov, "Importance weighted autoencoders", ICLR 2016,
+    arXiv:1509.00519, section 5 (active units).
+    """
+    steps = iter_evaluate(model, images, references, **options)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: Evaluation = stop.value
+            return result
+
+
+def iter_evaluate(
+    model: Model | str | Path,
+    images: Images,
+    references: Images | None = None,
+    *,
+    noise: NoiseModel | str | None = None,
+    axes: str | None = None,
+    data_range: float | None = None,
+    n_samples: int = 16,
+    seed: int = 0,
+    device: str = "auto",
+) -> Generator[RestoreProgress, None, Evaluation]:
+    """Measure a model image by image; see :func:`evaluate`.
+
+    Parameters
+    ----------
+    model, images, references
+        As for :func:`evaluate`.
+    noise : NoiseModel or str, optional
+        Of the images, in place of the model's or of an estimate.
+    axes : str, optional
+        Of the arrays; read or guessed by default.
+    data_range : float, optional
+        Range of intensities for PSNR and SSIM; by default that of each reference, or of
+        each image, from its minimum to its maximum.
+    n_samples : int
+        Of each restoration, for its intervals; below 2 no calibration is measured.
+    seed : int
+        Of the latents' noise.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+
+    Yields
+    ------
+    RestoreProgress
+        Images done, of all.
+
+    Returns
+    -------
+    Evaluation
+        As :func:`evaluate`.
+
+    Raises
+    ------
+    InputError, ImageFileError, ModelFileError, RestorationError
+        As :func:`evaluate`.
+    """
+    found = find_model(model)
+    placed = found.on(choose_device(device))
+    if noise is not None:
+        known = parse_noise(noise) if isinstance(noise, str) and ":" in noise else noise
+        if placed.normalisation is not None and not isinstance(known, str):
+            placed = replace(placed, noise=known)
+        noise = known
+    pairs = [(item, None) for item in listed(images)] if references is None else None
+    items = matched(images, references) if pairs is None else pairs
+    reliability = Reliability()
+    judged: list[_Judged] = []
+    for number, (item, partner) in enumerate(items):
+        yield RestoreProgress(number, len(items))
+        (image,) = load_images([item.given], axes)
+        reference = None if partner is None else load_images([partner.given], axes)[0]
+        restored: NDArray[Any] | None = None
+        if reference is not None:
+            result = denoise(
+                image.data,
+                placed,
+                noise=noise,
+                axes=image.axes,
+                n_samples=n_samples if n_samples > 1 else 0,
+                seed=seed,
+                device=device,
+            )
+            restored = np.asarray(result.mean)
+            if result.std is not None:
+                reliability.add(result, _colours(reference))
+        judged.append(_judge(placed, image, reference, restored, data_range, seed))
+    return _gathered(found, judged, reliability.calibration(), references is not None)
+
+
+def _judge(
+    model: Model,
+    image: Loaded,
+    reference: Loaded | None,
+    restored: NDArray[Any] | None,
+    data_range: float | None,
+    seed: int,
+) -> _Judged:
+    """The figures of one image."""
+    is_clean = isinstance(model.network.config, RestorationConfig)
+    measured = reference if is_clean and reference is not None else image
+    tally, drawn = measure(measured.data, measured.axes, model, seed)
+    target = _colours(measured)
+    panels = [("image", _colours(image)), ("reconstruction", drawn)]
+    closeness = None
+    before = None
+    if reference is not None and restored is not None:
+        clean = _colours(reference)
+        layout = Layout.of(image.data, image.axes)
+        shown = layout.without_alpha(restored)
+        closeness = _closeness(shown, clean, data_range, reference.axes)
+        before = _closeness(_colours(image), clean, data_range, reference.axes)
+        panels += [("restored", shown), ("reference", clean)]
+    figures = ImageFigures(
+        name=image.name,
+        elbo=tally.elbo,
+        reconstruction=_closeness(drawn, target, data_range, measured.axes),
+        before=before,
+        restoration=closeness,
+    )
+    n_planes = Layout.of(measured.data, measured.axes).planes_shape[0]
+    example = Example.of(image.name, panels, measured.axes)
+    return _Judged(tally, figures, example, _grey_level(measured.data), n_planes)
+
+
+def _gathered(
+    model: Model,
+    judged: list[_Judged],
+    calibration: Calibration | None,
+    has_references: bool,
+) -> Evaluation:
+    total = Tally()
+    for each in judged:
+        total.add(each.tally)
+    per_value = total.kl / total.n_values
+    levels = tuple(
+        LevelFigures(stride, float(kl), len(sums), active)
+        for stride, kl, sums, active in zip(
+            model.network.config.strides, per_value, total.sums, total.active(), strict=True
+        )
+    )
+    images = tuple(each.figures for each in judged)
+    grey_level = float(np.mean([each.grey_level for each in judged]))
+    is_clean = isinstance(model.network.config, RestorationConfig)
+    return Evaluation(
+        model=model.name,
+        model_sha256=model.sha256,
+        kind=KINDS[type(model.network.config)].name,
+        likelihood=describe_likelihood(model),
+        measured_on="references" if is_clean and has_references else "images",
+        n_planes=sum(each.n_planes for each in judged),
+        n_values=total.n_values,
+        elbo=total.elbo,
+        log_likelihood=total.log_likelihood / total.n_values,
+        levels=levels,
+        bits_per_dimension=total.bits_per_dimension(grey_level),
+        grey_level=grey_level,
+        reconstruction=Closeness.mean([each.reconstruction for each in images]),
+        before=_mean([each.before for each in images]),
+        restoration=_mean([each.restoration for each in images]),
+        calibration=calibration,
+        images=images,
+        examples=tuple(each.example for each in judged[:_N_EXAMPLES]),
+    )
+
+
+def _mean(several: list[Closeness | None]) -> Closeness | None:
+    """None where there were no references."""
+    found = [each for each in several if each is not None]
+    return Closeness.mean(found) if found else None
+
+
+def _closeness(
+    x: NDArray[Any], y: NDArray[Any], data_range: float | None, axes: str
+) -> Closeness:
+    width = metrics.resolve_range(y, data_range)
+    return Closeness(
+        mse=metrics.rmse(x, y) ** 2,
+        psnr=metrics.psnr(x, y, width),
+        ssim=metrics.ssim(x, y, width, axes=axes),
+        data_range=width,
+    )
+
+
+def _colours(image: Loaded) -> NDArray[Any]:
+    return Layout.of(image.data, image.axes).without_alpha(image.data)
+
+
+def _grey_level(image: NDArray[Any]) -> float:
+    """1 for whole numbers; of others, an 8-bit step over their range."""
+    return 1.0 if image.dtype.kind in "iu" else float(np.ptp(image)) / _GREY_LEVELS

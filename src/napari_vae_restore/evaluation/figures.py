@@ -1,0 +1,244 @@
+"""The figures of an evaluation: what they are, in which unit, in words and as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore.evaluation.calibration import Calibration
+from napari_vae_restore.layout import Layout
+from napari_vae_restore.models.words import Rows
+
+_SHOWN: Final = 128
+"""Pixels along each side of what is shown of an image, at most."""
+_BLACK_WHITE: Final = (0.5, 99.5)
+_SHOWN_COVERAGE: Final = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Closeness:
+    """How close two images are.
+
+    Attributes
+    ----------
+    mse : float
+        Mean squared error over all pixels and channels, in squared intensity units.
+    psnr : float
+        dB; see :func:`~.metrics.psnr`.
+    ssim : float
+        At most 1; see :func:`~.metrics.ssim`.
+    data_range : float
+        Range of intensities that PSNR and SSIM mean.
+    """
+
+    mse: float
+    psnr: float
+    ssim: float
+    data_range: float
+
+    @classmethod
+    def mean(cls, several: Sequence[Closeness]) -> Closeness:
+        """The mean of each figure over images."""
+        columns = zip(*[(e.mse, e.psnr, e.ssim, e.data_range) for e in several], strict=True)
+        return cls(*(float(np.mean(column)) for column in columns))
+
+    def __str__(self) -> str:
+        return f"PSNR {self.psnr:.2f} dB, SSIM {self.ssim:.4f}, MSE {self.mse:.4g}"
+
+
+@dataclass(frozen=True, slots=True)
+class LevelFigures:
+    """One level of latents.
+
+    Attributes
+    ----------
+    stride : int
+        Pixels along each side of one of its cells.
+    kl : float
+        KL(q || p), nats per pixel and channel of the image.
+    n_units : int
+        Latent channels.
+    active : int or None
+        How many of them vary: variance of the posterior mean, over images and cells, above
+        0.01. None where there was one cell.
+    """
+
+    stride: int
+    kl: float
+    n_units: int
+    active: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFigures:
+    """One image.
+
+    Attributes
+    ----------
+    name : str
+        Of the file, or "image 3".
+    elbo : float
+        Nats per pixel and channel, network units.
+    reconstruction : Closeness
+        Of what the decoder makes of its latents' means.
+    before, restoration : Closeness or None
+        Of the image and of what is restored of it to its reference, if there is one.
+    """
+
+    name: str
+    elbo: float
+    reconstruction: Closeness
+    before: Closeness | None
+    restoration: Closeness | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """An image to look at, with what was made of it.
+
+    Attributes
+    ----------
+    name : str
+        Of the image.
+    panels : tuple of (str, numpy.ndarray)
+        What it is, and (h, w) or (h, w, 3) uint8, all stretched alike.
+    """
+
+    name: str
+    panels: tuple[tuple[str, NDArray[np.uint8]], ...]
+
+    @classmethod
+    def of(cls, name: str, panels: Sequence[tuple[str, NDArray[Any]]], axes: str) -> Example:
+        """Cut the middle out of the first plane of images of one shape."""
+        cuts = []
+        for _, image in panels:
+            plane = Layout.of(image, axes).to_planes(image)[0].astype(np.float64)
+            top, left = (max(0, (side - _SHOWN) // 2) for side in plane.shape[1:])
+            cuts.append(plane[:, top : top + _SHOWN, left : left + _SHOWN])
+        black, white = np.percentile(cuts[-1], _BLACK_WHITE)
+        shown = []
+        for (label, _), cut in zip(panels, cuts, strict=True):
+            grey = np.clip((cut - black) / max(float(white - black), 1e-12), 0, 1)
+            pixels = np.round(255 * grey).astype(np.uint8)
+            shown.append((label, np.moveaxis(pixels, 0, -1) if len(cut) == 3 else pixels[0]))
+        return cls(name, tuple(shown))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """How good a model is on images.
+
+    Attributes
+    ----------
+    model, model_sha256, kind : str
+        Name, hash and kind of the model: "hvae", "flat" or "restoration".
+    likelihood : str
+        What the bound is of, in words.
+    measured_on : str
+        "images", or "references": a model of clean images is measured on those.
+    n_planes, n_values : int
+        Planes, and pixels times channels with the mirrored borders, that it is a mean over.
+    elbo, log_likelihood : float
+        Nats per pixel and channel, of intensities in network units as in a training's
+        record: E_q[log p(y | s)] - sum of KL with beta 1, and its first part; over pixels.
+    levels : tuple of LevelFigures
+        Finest first.
+    bits_per_dimension : float
+        The bound in bits per pixel and channel, of intensities in steps of `grey_level`:
+        about what it would take to store them without loss.
+    grey_level : float
+        1 for images of whole numbers; of others a 255th of their range.
+    reconstruction : Closeness
+        Of the decoded means of the latents to what they were inferred from; mean over images.
+    before, restoration : Closeness or None
+        Of the images, and of what is restored of them, to the references; mean over images.
+    calibration : Calibration or None
+        Of the restorations' intervals.
+    images : tuple of ImageFigures
+        One by one.
+    examples : tuple of Example
+        The first of them, to look at.
+    """
+
+    model: str
+    model_sha256: str
+    kind: str
+    likelihood: str
+    measured_on: str
+    n_planes: int
+    n_values: int
+    elbo: float
+    log_likelihood: float
+    levels: tuple[LevelFigures, ...]
+    bits_per_dimension: float
+    grey_level: float
+    reconstruction: Closeness
+    before: Closeness | None
+    restoration: Closeness | None
+    calibration: Calibration | None
+    images: tuple[ImageFigures, ...]
+    examples: tuple[Example, ...]
+
+    @property
+    def kl(self) -> float:
+        """Of all levels, nats per pixel and channel."""
+        return sum(level.kl for level in self.levels)
+
+    def rows(self) -> Rows:
+        """The figures in words: a label and its text each."""
+        rows = [
+            ("Model", f"{self.model} ({self.kind})"),
+            ("Measured on", f"{self._counted()}; {self.likelihood}"),
+            ("ELBO", f"{self.elbo:.4f} nats per pixel and channel"),
+            ("", f"{self.log_likelihood:.4f} log-likelihood − {self.kl:.4f} KL"),
+            ("Bits", f"{self.bits_per_dimension:.3f} per dimension, {self._step()}"),
+        ]
+        for level in self.levels:
+            used = "unknown" if level.active is None else str(level.active)
+            text = f"KL {level.kl:.4f}, {used} of {level.n_units} units active"
+            rows.append((f"{level.stride} px", text))
+        rows.append(("Rebuilt", str(self.reconstruction)))
+        if self.before is not None and self.restoration is not None:
+            rows += [("Before", str(self.before)), ("Restored", str(self.restoration))]
+        if self.calibration is not None:
+            place = self.calibration.levels.index(_SHOWN_COVERAGE)
+            covered = self.calibration.coverage[place]
+            text = f"intervals of {_SHOWN_COVERAGE:.0%} contain {covered:.1%} of the pixels"
+            rows.append(("Calibrated", text))
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values, infinite ones as None; without the examples."""
+        values = {
+            name: getattr(self, name)
+            for name in self.__dataclass_fields__
+            if name not in ("levels", "images", "examples", "calibration")
+        }
+        for name in ("reconstruction", "before", "restoration"):
+            values[name] = None if values[name] is None else asdict(values[name])
+        values["kl"] = self.kl
+        values["levels"] = [asdict(level) for level in self.levels]
+        values["calibration"] = None if self.calibration is None else asdict(self.calibration)
+        values["images"] = [asdict(each) for each in self.images]
+        finite: dict[str, Any] = _finite(values)
+        return finite
+
+    def _counted(self) -> str:
+        planes = "1 plane" if self.n_planes == 1 else f"{self.n_planes} planes"
+        return f"{self.measured_on}, {planes}"
+
+    def _step(self) -> str:
+        return f"in steps of {self.grey_level:.4g}"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

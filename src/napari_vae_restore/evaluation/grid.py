@@ -1,0 +1,202 @@
+"""The members of a sweep: what is varied, what each reached, and which is to be preferred."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any, ClassVar, Final
+
+import numpy as np
+
+from napari_vae_restore.errors import InputError
+from napari_vae_restore.pages import Curve, Plot
+
+HVAE_GRID: Final[dict[str, tuple[float, ...]]] = {"latent": (4, 16), "levels": (3, 4)}
+FLAT_GRID: Final[dict[str, tuple[float, ...]]] = {"latent": (2, 8, 32)}
+
+NEAR_PSNR: Final = 0.1
+"""dB by which a smaller model may be behind the best and still be preferred."""
+NEAR_ELBO: Final = 0.01
+"""Nats per pixel, the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One setting of what is varied.
+
+    Attributes
+    ----------
+    latent : int
+        Latent channels of every level, or the length of the textbook VAE's vector.
+    beta : float
+        Weight of the KL in training.
+    levels : int or None
+        Of the hierarchical VAE.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    latent: int
+    beta: float
+    levels: int | None
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        levels = "" if self.levels is None else f"-levels{self.levels}"
+        return f"latent{self.latent}-beta{self.beta:g}{levels}"
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFigures:
+    """What one member reached on what all of them are measured on.
+
+    Attributes
+    ----------
+    member : Member
+        Its setting.
+    n_parameters, n_steps : int
+        Of the network; of its training.
+    seconds : float
+        Of training.
+    elbo, kl : float
+        Nats per pixel and channel, beta 1.
+    bits_per_dimension : float
+        See :class:`~.figures.Evaluation`.
+    active, n_units : int
+        Latent channels in use, and all, of all levels.
+    reconstruction_psnr : float
+        dB, of the decoded means of the latents to the noisy images.
+    noisy_psnr, denoising_psnr : float or None
+        dB, of the noisy images and of what is restored of them to the references.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    member: Member
+    n_parameters: int
+    n_steps: int
+    seconds: float
+    elbo: float
+    kl: float
+    bits_per_dimension: float
+    active: int
+    n_units: int
+    reconstruction_psnr: float
+    noisy_psnr: float | None
+    denoising_psnr: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What a sweep found.
+
+    Attributes
+    ----------
+    kind : str
+        "hvae" or "flat".
+    members : tuple of MemberFigures
+        In the order of the grid.
+    held_out : str
+        What they were measured on, in words.
+    seconds : float
+        That each was trained for.
+    """
+
+    kind: str
+    members: tuple[MemberFigures, ...]
+    held_out: str
+    seconds: float
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether denoising could be measured."""
+        return all(each.denoising_psnr is not None for each in self.members)
+
+    @property
+    def rule(self) -> str:
+        """By which one is recommended."""
+        if self.is_restored:
+            return (
+                f"the smallest network whose denoising PSNR is within {NEAR_PSNR:g} dB of the "
+                "best"
+            )
+        return f"the smallest network whose ELBO is within {NEAR_ELBO:g} nats of the best"
+
+    @property
+    def recommended(self) -> MemberFigures:
+        """The one that the rule chooses; of equal sizes the better."""
+        near = NEAR_PSNR if self.is_restored else NEAR_ELBO
+        best = max(self._score(each) for each in self.members)
+        good = [each for each in self.members if self._score(each) >= best - near]
+        return min(good, key=lambda each: (each.n_parameters, -self._score(each)))
+
+    def table(self) -> list[list[str]]:
+        """A heading and a row for each member."""
+        heading = ["Member", "Parameters", "Steps", "ELBO", "KL", "bits/dim", "active"]
+        heading += ["rebuilt/dB"]
+        rows = [heading + (["noisy/dB", "denoised/dB"] if self.is_restored else [])]
+        for each in self.members:
+            row = [each.member.name, str(each.n_parameters), str(each.n_steps)]
+            row += [f"{each.elbo:.4f}", f"{each.kl:.4f}", f"{each.bits_per_dimension:.3f}"]
+            row += [f"{each.active} of {each.n_units}", f"{each.reconstruction_psnr:.2f}"]
+            if each.denoising_psnr is not None and each.noisy_psnr is not None:
+                row += [f"{each.noisy_psnr:.2f}", f"{each.denoising_psnr:.2f}"]
+            rows.append(row)
+        return rows
+
+    def plots(self) -> dict[str, Plot]:
+        """By name: the ELBO, and the denoising PSNR where it is known, by latent size."""
+        across = "length of the latent vector" if self.kind == "flat" else "latent channels"
+        plots = {"elbo": self._plot("elbo", across, "ELBO, nats per pixel")}
+        if self.is_restored:
+            plots["denoising"] = self._plot("denoising_psnr", across, "denoised: PSNR, dB")
+        return plots
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self) | {"rule": self.rule, "recommended": self.recommended.member.name}
+
+    def _score(self, each: MemberFigures) -> float:
+        found = each.denoising_psnr if self.is_restored else each.elbo
+        return -np.inf if found is None else found
+
+    def _plot(self, figure: str, x: str, y: str) -> Plot:
+        groups: dict[str, list[MemberFigures]] = {}
+        for each in self.members:
+            levels = "" if each.member.levels is None else f", {each.member.levels} levels"
+            groups.setdefault(f"β {each.member.beta:g}{levels}", []).append(each)
+        curves = []
+        for name, members in groups.items():
+            ordered = sorted(members, key=lambda each: each.member.latent)
+            across = tuple(float(each.member.latent) for each in ordered)
+            curves.append(Curve(name, across, tuple(getattr(e, figure) for e in ordered)))
+        return Plot(tuple(curves), x, y, is_log=True)
+
+
+def members_of(
+    kind: str,
+    latent: Sequence[int] | None,
+    beta: Sequence[float],
+    levels: Sequence[int] | None,
+) -> tuple[Member, ...]:
+    """Every combination, each once.
+
+    Raises
+    ------
+    InputError
+        For an empty list, or levels of the textbook VAE.
+    """
+    is_flat = kind == "flat"
+    if is_flat and levels is not None:
+        raise InputError("levels: the textbook VAE has one latent vector: leave them out")
+    sizes = (FLAT_GRID if is_flat else HVAE_GRID)["latent"] if latent is None else latent
+    depths = (None,) if is_flat else HVAE_GRID["levels"] if levels is None else levels
+    if not (len(sizes) and len(beta) and len(depths)):
+        raise InputError("latent, beta, levels: expected at least one number of each")
+    chosen = (
+        Member(int(size), float(weight), None if depth is None else int(depth))
+        for depth, weight, size in product(depths, beta, sizes)
+    )
+    return tuple(dict.fromkeys(chosen))
