@@ -61,6 +61,7 @@ _HOMES = {
     "encode": ".generation.latents",
     "enhance": ".generation.enhancement",
     "estimate_noise": ".restoration.noise_report",
+    "feathered": ".restoration.feathering",
     "features": ".generation.features",
     "inpaint": "._napari.console",
     "interpolate": ".generation.sampling",
@@ -116,6 +117,7 @@ if TYPE_CHECKING:
     from napari_vae_restore.noise.models import NoiseModel as NoiseModel
     from napari_vae_restore.noise.models import PoissonGaussianNoise as PoissonGaussianNoise
     from napari_vae_restore.noise.models import parse_noise as parse_noise
+    from napari_vae_restore.restoration.feathering import feathered as feathered
     from napari_vae_restore.restoration.noise_report import NoiseReport as NoiseReport
     from napari_vae_restore.restoration.noise_report import estimate_noise as estimate_noise
     from napari_vae_restore.restoration.residual_check import ResidualCheck as ResidualCheck

@@ -9,7 +9,12 @@ import numpy as np
 from qtpy.QtWidgets import QGridLayout, QLabel
 
 from napari_vae_restore._napari.check_header import CheckHeader
-from napari_vae_restore._napari.check_steps import Checked, check_steps, draw_steps
+from napari_vae_restore._napari.check_steps import (
+    Checked,
+    check_steps,
+    draw_steps,
+    repeat_steps,
+)
 from napari_vae_restore._napari.compare_panel import ComparePanel
 from napari_vae_restore._napari.fields import button
 from napari_vae_restore._napari.flicker_panel import FlickerPanel
@@ -27,7 +32,7 @@ from napari_vae_restore._napari.messages import Source, duration
 from napari_vae_restore._napari.recipe_panel import RecipePanel
 from napari_vae_restore._napari.recipe_places import model_of
 from napari_vae_restore._napari.region import start
-from napari_vae_restore._napari.restoration_steps import RestoreOptions, restore_steps
+from napari_vae_restore._napari.restoration_steps import RestoreOptions
 from napari_vae_restore._napari.results import (
     Subject,
     samples_of,
@@ -158,9 +163,8 @@ class CheckWidget(TaskWidget):
             tasks = tasks_of(recipe, missing=missing)
             shape = tuple(layer_data(layer).shape)
             axes = recipe["axes"] if len(shape) == len(recipe["axes"]) else layer_axes(layer)
-            steps = restore_steps(
-                Source(layer_data(layer), axes), tasks, model_of(recipe), options
-            )
+            source = Source(layer_data(layer), axes)
+            steps = repeat_steps(source, tasks, recipe, model_of(recipe), options)
         except VAERestoreError as error:
             self._say(str(error))
             return

@@ -38,7 +38,7 @@ _IMAGES = (".tif", ".tiff", ".png")
 
 _TASK_KEYS = {
     Denoise.kind: {"noise"},
-    Inpaint.kind: {"mask", "shape", "missing", "mask_sha256"},
+    Inpaint.kind: {"mask", "shape", "missing", "mask_sha256", "feather"},
     SuperResolve.kind: {"factor", "kernel"},
     Deblur.kind: {"psf"},
 }
@@ -339,6 +339,11 @@ def _denoise(form: Mapping[str, Any]) -> Denoise:
 
 
 def _inpaint(form: Mapping[str, Any], folder: Path, mask: Path | None) -> Inpaint:
+    if width := _value(form, int, "feather", 0):
+        raise InputError(
+            f"the recipe's fill fades into the image over {width} pixels, which Python does "
+            "alone: vr.feathered(out, image, mask, width)"
+        )
     if mask is not None:
         return read_mask(mask)
     name = _value(form, str, "mask", "")
