@@ -161,7 +161,7 @@ def test_a_wrong_source_is_explained_and_warnings_are_shown(checked, viewer, mak
     result = viewer.layers["cells denoised"]
     result.metadata[layers.WARNINGS_KEY] = ["Unlike anything seen before."]
     checked.header.source.choose(viewer.layers["truth"])
-    assert checked.status == "Unlike anything seen before."
+    assert checked.status == "⚠ Unlike anything seen before."
 
 
 def test_the_parts_of_an_enlarged_result_fit(drained, make_image):

@@ -35,7 +35,7 @@ def test_a_feathered_fill_of_one_plane_is_repeated_by_the_copied_python(
     names = {"viewer": viewer}
     exec(QApplication.clipboard().text(), names)
     np.testing.assert_array_equal(names["out"].mean, result.data)
-    np.testing.assert_array_equal(names["out"].std, spread.data)
+    np.testing.assert_array_equal(names["out"].expected_error(), spread.data)
     assert (result.data[1] != layer.data[1]).sum() > 100
     check.run_again(layer)
     finish(check)

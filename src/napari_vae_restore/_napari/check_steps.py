@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from napari_vae_restore.restoration.result import Restoration
 
 
+_PERCENTILE = 99.5
+"""Of the residual's amounts, at which its contrast ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Closeness:
     """How close a result is to a reference.
@@ -73,10 +77,13 @@ class Checked:
         Of the part that was looked at.
     closeness : Closeness or None
         None without a reference.
+    limit : float
+        Of the contrast that shows the residual well, on both sides of 0.
     """
 
     residual: ResidualCheck
     closeness: Closeness | None
+    limit: float
 
 
 def check_steps(
@@ -117,8 +124,9 @@ def check_steps(
     noise = [parse_noise(text) for text in subject.recipe["noise"]]
     axes = subject.image.axes
     residual = check_residual(image, restored, _tasks(subject), noise, axes=axes)
+    limit = float(np.percentile(np.abs(residual.residual), _PERCENTILE)) or 1.0
     if reference is None:
-        return Checked(residual, None)
+        return Checked(residual, None, limit)
     yield Update("Comparing with the reference…")
     truth = np.asarray(reference[subject.result_region])
     is_same_size = image.shape == truth.shape
@@ -128,7 +136,7 @@ def check_steps(
         metrics.psnr(image, truth) if is_same_size else None,
         metrics.resolve_range(truth),
     )
-    return Checked(residual, closeness)
+    return Checked(residual, closeness, limit)
 
 
 def draw_steps(

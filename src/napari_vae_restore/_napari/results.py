@@ -21,6 +21,7 @@ from napari_vae_restore._napari.layers import (
 )
 from napari_vae_restore._napari.messages import Source
 from napari_vae_restore._napari.region import Region, visible_region, zoom_of
+from napari_vae_restore._napari.words import cautious
 from napari_vae_restore.errors import InputError
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def samples_of(viewer: Viewer, result: Image) -> Image | None:
 
 def warnings_of(result: Image) -> str:
     """What the restoration warned of, in words; empty if of nothing."""
-    return " ".join(result.metadata.get(WARNINGS_KEY, ()))
+    return cautious(result.metadata.get(WARNINGS_KEY, ()))
 
 
 def subject_of(
@@ -135,11 +136,8 @@ def subject_of(
         )
     region = tuple(slice(0, length) for length in image.shape)
     if not all_planes:
-        padded = tuple(step) + (0,) * (len(axes) - len(step))
         whole = max(image.shape)
-        region = visible_region(
-            image.shape, axes, step=padded, joint_channels=True, limit=whole
-        )
+        region = visible_region(image.shape, axes, step=step, joint_channels=True, limit=whole)
     missing = result.metadata.get(MISSING_KEY)
     return Subject(Source(image, axes), restored, recipe, missing, region)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 PLUGIN = "napari-vae-restore"
 """Name of the plugin, as the viewer knows its widgets."""
 
+_TURN_MS = 15
+"""Between the layers of a result: about a frame of the screen."""
+
 _MIN_WIDTH = 344
 """Of a widget in pixels: a label, a choice and two buttons side by side, and a scroll bar."""
 
@@ -56,7 +59,13 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self._viewer = viewer
         self._job: Job | None = None
         self._job_layer: Image | None = None
-        self._on_success: Callable[[Any], None] = _ignore
+        self._on_success: Callable[[Any], Any] = _ignore
+        self._in_turns = False
+        self._turns: Iterator[None] = iter(())
+        self._next_turn = QTimer(self)
+        self._next_turn.setSingleShot(True)
+        self._next_turn.setInterval(_TURN_MS)
+        self._next_turn.timeout.connect(self._take_turn)
         self._note = ""
         self.panel = StatusPanel(self)
         content = QWidget()
@@ -88,10 +97,14 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
         steps: Steps,
         *,
         layer: Image | None,
-        on_success: Callable[[Any], None],
+        on_success: Callable[[Any], Any],
+        in_turns: bool = False,
     ) -> None:
-        """Run steps in a thread; `on_success` gets their result, in the window's thread."""
-        self._note = ""
+        """Run steps in a thread; `on_success` gets their result, in the window's thread.
+
+        With `in_turns` it is a generator: each of its steps shows a part of the result.
+        """
+        self._note, self._in_turns = "", in_turns
         self._job, self._job_layer, self._on_success = Job(steps, self), layer, on_success
         self._job.message.connect(self._on_message)
         self._job.succeeded.connect(self._on_succeeded)
@@ -135,8 +148,26 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
 
     def _on_succeeded(self, result: object) -> None:
         on_success = self._on_success
-        self._end()
-        on_success(result)
+        if self._in_turns:
+            self._turns = on_success(result)
+            self._take_turn()
+        else:
+            self._end()
+            on_success(result)
+
+    def _take_turn(self) -> None:
+        """Show a part of a result, and the next one when the window has drawn this one."""
+        is_over = True
+        try:
+            if self._job is not None and not self._job.is_cancelled:
+                next(self._turns)
+                is_over = False
+                self._next_turn.start()
+        except StopIteration:
+            pass
+        finally:
+            if is_over:
+                self._end()
 
     def _end(self) -> None:
         if self._job is not None:
