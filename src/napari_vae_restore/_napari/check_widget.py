@@ -32,13 +32,14 @@ from napari_vae_restore._napari.restoration_steps import RestoreOptions
 from napari_vae_restore._napari.results import (
     Subject,
     samples_of,
-    spread_of,
     subject_of,
+    uncertainty_of,
     warnings_of,
 )
 from napari_vae_restore._napari.spread_layers import show_residual, show_spread
 from napari_vae_restore._napari.task_widget import TaskWidget
 from napari_vae_restore._napari.uncertainty import Uncertainty, with_uncertainty
+from napari_vae_restore._napari.uncertainty_line import UncertaintyLine
 from napari_vae_restore._napari.view import current_step
 from napari_vae_restore.errors import VAERestoreError
 from napari_vae_restore.restoration.recipes import tasks_of
@@ -69,6 +70,7 @@ class CheckWidget(TaskWidget):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
         self.header = CheckHeader(viewer, self)
+        self.line = UncertaintyLine(viewer, self)
         self.flicker = FlickerPanel(viewer, self)
         self.comparing = ComparePanel(viewer, self)
         self.recipe = RecipePanel(viewer, self)
@@ -92,7 +94,7 @@ class CheckWidget(TaskWidget):
         self._layout.addWidget(self.header)
         self._layout.addWidget(QLabel("<b>Check</b>"))
         self._layout.addLayout(self._buttons())
-        for each in (self.flicker, self.comparing, self.recipe, self.panel):
+        for each in (self.line, self.flicker, self.comparing, self.recipe, self.panel):
             self._layout.addWidget(each)
         self._layout.addStretch(1)
         self.header.changed.connect(self._on_chosen)
@@ -136,9 +138,9 @@ class CheckWidget(TaskWidget):
         result = self.header.layers.layer
         if result is None:
             return
-        for layer in spread_of(self._viewer, result):
-            if layer.ndim == result.ndim:
-                layer.visible = not layer.visible
+        layer = uncertainty_of(self._viewer, result)
+        if layer is not None:
+            layer.visible = not layer.visible
 
     def run_again(self, layer: Image) -> None:
         """Apply the recipe of the chosen result to another layer.
@@ -225,14 +227,19 @@ class CheckWidget(TaskWidget):
         source, result = self.header.source.layer, self.header.layers.layer
         self.comparing.compare(source, result)
         self.recipe.take(source, result)
-        self.flicker.take(None if result is None else samples_of(self._viewer, result))
+        self._take_spread()
         self._on_changed()
 
     def _on_layer_removed(self, event: Any) -> None:
         super()._on_layer_removed(event)
+        self._take_spread()
+        self._refresh()
+
+    def _take_spread(self) -> None:
+        """Let flicker and line follow the chosen result's samples and map."""
         result = self.header.layers.layer
         self.flicker.take(None if result is None else samples_of(self._viewer, result))
-        self._refresh()
+        self.line.take(None if result is None else uncertainty_of(self._viewer, result))
 
     def _hint(self) -> str:
         result = self.header.layers.layer
@@ -249,14 +256,15 @@ class CheckWidget(TaskWidget):
         self.header.setEnabled(not self.is_busy)
         for each in (self.check_button, self.draw_button):
             each.setEnabled(ready)
-        spread = [] if result is None else spread_of(self._viewer, result)
-        self.uncertainty_button.setEnabled(bool(spread))
+        uncertainty = None if result is None else uncertainty_of(self._viewer, result)
+        self.uncertainty_button.setEnabled(uncertainty is not None)
         self.cancel_button.setEnabled(self._job is not None and not self._job.is_cancelled)
         self.recipe.enable(ready)
 
     def _disconnect_viewer(self) -> None:
         super()._disconnect_viewer()
         self.flicker.stop()
+        self.line.disconnect_viewer()
         self.comparing.disconnect_viewer()
 
     def _buttons(self) -> QGridLayout:

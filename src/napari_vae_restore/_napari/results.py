@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image
 
 from napari_vae_restore._napari.layers import (
+    FACTOR_KEY,
     MISSING_KEY,
     RECIPE_KEY,
     RESULT_KEY,
@@ -91,7 +92,13 @@ def spread_of(viewer: Viewer, result: Image) -> list[Image]:
 def samples_of(viewer: Viewer, result: Image) -> Image | None:
     """The layer of a result's samples, if there is one."""
     layers = spread_of(viewer, result)
-    return next((layer for layer in layers if layer.ndim > result.ndim), None)
+    return next((layer for layer in layers if FACTOR_KEY not in layer.metadata), None)
+
+
+def uncertainty_of(viewer: Viewer, result: Image) -> Image | None:
+    """The layer with a result's uncertainty map, if there is one."""
+    layers = spread_of(viewer, result)
+    return next((layer for layer in layers if FACTOR_KEY in layer.metadata), None)
 
 
 def warnings_of(result: Image) -> str:
