@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QFrame,
     QMainWindow,
     QScrollArea,
+    QTabBar,
     QVBoxLayout,
     QWidget,
 )
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 PLUGIN = "napari-vae-restore"
 """Name of the plugin, as the viewer knows its widgets."""
+
+_SUFFIX = " (VAE Restore)"
+"""What napari adds to the title of a plugin's widget."""
 
 _TURN_MS = 15
 """Between the layers of a result: about a frame of the screen."""
@@ -220,14 +224,22 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
                 continue
             window.tabifyDockWidget(other, dock)
             for each in (other, dock):
-                # A tab takes a single & for a shortcut.
-                each.setWindowTitle(each.windowTitle().replace(" & ", " && "))
+                each.setWindowTitle(_tab_title(each.windowTitle()))
+            for bar in window.findChildren(QTabBar):
+                # Whole words and arrows where there are too many, not the first letters.
+                bar.setElideMode(Qt.TextElideMode.ElideNone)
+                bar.setUsesScrollButtons(True)
             QTimer.singleShot(0, dock.raise_)
             return
 
     def _disconnect_viewer(self) -> None:
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self.header.disconnect_viewer()
+
+
+def _tab_title(title: str) -> str:
+    """A dock's title in a word, so that tabs fit side by side: "Train", "Super-resolve"."""
+    return title.removesuffix(_SUFFIX).split(" & ")[0]
 
 
 def _dock_of(widget: QWidget) -> Any:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
-from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.estimation import is_estimated, resolve_noise
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.operators import (
@@ -24,6 +23,9 @@ from napari_vae_restore.operators import (
 )
 from napari_vae_restore.restoration.measurement import Mask
 from napari_vae_restore.restoration.tasks import Deblur, Denoise, Inpaint, SuperResolve, Task
+
+if TYPE_CHECKING:
+    from napari_vae_restore.models.model import Model
 
 
 @dataclass(frozen=True, slots=True, eq=False)
