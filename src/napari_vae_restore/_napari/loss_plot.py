@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyqtgraph as pg
 from napari.utils.theme import get_theme
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_vae_restore._napari.plotting import pg
 
 if TYPE_CHECKING:
     from napari import Viewer
