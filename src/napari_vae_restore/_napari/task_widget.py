@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import (
     QDockWidget,
     QFrame,
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 PLUGIN = "napari-vae-restore"
 """Name of the plugin, as the viewer knows its widgets."""
-
-_SUFFIX = " (VAE Restore)"
-"""What napari adds to the title of a plugin's widget."""
 
 _TURN_MS = 15
 """Between the layers of a result: about a frame of the screen."""
@@ -76,7 +73,9 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self._layout = QVBoxLayout(content)
         self._layout.setContentsMargins(8, 8, 8, 8)
         self._layout.setSpacing(10)
-        _in_scroll_area(content, self)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(_Column(content, self))
         viewer.layers.events.removed.connect(self._on_layer_removed)
 
     @property
@@ -238,8 +237,13 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
 
 
 def _tab_title(title: str) -> str:
-    """A dock's title in a word, so that tabs fit side by side: "Train", "Super-resolve"."""
-    return title.removesuffix(_SUFFIX).split(" & ")[0]
+    """A dock's title in a word, so that tabs fit side by side.
+
+    >>> _tab_title("Train & Adapt (VAE Restore)")
+    'Train'
+    """
+    # napari adds the plugin's name, in one way or another.
+    return title.split(" (")[0].split(" & ")[0]
 
 
 def _dock_of(widget: QWidget) -> Any:
@@ -250,17 +254,25 @@ def _dock_of(widget: QWidget) -> Any:
     return parent
 
 
-def _in_scroll_area(content: QWidget, parent: QWidget) -> None:
-    """Put the content where a low window can scroll it, but never sideways."""
-    area = QScrollArea(parent)
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setMinimumWidth(_MIN_WIDTH)
-    area.setWidget(content)
-    layout = QVBoxLayout(parent)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.addWidget(area)
+class _Column(QScrollArea):  # type: ignore[misc, unused-ignore]
+    """Content that a low window can scroll, but never sideways: it is as wide as it needs."""
+
+    def __init__(self, content: QWidget, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumWidth(_MIN_WIDTH)
+        self.setWidget(content)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Grow with the content, whose fonts may be large; see Qt."""
+        content = self.widget()
+        if event.type() == QEvent.Type.LayoutRequest and content is not None:
+            bar = self.verticalScrollBar().sizeHint().width()
+            needed = content.minimumSizeHint().width() + bar
+            self.setMinimumWidth(max(_MIN_WIDTH, needed))
+        return bool(super().eventFilter(watched, event))
 
 
 def _ignore(result: object) -> None:
