@@ -189,21 +189,29 @@ class Tour:
     def answer_dialog(self, path: str) -> None:
         """Type a path into the file dialog that comes next.
 
-        Its loop runs inside the click that opens it, so the answer has to be on its way.
+        Its loop runs inside the click that opens it, so the answer has to be on its way. A
+        list of names that complete what was typed takes all keys until it is closed.
         """
         timer = QTimer(self.window)
+        timer.setSingleShot(True)
 
         def answer() -> None:
             dialog = QApplication.activeModalWidget()
             if isinstance(dialog, QFileDialog):
-                timer.stop()
                 field = dialog.findChild(QLineEdit, "fileNameEdit")
-                QTest.keyClick(field, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
-                QTest.keyClicks(field, path)
-                QTest.keyClick(field, Qt.Key.Key_Return)
+                if field.text() != path:
+                    QTest.keyClick(field, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+                    QTest.keyClicks(field, path)
+                elif (names := QApplication.activePopupWidget()) is not None:
+                    QTest.keyClick(names, Qt.Key.Key_Escape)
+                else:
+                    QTest.keyClick(field, Qt.Key.Key_Return)
+                    return
+            timer.start()
 
+        timer.setInterval(200)
         timer.timeout.connect(answer)
-        timer.start(200)
+        timer.start()
 
     def picture(self, name: str) -> None:
         """Take a picture of the window, numbered."""
