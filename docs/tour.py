@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import os
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import screenshots
 from PIL import Image
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
+    QFileDialog,
+    QLineEdit,
+    QListView,
     QMainWindow,
     QMenu,
     QMenuBar,
@@ -40,13 +44,14 @@ SMALL, COLOURS = (896, 560), 256
 
 
 def main() -> None:
-    """Go through all steps, from an empty viewer to a comparison."""
+    """Go through all steps, from an empty viewer to a file that is opened again."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_DATA_HOME"] = folder
+        QApplication.setAttribute(Qt.ApplicationAttribute.AA_DontUseNativeDialogs)
         viewer = napari.Viewer(show=True)
         viewer.window.resize(*SIZE)
         settle()
-        Tour(viewer).go()
+        Tour(viewer, folder).go()
         viewer.close()
 
 
@@ -57,10 +62,12 @@ class Tour:
     ----------
     viewer : napari.Viewer
         Empty.
+    folder : str
+        For what is saved.
     """
 
-    def __init__(self, viewer: napari.Viewer) -> None:
-        self.viewer, self.number = viewer, 0
+    def __init__(self, viewer: napari.Viewer, folder: str) -> None:
+        self.viewer, self.folder, self.number = viewer, folder, 0
         windows = QApplication.topLevelWidgets()
         self.window = next(w for w in windows if isinstance(w, QMainWindow) and w.isVisible())
 
@@ -72,6 +79,7 @@ class Tour:
         self.enlarge()
         self.adapt()
         self.compare()
+        self.save_and_reopen()
 
     def open_sample(self) -> None:
         """An empty viewer, and the sample."""
@@ -148,6 +156,62 @@ class Tour:
         QTest.keyPress(canvas, Qt.Key.Key_H)
         self.picture("before")
         QTest.keyRelease(canvas, Qt.Key.Key_H)
+
+    def save_and_reopen(self) -> None:
+        """The result into a file, and the file opened again."""
+        self.select("cells denoised")
+        path = str(Path(self.folder, "cells denoised.tif"))
+        self.answer_dialog(path)
+        self.menu("File", "Save Selected Layers...")
+        wait_until(Path(path).exists)
+        before = len(self.viewer.layers)
+        self.answer_dialog(path)
+        self.menu("File", "Open File(s)...")
+        wait_until(lambda: len(self.viewer.layers) > before)
+        self.picture("reopened")
+
+    def layer_list(self) -> QListView:
+        """The list of layers."""
+        return next(
+            w for w in self.window.findChildren(QListView) if "Layer" in type(w).__name__
+        )
+
+    def select(self, name: str) -> None:
+        """Click on a layer in the list."""
+        view = self.layer_list()
+        model = view.model()
+        rows = (model.index(row, 0) for row in range(model.rowCount()))
+        index = next(row for row in rows if row.data() == name)
+        view.scrollTo(index)
+        QTest.mouseClick(view.viewport(), LEFT, pos=view.visualRect(index).center())
+        settle()
+
+    def answer_dialog(self, path: str) -> None:
+        """Type a path into the file dialog that comes next.
+
+        Its loop runs inside the click that opens it, so the answer has to be on its way. A
+        list of names that complete what was typed takes all keys until it is closed.
+        """
+        timer = QTimer(self.window)
+        timer.setSingleShot(True)
+
+        def answer() -> None:
+            dialog = QApplication.activeModalWidget()
+            if isinstance(dialog, QFileDialog):
+                field = dialog.findChild(QLineEdit, "fileNameEdit")
+                if field.text() != path:
+                    QTest.keyClick(field, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+                    QTest.keyClicks(field, path)
+                elif (names := QApplication.activePopupWidget()) is not None:
+                    QTest.keyClick(names, Qt.Key.Key_Escape)
+                else:
+                    QTest.keyClick(field, Qt.Key.Key_Return)
+                    return
+            timer.start()
+
+        timer.setInterval(200)
+        timer.timeout.connect(answer)
+        timer.start()
 
     def picture(self, name: str) -> None:
         """Take a picture of the window, numbered."""

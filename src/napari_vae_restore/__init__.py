@@ -64,6 +64,7 @@ _HOMES = {
     "enhance": ".generation.enhancement",
     "estimate_noise": ".restoration.noise_report",
     "evaluate": ".evaluation.evaluate",
+    "feathered": ".restoration.feathering",
     "features": ".generation.features",
     "inpaint": "._napari.console",
     "interpolate": ".generation.sampling",
@@ -124,6 +125,7 @@ if TYPE_CHECKING:
     from napari_vae_restore.noise.models import NoiseModel as NoiseModel
     from napari_vae_restore.noise.models import PoissonGaussianNoise as PoissonGaussianNoise
     from napari_vae_restore.noise.models import parse_noise as parse_noise
+    from napari_vae_restore.restoration.feathering import feathered as feathered
     from napari_vae_restore.restoration.noise_report import NoiseReport as NoiseReport
     from napari_vae_restore.restoration.noise_report import estimate_noise as estimate_noise
     from napari_vae_restore.restoration.residual_check import ResidualCheck as ResidualCheck

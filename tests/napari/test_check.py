@@ -74,6 +74,15 @@ def test_samples_are_drawn_for_the_plane_in_view(checked, viewer, finish, qtbot)
     np.testing.assert_allclose(std.data_to_world((0, 0, 0)), (3, 0, 0))
     checked.uncertainty_button.click()
     assert std.visible
+    viewer.cursor.position = (3, 10 * 0.5, 20 * 0.5)
+    error = std.data[0, 10, 20]
+    assert f"error {error:.3g}, 90% interval ± {1.645 * error:.3g}" in checked.line.text()
+    viewer.cursor.position = (3, -10, 0)
+    assert "interval" not in checked.line.text()
+    checked.draw_button.click()
+    finish(checked)
+    assert std in viewer.layers
+    assert [layer.name for layer in viewer.layers].count("cells samples") == 1
     checked.uncertainty_button.click()
     before = visibilities(viewer)
     checked.flicker.speed.setValue(25)
@@ -161,7 +170,30 @@ def test_a_wrong_source_is_explained_and_warnings_are_shown(checked, viewer, mak
     result = viewer.layers["cells denoised"]
     result.metadata[layers.WARNINGS_KEY] = ["Unlike anything seen before."]
     checked.header.source.choose(viewer.layers["truth"])
-    assert checked.status == "Unlike anything seen before."
+    assert checked.status == "⚠ Unlike anything seen before."
+
+
+def test_a_run_says_what_to_be_careful_about_and_check_says_it_again(
+    viewer, open_widget, finish, make_image
+):
+    image = np.minimum(make_image(), 230).astype(np.uint16)
+    viewer.add_image(image, name="bright")
+    denoise = open_widget("Denoise")
+    denoise.preview_button.click()
+    finish(denoise)
+    assert "⚠" not in denoise.status
+    denoise.run_button.click()
+    finish(denoise)
+    first, warning = denoise.status.split("\n\n")
+    assert "“bright denoised” added" in first
+    assert warning.startswith("⚠")
+    assert "saturated" in warning
+    check = open_widget("Check & Compare")
+    check.header.layers.choose(viewer.layers["bright denoised"])
+    assert check.status == warning
+    check.check_button.click()
+    finish(check)
+    assert check.status.endswith(warning)
 
 
 def test_the_parts_of_an_enlarged_result_fit(drained, make_image):

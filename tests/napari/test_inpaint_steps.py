@@ -13,6 +13,7 @@ from napari_vae_restore._napari.inpaint_steps import (
 from napari_vae_restore._napari.masks import Grid, Outline, Outlines, Painting
 from napari_vae_restore._napari.messages import Source
 from napari_vae_restore._napari.restoration_steps import RestoreOptions
+from napari_vae_restore.restoration.feathering import grown
 from napari_vae_restore.restoration.tasks import Denoise
 
 OPTIONS = RestoreOptions(device="cpu")
@@ -62,13 +63,14 @@ def test_a_shape_on_one_plane_fills_it_or_all(make_image, drained, all_planes):
     assert found.samples.shape == (2, *image.shape)
     assert (found.std > 0).any(axis=(1, 2)).tolist() == changed.tolist()
     assert found.recipe.tasks[0]["mask"] == "my mask, grown 1 px"
-    theirs = vr.restore(image, vr.Inpaint(mine.grid.for_task(_grown(mine))), device="cpu")
+    mask = mine.grid.for_task(_grown(mine))
+    theirs = vr.inpaint(image, mask, n_samples=2, keep_samples=True, device="cpu")
     np.testing.assert_array_equal(found.mean, theirs.mean)
+    np.testing.assert_array_equal(found.samples, theirs.samples)
+    np.testing.assert_array_equal(found.std, theirs.std)
 
 
 def _grown(mine):
-    from napari_vae_restore._napari.feathering import grown
-
     return grown(mine.drawing.on(mine.grid, all_planes=mine.all_planes), mine.grow)
 
 

@@ -81,6 +81,7 @@ def test_results_are_new_layers_in_the_place_of_their_source(tiny_model, make_im
     assert mean.colormap.name == "green"
     assert mean.gamma == 0.7
     assert std.colormap.name == "inferno"
+    np.testing.assert_array_equal(std.data, result.expected_error())
     assert samples.data.shape == (3, *image.shape)
     assert samples.axis_labels == ("sample", "z", "y", "x")
     np.testing.assert_allclose(
@@ -129,15 +130,11 @@ def test_a_preview_becomes_the_result(tiny_model, make_image):
     preview = show_preview(viewer, source, part)
     preview.visible = False
     out = vr.denoise(source, tiny_model, n_samples=2)
-    mean, std = show_result(viewer, out, like=source, preview=preview)
+    mean = show_result(viewer, out, like=source, preview=preview)
     assert mean is preview
     assert find_preview(viewer, source) is None
-    assert [layer.name for layer in viewer.layers][1:] == [
-        "cells denoised",
-        "cells uncertainty",
-    ]
+    assert [layer.name for layer in viewer.layers][1:] == ["cells denoised"]
     np.testing.assert_array_equal(mean.data, out.mean)
-    for layer in (mean, std):
-        np.testing.assert_allclose(layer.data_to_world((3, 4)), source.data_to_world((3, 4)))
+    np.testing.assert_allclose(mean.data_to_world((3, 4)), source.data_to_world((3, 4)))
     assert mean.visible
     assert mean.metadata["vae_restore"] == out.recipe.to_dict()

@@ -14,6 +14,37 @@ from napari_vae_restore.restoration.recipe_code import Places, as_command, as_py
 
 
 @pytest.mark.gui
+def test_a_feathered_fill_of_one_plane_is_repeated_by_the_copied_python(
+    viewer, open_widget, finish, make_image, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        "napari_vae_restore._napari.recipe_places.kept_folder", lambda: tmp_path / "kept"
+    )
+    layer = viewer.add_image(make_image((2, 48, 56)), name="stack")
+    square = np.array([[1, 10, 10], [1, 10, 20], [1, 20, 20], [1, 20, 10]])
+    viewer.add_shapes([square], shape_type="polygon", name="hole")
+    inpaint, check = open_widget("Inpaint"), open_widget("Check & Compare")
+    inpaint.header.layers.choose(layer)
+    inpaint.feather.setValue(3)
+    inpaint.samples.setValue(2)
+    inpaint.run()
+    finish(inpaint)
+    result, spread = viewer.layers["stack inpainted"], viewer.layers["stack uncertainty"]
+    check.header.layers.choose(result)
+    check.recipe.python_button.click()
+    names = {"viewer": viewer}
+    exec(QApplication.clipboard().text(), names)
+    np.testing.assert_array_equal(names["out"].mean, result.data)
+    np.testing.assert_array_equal(names["out"].expected_error(), spread.data)
+    assert (result.data[1] != layer.data[1]).sum() > 100
+    check.run_again(layer)
+    finish(check)
+    np.testing.assert_array_equal(viewer.layers["stack inpainted [1]"].data, result.data)
+    with pytest.raises(InputError, match="fades into the image"):
+        as_command(result.metadata["vae_restore"], Places("a.tif", mask="m.tif"), "b.tif")
+
+
+@pytest.mark.gui
 def test_three_ways_one_result(
     viewer, open_widget, finish, tiny_model, make_image, tmp_path, monkeypatch
 ):

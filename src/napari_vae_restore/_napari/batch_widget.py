@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout
 
 from napari_vae_restore._napari.batch_header import BatchHeader
@@ -22,25 +21,18 @@ from napari_vae_restore._napari.batch_table import JobTable
 from napari_vae_restore._napari.fields import button
 from napari_vae_restore._napari.layers import RECIPE_KEY
 from napari_vae_restore._napari.messages import Stopwatch, Update, duration
-from napari_vae_restore._napari.model_choice import load_steps
-from napari_vae_restore._napari.model_report import ModelReportDialog, report_steps
 from napari_vae_restore._napari.model_store import model_store
-from napari_vae_restore._napari.task_widget import TaskWidget
-from napari_vae_restore._napari.warm_up import warm_up
+from napari_vae_restore._napari.model_widget import ModelWidget
 
 if TYPE_CHECKING:
     import napari.viewer
 
     from napari_vae_restore._napari.batch_steps import Opened, What
-    from napari_vae_restore.models.model import Model
-    from napari_vae_restore.models.report import ModelReport
     from napari_vae_restore.scale.batch import BatchProgress
     from napari_vae_restore.scale.plan import Job
 
-_SETTLED_MS = 200  # until a new widget has been drawn
 
-
-class BatchWidget(TaskWidget):
+class BatchWidget(ModelWidget):
     """Restores files of folders, one after the other, past those that cannot be restored.
 
     Parameters
@@ -67,12 +59,9 @@ class BatchWidget(TaskWidget):
         self._lay_out()
         self.header.changed.connect(self._on_changed)
         self.header.what.file_chosen.connect(self.open_recipe)
-        self.header.models.file_chosen.connect(self.open_model)
-        self.header.models.about_asked.connect(self.show_report)
+        self._use(self.header.models)
         self.table.opened.connect(self.show_result)
         model_store().changed.connect(self._on_changed)
-        # Not at once: an import holds up the thread of the window.
-        QTimer.singleShot(_SETTLED_MS, warm_up)
         self._refresh()
 
     def dry_run(self) -> None:
@@ -98,23 +87,6 @@ class BatchWidget(TaskWidget):
         """
         if not self.is_busy:
             self._launch(recipe_steps(Path(path)), layer=None, on_success=self._on_recipe)
-
-    def open_model(self, path: str) -> None:
-        """Open a model file and select its model.
-
-        Parameters
-        ----------
-        path : str
-            A ``.safetensors`` file.
-        """
-        if not self.is_busy:
-            self._launch(load_steps(Path(path)), layer=None, on_success=self._on_model)
-
-    def show_report(self) -> None:
-        """Show what is known of the chosen model, in a window of its own."""
-        if not self.is_busy:
-            steps = report_steps(self.header.models.model)
-            self._launch(steps, layer=None, on_success=self._on_report)
 
     def show_result(self, job: Job) -> None:
         """Show an image and its result as layers, if there is one.
@@ -192,15 +164,8 @@ class BatchWidget(TaskWidget):
         if self.table.jobs:
             self._say(f"Cancelled: {_counted(self.table.jobs)}. Run goes on with the rest.")
 
-    def _on_model(self, model: Model) -> None:
-        name = model_store().add(model, model.name)
-        self._say(f"Model “{name}” opened.")
-
     def _on_recipe(self, what: What) -> None:
         self.header.what.add(what)
-
-    def _on_report(self, report: ModelReport) -> None:
-        ModelReportDialog(report, self).show()
 
     def _on_opened(self, opened: tuple[Opened, Opened]) -> None:
         for each in opened:

@@ -5,7 +5,7 @@ No Qt and no napari here; torch comes in when samples are drawn, in the worker's
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +21,21 @@ from napari_vae_restore._napari.restoration_steps import (
 from napari_vae_restore._napari.results import Subject
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.noise.models import parse_noise
+from napari_vae_restore.restoration.feathering import feathered
+from napari_vae_restore.restoration.recipe_code import feather_of
 from napari_vae_restore.restoration.recipes import tasks_of
 from napari_vae_restore.restoration.residual_check import ResidualCheck, check_residual
-from napari_vae_restore.restoration.tasks import Task
+from napari_vae_restore.restoration.tasks import Inpaint, Task
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_vae_restore.models.model import Model
     from napari_vae_restore.restoration.result import Restoration
+
+
+_PERCENTILE = 99.5
+"""Of the residual's amounts, at which its contrast ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +77,13 @@ class Checked:
         Of the part that was looked at.
     closeness : Closeness or None
         None without a reference.
+    limit : float
+        Of the contrast that shows the residual well, on both sides of 0.
     """
 
     residual: ResidualCheck
     closeness: Closeness | None
+    limit: float
 
 
 def check_steps(
@@ -115,8 +124,9 @@ def check_steps(
     noise = [parse_noise(text) for text in subject.recipe["noise"]]
     axes = subject.image.axes
     residual = check_residual(image, restored, _tasks(subject), noise, axes=axes)
+    limit = float(np.percentile(np.abs(residual.residual), _PERCENTILE)) or 1.0
     if reference is None:
-        return Checked(residual, None)
+        return Checked(residual, None, limit)
     yield Update("Comparing with the reference…")
     truth = np.asarray(reference[subject.result_region])
     is_same_size = image.shape == truth.shape
@@ -126,7 +136,7 @@ def check_steps(
         metrics.psnr(image, truth) if is_same_size else None,
         metrics.resolve_range(truth),
     )
-    return Checked(residual, closeness)
+    return Checked(residual, closeness, limit)
 
 
 def draw_steps(
@@ -159,7 +169,50 @@ def draw_steps(
         As :func:`~napari_vae_restore.restore`.
     """
     source = Source(subject.image.data[subject.region], subject.image.axes)
-    return (yield from restore_steps(source, _tasks(subject), model, options))
+    return (yield from repeat_steps(source, _tasks(subject), subject.recipe, model, options))
+
+
+def repeat_steps(
+    source: Source,
+    tasks: Sequence[Task],
+    recipe: Mapping[str, Any],
+    model: Model | str,
+    options: RestoreOptions,
+) -> Generator[Update | None, None, Restoration]:
+    """Restore by the tasks of a recipe, the feather of its fill included.
+
+    Parameters
+    ----------
+    source : Source
+        Any image.
+    tasks : sequence of Task
+        Of the recipe, with the mask for this image.
+    recipe : mapping
+        As :meth:`~napari_vae_restore.Recipe.to_dict` gives it.
+    model, options
+        As for :func:`~.restoration_steps.restore_steps`.
+
+    Yields
+    ------
+    Update or None
+        As :func:`~.restoration_steps.restore_steps`.
+
+    Returns
+    -------
+    Restoration
+        Of the image.
+
+    Raises
+    ------
+    InputError, ModelFileError, RestorationError
+        As :func:`~napari_vae_restore.restore`.
+    """
+    restoration = yield from restore_steps(source, tasks, model, options)
+    width = feather_of(recipe)
+    if not width:
+        return restoration
+    mask = next(task.mask for task in tasks if isinstance(task, Inpaint))
+    return feathered(restoration, source.data, mask, width)
 
 
 def _crops(subject: Subject) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -5,48 +5,54 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtWidgets import QGridLayout, QLabel
 
 from napari_vae_restore._napari.check_header import CheckHeader
-from napari_vae_restore._napari.check_steps import Checked, check_steps, draw_steps
+from napari_vae_restore._napari.check_steps import (
+    Checked,
+    check_steps,
+    draw_steps,
+    repeat_steps,
+)
 from napari_vae_restore._napari.compare_panel import ComparePanel
 from napari_vae_restore._napari.fields import button
 from napari_vae_restore._napari.flicker_panel import FlickerPanel
 from napari_vae_restore._napari.layers import (
     MISSING_KEY,
     RECIPE_KEY,
-    RESIDUAL_KEY,
-    add_spread,
-    add_to_viewer,
     layer_axes,
     layer_data,
-    placement,
+    show_result,
 )
 from napari_vae_restore._napari.messages import Source, duration
 from napari_vae_restore._napari.recipe_panel import RecipePanel
 from napari_vae_restore._napari.recipe_places import model_of
 from napari_vae_restore._napari.region import start
-from napari_vae_restore._napari.restoration_steps import RestoreOptions, restore_steps
+from napari_vae_restore._napari.restoration_steps import RestoreOptions
 from napari_vae_restore._napari.results import (
     Subject,
     samples_of,
-    spread_of,
     subject_of,
+    uncertainty_of,
     warnings_of,
 )
+from napari_vae_restore._napari.spread_layers import show_residual, show_spread
 from napari_vae_restore._napari.task_widget import TaskWidget
+from napari_vae_restore._napari.uncertainty import Uncertainty, with_uncertainty
+from napari_vae_restore._napari.uncertainty_line import UncertaintyLine
 from napari_vae_restore._napari.view import current_step
 from napari_vae_restore.errors import VAERestoreError
 from napari_vae_restore.restoration.recipes import tasks_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import napari.viewer
     from napari.layers import Image
 
+    from napari_vae_restore._napari.worker import Steps
     from napari_vae_restore.restoration.result import Restoration
 
-_RESIDUAL_PERCENTILE = 99.5
 _NO_RESULT = "No result yet: run Denoise, Inpaint or Super-resolve first."
 
 
@@ -64,6 +70,7 @@ class CheckWidget(TaskWidget):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
         self.header = CheckHeader(viewer, self)
+        self.line = UncertaintyLine(viewer, self)
         self.flicker = FlickerPanel(viewer, self)
         self.comparing = ComparePanel(viewer, self)
         self.recipe = RecipePanel(viewer, self)
@@ -80,14 +87,14 @@ class CheckWidget(TaskWidget):
         )
         self.uncertainty_button = button(
             "Uncertainty",
-            "Show the uncertainty map over the result, or hide it",
+            "Show how far the result may be off, pixel by pixel, or hide it",
             self.uncertainty,
         )
         self.cancel_button = button("Cancel", "Stop without a result", self.cancel)
         self._layout.addWidget(self.header)
         self._layout.addWidget(QLabel("<b>Check</b>"))
         self._layout.addLayout(self._buttons())
-        for each in (self.flicker, self.comparing, self.recipe, self.panel):
+        for each in (self.line, self.flicker, self.comparing, self.recipe, self.panel):
             self._layout.addWidget(each)
         self._layout.addStretch(1)
         self.header.changed.connect(self._on_chosen)
@@ -124,16 +131,16 @@ class CheckWidget(TaskWidget):
             self._say(str(error))
             return
         done = partial(self._on_drawn, source, result, subject)
-        self._launch(steps, layer=source, on_success=done)
+        self._launch(_sized(steps, source), layer=source, on_success=done, in_turns=True)
 
     def uncertainty(self) -> None:
         """Show the uncertainty map, or hide it."""
         result = self.header.layers.layer
         if result is None:
             return
-        for layer in spread_of(self._viewer, result):
-            if layer.ndim == result.ndim:
-                layer.visible = not layer.visible
+        layer = uncertainty_of(self._viewer, result)
+        if layer is not None:
+            layer.visible = not layer.visible
 
     def run_again(self, layer: Image) -> None:
         """Apply the recipe of the chosen result to another layer.
@@ -158,14 +165,13 @@ class CheckWidget(TaskWidget):
             tasks = tasks_of(recipe, missing=missing)
             shape = tuple(layer_data(layer).shape)
             axes = recipe["axes"] if len(shape) == len(recipe["axes"]) else layer_axes(layer)
-            steps = restore_steps(
-                Source(layer_data(layer), axes), tasks, model_of(recipe), options
-            )
+            source = Source(layer_data(layer), axes)
+            steps = repeat_steps(source, tasks, recipe, model_of(recipe), options)
         except VAERestoreError as error:
             self._say(str(error))
             return
         done = partial(self._on_again, layer, missing)
-        self._launch(steps, layer=layer, on_success=done)
+        self._launch(_sized(steps, layer), layer=layer, on_success=done, in_turns=True)
 
     def _subject(self) -> Subject | None:
         source, result = self.header.source.layer, self.header.layers.layer
@@ -180,61 +186,60 @@ class CheckWidget(TaskWidget):
             return None
 
     def _on_checked(self, source: Image, subject: Subject, checked: Checked) -> None:
-        residual = checked.residual.residual
-        limit = float(np.percentile(np.abs(residual), _RESIDUAL_PERCENTILE)) or 1.0
-        self._remove(RESIDUAL_KEY, source)
-        is_rgb = bool(source.rgb)
-        shown = residual.mean(axis=-1) if is_rgb else residual
-        self._viewer.add_image(
-            shown,
-            name=f"{source.name} residual",
-            metadata={RESIDUAL_KEY: source.unique_id},
-            colormap="gray",
-            contrast_limits=(-limit, limit),
-            **placement(source, start=start(subject.region)),
-        )
+        show_residual(self._viewer, source, checked, start(subject.region))
         parts = [checked.residual.verdict]
         if checked.closeness is not None:
             parts.append(checked.closeness.words)
-        self._say(" ".join(parts))
+        result = self.header.layers.layer
+        warnings = "" if result is None else warnings_of(result)
+        self._say("\n\n".join(part for part in (" ".join(parts), warnings) if part))
 
     def _on_drawn(
-        self, source: Image, result: Image, subject: Subject, drawn: Restoration
-    ) -> None:
-        for layer in spread_of(self._viewer, result):
-            self._viewer.layers.remove(layer)
-        region = subject.region
-        add_spread(self._viewer, drawn, like=source, result=result, region=region)
+        self,
+        source: Image,
+        result: Image,
+        subject: Subject,
+        drawn: tuple[Restoration, Uncertainty | None],
+    ) -> Iterator[None]:
+        options = {"like": source, "result": result, "region": subject.region}
+        for _ in show_spread(self._viewer, *drawn, **options):
+            yield
         self._on_chosen()
         self._say(
-            "Samples drawn: Flicker shows them one after the other, Uncertainty where they "
-            "differ."
+            "Samples drawn: Flicker shows them one after the other, Uncertainty how far the "
+            "result may be off."
         )
 
-    def _on_again(self, layer: Image, missing: Any, restoration: Restoration) -> None:
-        mean = add_to_viewer(self._viewer, restoration, like=layer)[0]
+    def _on_again(
+        self, layer: Image, missing: Any, found: tuple[Restoration, Uncertainty | None]
+    ) -> Iterator[None]:
+        restoration, uncertainty = found
+        mean = show_result(self._viewer, restoration, like=layer)
         if missing is not None:
             mean.metadata[MISSING_KEY] = missing
+        yield
+        for _ in show_spread(self._viewer, restoration, uncertainty, like=layer, result=mean):
+            yield
         took = duration(restoration.diagnostics.seconds)
         self._say(f"“{mean.name}” added, by the same recipe, in {took}.")
-
-    def _remove(self, key: str, source: Image) -> None:
-        for layer in list(self._viewer.layers):
-            if layer.metadata.get(key) == source.unique_id:
-                self._viewer.layers.remove(layer)
 
     def _on_chosen(self) -> None:
         source, result = self.header.source.layer, self.header.layers.layer
         self.comparing.compare(source, result)
         self.recipe.take(source, result)
-        self.flicker.take(None if result is None else samples_of(self._viewer, result))
+        self._take_spread()
         self._on_changed()
 
     def _on_layer_removed(self, event: Any) -> None:
         super()._on_layer_removed(event)
+        self._take_spread()
+        self._refresh()
+
+    def _take_spread(self) -> None:
+        """Let flicker and line follow the chosen result's samples and map."""
         result = self.header.layers.layer
         self.flicker.take(None if result is None else samples_of(self._viewer, result))
-        self._refresh()
+        self.line.take(None if result is None else uncertainty_of(self._viewer, result))
 
     def _hint(self) -> str:
         result = self.header.layers.layer
@@ -251,14 +256,15 @@ class CheckWidget(TaskWidget):
         self.header.setEnabled(not self.is_busy)
         for each in (self.check_button, self.draw_button):
             each.setEnabled(ready)
-        spread = [] if result is None else spread_of(self._viewer, result)
-        self.uncertainty_button.setEnabled(bool(spread))
+        uncertainty = None if result is None else uncertainty_of(self._viewer, result)
+        self.uncertainty_button.setEnabled(uncertainty is not None)
         self.cancel_button.setEnabled(self._job is not None and not self._job.is_cancelled)
         self.recipe.enable(ready)
 
     def _disconnect_viewer(self) -> None:
         super()._disconnect_viewer()
         self.flicker.stop()
+        self.line.disconnect_viewer()
         self.comparing.disconnect_viewer()
 
     def _buttons(self) -> QGridLayout:
@@ -272,3 +278,12 @@ class CheckWidget(TaskWidget):
         for number, each in enumerate(buttons):
             grid.addWidget(each, number // 2, number % 2)
         return grid
+
+
+def _sized(steps: Steps, source: Image) -> Steps:
+    """With the map of the uncertainty, made in the same thread."""
+    return with_uncertainty(steps, _itself, is_rgb=bool(source.rgb))
+
+
+def _itself(restoration: Restoration) -> Restoration:
+    return restoration

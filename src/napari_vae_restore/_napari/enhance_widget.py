@@ -114,11 +114,10 @@ class EnhanceWidget(LiveWidget):
         if layer is None or self.is_busy or self._problem():
             return
         source = self._source(layer)
-        step = current_step(self._viewer, layer)
         region = visible_region(
             source.data.shape,
             source.axes,
-            step=step + (0,) * (source.data.ndim - len(step)),
+            step=current_step(self._viewer, layer),
             corners=None
             if _is_small(source.data.shape)
             else visible_pixels(self._viewer, layer),

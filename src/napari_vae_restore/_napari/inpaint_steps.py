@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_vae_restore._napari import region as regions
-from napari_vae_restore._napari.feathering import blended, grown, ramp
 from napari_vae_restore._napari.masks import Drawing, Grid, Mask
 from napari_vae_restore._napari.messages import MAX_SEED, Filling, Preview, Source, Update
 from napari_vae_restore._napari.reading import read
@@ -23,6 +22,7 @@ from napari_vae_restore._napari.restoration_steps import (
     restore_steps,
 )
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.restoration.feathering import blended, fading, feathered, grown
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, Task
 
 if TYPE_CHECKING:
@@ -79,12 +79,15 @@ class Filled:
         What the model was not shown, (Y, X) or of the image's shape.
     weights : ndarray of float32
         Of the fill, in a shape that broadcasts to the image's.
+    feather : int
+        Pixels over which the fill fades into the image.
     """
 
     restoration: Restoration
     image: NDArray[Any]
     missing: Mask
     weights: NDArray[np.float32]
+    feather: int = 0
 
 
 def inpaint_steps(
@@ -92,7 +95,7 @@ def inpaint_steps(
 ) -> Generator[Update | None, None, Filled]:
     """Fill the holes of a whole image.
 
-    Without noise, only the planes that have holes are computed.
+    Without noise, planes that have no holes cost nothing.
 
     Parameters
     ----------
@@ -123,23 +126,15 @@ def inpaint_steps(
     image = yield from read(source)
     yield Update("Looking at the mask…")
     missing, weights = _mask(holes)
-    region = tuple(slice(0, length) for length in image.shape)
-    if holes.denoising is None:
-        region = regions.bounding_region(weights > 0, source.axes, margin=None)
-    task = Inpaint(missing, _name(holes))
     restoration = yield from restore_steps(
-        Source(image[region], source.axes),
-        _tasks(holes, replace(task, mask=cropped_mask(missing, source.axes, region))),
+        Source(image, source.axes),
+        _tasks(holes, Inpaint(missing, _name(holes))),
         model,
         options,
     )
-    if image[region].shape != image.shape:
-        restoration = _on_all_planes(restoration, image, region)
-        told = (task.to_dict(), *restoration.recipe.tasks[1:])
-        restoration = replace(restoration, recipe=replace(restoration.recipe, tasks=told))
     if _feather(holes):
-        restoration = _faded(restoration, image, weights)
-    return Filled(restoration, image, missing, weights)
+        restoration = feathered(restoration, image, missing, _feather(holes))
+    return Filled(restoration, image, missing, weights, _feather(holes))
 
 
 def inpaint_preview_steps(
@@ -255,7 +250,8 @@ def _shown(holes: Holes, region: regions.Region) -> NDArray[np.float32]:
     """The weights of the fill in a part of the image, in the part's shape."""
     if holes.drawing.is_blank:
         raise _empty(holes)
-    grid, reach = holes.grid, holes.grow + _feather(holes)
+    # What fades depends on what is observed beyond it.
+    grid, reach = holes.grid, holes.grow + 2 * _feather(holes)
     wider = list(region)
     for dim in grid.spatial:
         first, stop = region[dim].start - reach - 1, region[dim].stop + reach + 1
@@ -265,7 +261,7 @@ def _shown(holes: Holes, region: regions.Region) -> NDArray[np.float32]:
             wider[dim] = slice(0, grid.shape[dim])
     around = grid.part(tuple(wider))
     drawn = holes.drawing.on(around, all_planes=holes.all_planes)
-    weights = ramp(grown(drawn, holes.grow), _feather(holes))
+    weights = fading(_missing(drawn, holes), _feather(holes))
     rows, columns = (
         slice(region[dim].start - wider[dim].start, region[dim].stop - wider[dim].start)
         for dim in grid.spatial
@@ -283,14 +279,19 @@ def _mask(holes: Holes) -> tuple[Mask, NDArray[np.float32]]:
             f"“{holes.name}” covers no pixel of the image: draw on the image and on one of "
             "its planes."
         )
-    weights = ramp(grown(drawn, holes.grow), _feather(holes))
-    missing = weights > 0
+    missing = _missing(drawn, holes)
     if bool(missing.all(axis=(-2, -1)).any()):
         raise InputError(
             f"“{holes.name}” covers a whole plane, and nothing is left to infer it from: "
             "leave some of the image out of it."
         )
+    weights = fading(missing, _feather(holes))
     return holes.grid.for_task(missing), holes.grid.spread(weights)
+
+
+def _missing(drawn: Mask, holes: Holes) -> Mask:
+    """What the model is not shown: with the rim over which its fill fades."""
+    return grown(grown(drawn, holes.grow), _feather(holes))
 
 
 def _empty(holes: Holes) -> InputError:
@@ -315,33 +316,3 @@ def _name(holes: Holes) -> str:
         if width:
             name += f", {what} {width} px"
     return name
-
-
-def _on_all_planes(
-    part: Restoration, image: NDArray[Any], region: regions.Region
-) -> Restoration:
-    """A restoration of some planes as one of all; the others are the image."""
-    mean = image.copy()
-    mean[region] = part.mean
-    std = samples = None
-    if part.std is not None:
-        std = np.zeros((*image.shape[: part.std.ndim - 1], part.std.shape[-1]), np.float32)
-        std[region[: std.ndim - 1]] = part.std
-    if part.samples is not None:
-        samples = np.broadcast_to(image, (len(part.samples), *image.shape)).copy()
-        samples[(slice(None), *region)] = part.samples
-    return replace(part, mean=mean, std=std, samples=samples)
-
-
-def _faded(
-    restoration: Restoration, image: NDArray[Any], weights: NDArray[np.float32]
-) -> Restoration:
-    """Let the fill fade into the original around the mask."""
-    std, samples = restoration.std, restoration.samples
-    if std is not None:
-        part = tuple(slice(0, length) for length in std.shape)
-        std = std * weights[part]
-    if samples is not None:
-        samples = blended(samples, image, weights)
-    mean = blended(restoration.mean, image, weights)
-    return replace(restoration, mean=mean, std=std, samples=samples)

@@ -27,10 +27,14 @@ from napari_vae_restore._napari.region import Region
 from napari_vae_restore._napari.worker import Steps
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import napari.viewer
     from napari.layers import Image
 
+    from napari_vae_restore._napari.uncertainty import Uncertainty
     from napari_vae_restore.models.model import Model
+    from napari_vae_restore.restoration.result import Restoration
 
 _MAX_WIDTH = 200
 _FEATHER_TOOLTIP = (
@@ -184,11 +188,18 @@ class InpaintWidget(MixtureWidget):
         mask = self.masks.layer
         return () if mask is None else (mask.unique_id,)
 
-    def _on_restored(self, layer: Image, result: Any) -> Image:
-        self._filled, self._filled_layer, self._number = result, layer, 0
-        mean = super()._on_restored(layer, result.restoration)
+    def _restoration(self, result: Any) -> Restoration:
+        filled: Filled = result
+        return filled.restoration
+
+    def _on_restored(
+        self, layer: Image, found: tuple[Any, Uncertainty | None]
+    ) -> Iterator[None]:
+        self._filled, self._filled_layer, self._number = found[0], layer, 0
+        yield from super()._on_restored(layer, found)
+
+    def _on_shown(self, mean: Image, result: Any) -> None:
         mean.metadata[MISSING_KEY] = result.missing
-        return mean
 
     def _on_filling(self, layer: Image, filling: Filling) -> None:
         shown = show_filling(self._viewer, layer, filling)

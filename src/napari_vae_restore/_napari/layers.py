@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.layers import Image, Labels, Layer
-    from numpy.typing import NDArray
 
     from napari import Viewer
     from napari_vae_restore.restoration.result import Restoration
@@ -47,10 +46,11 @@ MISSING_KEY = "vae_restore_missing"
 WARNINGS_KEY = "vae_restore_warnings"
 """Key in the metadata of a result; its value is a list of sentences to be shown to the user."""
 
+FACTOR_KEY = "vae_restore_interval_factor"
+"""Key in the metadata of an uncertainty map; its value times the map is the half width of an
+interval of 90 %."""
+
 _DONE = {"denoise": "denoised", "inpaint": "inpainted", "super-resolve": "super-resolved"}
-_STD_COLORMAP = "inferno"
-_STD_PERCENTILE = 99.8
-"""Upper contrast limit of an uncertainty map: a single hot pixel does not darken it."""
 
 
 def layer_data(layer: Image | Labels) -> Any:
@@ -197,11 +197,17 @@ def add_to_viewer(
     Returns
     -------
     list of napari.layers.Image
-        The mean; the uncertainty, one value for all colours, if there is one; the samples
+        The mean; the uncertainty, if there is one: the error to be expected
+        (:meth:`~.result.Restoration.expected_error`), one value for all colours; the samples
         along a first axis, if they were kept. Each carries the recipe in
         ``metadata["vae_restore"]``.
     """
-    return show_result(viewer, restoration, like=like)
+    from napari_vae_restore._napari.spread_layers import show_spread
+    from napari_vae_restore._napari.uncertainty import Uncertainty
+
+    mean = show_result(viewer, restoration, like=like)
+    uncertainty = Uncertainty.of(restoration, is_rgb=bool(mean.rgb))
+    return [mean, *show_spread(viewer, restoration, uncertainty, like=like, result=mean)]
 
 
 def show_result(
@@ -210,13 +216,13 @@ def show_result(
     *,
     like: Image | None,
     preview: Image | None = None,
-) -> list[Image]:
-    """Show a restoration; see :func:`add_to_viewer`.
+) -> Image:
+    """Show the mean of a restoration; see :func:`add_to_viewer`.
 
     Parameters
     ----------
-    viewer : napari.Viewer
-        Where the layers go.
+    viewer : napari.viewer.Viewer
+        Where the layer goes.
     restoration : Restoration
         Of `like`.
     like : napari.layers.Image, optional
@@ -227,8 +233,8 @@ def show_result(
 
     Returns
     -------
-    list of napari.layers.Image
-        As :func:`add_to_viewer`.
+    napari.layers.Image
+        The mean.
     """
     name = "image" if like is None else like.name
     done = " and ".join(
@@ -257,67 +263,4 @@ def show_result(
         mean.data, mean.name, mean.metadata = restoration.mean, title, metadata
         mean.scale, mean.translate, mean.visible = place["scale"], place["translate"], True
         viewer.layers.selection.active = mean
-    return [mean, *add_spread(viewer, restoration, like=like, result=mean)]
-
-
-def add_spread(
-    viewer: Viewer,
-    restoration: Restoration,
-    *,
-    like: Image | None,
-    result: Image,
-    region: regions.Region | None = None,
-) -> list[Image]:
-    """Show the uncertainty map and the samples of a restoration, hidden at first.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Where the layers go.
-    restoration : Restoration
-        Of the whole source, or of a part of it.
-    like : napari.layers.Image, optional
-        The source.
-    result : napari.layers.Image
-        The layer that shows the mean.
-    region : tuple of slice, optional
-        The part, in data coordinates of the source; by default all of it.
-
-    Returns
-    -------
-    list of napari.layers.Image
-        The uncertainty, one value for all colours; the samples along a first axis. Either is
-        left out where there is none.
-    """
-    name, look = ("image", {"rgb": False}) if like is None else (like.name, appearance(like))
-    options, sampled = {}, {}
-    if like is not None:
-        whole = tuple(layer_data(like).shape)
-        shape = whole if region is None else tuple(part.stop - part.start for part in region)
-        first = None if region is None else regions.start(region)
-        zoom = regions.zoom_of(restoration.mean.shape, shape)
-        options = placement(like, start=first, zoom=zoom)
-        sampled = placement(like, start=first, zoom=zoom, leading="sample")
-    metadata = {RECIPE_KEY: restoration.recipe.to_dict(), SPREAD_KEY: result.unique_id}
-    layers = []
-    if (std := restoration.std) is not None:
-        if look["rgb"]:
-            std = np.sqrt(np.mean(np.square(std), axis=-1))
-        options |= {"contrast_limits": _std_limits(std), "colormap": _STD_COLORMAP}
-        title = f"{name} uncertainty"
-        layers.append(
-            viewer.add_image(std, name=title, metadata=metadata, visible=False, **options)
-        )
-    if (samples := restoration.samples) is not None:
-        title = f"{name} samples"
-        sampled |= look
-        layers.append(
-            viewer.add_image(samples, name=title, metadata=metadata, visible=False, **sampled)
-        )
-    return layers
-
-
-def _std_limits(std: NDArray[Any]) -> tuple[float, float]:
-    every = max(1, std.size // 2**20)
-    highest = float(np.percentile(std.ravel()[::every], _STD_PERCENTILE))
-    return 0.0, highest or 1.0
+    return mean

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyqtgraph as pg
 from napari.utils.theme import get_theme
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_vae_restore._napari.plotting import pg
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -29,6 +30,7 @@ _LOSS_COLOUR = "#4c9be8"
 _HELD_OUT_COLOUR = "#e8833a"
 _LEVEL_COLOURS = ("#5bbf8a", "#c58af9", "#f2c14e", "#ef6f8f", "#6fd3e8", "#b5b5b5")
 
+_DOT = 6  # pixels
 _SMOOTHING = 0.05
 """Weight of a new step in the smoothed loss."""
 
@@ -122,7 +124,8 @@ class TrainingPlots(QWidget):  # type: ignore[misc, unused-ignore]
         seconds = [at for at, _ in self._losses]
         losses = [loss for _, loss in self._losses]
         self._raw.setData(seconds, losses)
-        self._smooth.setData(seconds, self._smoothed)
+        # One step is no line yet.
+        self._smooth.setData(seconds, self._smoothed, symbol="o" if len(seconds) == 1 else None)
         bounds: list[tuple[float, float]] = []
         if self._kl:
             bounds = [(at, -elbo) for at, elbo in self._judged]
@@ -203,8 +206,9 @@ class _Plot(QWidget):  # type: ignore[misc, unused-ignore]
 
     def curve(self, colour: Any, *, width: int, dots: bool = False) -> Any:
         """Add an empty curve."""
-        symbols = {"symbol": "o", "symbolSize": 6, "symbolBrush": colour, "symbolPen": None}
-        return self._plot.plot(pen=pg.mkPen(colour, width=width), **(symbols if dots else {}))
+        symbol = "o" if dots else None
+        look = {"symbolSize": _DOT, "symbolBrush": colour, "symbolPen": None}
+        return self._plot.plot(pen=pg.mkPen(colour, width=width), symbol=symbol, **look)
 
     def show_range(self, legend: str, seconds: float, low: float, high: float) -> None:
         """Show what the curves are, the time so far, and a vertical range."""

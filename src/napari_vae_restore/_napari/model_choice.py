@@ -16,6 +16,7 @@ from napari_vae_restore._napari.settings import recent_models
 
 if TYPE_CHECKING:
     from napari_vae_restore.models.model import Model
+    from napari_vae_restore.noise.models import NoiseModel
 
 FILE_FILTER = "Models (*.safetensors)"
 
@@ -47,7 +48,7 @@ class ModelChoice(QWidget):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, *, denoising_only: bool = True, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._takes_denoising_only = denoising_only
+        self.takes_denoising_only = denoising_only
         self._store = model_store()
         self._names = Choice(self)
         self._open = QPushButton("Open…", self)
@@ -78,7 +79,7 @@ class ModelChoice(QWidget):  # type: ignore[misc, unused-ignore]
         return self._store.selected_name if self._offers(self._store.selected_name) else BUNDLED
 
     def _offers(self, name: str) -> bool:
-        return self._takes_denoising_only or not removes_noise_only(self._store.get(name))
+        return self.takes_denoising_only or not removes_noise_only(self._store.get(name))
 
     def _refill(self) -> None:
         with QSignalBlocker(self._names):
@@ -140,6 +141,16 @@ def load_steps(path: Path) -> Generator[Update, None, Model]:
 def removes_noise_only(model: Model | str) -> bool:
     """Whether a model was trained on noisy images and can neither fill nor enlarge."""
     return not isinstance(model, str) and model.normalisation is not None
+
+
+def trained_noise(model: Model | str) -> NoiseModel | None:
+    """The noise that a model was trained on; the bundled one has none of its own."""
+    return None if isinstance(model, str) else model.noise
+
+
+def joins_channels(model: Model | str) -> bool:
+    """Whether a model takes all channels at once; the bundled one takes them one by one."""
+    return not isinstance(model, str) and model.network.config.channels > 1
 
 
 def _description(model: Model | str) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
 from napari_vae_restore._napari.fields import (
@@ -21,9 +19,13 @@ from napari_vae_restore._napari.fields import (
 from napari_vae_restore._napari.header import Header
 from napari_vae_restore._napari.layers import layer_data, show_result
 from napari_vae_restore._napari.messages import MAX_SEED, Preview, Source, duration
-from napari_vae_restore._napari.model_choice import ModelChoice, load_steps, removes_noise_only
-from napari_vae_restore._napari.model_report import ModelReportDialog, report_steps
+from napari_vae_restore._napari.model_choice import (
+    ModelChoice,
+    joins_channels,
+    trained_noise,
+)
 from napari_vae_restore._napari.model_store import model_store
+from napari_vae_restore._napari.model_widget import ModelWidget
 from napari_vae_restore._napari.preview_layer import find_preview, show_preview
 from napari_vae_restore._napari.region import MAX_SIDE, Region, visible_region
 from napari_vae_restore._napari.restoration_steps import (
@@ -35,28 +37,24 @@ from napari_vae_restore._napari.settings import (
     last_used,
     preferences,
     remember,
-    remember_model,
 )
-from napari_vae_restore._napari.task_widget import NO_LAYER, TaskWidget
+from napari_vae_restore._napari.spread_layers import show_spread
+from napari_vae_restore._napari.task_widget import NO_LAYER
+from napari_vae_restore._napari.uncertainty import Uncertainty, with_uncertainty
 from napari_vae_restore._napari.view import current_step, visible_pixels
-from napari_vae_restore._napari.warm_up import warm_up
-from napari_vae_restore._napari.words import noise_in_words, verdict
+from napari_vae_restore._napari.words import account
 from napari_vae_restore._napari.worker import Steps
-from napari_vae_restore.layout import Layout
 from napari_vae_restore.restoration.tasks import Denoise, Task
 
 if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Image
-    from numpy.typing import NDArray
 
     from napari_vae_restore.models.model import Model
-    from napari_vae_restore.models.report import ModelReport
     from napari_vae_restore.noise.models import NoiseModel
-    from napari_vae_restore.restoration.result import Diagnostics, Restoration
+    from napari_vae_restore.restoration.result import Restoration
 
 _MAX_SAMPLES = 256
-_SETTLED_MS = 200  # until a new widget has been drawn
 _NO_NUMBERS = (
     "“{}” holds True and False only: it is a mask and no picture. Right click on it ▸ Convert "
     "to Labels to inpaint with it, or open the picture itself."
@@ -65,7 +63,7 @@ _MEASURED = "measured in the image"
 _AS_TRAINED = "as the model's training images"
 
 
-class RestorationWidget(TaskWidget):
+class RestorationWidget(ModelWidget):
     """Restores an image layer; subclasses say what was done to it.
 
     Parameters
@@ -85,7 +83,7 @@ class RestorationWidget(TaskWidget):
         rows = self._task_rows()
         self._known_noise: dict[int, NoiseModel] = {}
         self._known_for: tuple[object, ...] = ()
-        self.models = ModelChoice(denoising_only=self.denoises_only, parent=self)
+        self._use(ModelChoice(denoising_only=self.denoises_only, parent=self))
         self.noise = NoiseEdit(_MEASURED)
         self.samples = whole_number(
             0,
@@ -134,12 +132,8 @@ class RestorationWidget(TaskWidget):
         self._layout.addWidget(self.panel)
         self._layout.addStretch(1)
         self.header.changed.connect(self._on_changed)
-        self.models.file_chosen.connect(self.open_model)
-        self.models.about_asked.connect(self.show_report)
         self.samples.valueChanged.connect(self._on_changed)
         model_store().changed.connect(self._on_changed)
-        # Not at once: an import holds up the thread of the window.
-        QTimer.singleShot(_SETTLED_MS, warm_up)
 
     def preview(self) -> None:
         """Restore the visible part of the current plane into the preview layer."""
@@ -150,9 +144,9 @@ class RestorationWidget(TaskWidget):
         region = visible_region(
             source.data.shape,
             source.axes,
-            step=_padded(current_step(self._viewer, layer), source.data.ndim),
+            step=current_step(self._viewer, layer),
             corners=visible_pixels(self._viewer, layer),
-            joint_channels=_joins_channels(model),
+            joint_channels=joins_channels(model),
             limit=MAX_SIDE // self._factor(),
         )
         self._forget_noise_unless_for(layer)
@@ -165,26 +159,11 @@ class RestorationWidget(TaskWidget):
         if layer is None or self.is_busy or self._problem():
             return
         remember(self.does, {k: field_value(f) for k, f in self._remembered().items()})
-        steps = self._run_steps(self._source(layer), model)
-        self._launch(steps, layer=layer, on_success=partial(self._on_restored, layer))
-
-    def open_model(self, path: str) -> None:
-        """Open a model file and select its model.
-
-        Parameters
-        ----------
-        path : str
-            A ``.safetensors`` file.
-        """
-        if not self.is_busy:
-            done = partial(self._on_model, Path(path))
-            self._launch(load_steps(Path(path)), layer=None, on_success=done)
-
-    def show_report(self) -> None:
-        """Show what is known of the chosen model, in a window of its own."""
-        if not self.is_busy:
-            steps = report_steps(self.models.model)
-            self._launch(steps, layer=None, on_success=self._on_report)
+        is_rgb = bool(layer.rgb)
+        run = self._run_steps(self._source(layer), model)
+        steps = with_uncertainty(run, self._restoration, is_rgb=is_rgb)
+        done = partial(self._on_restored, layer)
+        self._launch(steps, layer=layer, on_success=done, in_turns=True)
 
     def _remembered(self) -> dict[str, QWidget]:
         """Fields that begin with what was used last, by name; subclasses add theirs."""
@@ -245,7 +224,7 @@ class RestorationWidget(TaskWidget):
             layer.unique_id,
             id(layer_data(layer)),
             self.header.axes.axes,
-            self.noise.noise or str(_trained_noise(self.models.model)),
+            self.noise.noise or str(trained_noise(self.models.model)),
             *self._noise_depends_on(),
         )
         if key != self._known_for:
@@ -254,30 +233,32 @@ class RestorationWidget(TaskWidget):
     def _on_preview(self, layer: Image, preview: Preview) -> None:
         self._known_noise = preview.noise
         show_preview(self._viewer, layer, preview)
-        axes = self.header.axes.axes
-        levels = _channel_levels(preview.image, axes)
-        self._say(_sentences("Preview of the current view.", preview.diagnostics, levels))
+        first, axes = "Preview of the current view.", self.header.axes.axes
+        told = account(first, preview.image, axes, preview.diagnostics, is_whole=False)
+        self._say(told)
 
-    def _on_restored(self, layer: Image, result: Any) -> Image:
+    def _restoration(self, result: Any) -> Restoration:
+        """The restoration in what the steps of a run return."""
         restoration: Restoration = result
+        return restoration
+
+    def _on_restored(
+        self, layer: Image, found: tuple[Any, Uncertainty | None]
+    ) -> Iterator[None]:
+        """Show a result layer by layer; the window lives in between."""
+        restoration, uncertainty = self._restoration(found[0]), found[1]
         preview = find_preview(self._viewer, layer)
-        mean = show_result(self._viewer, restoration, like=layer, preview=preview)[0]
-        diagnostics = restoration.diagnostics
-        added = f"“{mean.name}” added, in {duration(diagnostics.seconds)}."
-        levels = _channel_levels(restoration.mean, restoration.recipe.axes)
-        self._say(_sentences(added, diagnostics, levels))
-        return mean
+        mean = show_result(self._viewer, restoration, like=layer, preview=preview)
+        self._on_shown(mean, found[0])
+        axes, diagnostics = restoration.recipe.axes, restoration.diagnostics
+        first = f"“{mean.name}” added, in {duration(diagnostics.seconds)}."
+        self._say(account(first, restoration.mean, axes, diagnostics, is_whole=True))
+        yield
+        for _ in show_spread(self._viewer, restoration, uncertainty, like=layer, result=mean):
+            yield
 
-    def _on_report(self, report: ModelReport) -> None:
-        ModelReportDialog(report, self).show()
-
-    def _on_model(self, path: Path, model: Model) -> None:
-        remember_model(path)
-        name = model_store().add(model, model.name)
-        text = f"Model “{name}” opened."
-        if removes_noise_only(model) and not self.denoises_only:
-            text += " It removes noise only: it is there for Denoise."
-        self._say(text)
+    def _on_shown(self, mean: Image, result: Any) -> None:
+        """A result has become a layer; subclasses note more of it."""
 
     def _hint(self) -> str:
         return self._problem() or self._ready_hint()
@@ -290,7 +271,7 @@ class RestorationWidget(TaskWidget):
         self.run_button.setEnabled(ready)
         self.cancel_button.setEnabled(self._job is not None and not self._job.is_cancelled)
         self.keep.setEnabled(int(self.samples.value()) > 0)
-        trained = _trained_noise(self.models.model)
+        trained = trained_noise(self.models.model)
         self.noise.setPlaceholderText(_MEASURED if trained is None else _AS_TRAINED)
 
     def _add_buttons(self, *buttons: QWidget) -> None:
@@ -298,30 +279,3 @@ class RestorationWidget(TaskWidget):
         for each in buttons:
             row.addWidget(each)
         self._layout.addLayout(row)
-
-
-def _sentences(first: str, diagnostics: Diagnostics, levels: Sequence[float]) -> str:
-    noise = noise_in_words(diagnostics.noise, levels) if diagnostics.noise else ""
-    parts = (first, noise, verdict(diagnostics))
-    return " ".join(part for part in parts if part)
-
-
-def _channel_levels(image: NDArray[Any], axes: str) -> list[float]:
-    """Mean intensity of each channel."""
-    planes = Layout.of(image, axes).to_planes(image)
-    return [float(planes[:, channel].mean()) for channel in range(planes.shape[1])]
-
-
-def _trained_noise(model: Model | str) -> NoiseModel | None:
-    """The noise that a model was trained on; the bundled one has none of its own."""
-    return None if isinstance(model, str) else model.noise
-
-
-def _joins_channels(model: Model | str) -> bool:
-    """Whether a model takes all channels at once; the bundled one takes them one by one."""
-    return not isinstance(model, str) and model.network.config.channels > 1
-
-
-def _padded(step: tuple[int, ...], ndim: int) -> tuple[int, ...]:
-    """A colour axis is no dimension of the layer, but one of its data."""
-    return step + (0,) * (ndim - len(step))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image
 
 from napari_vae_restore._napari.layers import (
+    FACTOR_KEY,
     MISSING_KEY,
     RECIPE_KEY,
     RESULT_KEY,
@@ -21,6 +22,7 @@ from napari_vae_restore._napari.layers import (
 )
 from napari_vae_restore._napari.messages import Source
 from napari_vae_restore._napari.region import Region, visible_region, zoom_of
+from napari_vae_restore._napari.words import cautious
 from napari_vae_restore.errors import InputError
 
 if TYPE_CHECKING:
@@ -90,12 +92,18 @@ def spread_of(viewer: Viewer, result: Image) -> list[Image]:
 def samples_of(viewer: Viewer, result: Image) -> Image | None:
     """The layer of a result's samples, if there is one."""
     layers = spread_of(viewer, result)
-    return next((layer for layer in layers if layer.ndim > result.ndim), None)
+    return next((layer for layer in layers if FACTOR_KEY not in layer.metadata), None)
+
+
+def uncertainty_of(viewer: Viewer, result: Image) -> Image | None:
+    """The layer with a result's uncertainty map, if there is one."""
+    layers = spread_of(viewer, result)
+    return next((layer for layer in layers if FACTOR_KEY in layer.metadata), None)
 
 
 def warnings_of(result: Image) -> str:
     """What the restoration warned of, in words; empty if of nothing."""
-    return " ".join(result.metadata.get(WARNINGS_KEY, ()))
+    return cautious(result.metadata.get(WARNINGS_KEY, ()))
 
 
 def subject_of(
@@ -135,11 +143,8 @@ def subject_of(
         )
     region = tuple(slice(0, length) for length in image.shape)
     if not all_planes:
-        padded = tuple(step) + (0,) * (len(axes) - len(step))
         whole = max(image.shape)
-        region = visible_region(
-            image.shape, axes, step=padded, joint_channels=True, limit=whole
-        )
+        region = visible_region(image.shape, axes, step=step, joint_channels=True, limit=whole)
     missing = result.metadata.get(MISSING_KEY)
     return Subject(Source(image, axes), restored, recipe, missing, region)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import (
     QDockWidget,
     QFrame,
     QMainWindow,
     QScrollArea,
+    QTabBar,
     QVBoxLayout,
     QWidget,
 )
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 PLUGIN = "napari-vae-restore"
 """Name of the plugin, as the viewer knows its widgets."""
+
+_TURN_MS = 15
+"""Between the layers of a result: about a frame of the screen."""
 
 _MIN_WIDTH = 344
 """Of a widget in pixels: a label, a choice and two buttons side by side, and a scroll bar."""
@@ -56,14 +60,22 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self._viewer = viewer
         self._job: Job | None = None
         self._job_layer: Image | None = None
-        self._on_success: Callable[[Any], None] = _ignore
+        self._on_success: Callable[[Any], Any] = _ignore
+        self._in_turns = False
+        self._turns: Iterator[None] = iter(())
+        self._next_turn = QTimer(self)
+        self._next_turn.setSingleShot(True)
+        self._next_turn.setInterval(_TURN_MS)
+        self._next_turn.timeout.connect(self._take_turn)
         self._note = ""
         self.panel = StatusPanel(self)
         content = QWidget()
         self._layout = QVBoxLayout(content)
         self._layout.setContentsMargins(8, 8, 8, 8)
         self._layout.setSpacing(10)
-        _in_scroll_area(content, self)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(_Column(content, self))
         viewer.layers.events.removed.connect(self._on_layer_removed)
 
     @property
@@ -88,10 +100,14 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
         steps: Steps,
         *,
         layer: Image | None,
-        on_success: Callable[[Any], None],
+        on_success: Callable[[Any], Any],
+        in_turns: bool = False,
     ) -> None:
-        """Run steps in a thread; `on_success` gets their result, in the window's thread."""
-        self._note = ""
+        """Run steps in a thread; `on_success` gets their result, in the window's thread.
+
+        With `in_turns` it is a generator: each of its steps shows a part of the result.
+        """
+        self._note, self._in_turns = "", in_turns
         self._job, self._job_layer, self._on_success = Job(steps, self), layer, on_success
         self._job.message.connect(self._on_message)
         self._job.succeeded.connect(self._on_succeeded)
@@ -135,8 +151,26 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
 
     def _on_succeeded(self, result: object) -> None:
         on_success = self._on_success
-        self._end()
-        on_success(result)
+        if self._in_turns:
+            self._turns = on_success(result)
+            self._take_turn()
+        else:
+            self._end()
+            on_success(result)
+
+    def _take_turn(self) -> None:
+        """Show a part of a result, and the next one when the window has drawn this one."""
+        is_over = True
+        try:
+            if self._job is not None and not self._job.is_cancelled:
+                next(self._turns)
+                is_over = False
+                self._next_turn.start()
+        except StopIteration:
+            pass
+        finally:
+            if is_over:
+                self._end()
 
     def _end(self) -> None:
         if self._job is not None:
@@ -189,14 +223,27 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
                 continue
             window.tabifyDockWidget(other, dock)
             for each in (other, dock):
-                # A tab takes a single & for a shortcut.
-                each.setWindowTitle(each.windowTitle().replace(" & ", " && "))
+                each.setWindowTitle(_tab_title(each.windowTitle()))
+            for bar in window.findChildren(QTabBar):
+                # Whole words and arrows where there are too many, not the first letters.
+                bar.setElideMode(Qt.TextElideMode.ElideNone)
+                bar.setUsesScrollButtons(True)
             QTimer.singleShot(0, dock.raise_)
             return
 
     def _disconnect_viewer(self) -> None:
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self.header.disconnect_viewer()
+
+
+def _tab_title(title: str) -> str:
+    """A dock's title in a word, so that tabs fit side by side.
+
+    >>> _tab_title("Train & Adapt (VAE Restore)")
+    'Train'
+    """
+    # napari adds the plugin's name, in one way or another.
+    return title.split(" (")[0].split(" & ")[0]
 
 
 def _dock_of(widget: QWidget) -> Any:
@@ -207,17 +254,25 @@ def _dock_of(widget: QWidget) -> Any:
     return parent
 
 
-def _in_scroll_area(content: QWidget, parent: QWidget) -> None:
-    """Put the content where a low window can scroll it, but never sideways."""
-    area = QScrollArea(parent)
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setMinimumWidth(_MIN_WIDTH)
-    area.setWidget(content)
-    layout = QVBoxLayout(parent)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.addWidget(area)
+class _Column(QScrollArea):  # type: ignore[misc, unused-ignore]
+    """Content that a low window can scroll, but never sideways: it is as wide as it needs."""
+
+    def __init__(self, content: QWidget, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumWidth(_MIN_WIDTH)
+        self.setWidget(content)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Grow with the content, whose fonts may be large; see Qt."""
+        content = self.widget()
+        if event.type() == QEvent.Type.LayoutRequest and content is not None:
+            bar = self.verticalScrollBar().sizeHint().width()
+            needed = content.minimumSizeHint().width() + bar
+            self.setMinimumWidth(max(_MIN_WIDTH, needed))
+        return bool(super().eventFilter(watched, event))
 
 
 def _ignore(result: object) -> None:

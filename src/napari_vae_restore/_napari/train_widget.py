@@ -22,7 +22,6 @@ from napari_vae_restore._napari.messages import (
 from napari_vae_restore._napari.model_choice import FILE_FILTER, removes_noise_only
 from napari_vae_restore._napari.model_store import model_store
 from napari_vae_restore._napari.preview_layer import show_preview
-from napari_vae_restore._napari.region import central_region
 from napari_vae_restore._napari.settings import last_used, remember, remember_model
 from napari_vae_restore._napari.task_widget import TaskWidget
 from napari_vae_restore._napari.train_header import (
@@ -31,24 +30,18 @@ from napari_vae_restore._napari.train_header import (
     SourceChoice,
     TrainHeader,
 )
+from napari_vae_restore._napari.training_layer import layer_of, preview_of
 from napari_vae_restore._napari.training_runs import (
-    ADAPT,
-    CLEAN,
-    PAIRS,
-    SCRATCH,
-    SHOTS,
     Request,
     Run,
     offered_run,
 )
 from napari_vae_restore._napari.training_steps import (
-    PREVIEW_SIDE,
-    View,
     resume_steps,
     start_steps,
 )
-from napari_vae_restore._napari.view import current_step
-from napari_vae_restore.errors import InputError, VAERestoreError
+from napari_vae_restore._napari.training_words import ending, ready
+from napari_vae_restore.errors import VAERestoreError
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -57,13 +50,6 @@ if TYPE_CHECKING:
 
 _NAME = "Train"
 _STOPPING = "Stopping…"
-_HINTS = {
-    ADAPT: "Start adapts the bundled model to “{}”; no clean images are needed.",
-    SCRATCH: "Start trains a VAE on “{}” alone, from nothing.",
-    SHOTS: "Start learns each shot of “{}” from the other one.",
-    PAIRS: "Start learns to make of “{}” what the clean images are.",
-    CLEAN: "Start simulates noise, holes and down-sampling on “{}”, and learns to undo them.",
-}
 
 
 class TrainWidget(TaskWidget):
@@ -147,7 +133,7 @@ class TrainWidget(TaskWidget):
         remember(_NAME, {"time": field_value(self.time)})
         self._run, self._model, self._model_name = None, None, ""
         self._layer = header.layers.layer if header.images.path is None else None
-        view = self._view(request)
+        view = preview_of(self._viewer, self._layer_still_there(), request)
         self._begin()
         steps = start_steps(
             images, second, request, header.start.model, view, self._stop_requested
@@ -160,8 +146,8 @@ class TrainWidget(TaskWidget):
         if self.is_busy or run is None:
             return
         if self._layer_still_there() is None:
-            self._layer = self._layer_of(run)
-        view = self._view(run.request)
+            self._layer = layer_of(self._viewer, run)
+        view = preview_of(self._viewer, self._layer_still_there(), run.request)
         self._begin()
         steps = resume_steps(run, view, self._stop_requested)
         self._launch(steps, layer=None, on_success=self._on_ended)
@@ -207,31 +193,9 @@ class TrainWidget(TaskWidget):
             return self._source(layer)
         return Source(layer_data(layer), layer_axes(layer))
 
-    def _view(self, request: Request) -> View:
-        """What previews can show: nothing where the images are in no layer, or are clean."""
-        layer = self._layer_still_there()
-        if layer is None or request.way == CLEAN or request.noise == "none":
-            return None
-        try:
-            axes = request.axes or layer_axes(layer)
-            data = layer_data(layer)
-            step = current_step(self._viewer, layer)
-            step += (0,) * (len(axes) - len(step))
-            region = central_region(data.shape, axes, step, PREVIEW_SIDE)
-        except (InputError, ValueError):  # another layer of that name, with other axes
-            return None
-        return Source(data, axes), region
-
     def _layer_still_there(self) -> Image | None:
         """The layer of the last training, if it was not deleted."""
         return self._layer if self._layer in self._viewer.layers else None
-
-    def _layer_of(self, run: Run) -> Image | None:
-        """The layer that a training of another session learned from, by its name."""
-        if Path(run.request.images).parent != run.folder:
-            return None
-        images = (layer for layer in self._viewer.layers if isinstance(layer, Image))
-        return next((layer for layer in images if layer.name == run.request.name), None)
 
     def _choose_file(self) -> None:
         name = f"{self._model_name or 'model'}.safetensors"
@@ -267,7 +231,7 @@ class TrainWidget(TaskWidget):
             self._say("Stopped before the first step; nothing was changed.")
             return
         self._run, self._model = ended.run, ended.model
-        self._say(f"{_ending(ended)} {self._taken_in(ended.model, ended.run.request.name)}")
+        self._say(f"{ending(ended)} {self._taken_in(ended.model, ended.run.request.name)}")
 
     def _taken_in(self, model: Model, images: str) -> str:
         """Select the model if it is a new one; what to say of it."""
@@ -298,7 +262,7 @@ class TrainWidget(TaskWidget):
                 return f"A training on “{name}” is at work in the background: Watch shows it."
             if self._run.can_resume:
                 return f"A training on “{name}” was broken off: Resume goes on with it."
-        return problem or _HINTS[self.header.way.value].format(self.header.images.name)
+        return problem or ready(self.header.way.value, self.header.images.name)
 
     def _refresh(self) -> None:
         super()._refresh()
@@ -322,10 +286,3 @@ def _report_saved(model: Model, weights: Path) -> str:
         return f"Its report is {write_report_beside(model, weights).name}, beside it."
     except VAERestoreError as error:
         return f"It has no report beside it: {error}"
-
-
-def _ending(ended: TrainingEnded) -> str:
-    """How a training ended, in words."""
-    if ended.is_complete:
-        return f"Trained for {ended.run.request.budget}."
-    return "Stopped." if ended.was_stopped else "It was broken off; Resume goes on."

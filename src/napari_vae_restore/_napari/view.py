@@ -31,10 +31,12 @@ def current_step(viewer: Viewer, layer: Image) -> tuple[int, ...]:
     Returns
     -------
     tuple of int
-        One per dimension of the layer; may lie outside its data.
+        One per dimension of its data, 0 along colours; may lie outside of these.
     """
     world = viewer.dims.point[viewer.dims.ndim - layer.ndim :]
-    return tuple(int(np.rint(value)) for value in layer.world_to_data(world))
+    step = tuple(int(np.rint(value)) for value in layer.world_to_data(world))
+    # A colour axis is no dimension of the layer, but one of its data.
+    return step + (0,) * (len(layer_data(layer).shape) - len(step))
 
 
 def visible_pixels(viewer: Viewer, layer: Image) -> list[tuple[float, float]] | None:

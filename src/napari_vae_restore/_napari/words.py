@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from napari_vae_restore.layout import Layout
 from napari_vae_restore.noise.correlation import lag_one
 from napari_vae_restore.noise.models import GaussianNoise
 from napari_vae_restore.restoration.residual_check import RATIO_HIGH, RATIO_LOW
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from napari_vae_restore.noise.models import NoiseModel
     from napari_vae_restore.restoration.result import Diagnostics
@@ -19,7 +22,48 @@ _LEAST_CORRELATION = 0.05
 """Below it, neighbours are as good as independent."""
 
 _MAX_CHANNELS = 4
+_CAUTION = "⚠"
 _NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+def account(
+    first: str, image: NDArray[Any], axes: str, diagnostics: Diagnostics, *, is_whole: bool
+) -> str:
+    """Tell how a restoration went.
+
+    Parameters
+    ----------
+    first : str
+        The sentence to begin with.
+    image : numpy.ndarray
+        The restored image.
+    axes : str
+        Its axes.
+    diagnostics : Diagnostics
+        Of the restoration.
+    is_whole : bool
+        Whether it is all of the image: a part does not show what to be careful about.
+
+    Returns
+    -------
+    str
+        The noise and what the residual says in a paragraph; what was done for want of
+        memory, and each warning, in one of its own.
+    """
+    planes = Layout.of(image, axes).to_planes(image)
+    levels = [float(planes[:, channel].mean()) for channel in range(planes.shape[1])]
+    noise = noise_in_words(diagnostics.noise, levels) if diagnostics.noise else ""
+    parts = (first, noise, verdict(diagnostics))
+    paragraphs = [" ".join(part for part in parts if part)]
+    paragraphs += [f"{note[:1].upper()}{note[1:]}." for note in diagnostics.notes]
+    if is_whole and diagnostics.warnings:
+        paragraphs.append(cautious(diagnostics.warnings))
+    return "\n\n".join(paragraphs)
+
+
+def cautious(warnings: Iterable[str]) -> str:
+    """Warnings as paragraphs that are seen; none gives no text."""
+    return "\n\n".join(f"{_CAUTION} {warning}" for warning in warnings)
 
 
 def verdict(diagnostics: Diagnostics) -> str:

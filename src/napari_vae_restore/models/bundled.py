@@ -1,7 +1,8 @@
 """The model that comes with the package, and how a model is named.
 
 The weights work at once, offline. What they were trained on, how, and what they reach
-is told in ``weights/MODEL_CARD.md``.
+is told in ``weights/MODEL_CARD.md``. torch comes in when a model is asked for, not with its
+name.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import copy
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from napari_vae_restore.atomic import atomic_write
 from napari_vae_restore.errors import ModelFileError
-from napari_vae_restore.models.files import load, save
-from napari_vae_restore.models.model import Model
+
+if TYPE_CHECKING:
+    from napari_vae_restore.models.model import Model
 
 DEFAULT: Final = "default"
 """The name of the bundled model."""
@@ -43,6 +45,9 @@ def find_model(model: Model | str | Path) -> Model:
     ModelFileError
         If the file cannot be used.
     """
+    from napari_vae_restore.models.files import load
+    from napari_vae_restore.models.model import Model
+
     if isinstance(model, Model):
         return model
     return _bundled() if model == DEFAULT else load(model)
@@ -92,6 +97,9 @@ def export(model: Model, folder: Path) -> Path:
     """
     path = folder / WEIGHTS.name
     network = copy.deepcopy(model.network).half()
+    from napari_vae_restore.models.files import save
+    from napari_vae_restore.models.model import Model
+
     saved = Model(network, None, None, model.record, DEFAULT, model.spreads)
     save(saved, path, overwrite=True)
     try:
@@ -113,6 +121,8 @@ def _bundled() -> Model:
             f"{WEIGHTS} is not the file that this version came with: install "
             "napari-vae-restore again"
         )
+    from napari_vae_restore.models.files import load
+
     return load(WEIGHTS)
 
 

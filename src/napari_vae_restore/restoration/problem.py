@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
-from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.estimation import is_estimated, resolve_noise
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.operators import (
@@ -24,6 +23,9 @@ from napari_vae_restore.operators import (
 )
 from napari_vae_restore.restoration.measurement import Mask
 from napari_vae_restore.restoration.tasks import Deblur, Denoise, Inpaint, SuperResolve, Task
+
+if TYPE_CHECKING:
+    from napari_vae_restore.models.model import Model
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +95,9 @@ class Problem:
         enlarging, deblurring = by_kind.get("super-resolve"), by_kind.get("deblur")
         return cls(
             denoising=denoising if isinstance(denoising, Denoise) else None,
-            missing=_missing(inpainting, layout) if isinstance(inpainting, Inpaint) else None,
+            missing=missing_planes(inpainting, layout)
+            if isinstance(inpainting, Inpaint)
+            else None,
             fills=inpainting is not None,
             factor=enlarging.factor if isinstance(enlarging, SuperResolve) else 1,
             kernel=enlarging.kernel if isinstance(enlarging, SuperResolve) else "bicubic",
@@ -175,8 +179,26 @@ def _one_for_each(noise: tuple[NoiseModel, ...], n_channels: int) -> tuple[Noise
     return noise
 
 
-def _missing(task: Inpaint, layout: Layout) -> Any:
-    """The mask as (N, C, H, W) planes of the image."""
+def missing_planes(task: Inpaint, layout: Layout) -> Any:
+    """The mask of a task as (N, C, H, W) planes of an image, a view where it can be one.
+
+    Parameters
+    ----------
+    task : Inpaint
+        Its mask has one of the shapes that it takes.
+    layout : Layout
+        The image's.
+
+    Returns
+    -------
+    numpy.ndarray or dask.array.Array
+        bool.
+
+    Raises
+    ------
+    InputError
+        If the mask does not fit the image, or covers a whole plane.
+    """
     mask, axes, shape = task.mask, layout.axes, layout.shape
     spatial = tuple(n for n, letter in zip(shape, axes, strict=True) if letter in "YX")
     grey = tuple(n for n, letter in zip(shape, axes, strict=True) if letter not in "CS")

@@ -79,6 +79,8 @@ def as_python(recipe: Mapping[str, Any], places: Places) -> str:
     if recipe["tile"] != TILE:
         lines.append(f"    tile={recipe['tile']},")
     lines += [f"    seed={recipe['seed']},", ")"]
+    if width := feather_of(recipe):
+        lines.append(f"out = vr.feathered(out, image, mask, {width})")
     if places.is_layer:
         lines.append("vr.add_to_viewer(viewer, out, like=image)")
     return "\n".join(lines) + "\n"
@@ -119,6 +121,11 @@ def as_command(recipe: Mapping[str, Any], places: Places, output: str) -> str:
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
+def feather_of(recipe: Mapping[str, Any]) -> int:
+    """Pixels over which a fill fades into the image; see :func:`~.feathering.feathered`."""
+    return max((int(form.get("feather", 0)) for form in recipe["tasks"]), default=0)
+
+
 def _command(recipe: Mapping[str, Any], places: Places) -> list[str]:
     """The command and its own options."""
     forms = {form["kind"]: form for form in recipe["tasks"]}
@@ -133,6 +140,11 @@ def _command(recipe: Mapping[str, Any], places: Places) -> list[str]:
     if kinds == {Denoise.kind}:
         return ["denoise", *(["--noise", noise] if noise else [])]
     too = ["--noise", noise or "auto"] if denoising else []
+    if feather_of(recipe):
+        raise InputError(
+            "The fill fades into the image, which no command does: copy it as Python, or run "
+            "Inpaint with a feather of 0."
+        )
     if kinds - {Denoise.kind} == {Inpaint.kind}:
         return ["inpaint", "--mask", _mask(places), *too]
     if kinds - {Denoise.kind} == {SuperResolve.kind}:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from napari_vae_restore.array_files import is_array_file, open_array, stored_rec
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.image_files import read_image
 from napari_vae_restore.models.bundled import DEFAULT
-from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.models import parse_noise
 from napari_vae_restore.restoration.result import Recipe
 from napari_vae_restore.restoration.tasks import (
@@ -33,12 +32,15 @@ from napari_vae_restore.restoration.tasks import (
     Task,
 )
 
+if TYPE_CHECKING:
+    from napari_vae_restore.models.model import Model
+
 _IMAGES = (".tif", ".tiff", ".png")
 """Endings of the files whose description holds a recipe."""
 
 _TASK_KEYS = {
     Denoise.kind: {"noise"},
-    Inpaint.kind: {"mask", "shape", "missing", "mask_sha256"},
+    Inpaint.kind: {"mask", "shape", "missing", "mask_sha256", "feather"},
     SuperResolve.kind: {"factor", "kernel"},
     Deblur.kind: {"psf"},
 }
@@ -339,6 +341,11 @@ def _denoise(form: Mapping[str, Any]) -> Denoise:
 
 
 def _inpaint(form: Mapping[str, Any], folder: Path, mask: Path | None) -> Inpaint:
+    if width := _value(form, int, "feather", 0):
+        raise InputError(
+            f"the recipe's fill fades into the image over {width} pixels, which Python does "
+            "alone: vr.feathered(out, image, mask, width)"
+        )
     if mask is not None:
         return read_mask(mask)
     name = _value(form, str, "mask", "")

@@ -158,8 +158,6 @@ class Solver:
         n, channels, top, left = (plane, group, 0, 0) if at is None else at
         place: Place = (n, channels, _from(block.core[0], top), _from(block.core[1], left))
         measurement, is_hot = measured(plan, group, *window)
-        if scale is None:
-            scale = plane_scale(self._model, plan.problem, measurement)
         keys = LatentKeys(
             plan.seed,
             plane * plan.layout.planes_shape[1] + group.start,
@@ -182,6 +180,8 @@ class Solver:
                     canvas.keep(here, measurement.intensities[kept], observed)
                     yield from [None] * (1 + plan.n_samples)
                     continue
+                if scale is None:  # nor measured where nothing is missing
+                    scale = plane_scale(self._model, plan.problem, measurement)
                 if posterior is None:
                     posterior = plane_posterior(self._model, plan.problem, measurement, scale)
                 for signal in posterior.signals(tile, plan.n_samples, keys):

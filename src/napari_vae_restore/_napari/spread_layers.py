@@ -1,0 +1,178 @@
+"""The layers that say how sure a result is: uncertainty map, samples, residual.
+
+This module knows layers and the viewer's public API; it imports neither Qt nor torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from napari_vae_restore._napari import region as regions
+from napari_vae_restore._napari.layers import (
+    FACTOR_KEY,
+    RECIPE_KEY,
+    RESIDUAL_KEY,
+    SPREAD_KEY,
+    appearance,
+    layer_data,
+    placement,
+)
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from napari import Viewer
+    from napari_vae_restore._napari.check_steps import Checked
+    from napari_vae_restore._napari.uncertainty import Uncertainty
+    from napari_vae_restore.restoration.result import Restoration
+
+_COLORMAP = "inferno"
+
+
+def show_spread(
+    viewer: Viewer,
+    restoration: Restoration,
+    uncertainty: Uncertainty | None,
+    *,
+    like: Image | None,
+    result: Image,
+    region: regions.Region | None = None,
+) -> Iterator[Image]:
+    """Show the uncertainty map and the samples of a restoration, hidden at first.
+
+    Each new layer costs napari some hundredths of a second; who draws this iterator step by
+    step lets the window live in between. Layers that are there are renewed: where one is
+    removed, napari collects all garbage.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where the layers go.
+    restoration : Restoration
+        Of the whole source, or of a part of it.
+    uncertainty : Uncertainty or None
+        Its map.
+    like : napari.layers.Image, optional
+        The source.
+    result : napari.layers.Image
+        The layer that shows the mean.
+    region : tuple of slice, optional
+        The part, in data coordinates of the source; by default all of it.
+
+    Yields
+    ------
+    napari.layers.Image
+        The uncertainty; the samples along a first axis. Either is left out where there is
+        none.
+    """
+    name, look = ("image", {"rgb": False}) if like is None else (like.name, appearance(like))
+    place: dict[str, Any] = {}
+    sampled: dict[str, Any] = {}
+    if like is not None:
+        whole = tuple(layer_data(like).shape)
+        shape = whole if region is None else tuple(part.stop - part.start for part in region)
+        first = None if region is None else regions.start(region)
+        zoom = regions.zoom_of(restoration.mean.shape, shape)
+        place = placement(like, start=first, zoom=zoom)
+        sampled = placement(like, start=first, zoom=zoom, leading="sample")
+    metadata = {RECIPE_KEY: restoration.recipe.to_dict(), SPREAD_KEY: result.unique_id}
+    if uncertainty is not None:
+        yield _shown(
+            viewer,
+            uncertainty.error,
+            f"{name} uncertainty",
+            {**metadata, FACTOR_KEY: uncertainty.factor},
+            place,
+            {"contrast_limits": uncertainty.limits, "colormap": _COLORMAP},
+        )
+    if (samples := restoration.samples) is not None:
+        yield _shown(viewer, samples, f"{name} samples", metadata, sampled, look)
+
+
+def show_residual(
+    viewer: Viewer, source: Image, checked: Checked, first: tuple[int, ...]
+) -> Image:
+    """Show what was removed from an image, on top of all layers; there is one such layer.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Where it is shown.
+    source : napari.layers.Image
+        The image before.
+    checked : Checked
+        With the residual.
+    first : tuple of int
+        Its first pixel in the source's data.
+
+    Returns
+    -------
+    napari.layers.Image
+        The layer; of colours the mean.
+    """
+    residual = checked.residual.residual
+    shown = residual.mean(axis=-1) if source.rgb else residual
+    limits = -checked.limit, checked.limit
+    metadata = {RESIDUAL_KEY: source.unique_id}
+    place = placement(source, start=first)
+    layer = _with(viewer, RESIDUAL_KEY, source.unique_id, shown.ndim)
+    if layer is not None:
+        _renew(layer, shown, metadata, place, {"contrast_limits": limits})
+        viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
+        layer.visible = True
+        viewer.layers.selection.active = layer
+        return layer
+    added: Image = viewer.add_image(
+        shown,
+        name=f"{source.name} residual",
+        metadata=metadata,
+        colormap="gray",
+        contrast_limits=limits,
+        **place,
+    )
+    return added
+
+
+def _shown(
+    viewer: Viewer,
+    data: Any,
+    name: str,
+    metadata: dict[str, Any],
+    place: dict[str, Any],
+    look: dict[str, Any],
+) -> Image:
+    layer = _with(viewer, SPREAD_KEY, metadata[SPREAD_KEY], data.ndim)
+    if layer is not None:
+        _renew(layer, data, metadata, place, look)
+        return layer
+    selected = set(viewer.layers.selection)
+    added: Image = viewer.add_image(
+        data, name=name, metadata=metadata, visible=False, **place, **look
+    )
+    # The result stays selected: it is what one looks at.
+    viewer.layers.selection = selected
+    return added
+
+
+def _with(viewer: Viewer, key: str, owner: Any, ndim: int) -> Image | None:
+    """The layer that belongs to another and has so many dimensions of data."""
+    for layer in viewer.layers:
+        if layer.metadata.get(key) == owner and layer.data.ndim == ndim:
+            found: Image = layer
+            return found
+    return None
+
+
+def _renew(
+    layer: Image,
+    data: Any,
+    metadata: dict[str, Any],
+    place: dict[str, Any],
+    look: dict[str, Any],
+) -> None:
+    layer.data, layer.metadata = data, metadata
+    for name in ("scale", "translate"):
+        setattr(layer, name, place[name])
+    if "contrast_limits" in look:
+        layer.contrast_limits = look["contrast_limits"]
