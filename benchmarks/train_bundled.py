@@ -27,8 +27,9 @@ import numpy as np
 
 import napari_vae_restore as vr
 from napari_vae_restore.errors import VAERestoreError
-from napari_vae_restore.models.bundled import export, find_model
+from napari_vae_restore.models.bundled import export, find_model, store_halo
 from napari_vae_restore.models.restorer import RestorationVAE
+from napari_vae_restore.restoration.halo import measure_halo
 from napari_vae_restore.training.bundle import BundledTraining
 from napari_vae_restore.training.calibration import calibrate
 from napari_vae_restore.training.pictures import (
@@ -73,7 +74,7 @@ def train(asked: argparse.Namespace) -> bool:
     factor = calibrate(cast("RestorationVAE", model.network), source, seed=asked.seed)
     logging.getLogger(__name__).info("spread times %.2f", factor)
     patches = PatchSource(listed, CALIBRATION_SIDE)
-    export(calibrated(model, patches, asked.seed), asked.output)
+    write(calibrated(model, patches, asked.seed), asked.output)
     (asked.output / "pictures.md").write_text(table(entries, listed), encoding="utf-8")
     return True
 
@@ -91,7 +92,13 @@ def calibrate_only(asked: argparse.Namespace) -> None:
     listed = read_pictures(asked.pictures, asked.manifest)
     asked.output.mkdir(parents=True, exist_ok=True)
     source = PatchSource(listed, CALIBRATION_SIDE)
-    export(calibrated(find_model("default"), source, asked.seed), asked.output)
+    write(calibrated(find_model("default"), source, asked.seed), asked.output)
+
+
+def write(model: vr.Model, folder: Path) -> None:
+    """Weights, checksum, and the halo of what was written."""
+    written = find_model(export(model, folder))
+    store_halo(written, measure_halo(written), folder)
 
 
 def first_interrupt() -> threading.Event:
