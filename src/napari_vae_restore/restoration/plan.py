@@ -35,8 +35,9 @@ from napari_vae_restore.restoration.sampling import (
 )
 from napari_vae_restore.tiling import TILE, Tile
 
-BYTES_PER_PIXEL: Final = 600
-"""Of a tile, halo included, that a pass of the bundled model takes at most; measured."""
+BYTES_PER_PIXEL: Final = (200, 600)
+"""Of a tile that the bundled model takes at most, halo included, for its mean and for
+samples; measured."""
 
 _HALVINGS: Final = 3
 """Of the usual tile, where memory is short."""
@@ -179,7 +180,7 @@ def prepare(
     if tile is not None:
         _check("tile", tile, 1)
     where = choose_device(device)
-    size = fitting_tile(free_memory(where)) if tile is None else tile
+    size = fitting_tile(free_memory(where), n_samples) if tile is None else tile
     noise = _measured_noise(planes, problem, model)
     shape = planes.shape[2] * problem.factor, planes.shape[3] * problem.factor
     grid, halo = tile_grid(model.on(where), shape, problem, size)
@@ -201,10 +202,10 @@ def prepare(
     )
 
 
-def fitting_tile(free_bytes: int) -> int:
+def fitting_tile(free_bytes: int, n_samples: int) -> int:
     """The usual tile, or the largest of its halvings that fits into the free memory."""
     sides = [TILE >> halving for halving in range(_HALVINGS + 1)]
-    affordable = math.sqrt(_SHARE * free_bytes / BYTES_PER_PIXEL)
+    affordable = math.sqrt(_SHARE * free_bytes / BYTES_PER_PIXEL[n_samples > 0])
     return next((side for side in sides if side <= affordable), sides[-1])
 
 
