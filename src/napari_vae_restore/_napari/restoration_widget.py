@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,6 +20,8 @@ from napari_vae_restore._napari.fields import (
 )
 from napari_vae_restore._napari.header import Header
 from napari_vae_restore._napari.layers import layer_data, show_result
+from napari_vae_restore._napari.looking import LookingBox, levels_of, show_looked
+from napari_vae_restore._napari.looking_steps import look_steps
 from napari_vae_restore._napari.messages import MAX_SEED, Preview, Source, duration
 from napari_vae_restore._napari.model_choice import ModelChoice, load_steps, removes_noise_only
 from napari_vae_restore._napari.model_report import ModelReportDialog, report_steps
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from napari_vae_restore.models.model import Model
     from napari_vae_restore.models.report import ModelReport
     from napari_vae_restore.noise.models import NoiseModel
+    from napari_vae_restore.restoration.looking import Looked
     from napari_vae_restore.restoration.result import Diagnostics, Restoration
 
 _MAX_SAMPLES = 256
@@ -129,7 +132,9 @@ class RestorationWidget(TaskWidget):
         )
         self.run_button = button("Run", f"{self.does} all planes into a new layer", self.run)
         self.cancel_button = button("Cancel", "Stop without a result", self.cancel)
+        self.looking = LookingBox(self)
         self._layout.addWidget(self.header)
+        self._layout.addWidget(self.looking)
         self._add_buttons(self.preview_button, self.run_button, self.cancel_button)
         self._layout.addWidget(self.panel)
         self._layout.addStretch(1)
@@ -137,6 +142,7 @@ class RestorationWidget(TaskWidget):
         self.models.file_chosen.connect(self.open_model)
         self.models.about_asked.connect(self.show_report)
         self.samples.valueChanged.connect(self._on_changed)
+        self.looking.toggled.connect(self._on_changed)
         model_store().changed.connect(self._on_changed)
         # Not at once: an import holds up the thread of the window.
         QTimer.singleShot(_SETTLED_MS, warm_up)
@@ -165,6 +171,11 @@ class RestorationWidget(TaskWidget):
         if layer is None or self.is_busy or self._problem():
             return
         remember(self.does, {k: field_value(f) for k, f in self._remembered().items()})
+        if self.looking.is_wanted:
+            tasks, axes = self._late_tasks(), self.header.axes.axes
+            steps = look_steps(levels_of(layer), axes, tasks, model, self._options())
+            self._launch(steps, layer=layer, on_success=partial(self._on_looked, layer))
+            return
         steps = self._run_steps(self._source(layer), model)
         self._launch(steps, layer=layer, on_success=partial(self._on_restored, layer))
 
@@ -197,6 +208,11 @@ class RestorationWidget(TaskWidget):
     def _tasks(self) -> list[Task]:
         """What was done to the image, as chosen now."""
         raise NotImplementedError
+
+    def _late_tasks(self) -> Callable[[], Sequence[Task]]:
+        """The same, as chosen now, made in the thread that computes."""
+        tasks = self._tasks()
+        return lambda: tasks
 
     def _ready_hint(self) -> str:
         """What to do next, when all is chosen."""
@@ -268,6 +284,9 @@ class RestorationWidget(TaskWidget):
         self._say(_sentences(added, diagnostics, levels))
         return mean
 
+    def _on_looked(self, layer: Image, looked: Looked) -> None:
+        self._say(show_looked(self._viewer, looked, like=layer))
+
     def _on_report(self, report: ModelReport) -> None:
         ModelReportDialog(report, self).show()
 
@@ -289,7 +308,9 @@ class RestorationWidget(TaskWidget):
         self.preview_button.setEnabled(ready)
         self.run_button.setEnabled(ready)
         self.cancel_button.setEnabled(self._job is not None and not self._job.is_cancelled)
-        self.keep.setEnabled(int(self.samples.value()) > 0)
+        self.looking.offer(self.header.layers.layer)
+        self.samples.setEnabled(not self.looking.is_wanted)
+        self.keep.setEnabled(not self.looking.is_wanted and int(self.samples.value()) > 0)
         trained = _trained_noise(self.models.model)
         self.noise.setPlaceholderText(_MEASURED if trained is None else _AS_TRAINED)
 

@@ -154,6 +154,7 @@ def prepare(
     tile: int | None,
     seed: int,
     device: str,
+    plane_pixels: int | None = None,
 ) -> Plan:
     """Decide and measure what holds for the whole image.
 
@@ -169,6 +170,8 @@ def prepare(
         On any device.
     n_samples, tile, seed, device
         As for :func:`~.restore.restore`.
+    plane_pixels : int, optional
+        Planes of at most so many pixels are one block; by default `PLANE_PIXELS`.
 
     Raises
     ------
@@ -184,14 +187,15 @@ def prepare(
     noise = _measured_noise(planes, problem, model)
     shape = planes.shape[2] * problem.factor, planes.shape[3] * problem.factor
     grid, halo = tile_grid(model.on(where), shape, problem, size)
-    is_large = planes.shape[2] * planes.shape[3] > PLANE_PIXELS
+    at_once = PLANE_PIXELS if plane_pixels is None else plane_pixels
+    is_large = planes.shape[2] * planes.shape[3] > at_once
     return Plan(
         layout=layout,
         problem=problem.without_mask(),
         model=model,
         noise=noise,
         groups=tuple(channel_groups(model, problem, layout, is_noisy=bool(noise))),
-        blocks=_blocks(grid, planes.shape[2:], problem),
+        blocks=_blocks(grid, planes.shape[2:], problem, at_once),
         sample=tuple(range_windows(*planes.shape[2:])) if is_large else (),
         halo=halo,
         tile=size,
@@ -227,11 +231,13 @@ def _read(planes: Any, windows: list[tuple[int, Rectangle]]) -> NDArray[Any]:
     return np.stack([in_memory(planes[(n, slice(None), *place)]) for n, place in windows])
 
 
-def _blocks(grid: list[Tile], plane: tuple[int, int], problem: Problem) -> tuple[Block, ...]:
+def _blocks(
+    grid: list[Tile], plane: tuple[int, int], problem: Problem, at_once: int
+) -> tuple[Block, ...]:
     height, width = plane
     factor = problem.factor
     whole = slice(0, height), slice(0, width)
-    if height * width <= PLANE_PIXELS or len(grid) == 1:
+    if height * width <= at_once or len(grid) == 1:
         return (Block(_scaled(whole, factor), whole, tuple(grid)),)
     blocks = []
     for tile in grid:
