@@ -30,6 +30,7 @@ def image() -> NDArray[np.uint8]:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures that have levels, tiles and windows though they are small."""
     monkeypatch.setattr(looking, "_COARSEST", 80)
+    monkeypatch.setattr(looking, "_AT_ONCE", 80)
     monkeypatch.setattr(sampling, "_RANGE_WINDOWS", 4)
     monkeypatch.setattr(sampling, "_RANGE_SIDE", 40)
 

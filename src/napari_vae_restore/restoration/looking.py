@@ -40,6 +40,9 @@ TILE: Final = 512
 _COARSEST: Final = 1024
 """Pixels: a plane of at most so many along each side has no coarser level."""
 
+_AT_ONCE: Final = 1280
+"""Pixels: a plane of at most so many along each side is one chunk, without any halo."""
+
 _MOST_BYTES: Final = 2**29
 """Of restored chunks that are remembered: those of some hundred views."""
 
@@ -217,7 +220,9 @@ class _Level:
         self._layout = Layout(axes, tuple(self._image.shape), self._image.dtype)
         self._problem, self._model = Problem.of(tasks, self._layout), model
         self._planes = self._layout.to_planes(self._image)
-        self._options, self._memory = options, memory
+        longest = max(self._layout.planes_shape[2:]) * self._problem.factor
+        whole = {"tile": longest} if longest <= _AT_ONCE else {}
+        self._options, self._memory = options | whole, memory
         self._plan: Plan | None = None
         self._scales: dict[int, Scale] = {}
         self._lock = threading.Lock()
