@@ -35,6 +35,7 @@ def test_strips_equal_the_whole(
     before = x.clone()
     whole = stack(x).detach()
     monkeypatch.setattr(blocks, "_STRIP_BYTES", 1)
+    monkeypatch.setattr(blocks, "_LARGE_BYTES", 1)
     with torch.inference_mode():
         torch.testing.assert_close(stack(x), whole, rtol=1e-5, atol=1e-5)
     assert torch.equal(x, before)  # the first block's input may be another's, too
@@ -44,6 +45,7 @@ def test_a_batch_gives_what_its_images_give(
     stack: torch.nn.Sequential, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blocks, "_STRIP_BYTES", 1)
+    monkeypatch.setattr(blocks, "_LARGE_BYTES", 1)
     x = grid(40)
     with torch.inference_mode():
         torch.testing.assert_close(stack(torch.cat([x, -x]))[:1], stack(x))

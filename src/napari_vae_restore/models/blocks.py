@@ -18,10 +18,14 @@ _CEILING: Final = 4.0
 _REACH: Final = 2
 """Rows that one of a block's results looks at to each side."""
 
-_STRIP_BYTES: Final = 2**22
+_STRIP_BYTES: Final = 2**24
 """Of the strips in which large grids are computed on a processor. Their memory is used
 again and again; that of whole grids is asked of the system anew for each layer, which
 took a third of the time."""
+
+_LARGE_BYTES: Final = 2**25
+"""Of grids that are cut: the C library keeps the memory of smaller ones for the next, and
+each strip has threads wait for each other, for long where the processor is busy."""
 
 
 class ResidualBlock(nn.Module):
@@ -83,7 +87,8 @@ def _activate(x: Tensor, *, in_place: bool = False) -> Tensor:
 
 def _rows_at_once(x: Tensor) -> int:
     """Rows of (N, C, H, W) that are computed together."""
-    if x.device.type != "cpu" or x.shape[0] > 1:
+    n_bytes = x.numel() * x.element_size()
+    if x.device.type != "cpu" or x.shape[0] > 1 or n_bytes <= _LARGE_BYTES:
         return x.shape[2]
     return max(_STRIP_BYTES // (x.shape[1] * x.shape[3] * x.element_size()), 8 * _REACH)
 
