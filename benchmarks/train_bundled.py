@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import logging
 import signal
 import sys
@@ -24,6 +23,7 @@ from types import FrameType
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 import napari_vae_restore as vr
 from napari_vae_restore.errors import VAERestoreError
@@ -46,7 +46,8 @@ from napari_vae_restore.training.textures import synthetic_pictures
 MANIFEST = Path(__file__).with_name("bundled_pictures.csv")
 N_SYNTHETIC, SYNTHETIC_SIDE = 45, 256
 SYNTHETIC_WEIGHT = 9.0  # of them all; the manifest's have about 130
-N_CALIBRATION, CALIBRATION_SIDE, LEAST_CONTRAST, GREY_LEVELS = 48, 240, 0.02, 255
+N_CALIBRATION, CALIBRATION_SIDE, LEAST_CONTRAST = 48, 256, 0.3
+LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 
@@ -73,26 +74,35 @@ def train(asked: argparse.Namespace) -> bool:
     source = PatchSource([*listed, *synthetic], training.plan.side)
     factor = calibrate(cast("RestorationVAE", model.network), source, seed=asked.seed)
     logging.getLogger(__name__).info("spread times %.2f", factor)
-    patches = PatchSource(listed, CALIBRATION_SIDE)
-    write(calibrated(model, patches, asked.seed), asked.output)
+    write(calibrated(model, listed, asked.seed), asked.output)
     (asked.output / "pictures.md").write_text(table(entries, listed), encoding="utf-8")
     return True
 
 
-def calibrated(model: vr.Model, source: PatchSource, seed: int) -> vr.Model:
-    """The model with what the spread of its samples is worth, by patches of its pictures."""
+def calibrated(model: vr.Model, pictures: Sequence[Picture], seed: int) -> vr.Model:
+    """The model with what the spread of its samples is worth, by parts of the photographs."""
+    photographs = [
+        p for p in pictures if p.is_colour and min(p.planes.shape[2:]) >= CALIBRATION_SIDE
+    ]
+    weights = np.array([p.weight for p in photographs])
     rng = np.random.default_rng([seed, 6])
-    patches = (source.draw(rng) for _ in itertools.count())
-    clean = itertools.islice((p for p in patches if p.std() > LEAST_CONTRAST), N_CALIBRATION)
-    return vr.calibrate(vr.Clean([GREY_LEVELS * patch for patch in clean]), model, seed=seed)
+    clean: list[NDArray[np.float32]] = []
+    while len(clean) < N_CALIBRATION:
+        planes = photographs[rng.choice(len(photographs), p=weights / weights.sum())].planes
+        top, left = (int(rng.integers(n - CALIBRATION_SIDE + 1)) for n in planes.shape[2:])
+        rows, columns = (slice(start, start + CALIBRATION_SIDE) for start in (top, left))
+        part = planes[rng.integers(len(planes)), :, rows, columns].astype(np.float32)
+        grey = np.tensordot(LUMA, part, axes=1)
+        if np.ptp(np.percentile(grey, (0.1, 99.9))) > LEAST_CONTRAST:
+            clean.append(255 * (grey - grey.min()) / np.ptp(grey))
+    return vr.calibrate(vr.Clean(clean), model, seed=seed)
 
 
 def calibrate_only(asked: argparse.Namespace) -> None:
     """Export the bundled model again with a calibration by its pictures."""
-    listed = read_pictures(asked.pictures, asked.manifest)
+    pictures = read_pictures(asked.pictures, asked.manifest)
     asked.output.mkdir(parents=True, exist_ok=True)
-    source = PatchSource(listed, CALIBRATION_SIDE)
-    write(calibrated(find_model("default"), source, asked.seed), asked.output)
+    write(calibrated(find_model("default"), pictures, asked.seed), asked.output)
 
 
 def write(model: vr.Model, folder: Path) -> None:

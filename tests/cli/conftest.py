@@ -38,10 +38,11 @@ def model_file(folder):
 
 @pytest.fixture
 def picture():
-    """Make a picture of any shape and dtype."""
+    """Make a picture of any shape and dtype: waves in noise."""
 
     def make(shape, dtype="uint8"):
-        values = np.random.default_rng(0).normal(120, 30, shape)
+        places = np.indices(shape).sum(axis=0)
+        values = 120 + 60 * np.sin(places / 6) + np.random.default_rng(0).normal(0, 12, shape)
         return np.clip(values, 0, 255).astype(dtype)
 
     return make

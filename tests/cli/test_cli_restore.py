@@ -23,7 +23,7 @@ def damaged(tmp_path, picture):
 
 COMMANDS = {
     "denoise": ["--noise", "gaussian:12"],
-    "inpaint": ["--mask", "masks/holes.png", "--noise", "gaussian:12@0.5,0.4"],
+    "inpaint": ["--mask", "masks/holes.png", "--noise", "gaussian:12@0.2,0.15"],
     "super-resolve": ["--factor", 2, "--kernel", "gaussian"],
 }
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from skimage import data
 
 import napari_vae_restore as vr
+from napari_vae_restore.models.bundled import find_model
+from napari_vae_restore.operators import Downsampling
 
 NOISE = vr.GaussianNoise(20.0)
 
@@ -72,7 +75,8 @@ def test_colours_and_opacity(calibrated: vr.Model) -> None:
     out = vr.denoise(picture, calibrated, noise=NOISE, n_samples=2, device="cpu")
     low, high = out.interval(0.9)
     assert low.shape == (32, 32, 3)
-    assert (low < high).all()
+    assert (low <= high).all()
+    assert (low < high).mean() > 0.99
 
 
 def test_without_calibration_a_gaussian_is_taken(
@@ -110,3 +114,21 @@ def test_two_shots_calibrate_without_any_truth(
         by_truth.spreads["denoise"].error(std),
         rtol=0.25,
     )
+
+
+def test_the_bundled_model_is_calibrated() -> None:
+    clean = data.camera()[100:260, 180:340].astype(np.float32)
+    hole = np.random.default_rng(0).random(clean.shape) < 0.5
+    found = {
+        "denoise": (vr.denoise(noisy(clean), n_samples=16, device="cpu"), ...),
+        "inpaint": (vr.inpaint(clean, hole, n_samples=16, device="cpu"), hole),
+        "super-resolve": (
+            vr.super_resolve(Downsampling(2).apply(clean), 2, n_samples=16, device="cpu"),
+            ...,
+        ),
+    }
+    assert find_model("default").spreads.keys() == found.keys()
+    for kind, (out, where) in found.items():
+        low, high = out.interval(0.9)
+        covered = float(((low <= clean) & (clean <= high))[where].mean())
+        assert 0.8 < covered < 0.98, kind

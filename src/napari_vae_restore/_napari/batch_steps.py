@@ -138,7 +138,8 @@ def proposed_output(images: str) -> str:
     paths = paths_of(images)
     if not paths:
         return ""
-    fixed = next((p for p in (paths[0], *paths[0].parents) if p.is_dir()), paths[0])
+    named = (p for p in (paths[0], *paths[0].parents) if p.is_dir() and p.name)
+    fixed = next(named, paths[0])
     is_store = fixed.suffix.lower() == ".zarr"
     folder = fixed.parent if is_store else fixed
     return str(folder.with_name(f"{folder.name}-restored")) if folder.name else ""

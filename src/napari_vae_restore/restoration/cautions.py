@@ -29,7 +29,8 @@ _JPEG: Final = 8
 _BLOCKY: Final = 1.4
 """Third differences across the borders of such blocks over those inside. Uncompressed
 pictures of the benchmark stay below 1.25, JPEG of quality 20 is above 1.5."""
-_SATURATED: Final = 0.002
+_SATURATED: Final = 0.01
+"""Share of pixels. Pictures that were stretched for display have 0.1 to 0.8 % of them."""
 _SPIKE: Final = 5.0
 """Pixels at the largest value over those at each of the values below it."""
 _BELOW: Final = 16
