@@ -7,6 +7,13 @@ command line's code in a process of its own, and measures the time of the restor
 the peak of that process's memory (resident). ``--tiles``, ``--samples`` and ``--threads``
 take several values too: every combination is run. Time includes reading, writing and the
 pyramid, and not the start of Python and the imports. Nothing else should run meanwhile.
+
+    python benchmarks/speed.py --sizes --against 1 --careamics PYTHON
+
+times other methods on one picture of so many megapixels beside ours, one after the other and
+ours again after each, as ratios; careamics by the Python of an environment that has it.
+With ``--gpu`` the mean and 16 samples of a tile are timed on a graphics card, with the
+arithmetic reached and the five kernels that take most of the time.
 """
 
 from __future__ import annotations
@@ -20,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -54,12 +62,19 @@ print(json.dumps({"seconds": seconds, "peak_mib": peak}))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=float, nargs="+", default=[0.25, 1, 4, 16, 64, 256])
+    parser.add_argument("--sizes", type=float, nargs="*", default=[0.25, 1, 4, 16, 64, 256])
     parser.add_argument("--tiles", type=int, nargs="+", default=[0], help="0: chosen")
     parser.add_argument("--samples", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, nargs="+", default=[os.cpu_count() or 1])
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--against", type=float, help="megapixels of the picture")
+    parser.add_argument("--careamics", help="a Python that has careamics")
+    parser.add_argument("--gpu", action="store_true")
     given = parser.parse_args()
+    if given.gpu:
+        on_graphics_card()
+    if given.against:
+        against(given.against, given.threads[0], given.careamics)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for size in given.sizes:
@@ -72,7 +87,7 @@ def main() -> None:
                 row["megapixels_per_second"] = round(size / row["seconds"], 3)
                 rows.append(row)
                 print(json.dumps(row), flush=True)
-    if given.out is not None:
+    if given.out is not None and rows:
         with given.out.open("w", newline="") as file:
             writer = csv.DictWriter(file, rows[0])
             writer.writeheader()
@@ -110,6 +125,100 @@ def measure(source: Path, tile: int, samples: int, threads: int) -> dict[str, fl
         )
     found: dict[str, float] = json.loads(done.stdout)
     return {name: round(value, 2) for name, value in found.items()}
+
+
+def against(megapixels: float, threads: int, careamics: str | None) -> None:
+    """Print seconds of other methods over ours on the same picture, and the load."""
+    import torch
+    from bm3d import bm3d
+    from skimage import data
+
+    import napari_vae_restore as vr
+    from peers import biharmonic, nl_means
+
+    torch.set_num_threads(threads)
+    side = round(float(np.sqrt(megapixels * 1e6)))
+    random = np.random.default_rng(0)
+    copies = -(-side // SIDE)
+    clean = np.tile(data.camera()[:SIDE, :SIDE], (copies, copies))[:side, :side]
+    noisy = clean + random.normal(0, SIGMA, clean.shape)
+    missing = np.zeros(clean.shape, bool)
+    missing[side // 4 :: SIDE // 4, side // 8 : -side // 8] = True
+
+    def denoise() -> None:
+        vr.denoise(noisy.astype(np.float32), noise=f"gaussian:{SIGMA}", device="cpu")
+
+    def inpaint() -> None:
+        vr.inpaint(clean, missing, device="cpu")
+
+    rivals = {
+        "NLM": (lambda: nl_means(noisy, SIGMA), denoise),
+        "BM3D": (lambda: bm3d(noisy, SIGMA), denoise),
+        "biharmonic": (lambda: biharmonic(clean, missing), inpaint),
+    }
+    denoise()
+    for name, (rival, ours) in rivals.items():
+        report(name, timed(rival), timed(ours))
+    if careamics is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "picture.npy"
+            np.save(path, noisy)
+            script = Path(__file__).with_name("careamics_speed.py")
+            words = [careamics, str(script), str(path), folder, str(threads)]
+            done = subprocess.run(words, check=True, capture_output=True, text=True)
+        report("careamics", json.loads(done.stdout.splitlines()[-1])["seconds"], timed(denoise))
+
+
+def timed(compute: Callable[[], object]) -> float:
+    """Seconds that a call takes."""
+    started = time.monotonic()
+    compute()
+    return time.monotonic() - started
+
+
+def report(name: str, theirs: float, ours: float) -> None:
+    """Print one comparison."""
+    row = {"method": name, "seconds": theirs, "ours": ours, "ratio": theirs / ours}
+    row = {key: round(v, 2) if isinstance(v, float) else v for key, v in row.items()}
+    print(json.dumps(row | {"load": round(os.getloadavg()[0], 1)}), flush=True)
+
+
+def on_graphics_card() -> None:
+    """Print megapixels a second, arithmetic reached, and the kernels that take the time."""
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from napari_vae_restore.models.bundled import find_model
+    from napari_vae_restore.models.condition import condition_tensor
+    from napari_vae_restore.models.latents import random_noise
+    from napari_vae_restore.restoration.conditional import Inference, conditional_network
+
+    side = 2560
+    network = conditional_network(find_model("default").on(torch.device("cuda")))
+    values = np.random.default_rng(0).random((1, 1, side, side), np.float32)
+    condition = condition_tensor(values, np.ones(values.shape, bool), (0.1, 0.0, 0.0, 0.0))
+    generator = torch.Generator().manual_seed(0)
+
+    def run(n_samples: int) -> None:
+        inference = Inference(network, condition)
+        inference.mean()
+        for _ in range(n_samples):
+            inference.sample(random_noise(generator))
+        torch.cuda.synchronize()
+
+    for n_samples in (0, 16):
+        run(n_samples)
+        seconds = min(timed(lambda n=n_samples: run(n)) for _ in range(5))
+        with FlopCounterMode(display=False) as counter:
+            run(n_samples)
+        row = {"device": torch.cuda.get_device_name(), "samples": n_samples}
+        row["megapixels_per_second"] = round(side**2 / 1e6 / seconds, 1)
+        row["teraflops"] = round(counter.get_total_flops() / seconds / 1e12, 1)
+        print(json.dumps(row), flush=True)
+    with profile(activities=[ProfilerActivity.CUDA]) as found:
+        run(0)
+    print(found.key_averages().table(sort_by="self_cuda_time_total", row_limit=5))
 
 
 if __name__ == "__main__":

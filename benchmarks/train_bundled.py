@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 
 import napari_vae_restore as vr
 from napari_vae_restore.errors import VAERestoreError
-from napari_vae_restore.models.bundled import export, find_model
+from napari_vae_restore.models.bundled import export, find_model, store_halo
 from napari_vae_restore.models.restorer import RestorationVAE
+from napari_vae_restore.restoration.halo import measure_halo
 from napari_vae_restore.training.bundle import BundledTraining
 from napari_vae_restore.training.calibration import calibrate
 from napari_vae_restore.training.pictures import (
@@ -73,7 +74,7 @@ def train(asked: argparse.Namespace) -> bool:
     source = PatchSource([*listed, *synthetic], training.plan.side)
     factor = calibrate(cast("RestorationVAE", model.network), source, seed=asked.seed)
     logging.getLogger(__name__).info("spread times %.2f", factor)
-    export(calibrated(model, listed, asked.seed), asked.output)
+    write(calibrated(model, listed, asked.seed), asked.output)
     (asked.output / "pictures.md").write_text(table(entries, listed), encoding="utf-8")
     return True
 
@@ -101,7 +102,13 @@ def calibrate_only(asked: argparse.Namespace) -> None:
     """Export the bundled model again with a calibration by its pictures."""
     pictures = read_pictures(asked.pictures, asked.manifest)
     asked.output.mkdir(parents=True, exist_ok=True)
-    export(calibrated(find_model("default"), pictures, asked.seed), asked.output)
+    write(calibrated(find_model("default"), pictures, asked.seed), asked.output)
+
+
+def write(model: vr.Model, folder: Path) -> None:
+    """Weights, checksum, and the halo of what was written."""
+    written = find_model(export(model, folder))
+    store_halo(written, measure_halo(written), folder)
 
 
 def first_interrupt() -> threading.Event:

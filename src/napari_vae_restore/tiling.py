@@ -15,8 +15,9 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-TILE: Final = 1152
-"""Default side of the tiles' cores in pixels: a megapixel in one piece, without halos."""
+TILE: Final = 2304
+"""Default side of the tiles' cores in pixels: the halo of the bundled model is then a sixth
+of the work, and a camera's 2048² is one piece without any."""
 
 SMALLEST: Final = 64
 """Side below which a core is not halved: its halo would be most of the work."""

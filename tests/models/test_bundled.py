@@ -1,5 +1,6 @@
 """The bundled model: what is written for it is read, checked and restores."""
 
+import copy
 import hashlib
 
 import numpy as np
@@ -11,6 +12,7 @@ import napari_vae_restore as vr
 from napari_vae_restore.models import bundled
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.model import TrainingRecord, build_network
+from napari_vae_restore.restoration.halo import measure_halo
 
 TINY = RestorationConfig(widths=(8, 8), depths=(1, 1), width=8, latent=4)
 
@@ -54,3 +56,27 @@ def test_what_is_exported_is_what_is_bundled(tmp_path, model, monkeypatch):
 def test_nothing_can_be_exported_to_where_there_is_no_folder(tmp_path, model):
     with pytest.raises(vr.ModelFileError, match="cannot write"):
         bundled.export(model, tmp_path / "none")
+
+
+def test_the_halo_beside_the_weights_is_the_measured_one():
+    model = bundled.find_model("default")
+    assert bundled.stored_halo(model) == measure_halo(model)
+
+
+def test_the_stored_halo_is_nobody_elses(model, tmp_path, monkeypatch):
+    assert bundled.stored_halo(model) is None
+    bundled.store_halo(model, 48, tmp_path)
+    path = tmp_path / bundled.HALO.name
+    monkeypatch.setattr(bundled, "HALO", path)
+    assert bundled.stored_halo(model) == 48
+    path.write_text("{}")
+    with pytest.raises(vr.ModelFileError, match="damaged"):
+        bundled.stored_halo(model)
+
+
+def test_the_hash_is_that_of_the_weights_as_they_are(model):
+    changed = vr.Model(copy.deepcopy(model.network), model.normalisation, model.noise)
+    before = changed.sha256
+    with torch.no_grad():
+        next(changed.network.parameters()).add_(1)
+    assert changed.sha256 != before

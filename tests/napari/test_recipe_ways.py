@@ -88,7 +88,7 @@ def test_three_ways_one_result(
 
 def recipe(*tasks, **values):
     """A recipe with these tasks."""
-    other = {"axes": "YX", "n_samples": 0, "tile": 1152, "seed": 0, "model": "default"}
+    other = {"axes": "YX", "n_samples": 0, "tile": 2304, "seed": 0, "model": "default"}
     return {"tasks": list(tasks), "noise": [], **other, **values}
 
 

@@ -99,9 +99,10 @@ def test_halves_cover_what_the_tile_covered() -> None:
 
 
 def test_tiles_follow_the_free_memory() -> None:
-    assert fitting_tile(32 * 2**30) == TILE
-    assert fitting_tile(2**30) == TILE // 2
-    assert fitting_tile(0) == TILE // 8
+    assert fitting_tile(32 * 2**30, 8) == TILE
+    assert fitting_tile(4 * 2**30, 0) == TILE
+    assert fitting_tile(4 * 2**30, 8) == TILE // 2
+    assert fitting_tile(0, 0) == TILE // 8
     assert parts.measured_halo is solver.measured_halo
 
 

@@ -305,6 +305,24 @@ def _feather(holes: Holes) -> int:
     return holes.feather if holes.denoising is None else 0
 
 
+def tasks_everywhere(holes: Holes) -> list[Task]:
+    """The tasks for an image of several levels: a mask of its shape, and no feather.
+
+    Raises
+    ------
+    InputError
+        If nothing was drawn.
+    """
+    sharp = replace(holes, feather=0)
+    missing, shape = _mask(sharp)[0], holes.grid.shape
+    if missing.ndim < len(shape):
+        spread = tuple(
+            slice(None) if d in holes.grid.spatial else None for d in range(len(shape))
+        )
+        missing = np.broadcast_to(missing[spread], shape)
+    return _tasks(sharp, Inpaint(missing, _name(sharp)))
+
+
 def _tasks(holes: Holes, inpaint: Inpaint) -> list[Task]:
     return [inpaint] if holes.denoising is None else [inpaint, holes.denoising]
 

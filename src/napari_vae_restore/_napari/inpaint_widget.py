@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from napari_vae_restore._napari.inpaint_steps import (
     inpaint_preview_steps,
     inpaint_steps,
     sample_steps,
+    tasks_everywhere,
 )
 from napari_vae_restore._napari.layer_choice import MaskChoice
 from napari_vae_restore._napari.layers import MISSING_KEY, RECIPE_KEY
@@ -25,6 +27,7 @@ from napari_vae_restore._napari.mixture_widget import MixtureWidget
 from napari_vae_restore._napari.preview_layer import find_preview, show_filling
 from napari_vae_restore._napari.region import Region
 from napari_vae_restore._napari.worker import Steps
+from napari_vae_restore.restoration.tasks import Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,6 +158,9 @@ class InpaintWidget(MixtureWidget):
     def _run_steps(self, source: Source, model: Model | str) -> Steps:
         return inpaint_steps(source, self._holes(), model, self._options())
 
+    def _late_tasks(self) -> Callable[[], Sequence[Task]]:
+        return partial(tasks_everywhere, self._holes())
+
     def _preview_steps(self, source: Source, region: Region, model: Model | str) -> Steps:
         holes, options = self._holes(), self._options()
         return inpaint_preview_steps(source, region, holes, model, options, self._known_noise)
@@ -214,7 +220,7 @@ class InpaintWidget(MixtureWidget):
     def _refresh(self) -> None:
         super()._refresh()
         layer = self.header.layers.layer
-        self.feather.setEnabled(not self.noisy.isChecked())
+        self.feather.setEnabled(not (self.noisy.isChecked() or self.looking.is_wanted))
         self.planes.setEnabled(layer is not None and self._has_planes(layer))
         self.new_button.setEnabled(layer is not None and not self.is_busy)
         self.next_button.setEnabled(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,6 +18,8 @@ from napari_vae_restore._napari.fields import (
 )
 from napari_vae_restore._napari.header import Header
 from napari_vae_restore._napari.layers import layer_data, show_result
+from napari_vae_restore._napari.looking import LookingBox, levels_of, show_looked
+from napari_vae_restore._napari.looking_steps import look_steps
 from napari_vae_restore._napari.messages import MAX_SEED, Preview, Source, duration
 from napari_vae_restore._napari.model_choice import (
     ModelChoice,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
     from napari_vae_restore.models.model import Model
     from napari_vae_restore.noise.models import NoiseModel
+    from napari_vae_restore.restoration.looking import Looked
     from napari_vae_restore.restoration.result import Restoration
 
 _MAX_SAMPLES = 256
@@ -127,12 +130,15 @@ class RestorationWidget(ModelWidget):
         )
         self.run_button = button("Run", f"{self.does} all planes into a new layer", self.run)
         self.cancel_button = button("Cancel", "Stop without a result", self.cancel)
+        self.looking = LookingBox(self)
         self._layout.addWidget(self.header)
+        self._layout.addWidget(self.looking)
         self._add_buttons(self.preview_button, self.run_button, self.cancel_button)
         self._layout.addWidget(self.panel)
         self._layout.addStretch(1)
         self.header.changed.connect(self._on_changed)
         self.samples.valueChanged.connect(self._on_changed)
+        self.looking.toggled.connect(self._on_changed)
         model_store().changed.connect(self._on_changed)
 
     def preview(self) -> None:
@@ -159,6 +165,11 @@ class RestorationWidget(ModelWidget):
         if layer is None or self.is_busy or self._problem():
             return
         remember(self.does, {k: field_value(f) for k, f in self._remembered().items()})
+        if self.looking.is_wanted:
+            tasks, axes = self._late_tasks(), self.header.axes.axes
+            look = look_steps(levels_of(layer), axes, tasks, model, self._options())
+            self._launch(look, layer=layer, on_success=partial(self._on_looked, layer))
+            return
         is_rgb = bool(layer.rgb)
         run = self._run_steps(self._source(layer), model)
         steps = with_uncertainty(run, self._restoration, is_rgb=is_rgb)
@@ -176,6 +187,11 @@ class RestorationWidget(ModelWidget):
     def _tasks(self) -> list[Task]:
         """What was done to the image, as chosen now."""
         raise NotImplementedError
+
+    def _late_tasks(self) -> Callable[[], Sequence[Task]]:
+        """The same, as chosen now, made in the thread that computes."""
+        tasks = self._tasks()
+        return lambda: tasks
 
     def _ready_hint(self) -> str:
         """What to do next, when all is chosen."""
@@ -260,6 +276,9 @@ class RestorationWidget(ModelWidget):
     def _on_shown(self, mean: Image, result: Any) -> None:
         """A result has become a layer; subclasses note more of it."""
 
+    def _on_looked(self, layer: Image, looked: Looked) -> None:
+        self._say(show_looked(self._viewer, looked, like=layer))
+
     def _hint(self) -> str:
         return self._problem() or self._ready_hint()
 
@@ -270,7 +289,9 @@ class RestorationWidget(ModelWidget):
         self.preview_button.setEnabled(ready)
         self.run_button.setEnabled(ready)
         self.cancel_button.setEnabled(self._job is not None and not self._job.is_cancelled)
-        self.keep.setEnabled(int(self.samples.value()) > 0)
+        self.looking.offer(self.header.layers.layer)
+        self.samples.setEnabled(not self.looking.is_wanted)
+        self.keep.setEnabled(not self.looking.is_wanted and int(self.samples.value()) > 0)
         trained = trained_noise(self.models.model)
         self.noise.setPlaceholderText(_MEASURED if trained is None else _AS_TRAINED)
 

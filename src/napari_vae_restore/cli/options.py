@@ -125,7 +125,7 @@ class Restoring:
         typer.Option(
             metavar="SIDE",
             help="Pixels: changes memory and time, not the result.",
-            show_default="1152",
+            show_default="2304",
         ),
     ] = None
     seed: Annotated[

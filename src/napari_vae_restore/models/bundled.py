@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,9 @@ DEFAULT: Final = "default"
 WEIGHTS: Final = Path(__file__).parents[1] / "weights" / "default.safetensors"
 CHECKSUM: Final = WEIGHTS.with_suffix(".sha256")
 """One line as ``sha256sum`` writes and checks it."""
+
+HALO: Final = WEIGHTS.with_suffix(".json")
+"""How far the bundled network looks, which takes seconds to measure, and its hash."""
 
 
 def find_model(model: Model | str | Path) -> Model:
@@ -73,6 +77,40 @@ def bundled(sha256: str) -> Model:
             "install the same version on all machines"
         )
     return model
+
+
+def stored_halo(model: Model) -> int | None:
+    """The halo that came with the bundled model, in pixels; None for any other model.
+
+    Raises
+    ------
+    ModelFileError
+        If the file cannot be read.
+    """
+    try:
+        found = json.loads(HALO.read_text("utf-8"))
+        known, halo = str(found["model"]), int(found["halo"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelFileError(f"{HALO} is damaged: install napari-vae-restore again") from error
+    return halo if model.sha256 == known else None
+
+
+def store_halo(model: Model, halo: int, folder: Path) -> None:
+    """Write what :func:`stored_halo` reads, beside the weights of a bundled model.
+
+    Parameters
+    ----------
+    model : Model
+        As it is read from the exported file: in half precision, its halo may differ.
+    halo : int
+        As :func:`~.restoration.halo.measured_halo` gives it, in pixels.
+    folder : Path
+        Exists.
+    """
+    with atomic_write(folder / HALO.name) as temporary:
+        temporary.write_text(json.dumps({"model": model.sha256, "halo": halo}) + "\n", "utf-8")
 
 
 def export(model: Model, folder: Path) -> Path:

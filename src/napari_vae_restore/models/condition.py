@@ -88,16 +88,17 @@ class ConditionEncoder(nn.Module):
             network units.
         """
         fine = F.pixel_unshuffle(condition[:, :_FINE], self.patch)
-        slow = F.avg_pool2d(condition[:, _FINE:], self.patch)
+        # Slow values are constant over an image.
+        slow = condition[:, _FINE:, :: self.patch, :: self.patch]
         h = self.stem(torch.cat([fine, slow], dim=1))
         skips = []
         for level, blocks in enumerate(self.bottom_up):
             h = blocks(self.down[level - 1](h) if level else h)
             skips.append(h)
-        features = [h]
+        features = [skips.pop()]
         for level in reversed(range(len(self.top_down))):
             coarse = F.interpolate(self.up[level](h), scale_factor=2, mode="nearest")
-            h = cast("Tensor", self.top_down[level](coarse + skips[level]))
+            h = cast("Tensor", self.top_down[level](coarse.add_(skips.pop())))
             features.append(h)
         residual = F.pixel_shuffle(self.head(h), self.patch).float()
         return tuple(reversed(features)), condition[:, :1] + residual

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -51,6 +51,9 @@ _KINDS: dict[str, type[ModelConfig]] = {
     "flat": FlatVAEConfig,
     "restoration": RestorationConfig,
 }
+
+_hashes: WeakKeyDictionary[Model, tuple[tuple[tuple[int, int], ...], str]] = WeakKeyDictionary()
+"""What the weights were, by address and number of changes, and their hash."""
 
 
 def save(
@@ -186,6 +189,15 @@ _unpacked: WeakValueDictionary[tuple[str, str], Model] = WeakValueDictionary()
 def model_hash(model: Model) -> str:
     """SHA-256 over what decides on pixels: the header without the training record and the
     calibration, and the weights; as hex."""
+    # A tensor counts how often it was changed: a training's weights are hashed anew.
+    state = tuple((v.data_ptr(), v._version) for v in model.network.state_dict().values())
+    known = _hashes.get(model)
+    if known is None or known[0] != state:
+        known = _hashes[model] = state, _computed_hash(model)
+    return known[1]
+
+
+def _computed_hash(model: Model) -> str:
     header = {k: v for k, v in _header(model).items() if k not in _NOT_HASHED}
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name, value in sorted(model.network.state_dict().items()):

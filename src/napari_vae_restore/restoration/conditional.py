@@ -20,7 +20,7 @@ from napari_vae_restore.noise.correlation import WHITE, nearest_blur
 from napari_vae_restore.resampling import enlargement, separable
 from napari_vae_restore.restoration.local_mean import local_shift
 from napari_vae_restore.restoration.measurement import Measurement
-from napari_vae_restore.restoration.posterior import LatentKeys, inferred, on_device
+from napari_vae_restore.restoration.posterior import LatentKeys, inferred
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.units import Units
 from napari_vae_restore.solvers import consistent
@@ -42,7 +42,7 @@ class Inference:
 
     def __init__(self, network: RestorationVAE, condition: Tensor) -> None:
         self._network = network
-        placed = on_device(network, condition)
+        placed = condition.to(next(network.parameters()).device)
         self._found = self._run(lambda: network.infer(placed))
         self._centre: Tensor | None = None
 

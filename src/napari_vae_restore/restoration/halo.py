@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from napari_vae_restore.models.bundled import stored_halo
 from napari_vae_restore.models.latents import random_noise
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.restorer import RestorationVAE
@@ -44,11 +45,13 @@ def measured_halo(model: Model) -> int:
         At most half the side of the probed picture.
     """
     if model not in _known:
-        _known[model] = _measure(model)
+        stored = stored_halo(model)
+        _known[model] = measure_halo(model) if stored is None else stored
     return _known[model]
 
 
-def _measure(model: Model) -> int:
+def measure_halo(model: Model) -> int:
+    """Measure what :func:`measured_halo` remembers, or finds beside the bundled model."""
     network, stride = model.network, model.network.config.stride
     device = next(network.parameters()).device
     generator = torch.Generator().manual_seed(0)

@@ -35,8 +35,9 @@ from napari_vae_restore.restoration.sampling import (
 )
 from napari_vae_restore.tiling import TILE, Tile
 
-BYTES_PER_PIXEL: Final = 600
-"""Of a tile, halo included, that a pass of the bundled model takes at most; measured."""
+BYTES_PER_PIXEL: Final = (200, 600)
+"""Of a tile that the bundled model takes at most, halo included, for its mean and for
+samples; measured."""
 
 _HALVINGS: Final = 3
 """Of the usual tile, where memory is short."""
@@ -153,6 +154,7 @@ def prepare(
     tile: int | None,
     seed: int,
     device: str,
+    plane_pixels: int | None = None,
 ) -> Plan:
     """Decide and measure what holds for the whole image.
 
@@ -168,6 +170,8 @@ def prepare(
         On any device.
     n_samples, tile, seed, device
         As for :func:`~.restore.restore`.
+    plane_pixels : int, optional
+        Planes of at most so many pixels are one block; by default `PLANE_PIXELS`.
 
     Raises
     ------
@@ -179,18 +183,19 @@ def prepare(
     if tile is not None:
         _check("tile", tile, 1)
     where = choose_device(device)
-    size = fitting_tile(free_memory(where)) if tile is None else tile
+    size = fitting_tile(free_memory(where), n_samples) if tile is None else tile
     noise = _measured_noise(planes, problem, model)
     shape = planes.shape[2] * problem.factor, planes.shape[3] * problem.factor
     grid, halo = tile_grid(model.on(where), shape, problem, size)
-    is_large = planes.shape[2] * planes.shape[3] > PLANE_PIXELS
+    at_once = PLANE_PIXELS if plane_pixels is None else plane_pixels
+    is_large = planes.shape[2] * planes.shape[3] > at_once
     return Plan(
         layout=layout,
         problem=problem.without_mask(),
         model=model,
         noise=noise,
         groups=tuple(channel_groups(model, problem, layout, is_noisy=bool(noise))),
-        blocks=_blocks(grid, planes.shape[2:], problem),
+        blocks=_blocks(grid, planes.shape[2:], problem, at_once),
         sample=tuple(range_windows(*planes.shape[2:])) if is_large else (),
         halo=halo,
         tile=size,
@@ -201,10 +206,10 @@ def prepare(
     )
 
 
-def fitting_tile(free_bytes: int) -> int:
+def fitting_tile(free_bytes: int, n_samples: int) -> int:
     """The usual tile, or the largest of its halvings that fits into the free memory."""
     sides = [TILE >> halving for halving in range(_HALVINGS + 1)]
-    affordable = math.sqrt(_SHARE * free_bytes / BYTES_PER_PIXEL)
+    affordable = math.sqrt(_SHARE * free_bytes / BYTES_PER_PIXEL[n_samples > 0])
     return next((side for side in sides if side <= affordable), sides[-1])
 
 
@@ -226,11 +231,13 @@ def _read(planes: Any, windows: list[tuple[int, Rectangle]]) -> NDArray[Any]:
     return np.stack([in_memory(planes[(n, slice(None), *place)]) for n, place in windows])
 
 
-def _blocks(grid: list[Tile], plane: tuple[int, int], problem: Problem) -> tuple[Block, ...]:
+def _blocks(
+    grid: list[Tile], plane: tuple[int, int], problem: Problem, at_once: int
+) -> tuple[Block, ...]:
     height, width = plane
     factor = problem.factor
     whole = slice(0, height), slice(0, width)
-    if height * width <= PLANE_PIXELS or len(grid) == 1:
+    if height * width <= at_once or len(grid) == 1:
         return (Block(_scaled(whole, factor), whole, tuple(grid)),)
     blocks = []
     for tile in grid:

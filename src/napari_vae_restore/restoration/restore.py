@@ -78,7 +78,7 @@ def restore(
     keep_samples : bool
         Whether the samples themselves are returned.
     tile : int, optional
-        Side of the tiles in pixels; by default 1152, or less where memory is short. It
+        Side of the tiles in pixels; by default 2304, or less where memory is short. It
         changes memory and time, not the result: latent noise is keyed to position, and
         each tile reads the surroundings it depends on.
     seed : int

@@ -17,9 +17,10 @@ PLANE_PIXELS: Final = 2**22
 _STACK_PIXELS: Final = 2**22
 """Pixels of each channel that the noise is measured on."""
 _NOISE_SIDE: Final = 512
-_RANGE_SIDE: Final = 256
-_RANGE_WINDOWS: Final = 16
-"""A megapixel: the percentiles of a plane's range are steady from far fewer."""
+_RANGE_SIDE: Final = 176
+_RANGE_WINDOWS: Final = 36
+"""A megapixel: percentiles are steady from far fewer pixels, but what is bright may be
+rare, and is found where one looks in many places."""
 
 Rectangle = tuple[slice, slice]
 """Rows and columns."""

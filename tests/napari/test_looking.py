@@ -1,0 +1,76 @@
+"""Restoring what is looked at: offered where it pays, there at once, right where one looks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.settings import get_settings
+
+from napari_vae_restore._napari.looking_steps import pays
+
+
+@pytest.fixture
+def asynchronous():
+    """Put napari's setting back."""
+    before = get_settings().experimental.async_
+    yield
+    get_settings().experimental.async_ = before
+
+
+def test_it_is_offered_for_what_is_large_or_lazy():
+    da = pytest.importorskip("dask.array")
+    small = np.zeros((64, 64), np.uint8)
+    assert not pays([small])
+    assert pays([small, small[::2, ::2]])
+    assert pays([da.from_array(small)])
+    assert pays([np.broadcast_to(small[:1, :1], (2**13, 2**13))])
+
+
+@pytest.mark.gui
+def test_levels_are_restored_where_one_looks(
+    viewer, open_widget, finish, make_image, asynchronous, qtbot
+):
+    image = np.stack([make_image((64, 72), seed=seed) for seed in range(2)])
+    levels = [image, image[:, ::2, ::2]]
+    source = viewer.add_image(levels, multiscale=True, name="cells", scale=(1, 0.5, 0.5))
+    viewer.add_image(make_image(), name="small")
+    widget = open_widget("Denoise")
+    widget.header.layers.choose(viewer.layers["small"])
+    assert widget.looking.isHidden()
+    widget.header.layers.choose(source)
+    assert not widget.looking.isHidden()
+    widget.looking.setChecked(True)
+    assert not widget.samples.isEnabled()
+    widget.run_button.click()
+    finish(widget)
+    result = viewer.layers["cells restored in view"]
+    assert result.multiscale
+    assert [level.shape for level in result.data] == [(2, 64, 72), (2, 32, 36)]
+    np.testing.assert_allclose(result.scale, source.scale)
+    assert result.metadata["vae_restore"]["tasks"][0]["kind"] == "denoise"
+    assert get_settings().experimental.async_
+    assert "zoom in" in widget.status
+    qtbot.waitUntil(lambda: result.loaded, timeout=60_000)
+    fine = np.asarray(result.data[0])
+    assert fine.dtype == image.dtype
+    assert 0 < np.abs(fine.astype(float) - image).mean() < 16
+
+
+@pytest.mark.gui
+def test_holes_are_filled_where_one_looks(
+    viewer, open_widget, finish, make_image, asynchronous
+):
+    image = np.stack([make_image((64, 72), seed=seed) for seed in range(2)])
+    image[:, 20:25, 30:40] = 0
+    source = viewer.add_image([image, image[:, ::2, ::2]], multiscale=True, name="cells")
+    labels = np.zeros(image.shape, np.uint8)
+    labels[0, 20:25, 30:40] = 1
+    viewer.add_labels(labels, name="holes")
+    widget = open_widget("Inpaint")
+    widget.header.layers.choose(source)
+    widget.looking.setChecked(True)
+    widget.run_button.click()
+    finish(widget)
+    fine = np.asarray(viewer.layers["cells restored in view"].data[0])
+    assert fine[0, 20:25, 30:40].min() > 50
+    np.testing.assert_array_equal(fine[1], image[1])
