@@ -112,3 +112,14 @@ def test_noise_alone_is_recognised() -> None:
 def test_a_restoration_tells() -> None:
     out = vr.denoise(as_jpeg(noisy(scene()), 15)[:128, :128], noise=NOISE, device="cpu")
     assert any("JPEG" in warning for warning in out.diagnostics.warnings)
+
+
+def test_what_a_mask_covers_is_not_warned_of() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(40, 200, (64, 64)).astype(np.uint8)
+    mask = np.zeros((64, 64), bool)
+    mask[20:28, 10:50] = True
+    image[mask] = 255
+    warned = vr.denoise(image, noise="gaussian:3").diagnostics.warnings
+    assert any("saturated" in text for text in warned)
+    assert not any("saturated" in text for text in vr.inpaint(image, mask).diagnostics.warnings)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.arrays import as_image, is_lazy_image
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.layout import Layout
+from napari_vae_restore.layout import Layout, cast
 from napari_vae_restore.lazy_arrays import is_labelled
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
@@ -278,12 +278,23 @@ def iter_restore(
         device=solver.device,
         notes=tuple(solver.notes),
         warnings=cautions(
-            planes, canvas.mean, layout, plan.noise, is_denoised=_has(listed, Denoise)
+            _without_holes(planes, missing, canvas.mean),
+            canvas.mean,
+            layout,
+            plan.noise,
+            is_denoised=_has(listed, Denoise),
         ),
     )
     return Restoration(
         *canvas.finish(layout, array), recipe_of(plan, problem), diagnostics, plan.spread
     )
+
+
+def _without_holes(planes: NDArray[Any], missing: Any, mean: NDArray[Any]) -> NDArray[Any]:
+    """What a mask covers is no measurement to be warned of: its fill stands in for it."""
+    if missing is None or planes.shape != mean.shape:
+        return planes
+    return np.where(missing, cast(mean, planes.dtype), planes)
 
 
 def _has(tasks: Sequence[Task], kind: type[Task]) -> bool:
