@@ -55,7 +55,8 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, width, h, w) to the same shape."""
         # A traced network is for grids of any size.
-        if torch.is_grad_enabled() or torch.jit.is_tracing():
+        is_traced = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+        if torch.is_grad_enabled() or is_traced:
             return x + self._update(x)
         height, rows = x.shape[2], _rows_at_once(x)
         if height <= rows:
