@@ -136,9 +136,10 @@ class Training:
         if start is None and config is None and not self.lesson.is_noisy_alone:
             start = DEFAULT
         self._start = start
-        self._objective = make_objective(self.lesson, start, config, settings, self._device)
+        begun = None if start is None else find_model(start)
+        self._objective = make_objective(self.lesson, begun, config, settings, self._device)
         self._sources = names_of(source)[:_MAX_SOURCES]
-        self._spreads = {} if start is None else find_model(start).spreads
+        self._spreads = {} if begun is None else begun.spreads
         self._trained = self._objective.trained
         self._share_batch()
         self._averaged = copy.deepcopy(self._trained).eval().requires_grad_(False)
