@@ -143,7 +143,7 @@ def enlarging(data: Path, side: int, limit: int | None) -> Iterator[tuple[str, T
 
 def svg(rows: dict[str, Tally]) -> str:
     """Nominal against actual coverage, one line a row."""
-    size, margin = 300, 44
+    size, margin = 460, 44
 
     def place(share: float) -> float:
         return margin + size * (share - 0.3) / 0.7
@@ -153,7 +153,7 @@ def svg(rows: dict[str, Tally]) -> str:
 
     colours = ["#0072b2", "#56b4e9", "#009e73", "#d55e00", "#e69f00", "#cc79a7", "#999999"]
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{size + 260}" height="{size + 90}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{size + 270}" height="{size + 90}" '
         'font-family="sans-serif" font-size="12">',
         '<rect width="100%" height="100%" fill="white"/>',
         f'<path d="M{place(0.3)} {flip(0.3)}L{place(1)} {flip(1)}" stroke="#bbb" '
@@ -176,7 +176,9 @@ def svg(rows: dict[str, Tally]) -> str:
         lines += [
             f'<path d="M{" L".join(points)}" fill="none" stroke="{colour}" '
             f'stroke-width="2"{dash}/>',
-            f'<text x="{size + 70}" y="{60 + 20 * number}" fill="{colour}">{name}</text>',
+            f'<path d="M{size + 70} {56 + 20 * number}h26" stroke="{colour}" '
+            f'stroke-width="2"{dash}/>',
+            f'<text x="{size + 104}" y="{60 + 20 * number}">{name}</text>',
         ]
     lines += [
         f'<text x="{place(0.65)}" y="{flip(0.3) + 38}" text-anchor="middle">nominal</text>',
