@@ -42,7 +42,9 @@ class Inference:
 
     def __init__(self, network: RestorationVAE, condition: Tensor) -> None:
         self._network = network
-        placed = condition.to(next(network.parameters()).device)
+        self._device = next(network.parameters()).device
+        self._n_pixels = condition.shape[2] * condition.shape[3]
+        placed = condition.to(self._device)
         self._found = self._run(lambda: network.infer(placed))
         self._centre: Tensor | None = None
 
@@ -59,8 +61,8 @@ class Inference:
         return _as_array(self._run(lambda: network.sample(found, centre, noise)))
 
     def _run(self, compute: Callable[[], _T]) -> _T:
-        with native_precision(next(self._network.parameters()).device):
-            return inferred(compute)
+        with native_precision(self._device):
+            return inferred(self._network, self._n_pixels, compute)
 
 
 class ConditionalPosterior:

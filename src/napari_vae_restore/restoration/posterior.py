@@ -24,6 +24,7 @@ from napari_vae_restore.models.model import Model
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.units import Units
+from napari_vae_restore.threads import fitting_threads
 from napari_vae_restore.tiling import Tile
 
 _T = TypeVar("_T")
@@ -96,16 +97,16 @@ class DenoisingPosterior:
     ) -> Iterator[NDArray[np.float64]]:
         """See :meth:`PlanePosterior.signals`; the encoder runs once."""
         y = self._units.to_network(tile.read(self._intensities))
-        features = inferred(lambda: self._network.encode(on_device(self._network, y)))
-        yield self._decoded(features, None)
-        for sample in range(n_samples):
-            yield self._decoded(features, keys.noise(sample, tile))
+        network, n_pixels = self._network, y[0].size
+        features = inferred(network, n_pixels, lambda: network.encode(on_device(network, y)))
 
-    def _decoded(
-        self, features: tuple[Tensor, ...], noise: NoiseSource | None
-    ) -> NDArray[np.float64]:
-        signal = inferred(lambda: self._network.decode(features, noise).signal)
-        return self._units.from_network(signal[0].cpu().numpy())
+        def decoded(noise: NoiseSource | None) -> NDArray[np.float64]:
+            signal = inferred(network, n_pixels, lambda: network.decode(features, noise).signal)
+            return self._units.from_network(signal[0].cpu().numpy())
+
+        yield decoded(None)
+        for sample in range(n_samples):
+            yield decoded(keys.noise(sample, tile))
 
 
 def on_device(network: torch.nn.Module, values: NDArray[np.float32] | Tensor) -> Tensor:
@@ -116,11 +117,12 @@ def on_device(network: torch.nn.Module, values: NDArray[np.float32] | Tensor) ->
     return batch.to(device, memory_format=torch.channels_last)
 
 
-def inferred(compute: Callable[[], _T]) -> _T:
-    """Compute without recording gradients.
+def inferred(network: torch.nn.Module, n_pixels: int, compute: Callable[[], _T]) -> _T:
+    """Run a network over so many pixels, without recording gradients.
 
     Entered for each computation and not around a generator's body: between two yields
     the mode would otherwise hold for the caller's own code.
     """
-    with torch.inference_mode():
+    device = next(network.parameters()).device
+    with torch.inference_mode(), fitting_threads(device, n_pixels):
         return compute()
