@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from napari.settings import get_settings
 
-from napari_vae_restore._napari.looking_steps import pays
+import napari_vae_restore as vr
+from napari_vae_restore._napari.looking_steps import look_steps, pays
+from napari_vae_restore._napari.restoration_steps import RestoreOptions
+from napari_vae_restore.restoration.looking import _Level
 
 
 @pytest.fixture
@@ -54,6 +57,25 @@ def test_levels_are_restored_where_one_looks(
     fine = np.asarray(result.data[0])
     assert fine.dtype == image.dtype
     assert 0 < np.abs(fine.astype(float) - image).mean() < 16
+
+
+def test_no_plane_but_the_one_in_view_is_computed_first(monkeypatch, tiny_model, make_image):
+    image = np.stack([make_image((64, 72), seed=seed) for seed in range(5)])
+    computed = []
+    chunk = _Level._computed
+
+    def noting(self, plane, *place):
+        computed.append((self._layout.shape, plane))
+        return chunk(self, plane, *place)
+
+    monkeypatch.setattr(_Level, "_computed", noting)
+    levels = [image, image[::2, ::2, ::2]]
+    steps = look_steps(
+        levels, "ZYX", lambda: [vr.Denoise()], tiny_model, RestoreOptions(), (4, 30, 200)
+    )
+    for _ in steps:
+        pass
+    assert computed == [((3, 32, 36), 2)]
 
 
 @pytest.mark.gui

@@ -41,6 +41,7 @@ def look_steps(
     tasks: Callable[[], Sequence[Task]],
     model: Model | str,
     options: RestoreOptions,
+    step: Sequence[int],
 ) -> Generator[Update | None, None, Looked]:
     """Prepare the restoration of what is looked at, and begin with what is seen of all.
 
@@ -56,6 +57,8 @@ def look_steps(
         As for :func:`~napari_vae_restore.restore`.
     options : RestoreOptions
         How; the tile is one of its own, and samples are not drawn.
+    step : sequence of int
+        The plane in view: an index along each axis of the finest level.
 
     Yields
     ------
@@ -81,7 +84,16 @@ def look_steps(
         listed, tasks(), placed, axes=axes, seed=options.seed, device=options.device
     )
     yield None
-    # The thumbnail, which napari asks for with the first view.
-    first = tuple(slice(None) if letter in "YXS" else 0 for letter in axes)
-    np.asarray(looked.levels[-1][first])
+    np.asarray(looked.levels[-1][_coarsest_plane(looked.levels, axes, step)])
     return looked
+
+
+def _coarsest_plane(
+    levels: Sequence[Any], axes: str, step: Sequence[int]
+) -> tuple[int | slice, ...]:
+    """Index of the plane in view in the coarsest level: what napari asks for first."""
+    at = zip(axes, step, levels[0].shape, levels[-1].shape, strict=True)
+    return tuple(
+        slice(None) if letter in "YXS" else min(max(index * n // of, 0), n - 1)
+        for letter, index, of, n in at
+    )

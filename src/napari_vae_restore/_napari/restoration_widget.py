@@ -166,8 +166,8 @@ class RestorationWidget(ModelWidget):
             return
         remember(self.does, {k: field_value(f) for k, f in self._remembered().items()})
         if self.looking.is_wanted:
-            tasks, axes = self._late_tasks(), self.header.axes.axes
-            look = look_steps(levels_of(layer), axes, tasks, model, self._options())
+            what = levels_of(layer), self.header.axes.axes, self._late_tasks(), model
+            look = look_steps(*what, self._options(), current_step(self._viewer, layer))
             self._launch(look, layer=layer, on_success=partial(self._on_looked, layer))
             return
         is_rgb = bool(layer.rgb)
