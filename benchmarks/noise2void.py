@@ -17,6 +17,8 @@ from pytorch_lightning.callbacks import Callback
 
 PATCH, BATCH = 64, 16
 MANY_EPOCHS = 10_000
+MULTIPLE = 4
+"""Of which the sides of a picture must be; the default network halves them twice."""
 
 
 class Deadline(Callback):
@@ -36,6 +38,13 @@ def load(path: str) -> list[np.ndarray]:
         return [images[key] for key in images.files]
 
 
+def predict(careamist: CAREamist, image: np.ndarray) -> np.ndarray:
+    """A picture of any size, reflected at its end where the network needs more."""
+    more = [(0, -side % MULTIPLE) for side in image.shape]
+    found = careamist.predict(np.pad(image, more, mode="reflect"), axes="YX")[0][0].squeeze()
+    return found[: image.shape[0], : image.shape[1]]
+
+
 def main() -> None:
     train_path, test_path, out, seconds, threads = sys.argv[1:]
     torch.set_num_threads(int(threads))
@@ -52,7 +61,7 @@ def main() -> None:
     work = Path(out).parent
     careamist = CAREamist(config, work_dir=work, callbacks=[deadline])
     careamist.train(train_data=train[0] if len(train) == 1 else np.stack(train))
-    predicted = [careamist.predict(image, axes="YX")[0][0].squeeze() for image in test]
+    predicted = [predict(careamist, image) for image in test]
     np.savez(out, *predicted)
 
 
