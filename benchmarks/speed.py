@@ -1,6 +1,6 @@
 """How fast, and in how much memory, stores of any size are restored.
 
-    python benchmarks/speed.py --sizes 1 16 64 --out speed.csv
+    python benchmarks/speed.py --sizes 1 16 64 --out speed.csv --plots docs/images
 
 writes noisy pictures of so many megapixels as Zarr, restores each into OME-Zarr by the
 command line's code in a process of its own, and measures the time of the restoration and
@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, nargs="+", default=[os.cpu_count() or 1])
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--plots", type=Path, help="a folder for speed.svg and memory.svg")
     parser.add_argument("--against", type=float, help="megapixels of the picture")
     parser.add_argument("--careamics", help="a Python that has careamics")
     parser.add_argument("--gpu", action="store_true")
@@ -95,6 +96,31 @@ def main() -> None:
             writer = csv.DictWriter(file, rows[0])
             writer.writeheader()
             writer.writerows(rows)
+    if given.plots is not None and rows:
+        plot(rows, given.plots)
+
+
+def plot(rows: list[dict[str, float]], folder: Path) -> None:
+    """Cost of a megapixel, and peak of memory, over the picture's size."""
+    from napari_vae_restore.pages import Curve, Plot
+
+    named: dict[str, list[dict[str, float]]] = {}
+    for row in rows:
+        words = ["mean" if row["samples"] == 0 else f"mean and {row['samples']} samples"]
+        words += [f"{row['threads']} threads"]
+        words += [f"tiles of {row['tile']}"] if row["tile"] else []
+        named.setdefault(", ".join(words), []).append(row)
+    shown = {
+        "speed.svg": ("seconds a megapixel", lambda row: row["seconds"] / row["megapixels"]),
+        "memory.svg": ("peak memory in GiB", lambda row: row["peak_mib"] / 1024),
+    }
+    for name, (axis, value) in shown.items():
+        curves = tuple(
+            Curve(what, tuple(r["megapixels"] for r in some), tuple(value(r) for r in some))
+            for what, some in named.items()
+        )
+        picture = Plot(curves, "megapixels, zarr to OME-Zarr", axis, is_log=True)
+        (folder / name).write_text(picture.svg(alone=True) + "\n", encoding="utf-8")
 
 
 def write_picture(path: Path, megapixels: float) -> Path:
