@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from skimage import data
 
 import napari_vae_restore as vr
-from napari_vae_restore.restoration.local_mean import RADIUS, local_shift
+from napari_vae_restore.models.condition import condition_tensor
+from napari_vae_restore.restoration.local_mean import RADIUS, local_shift, with_local_mean
 
 SIDE = 192
 
@@ -57,3 +59,14 @@ def test_few_photons_stay_as_bright_as_they_were(photons: float) -> None:
     bright = clean > np.median(clean)
     for part in (bright, ~bright):
         assert float(out[part].mean()) == pytest.approx(float(clean[part].mean()), rel=0.15)
+
+
+def test_what_judges_a_training_is_what_a_restoration_gives() -> None:
+    image = noise(0.1)[None] + np.float32(0.5)
+    observed, mean = np.ones(image.shape, bool), torch.zeros(image.shape)
+    white, grey = ((0.1, rho, 0.0, 0.0) for rho in (0.0, 0.3))
+    kept = with_local_mean(condition_tensor(image, observed, white), mean)
+    shift = local_shift(image[0], observed[0], np.zeros(image.shape[1:]), 0.1)
+    np.testing.assert_allclose(kept[0].numpy(), shift, atol=1e-6)
+    assert float(kept.mean()) == pytest.approx(0.5, rel=0.02)
+    assert with_local_mean(condition_tensor(image, observed, grey), mean).abs().max() == 0

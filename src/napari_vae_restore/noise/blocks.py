@@ -38,6 +38,10 @@ _GATHERING: Final = 1.6  # width of a window relative to what eight observed pix
 _MIN_OBSERVED: Final = 0.1  # share of the pixels; with fewer, windows stay as they are
 MIN_BLOCKS: Final = 256  # fewer do not tell flat from textured: about 40 x 40 pixels
 
+PLAIN_SHARE: Final = 0.3
+"""Of the blocks, the flattest, that have no texture in an image that is plain."""
+_PLAIN_EXCESS: Final = 1.5  # low-frequency energy over the noise's up to which that is so
+
 BINS: Final = 24
 
 _MAX_CLIPPED: Final = 0.55  # share of clipped pixels up to which a block still informs
@@ -136,6 +140,17 @@ def measures_correlated(spectrum: FloatArray) -> NDArray[np.bool_]:
     candidates = ~np.isin(ORDER, (0, *CORRELATED_STRUCTURE_ORDERS))
     strongest = spectrum[ORDER == 2].max()
     return np.asarray(candidates & (spectrum > _MIN_SPECTRUM * strongest))
+
+
+def is_plain(structure: FloatArray) -> bool:
+    """Whether an image has little texture beside its noise.
+
+    Parameters
+    ----------
+    structure : numpy.ndarray
+        (n,) low-frequency energy of its blocks over that of the noise.
+    """
+    return bool(np.quantile(structure, PLAIN_SHARE) < _PLAIN_EXCESS)
 
 
 def unusable(reason: str) -> InputError:

@@ -25,7 +25,9 @@ from numpy.typing import ArrayLike, NDArray
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.noise.blocks import (
     BINS,
+    PLAIN_SHARE,
     Blocks,
+    is_plain,
     measure_blocks,
     unusable,
 )
@@ -74,7 +76,8 @@ def estimate_noise(
     """Estimate the noise of one acquisition from its noisy images alone.
 
     Correlation between neighbouring pixels, as interpolation and shared read-out leave
-    it, is measured as well; below about 0.2 the noise is called white. Clipped levels,
+    it, is measured as well; below about 0.2 the noise is called white, in images without
+    texture, such as those of speckle, below 0.07. Clipped levels,
     quantisation and hot pixels are allowed for. The result is deterministic.
 
     Parameters
@@ -260,6 +263,9 @@ def _fit_in_rounds(blocks: Blocks, low: float, high: float, gaussian: bool) -> L
 def _refined_constant(fit: LineFit, blocks: Blocks) -> float:
     """Return one variance for all, from the flattest of the blocks far from clipping.
 
+    In an image that is plain beside its noise these are many, and all orders count: the very
+    flattest would be those where the noise happens to be weak, as speckle is in places.
+
     With the flatter half's energies (t1, v1) at low and high frequencies and the other
     half's (t2, v2), texture adds c = (v2 - v1) / (t2 - t1) of its low-frequency energy
     to the high ones, and noise alone has v = t: that line's fixed point is the noise.
@@ -267,12 +273,13 @@ def _refined_constant(fit: LineFit, blocks: Blocks) -> float:
     reach = _CLIPPING_REACH * math.sqrt(fit.b)
     inside = (blocks.mean > fit.low + reach) & (blocks.mean < fit.high - reach)
     inside &= blocks.clipped == 0
-    n_flat = int(_FLAT_SHARE_GAUSSIAN * inside.sum())
+    plain = is_plain(blocks.structure / fit.b)
+    n_flat = int((PLAIN_SHARE if plain else _FLAT_SHARE_GAUSSIAN) * inside.sum())
     if n_flat < _MIN_IN_BIN:
         return fit.b
     flat = np.flatnonzero(inside)[:n_flat]
     structure = blocks.structure[flat]
-    n_highest = round(_HIGHEST_SHARE * len(blocks.measuring))
+    n_highest = round((1.0 if plain else _HIGHEST_SHARE) * len(blocks.measuring))
 
     def highest(which: NDArray[np.intp]) -> float:
         return _energy(blocks.noise(which)[-n_highest:], len(which))

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from torch import Tensor
 from torch.nn import functional as F
 
 RADIUS: Final = 16.0
@@ -68,6 +69,45 @@ def local_shift(
     )[0]
     height, width = mean.shape[1:]
     return np.asarray(large.numpy()[:, :height, :width])
+
+
+def keeps_local_mean(sigma: float, rho_y: float, rho_x: float, scale: float) -> bool:
+    """Whether a restoration does so: of white noise, on the grid that it was measured on.
+
+    Parameters
+    ----------
+    sigma, rho_y, rho_x, scale : float
+        As the condition says them; see :func:`~.models.condition.condition_tensor`.
+    """
+    return sigma > 0 and max(abs(rho_y), abs(rho_x)) == 0 and scale == 0
+
+
+def with_local_mean(condition: Tensor, mean: Tensor) -> Tensor:
+    """What a restoration makes of the mean head's output.
+
+    Parameters
+    ----------
+    condition : Tensor
+        (N, 6, H, W) float32; see :func:`~.models.condition.condition_tensor`.
+    mean : Tensor
+        (N, 1, H, W), the network's.
+
+    Returns
+    -------
+    Tensor
+        Of the same shape, without gradients of what is added.
+    """
+    kept = []
+    for each, found in zip(condition.detach().float().cpu(), mean, strict=True):
+        sigma, rho_y, rho_x, scale = (float(value) for value in each[2:, 0, 0])
+        if not keeps_local_mean(sigma, rho_y, rho_x, scale):
+            kept.append(found)
+            continue
+        image, observed = each[:1].numpy(), each[1:2].numpy() > 0
+        values = found.detach().double().cpu().numpy()
+        shift = torch.from_numpy(local_shift(image, observed, values, sigma))
+        kept.append(found + shift.to(found))
+    return torch.stack(kept)
 
 
 def _reduced(image: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -27,6 +27,7 @@ from napari_vae_restore.models.protocol import VAE, VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise.likelihood import Likelihood, network_likelihood
 from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.restoration.local_mean import with_local_mean
 from napari_vae_restore.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -325,7 +326,7 @@ class Regression(Objective):
         for batch in held_out:
             placed = batch.to(self._device)
             with native_precision(self._device):
-                squares, n = self._squares(trained, placed)
+                squares, n = self._squares(trained, placed, as_restored=True)
             values.append(_log_likelihood(squares, n, placed.scale).mean())
         return Judgement(float(torch.stack(values).mean()))
 
@@ -341,9 +342,13 @@ class Regression(Objective):
         return network.requires_grad_(True).eval()
 
     @staticmethod
-    def _squares(encoder: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _squares(
+        encoder: nn.Module, batch: Batch, *, as_restored: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """(N,) weighted squared errors relative to the scale, and (N,) their pixels."""
         _, mean = cast("ConditionEncoder", encoder)(batch.condition)
+        if as_restored:
+            mean = with_local_mean(batch.condition, mean)
         relative = (mean - batch.target) / batch.scale[:, None, None, None]
         squares = (relative.square() * batch.weight).sum(dim=(1, 2, 3))
         return squares, batch.weight.sum(dim=(1, 2, 3))
