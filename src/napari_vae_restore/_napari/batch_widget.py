@@ -146,9 +146,8 @@ class BatchWidget(ModelWidget):
     def _on_progress(self, progress: BatchProgress) -> None:
         share = progress.share if progress.share < 1 else None
         self.table.show_job(progress.number, progress.job, share)
-        text = (
-            f"{progress.number + 1} of {len(self.table.jobs)}: {progress.job.files.image.name}"
-        )
+        name = self.table.name(progress.job)
+        text = f"{progress.number + 1} of {len(self.table.jobs)}: {name}"
         self.panel.update_progress(Update(text, progress.fraction, progress.seconds_left))
 
     def _on_planned(self, jobs: Sequence[Job]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QDockWidget,
     QFrame,
@@ -38,6 +39,13 @@ _TURN_MS = 15
 _MIN_WIDTH = 344
 """Of a widget in pixels: a label, a choice and two buttons side by side, and a scroll bar."""
 
+_STYLE = """
+QPushButton:enabled { border: 1px solid transparent; }
+QLineEdit, QTableView, QHeaderView { font-size: %dpt; }
+"""
+"""What napari's themes leave out: buttons that are as large as when they are disabled, so that
+nothing jumps, and text fields and tables in the size of the labels."""
+
 NO_LAYER = "Open an image first, or try one from File ▸ Open Sample ▸ VAE Restore."
 
 
@@ -68,6 +76,7 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self._next_turn.setInterval(_TURN_MS)
         self._next_turn.timeout.connect(self._take_turn)
         self._note = ""
+        self._style = ""
         self.panel = StatusPanel(self)
         content = QWidget()
         self._layout = QVBoxLayout(content)
@@ -77,6 +86,23 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(_Column(content, self))
         viewer.layers.events.removed.connect(self._on_layer_removed)
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Look like one piece in the font and theme of the window; see Qt."""
+        super().showEvent(event)
+        self._match_style()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Keep looking like one piece in another font, too; see Qt."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.FontChange):
+            self._match_style()
+
+    def _match_style(self) -> None:
+        style = _STYLE % self.panel.font_size
+        if style != self._style:
+            self._style = style
+            self.setStyleSheet(style)
 
     @property
     def is_busy(self) -> bool:
