@@ -20,6 +20,7 @@ from napari_vae_restore._napari.live_widget import LiveWidget
 from napari_vae_restore._napari.messages import MAX_SEED
 from napari_vae_restore._napari.model_store import BUNDLED, DEFAULT, model_store
 from napari_vae_restore._napari.sliders import slider
+from napari_vae_restore._napari.view import steady
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -166,13 +167,14 @@ class ExploreWidget(LiveWidget):
         self._say(f"“{layer.name}” added: {len(drawn.pictures)} pictures, none was measured.")
 
     def _on_like(self, source: Image, drawn: Drawn) -> None:
-        layer = self._viewer.add_image(
-            drawn.pictures,
-            name=f"{source.name}, variants",
-            metadata={RECIPE_KEY: drawn.recipe},
-            **placement(source, leading="sample"),
-            **appearance(source),
-        )
+        with steady(self._viewer):
+            layer = self._viewer.add_image(
+                drawn.pictures,
+                name=f"{source.name}, variants",
+                metadata={RECIPE_KEY: drawn.recipe},
+                **placement(source, leading="sample"),
+                **appearance(source),
+            )
         self._say(f"“{layer.name}” added: {len(drawn.pictures)} pictures like it, made up.")
 
     def _wants_live(self) -> bool:

@@ -35,12 +35,6 @@ class StatusPanel(QWidget):  # type: ignore[misc, unused-ignore]
         self.idle("")
 
     @property
-    def font_size(self) -> int:
-        """Of its text in points, as the window's theme has it."""
-        self._text.ensurePolished()
-        return int(self._text.font().pointSize())
-
-    @property
     def text(self) -> str:
         """What it says."""
         return str(self._text.text())

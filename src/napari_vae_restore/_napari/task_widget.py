@@ -6,18 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtGui import QShowEvent
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import (
     QDockWidget,
-    QFrame,
     QMainWindow,
-    QScrollArea,
     QTabBar,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_vae_restore._napari.column import Column
 from napari_vae_restore._napari.header import Header
 from napari_vae_restore._napari.layers import layer_data
 from napari_vae_restore._napari.messages import Source, Update
@@ -35,16 +33,6 @@ PLUGIN = "napari-vae-restore"
 
 _TURN_MS = 15
 """Between the layers of a result: about a frame of the screen."""
-
-_MIN_WIDTH = 344
-"""Of a widget in pixels: a label, a choice and two buttons side by side, and a scroll bar."""
-
-_STYLE = """
-QPushButton:enabled { border: 1px solid transparent; }
-QLineEdit, QTableView, QHeaderView { font-size: %dpt; }
-"""
-"""What napari's themes leave out: buttons that are as large as when they are disabled, so that
-nothing jumps, and text fields and tables in the size of the labels."""
 
 NO_LAYER = "Open an image first, or try one from File ▸ Open Sample ▸ VAE Restore."
 
@@ -76,7 +64,6 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self._next_turn.setInterval(_TURN_MS)
         self._next_turn.timeout.connect(self._take_turn)
         self._note = ""
-        self._style = ""
         self.panel = StatusPanel(self)
         content = QWidget()
         self._layout = QVBoxLayout(content)
@@ -84,25 +71,8 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self._layout.setSpacing(10)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(_Column(content, self))
+        column.addWidget(Column(content, self))
         viewer.layers.events.removed.connect(self._on_layer_removed)
-
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Look like one piece in the font and theme of the window; see Qt."""
-        super().showEvent(event)
-        self._match_style()
-
-    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
-        """Keep looking like one piece in another font, too; see Qt."""
-        super().changeEvent(event)
-        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.FontChange):
-            self._match_style()
-
-    def _match_style(self) -> None:
-        style = _STYLE % self.panel.font_size
-        if style != self._style:
-            self._style = style
-            self.setStyleSheet(style)
 
     @property
     def is_busy(self) -> bool:
@@ -278,27 +248,6 @@ def _dock_of(widget: QWidget) -> Any:
     while parent is not None and not isinstance(parent, QDockWidget):
         parent = parent.parent()
     return parent
-
-
-class _Column(QScrollArea):  # type: ignore[misc, unused-ignore]
-    """Content that a low window can scroll, but never sideways: it is as wide as it needs."""
-
-    def __init__(self, content: QWidget, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(_MIN_WIDTH)
-        self.setWidget(content)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Grow with the content, whose fonts may be large; see Qt."""
-        content = self.widget()
-        if event.type() == QEvent.Type.LayoutRequest and content is not None:
-            bar = self.verticalScrollBar().sizeHint().width()
-            needed = content.minimumSizeHint().width() + bar
-            self.setMinimumWidth(max(_MIN_WIDTH, needed))
-        return bool(super().eventFilter(watched, event))
 
 
 def _ignore(result: object) -> None:
