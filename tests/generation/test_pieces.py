@@ -66,6 +66,23 @@ def test_enhanced_pictures_and_samples_are_those_of_the_whole(
     np.testing.assert_allclose(vr.vary(latents, model, levels=2), varied, atol=4e-3)
 
 
+def test_a_model_of_ones_own_measures_its_halo(
+    picture: NDArray[np.uint8], request: pytest.FixtureRequest
+) -> None:
+    config = vr.HVAEConfig(levels=2, width=8, latent=4)
+    training = vr.Training(
+        picture[:64, :64].astype(np.float32), steps=2, config=config, noise="gaussian:8"
+    )
+    for _ in training.run():
+        pass
+    model = training.model
+    whole = vr.decode(vr.encode(picture, model), model)
+    request.getfixturevalue("small")
+    parts = vr.decode(vr.encode(picture, model), model)
+    assert len(pieces.pieces(model, 256, 304)) == 3 * 4
+    assert np.abs(parts.astype(int) - whole).max() <= 1
+
+
 def test_latents_that_do_not_fit_are_refused(
     picture: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
