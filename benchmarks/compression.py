@@ -6,7 +6,8 @@ range 255. Every .vaec is read back, and its pixels are what is scored::
 
     python benchmarks/compression.py DATA -o FOLDER
 
-where DATA holds ``fmd-bench/gt`` and ``natural-bench/Kodak24``.
+where DATA holds ``fmd-bench/gt`` and ``natural-bench/Kodak24``. A picture takes ours a minute
+or more, so ``--family Kodak --kodak 8 --side 384`` takes every third of them, and the middle.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ Picture = NDArray[np.uint8]
 Curve = list[tuple[float, float]]
 Row = tuple[str, str, str, float, float]
 
+FAMILIES: Final = ("FMD", "Kodak")
+
 WIDTH, HEIGHT, LEFT, TOP = 340, 260, 60, 40
 GRID: Final = np.geomspace(0.05, 1.5, 60)
 COLOURS: Final = {"vaec": "#d95f02", "JPEG": "#1b6ca8", "JPEG 2000": "#666", "WebP": "#2a9d4f"}
@@ -46,14 +49,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder")
-    parser.add_argument("--kodak", type=int, default=24, help="how many of them")
+    parser.add_argument("--family", choices=FAMILIES, help="only these pictures")
+    parser.add_argument("--kodak", type=int, default=24, help="how many, at even distances")
+    parser.add_argument("--side", type=int, help="of the middle, in pixels; default: all of it")
     parser.add_argument("--latents", action="store_true", help="what each level costs, and end")
     given = parser.parse_args()
     if given.latents:
         what_latents_cost(given.data)
         return
     rows: list[Row] = []
-    for family, name, picture in pictures(given.data, given.kodak):
+    for family, name, whole in pictures(given.data, given.kodak):
+        if given.family not in (None, family):
+            continue
+        picture = middle(whole, given.side)
         for codec, measure in CODECS.items():
             measured = measure(picture)
             rows += [(family, name, codec, bits, decibels) for bits, decibels in measured]
@@ -61,7 +69,8 @@ def main() -> None:
         with (given.output / "compression.csv").open("w", newline="") as file:
             csv.writer(file).writerows(rows)
     report(rows)
-    plot(rows, given.output / "compression.svg")
+    for family in dict.fromkeys(row[0] for row in rows):
+        plot(rows, family, given.output / f"compression-{family.lower()}.svg")
 
 
 def pictures(data: Path, n_kodak: int) -> Iterator[tuple[str, str, Picture]]:
@@ -69,8 +78,17 @@ def pictures(data: Path, n_kodak: int) -> Iterator[tuple[str, str, Picture]]:
     for path in sorted((data / "fmd-bench" / "gt").glob("*.png")):
         picture = iio.imread(path)
         yield "FMD", path.stem, picture if picture.ndim == 2 else picture[..., 0]
-    for path in sorted((data / "natural-bench" / "Kodak24").glob("*.png"))[:n_kodak]:
+    paths = sorted((data / "natural-bench" / "Kodak24").glob("*.png"))
+    for path in paths[:: max(len(paths) // max(n_kodak, 1), 1)][:n_kodak]:
         yield "Kodak", path.stem, np.asarray(Image.open(path).convert("L"))
+
+
+def middle(picture: Picture, side: int | None) -> Picture:
+    """The middle square of a picture, or all of it."""
+    if side is None:
+        return picture
+    top, left = ((length - side) // 2 for length in picture.shape)
+    return np.ascontiguousarray(picture[top : top + side, left : left + side])
 
 
 def ours(picture: Picture) -> Curve:
@@ -85,7 +103,7 @@ def ours(picture: Picture) -> Curve:
 def what_latents_cost(data: Path) -> None:
     """Rate and PSNR with more and more levels of latents, on the middle of each micrograph."""
     for family, name, whole in pictures(data, 0):
-        picture = whole[128:384, 128:384]
+        picture = middle(whole, 256)
         found = []
         for levels in range(5):
             small = vr.compress(picture, quality=LATENTS_QUALITY, levels=levels)
@@ -169,27 +187,26 @@ def curve(rows: list[Row], family: str, name: str, codec: str) -> Curve:
     return [row[3:] for row in rows if row[:3] == (family, name, codec)]
 
 
-def plot(rows: list[Row], path: Path) -> None:
-    """Mean PSNR over rate as SVG, one panel for each family; where all pictures have it."""
-    families = list(dict.fromkeys(row[0] for row in rows))
-    total = len(families) * (WIDTH + 90) + 20
+def plot(rows: list[Row], family: str, path: Path) -> None:
+    """Mean PSNR over rate as SVG; where all pictures have it."""
+    total = WIDTH + 110
+    names = list(dict.fromkeys(row[1] for row in rows if row[0] == family))
+    means = {
+        codec: [
+            float(np.mean([at_rate(curve(rows, family, n, codec), bits) for n in names]))
+            for bits in GRID
+        ]
+        for codec in CODECS
+    }
+    title = f"{family}: PSNR in dB over bits per pixel, mean of {len(names)}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{total}" height="{HEIGHT + 100}" '
         'font-family="sans-serif" font-size="12">',
         f'<rect width="{total}" height="{HEIGHT + 100}" fill="white"/>',
+        *panel(LEFT, title, means),
+        "</svg>\n",
     ]
-    for index, family in enumerate(families):
-        names = list(dict.fromkeys(row[1] for row in rows if row[0] == family))
-        means = {
-            codec: [
-                float(np.mean([at_rate(curve(rows, family, n, codec), bits) for n in names]))
-                for bits in GRID
-            ]
-            for codec in CODECS
-        }
-        title = f"{family}: PSNR in dB over bits per pixel, mean of {len(names)}"
-        parts += panel(LEFT + index * (WIDTH + 90), title, means)
-    path.write_text("\n".join([*parts, "</svg>\n"]))
+    path.write_text("\n".join(parts))
 
 
 def panel(x0: int, title: str, means: dict[str, list[float]]) -> list[str]:

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import screenshots
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt, QTimer
@@ -158,16 +159,20 @@ class Tour:
         QTest.keyRelease(canvas, Qt.Key.Key_H)
 
     def save_and_reopen(self) -> None:
-        """The result into a file, and the file opened again."""
+        """The result into a file, and the file opened again, with its pixel size."""
         self.select("cells denoised")
+        saved = self.viewer.layers["cells denoised"]
         path = str(Path(self.folder, "cells denoised.tif"))
-        self.answer_dialog(path)
+        self.answer_dialog(path, kind="with pixel size")
         self.menu("File", "Save Selected Layers...")
         wait_until(Path(path).exists)
         before = len(self.viewer.layers)
         self.answer_dialog(path)
-        self.menu("File", "Open File(s)...")
+        self.menu("File", "IO Utilities", "Open images with pixel size and recipe…")
         wait_until(lambda: len(self.viewer.layers) > before)
+        opened = self.viewer.layers[-1]
+        if not np.allclose(opened.scale, saved.scale) or opened.units != saved.units:
+            raise SystemExit(f"saved with {saved.scale}, opened with {opened.scale}")
         self.picture("reopened")
 
     def layer_list(self) -> QListView:
@@ -186,8 +191,8 @@ class Tour:
         QTest.mouseClick(view.viewport(), LEFT, pos=view.visualRect(index).center())
         settle()
 
-    def answer_dialog(self, path: str) -> None:
-        """Type a path into the file dialog that comes next.
+    def answer_dialog(self, path: str, kind: str = "") -> None:
+        """Type a path into the file dialog that comes next, and choose the kind of file.
 
         Its loop runs inside the click that opens it, so the answer has to be on its way. A
         list of names that complete what was typed takes all keys until it is closed.
@@ -199,6 +204,11 @@ class Tour:
             dialog = QApplication.activeModalWidget()
             if isinstance(dialog, QFileDialog):
                 field = dialog.findChild(QLineEdit, "fileNameEdit")
+                kinds = dialog.findChild(QComboBox, "fileTypeCombo")
+                if kind not in kinds.currentText():
+                    QTest.keyClick(kinds, Qt.Key.Key_Down)
+                    timer.start()
+                    return
                 if field.text() != path:
                     QTest.keyClick(field, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
                     QTest.keyClicks(field, path)

@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pytest
 from napari._app_model import get_app_model
 
@@ -46,3 +47,34 @@ def test_the_selected_image_is_restored_and_checked(
     finish(enlarge)
     assert viewer.layers[-1].data.shape == (128, 144)
     assert tuple(viewer.layers[-1].scale) == (1, 1)
+
+
+def test_what_is_missing_is_filled(viewer, open_widget, finish, make_image, monkeypatch):
+    said = []
+    monkeypatch.setattr("napari_vae_restore._napari.commands.show_info", said.append)
+    inpaint = open_widget("Inpaint")
+    image = make_image().astype(np.float32)
+    whole = viewer.add_image(image, name="whole")
+    call("inpaint_now")
+    assert "Nothing is known to be missing" in said[0]
+    assert not inpaint.is_busy
+
+    holes = image.copy()
+    holes[20:24, 30:33] = np.nan
+    layer = viewer.add_image(holes, name="holes", scale=(2, 2))
+    viewer.layers.selection = {layer}
+    call("inpaint_now")
+    finish(inpaint)
+    filled = viewer.layers["holes inpainted"]
+    assert np.isfinite(filled.data).all()
+    kept = np.isfinite(holes)
+    np.testing.assert_array_equal(filled.data[kept], holes[kept])
+    assert np.abs(filled.data - image).max() < 60
+
+    mask = viewer.add_labels(np.zeros(image.shape, np.uint8), name="drawn")
+    mask.data[40:44, 40:44] = 1
+    viewer.layers.selection = {whole, mask}
+    call("inpaint_now")
+    finish(inpaint)
+    filled = viewer.layers["whole inpainted"].data
+    np.testing.assert_array_equal(filled != image, mask.data == 1)

@@ -28,8 +28,8 @@ pytestmark = pytest.mark.gui
 PLUGIN = "napari-vae-restore"
 SOON = 2.0
 """Seconds in which a cancelled run ends: one on an idle machine."""
-BLOCK = 1.0
-"""Seconds that nothing else happens in the window: a tenth of one on an idle machine."""
+BLOCK = 0.1
+"""Seconds of its own work that the window may do at a time, beyond what a layer takes."""
 
 
 @pytest.fixture
@@ -90,24 +90,40 @@ def test_03_big_data_fill_the_memory(tiny_model, make_image):
     assert peak < stack.nbytes / 4
 
 
-def test_04_the_window_is_frozen(viewer, denoise, finish, qtbot, make_image):
+@pytest.mark.parametrize("name", ["Denoise", "Super-resolve"])
+def test_04_the_window_is_frozen(viewer, open_widget, finish, qtbot, make_image, name):
+    """The processor time of the window's thread between two rounds of its event loop.
+
+    A layer costs napari some hundredths of a second, which no plugin can cut in pieces.
+    """
+    began = time.thread_time()
+    viewer.add_image(make_image((2, 256, 256)))
+    napari_needs = time.thread_time() - began
+    viewer.layers.clear()
     viewer.add_image(make_image((256, 256)))
-    gaps, last = [0.0], [time.monotonic()]
+    widget = open_widget(name)
+    qtbot.wait(500)
+    gaps, last = [0.0], [time.thread_time()]
 
     def tick():
-        now = time.monotonic()
+        now = time.thread_time()
         gaps.append(now - last[0])
         last[0] = now
 
     timer = QTimer()
     timer.timeout.connect(tick)
     timer.start(5)
-    denoise.samples.setValue(8)
-    denoise.run_button.click()
-    finish(denoise)
+    widget.preview_button.click()
+    finish(widget)
+    widget.samples.setValue(3)
+    widget.keep.setChecked(True)
+    widget.run_button.click()
+    finish(widget)
+    qtbot.wait(100)
     timer.stop()
+    assert len(viewer.layers) == 4  # the image, the result, its uncertainty and its samples
     assert len(gaps) > 10
-    assert max(gaps) < BLOCK
+    assert max(gaps) < napari_needs + BLOCK
 
 
 def test_05_cancel_does_not_cancel(viewer, denoise, finish, qtbot, make_image):

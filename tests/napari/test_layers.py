@@ -9,6 +9,7 @@ import napari_vae_restore as vr
 from napari_vae_restore._napari.layers import layer_axes, placement, show_result
 from napari_vae_restore._napari.messages import Preview
 from napari_vae_restore._napari.preview_layer import find_preview, show_preview
+from napari_vae_restore._napari.view import steady
 
 TRANSFORMED = {
     "scale": (3.0, 0.5, 0.25),
@@ -138,3 +139,14 @@ def test_a_preview_becomes_the_result(tiny_model, make_image):
     np.testing.assert_allclose(mean.data_to_world((3, 4)), source.data_to_world((3, 4)))
     assert mean.visible
     assert mean.metadata["vae_restore"] == out.recipe.to_dict()
+
+
+def test_the_view_stays_where_a_dimension_comes():
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((30, 30)))
+    camera = viewer.scene.camera
+    camera.zoom, camera.center = 9.0, (0.0, 5.0, 6.0)
+    with steady(viewer):
+        viewer.add_image(np.zeros((3, 30, 30)), visible=False)
+    assert viewer.dims.ndim == 3
+    assert (camera.zoom, camera.center) == (9.0, (0.0, 5.0, 6.0))

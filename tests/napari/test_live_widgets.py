@@ -90,7 +90,7 @@ def test_exploring_a_model(viewer, open_widget, finish, qtbot, picture, tiny_mod
     widget.number.setValue(3)
     widget.stack_button.click()
     finish(widget)
-    stack = viewer.layers["samples of default"]
+    stack = viewer.layers["samples of the bundled model"]
     np.testing.assert_array_equal(stack.data[0], live.data)
     layer = viewer.add_image(picture, name="mine", scale=(0.5, 0.5))
     widget.header.layers.choose(layer)

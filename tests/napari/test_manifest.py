@@ -1,6 +1,8 @@
 """The manifest: valid, linked at the root, and all that it names is there."""
 
+from importlib import metadata, resources
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from npe2 import PluginManifest
@@ -41,6 +43,19 @@ def test_samples_of_the_manifest_are_those_of_the_package(manifest):
     found = {each.key: each.display_name for each in manifest.contributions.sample_data}
     assert found.pop("scratched")
     assert found == dict(SAMPLES)
+
+
+def test_the_hub_finds_what_it_shows(manifest):
+    """Summary, classifier and README from the package, icon and category from the manifest."""
+    package, _, name = manifest.icon.partition(":")
+    with resources.as_file(resources.files(package) / name) as icon:
+        assert ElementTree.parse(icon).getroot().get("viewBox") == "0 0 64 64"
+    assert [str(each) for each in manifest.categories] == ["Image Processing"]
+    assert manifest.visibility == "public"
+    about = metadata.metadata("napari-vae-restore")
+    assert "Framework :: napari" in about.get_all("Classifier")
+    assert 40 < len(about["Summary"]) < 200
+    assert about["Description-Content-Type"] == "text/markdown"
 
 
 @pytest.mark.gui

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_vae_restore._napari.files import Opened, open_file
 from napari_vae_restore._napari.messages import Stopwatch, Update
 from napari_vae_restore._napari.restoration_steps import loaded
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.scale.choices import NEVER
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_vae_restore.models.model import Model
     from napari_vae_restore.restoration.recipes import Request
     from napari_vae_restore.scale.batch import BatchProgress
@@ -95,25 +94,6 @@ class Planned:
     """What is to be done with each image."""
 
     jobs: tuple[Job, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Opened:
-    """An image file as a layer takes it.
-
-    Attributes
-    ----------
-    data : ndarray
-        Its pixels.
-    options : dict
-        Keyword arguments of the layer.
-    recipe : dict or None
-        How it was made, where it tells.
-    """
-
-    data: NDArray[Any]
-    options: dict[str, Any]
-    recipe: dict[str, Any] | None
 
 
 def paths_of(text: str) -> tuple[Path, ...]:
@@ -278,25 +258,9 @@ def open_steps(job: Job) -> Generator[Update, None, tuple[Opened, Opened]]:
         If one of them cannot be read.
     """
     yield Update(f"Opening {job.files.image.name}…")
-    from napari_vae_restore.image_files import read_image
-    from napari_vae_restore.restoration.recipes import recipe_values
-
-    opened = []
-    stem = job.files.image.stem
-    for path, name in ((job.files.image, stem), (job.files.mean, f"{stem} restored")):
-        image = read_image(path)
-        is_colour = image.axes.endswith("S") and image.data.shape[-1] in (3, 4)
-        n_dims = len(image.axes) - is_colour
-        options = {
-            "name": name,
-            "rgb": is_colour,
-            "scale": image.scale[:n_dims],
-            "units": image.units[:n_dims],
-            "axis_labels": tuple(image.axes[:n_dims].lower()),
-        }
-        recipe = recipe_values(path) if path == job.files.mean else None
-        opened.append(Opened(image.data, options, recipe))
-    return opened[0], opened[1]
+    image, result = open_file(job.files.image), open_file(job.files.mean)
+    result.options["name"] = f"{image.options['name']} restored"
+    return image, result
 
 
 def _planned(

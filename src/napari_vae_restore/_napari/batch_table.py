@@ -75,7 +75,7 @@ class JobModel(QAbstractTableModel):  # type: ignore[misc, unused-ignore]
         job = self.jobs[index.row()]
         is_image = _HEADINGS[index.column()] == _IMAGE
         if role == Qt.ItemDataRole.DisplayRole:
-            return self._name(job.files.image) if is_image else self.status(index.row())
+            return self.name(job.files.image) if is_image else self.status(index.row())
         if role == Qt.ItemDataRole.ToolTipRole:
             return f"{job.files.image}\n→ {job.files.mean}" if is_image else job.reason
         return None
@@ -90,7 +90,7 @@ class JobModel(QAbstractTableModel):  # type: ignore[misc, unused-ignore]
         is_text = role == Qt.ItemDataRole.DisplayRole
         return _HEADINGS[section] if is_text and orientation == _ACROSS else None
 
-    def _name(self, image: Path) -> str:
+    def name(self, image: Path) -> str:
         """An image without the folder that all share."""
         if self._folder is None:
             return str(image)
@@ -130,6 +130,10 @@ class JobTable(QTableView):  # type: ignore[misc, unused-ignore]
     def jobs(self) -> tuple[Job, ...]:
         """What is shown."""
         return tuple(self._rows.jobs)
+
+    def name(self, job: Job) -> str:
+        """Its image as the table calls it."""
+        return self._rows.name(job.files.image)
 
     def statuses(self) -> list[str]:
         """What the rows say."""

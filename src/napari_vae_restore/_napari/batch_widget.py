@@ -19,7 +19,6 @@ from napari_vae_restore._napari.batch_steps import (
 )
 from napari_vae_restore._napari.batch_table import JobTable
 from napari_vae_restore._napari.fields import button
-from napari_vae_restore._napari.layers import RECIPE_KEY
 from napari_vae_restore._napari.messages import Stopwatch, Update, duration
 from napari_vae_restore._napari.model_store import model_store
 from napari_vae_restore._napari.model_widget import ModelWidget
@@ -27,7 +26,8 @@ from napari_vae_restore._napari.model_widget import ModelWidget
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_vae_restore._napari.batch_steps import Opened, What
+    from napari_vae_restore._napari.batch_steps import What
+    from napari_vae_restore._napari.files import Opened
     from napari_vae_restore.scale.batch import BatchProgress
     from napari_vae_restore.scale.plan import Job
 
@@ -146,9 +146,8 @@ class BatchWidget(ModelWidget):
     def _on_progress(self, progress: BatchProgress) -> None:
         share = progress.share if progress.share < 1 else None
         self.table.show_job(progress.number, progress.job, share)
-        text = (
-            f"{progress.number + 1} of {len(self.table.jobs)}: {progress.job.files.image.name}"
-        )
+        name = self.table.name(progress.job)
+        text = f"{progress.number + 1} of {len(self.table.jobs)}: {name}"
         self.panel.update_progress(Update(text, progress.fraction, progress.seconds_left))
 
     def _on_planned(self, jobs: Sequence[Job]) -> None:
@@ -169,8 +168,7 @@ class BatchWidget(ModelWidget):
 
     def _on_opened(self, opened: tuple[Opened, Opened]) -> None:
         for each in opened:
-            metadata = {} if each.recipe is None else {RECIPE_KEY: each.recipe}
-            self._viewer.add_image(each.data, metadata=metadata, **each.options)
+            self._viewer.add_image(each.data, **each.options)
 
 
 def _counted(jobs: Sequence[Job], **words: str) -> str:

@@ -7,15 +7,25 @@ as by the widget, with scale, units and axis labels of its source.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from napari.layers import Image
+from napari.layers import Image, Labels, Shapes
 from napari.utils.notifications import show_info
 
 # Not for type checking alone: napari looks at the annotations when it calls a command.
 from napari.viewer import Viewer
+from qtpy.QtWidgets import QFileDialog
 
+from napari_vae_restore._napari.files import open_file
+from napari_vae_restore._napari.mask_layers import MASK_KEY, missing_pixels
 from napari_vae_restore._napari.task_widget import NO_LAYER, PLUGIN
+
+_NOTHING_MISSING = (
+    "Nothing is known to be missing: select the image together with a Shapes or Labels layer "
+    "that covers what is to be filled. Pixels that are not a number are found without one."
+)
+_IMAGES = "Images (*.tif *.tiff *.png *.jpg *.jpeg *.bmp)"
 
 
 def denoise(viewer: Viewer) -> None:
@@ -43,6 +53,29 @@ def super_resolve(viewer: Viewer) -> None:
         widget.run()
 
 
+def inpaint(viewer: Viewer) -> None:
+    """Fill the selected image where the selected Shapes or Labels layer covers it.
+
+    Without one selected, by the mask that was made for the image; without that, where its
+    pixels are not a number, which a new Labels layer then shows.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer in front.
+    """
+    widget = _open(viewer, "Inpaint")
+    if widget is None:
+        return
+    layer = widget.header.layers.layer
+    mask = _mask_for(viewer, layer) or missing_pixels(viewer, layer)
+    if mask is None:
+        show_info(_NOTHING_MISSING)
+        return
+    widget.masks.choose(mask)
+    widget.run()
+
+
 def check(viewer: Viewer) -> None:
     """Check the selected result: does what was removed look like noise?
 
@@ -56,6 +89,28 @@ def check(viewer: Viewer) -> None:
         widget.check()
 
 
+def open_files(viewer: Viewer) -> None:
+    """Open image files that the user chooses, with pixel size, units, axes and recipe.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer in front.
+    """
+    names, _ = QFileDialog.getOpenFileNames(None, "Open with pixel size", filter=_IMAGES)
+    for name in names:
+        opened = open_file(Path(name))
+        viewer.add_image(opened.data, **opened.options)
+
+
+def _mask_for(viewer: Viewer, image: Image) -> Shapes | Labels | None:
+    """The mask among the selected layers, or else the one that was made for an image."""
+    masks = [each for each in viewer.layers if isinstance(each, Shapes | Labels)]
+    chosen = [each for each in masks if each in viewer.layers.selection]
+    made = [each for each in masks if each.metadata.get(MASK_KEY) == image.unique_id]
+    return next(iter([*chosen, *reversed(made)]), None)
+
+
 def _run(viewer: Viewer, name: str) -> None:
     widget = _open(viewer, name)
     if widget is not None:
@@ -64,10 +119,11 @@ def _run(viewer: Viewer, name: str) -> None:
 
 def _open(viewer: Viewer, name: str) -> Any:
     """Bring a widget to the front with the selected image chosen; None if there is none."""
-    layer = viewer.layers.selection.active
     images = [each for each in viewer.layers if isinstance(each, Image)]
+    selected = [each for each in images if each in viewer.layers.selection]
+    layer = viewer.layers.selection.active
     if not isinstance(layer, Image):
-        layer = images[-1] if images else None
+        layer = next(reversed([*images, *selected]), None)
     if layer is None:
         show_info(NO_LAYER)
         return None

@@ -13,7 +13,7 @@ from napari_vae_restore._napari.enhance_steps import (
     enhance_steps,
 )
 from napari_vae_restore._napari.fields import button, whole_number
-from napari_vae_restore._napari.header import Header
+from napari_vae_restore._napari.header import Header, Title
 from napari_vae_restore._napari.layers import RECIPE_KEY, appearance, placement
 from napari_vae_restore._napari.live_widget import LiveWidget
 from napari_vae_restore._napari.messages import MAX_SEED, Preview
@@ -71,11 +71,13 @@ class EnhanceWidget(LiveWidget):
             viewer,
             rows={
                 "Model": self.models,
+                "Details": Title(),
                 **dict(zip(names, self.details, strict=True)),
                 "Smooth": self.smoothing,
-                "Local": self.local,
+                "Tones": Title(),
+                "Local contrast": self.local,
                 "Contrast": self.contrast,
-                "Bright": self.brightness,
+                "Brightness": self.brightness,
                 "Gamma": self.gamma,
                 "": self.live,
             },

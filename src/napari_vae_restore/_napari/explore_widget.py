@@ -14,12 +14,13 @@ from napari_vae_restore._napari.explore_steps import (
     like_steps,
 )
 from napari_vae_restore._napari.fields import button, whole_number
-from napari_vae_restore._napari.header import Header
+from napari_vae_restore._napari.header import Header, Title
 from napari_vae_restore._napari.layers import RECIPE_KEY, appearance, placement
 from napari_vae_restore._napari.live_widget import LiveWidget
 from napari_vae_restore._napari.messages import MAX_SEED
-from napari_vae_restore._napari.model_store import model_store
+from napari_vae_restore._napari.model_store import BUNDLED, DEFAULT, model_store
 from napari_vae_restore._napari.sliders import slider
+from napari_vae_restore._napari.view import steady
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -67,7 +68,8 @@ class ExploreWidget(LiveWidget):
             viewer,
             rows={
                 "Model": self.models,
-                "Temp.": self.temperature,
+                "Temperature": Title(),
+                "All levels": self.temperature,
                 **dict(zip(names, self.levels, strict=True)),
                 "Seed": self.seed,
                 "": self.live,
@@ -158,19 +160,21 @@ class ExploreWidget(LiveWidget):
     def _on_stack(self, drawn: Drawn) -> None:
         layer = self._viewer.add_image(
             drawn.pictures,
-            name=f"samples of {drawn.recipe['model']}",
+            name=f"samples of {_in_words(drawn.recipe['model'])}",
+            axis_labels=("sample", *"cyx"[3 - (drawn.pictures.ndim - 1) :]),
             metadata={RECIPE_KEY: drawn.recipe},
         )
         self._say(f"“{layer.name}” added: {len(drawn.pictures)} pictures, none was measured.")
 
     def _on_like(self, source: Image, drawn: Drawn) -> None:
-        layer = self._viewer.add_image(
-            drawn.pictures,
-            name=f"{source.name}, variants",
-            metadata={RECIPE_KEY: drawn.recipe},
-            **placement(source, leading="sample"),
-            **appearance(source),
-        )
+        with steady(self._viewer):
+            layer = self._viewer.add_image(
+                drawn.pictures,
+                name=f"{source.name}, variants",
+                metadata={RECIPE_KEY: drawn.recipe},
+                **placement(source, leading="sample"),
+                **appearance(source),
+            )
         self._say(f"“{layer.name}” added: {len(drawn.pictures)} pictures like it, made up.")
 
     def _wants_live(self) -> bool:
@@ -192,3 +196,7 @@ class ExploreWidget(LiveWidget):
             ready and layer is not None and not self.header.axes.problem
         )
         self.cancel_button.setEnabled(self._job is not None and not self._job.is_cancelled)
+
+
+def _in_words(model: str) -> str:
+    return "the bundled model" if model in (BUNDLED, DEFAULT) else model

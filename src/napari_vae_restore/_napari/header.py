@@ -111,6 +111,10 @@ class Header(QWidget):  # type: ignore[misc, unused-ignore]
         self.changed.emit()
 
 
+class Title(QLabel):  # type: ignore[misc, unused-ignore]
+    """A field that is a heading of those below it, made of its label."""
+
+
 class Fold(QCollapsible):  # type: ignore[misc, unused-ignore]
     """Fields that are folded away until they are asked for.
 
@@ -171,6 +175,10 @@ def _form(fields: Fields) -> QFormLayout:
     form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
     for label, field in fields.items():
+        if isinstance(field, Title):
+            field.setText(f"<b>{label}</b>")
+            form.addRow(field)
+            continue
         form.addRow(label, field)
         text = form.labelForField(field)
         if text is not None:

@@ -115,6 +115,7 @@ class LayerChoice(_AnyLayerChoice):
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(viewer, parent)
+        self.setPlaceholderText("no image yet")
         self.setToolTip("The image layer to work on")
 
     @property

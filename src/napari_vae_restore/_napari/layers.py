@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 RECIPE_KEY = "vae_restore"
 """Key of the recipe in the metadata of a result layer."""
 
+FILE_KEY = "vae_restore_file"
+"""Key in the metadata of a layer that was opened by this package; its value is the path."""
+
 PREVIEW_KEY = "vae_restore_preview_of"
 """Key in the metadata of a preview layer; its value is the unique id of the source."""
 
@@ -78,13 +81,38 @@ def layer_axes(layer: Image) -> str:
     InputError
         If there are too few or too many dimensions to guess.
     """
-    labels = "".join(layer.axis_labels).upper()
-    colour = "S" * bool(layer.rgb)
-    usable = len(labels) == layer.ndim == len(set(labels)) and labels.isalpha()
+    return axes_of(tuple(layer_data(layer).shape), layer.axis_labels, is_colour=bool(layer.rgb))
+
+
+def axes_of(shape: tuple[int, ...], axis_labels: Sequence[str], *, is_colour: bool) -> str:
+    """Guess the axes of a layer's data; see :func:`layer_axes`.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the data.
+    axis_labels : sequence of str
+        One per dimension, but for colours.
+    is_colour : bool
+        Whether the last dimension is RGB(A).
+
+    Returns
+    -------
+    str
+        One letter per dimension.
+
+    Raises
+    ------
+    InputError
+        If there are too few or too many dimensions to guess.
+    """
+    labels, n_dims = "".join(axis_labels).upper(), len(shape) - is_colour
+    colour = "S" * is_colour
+    usable = len(labels) == n_dims == len(set(labels)) and labels.isalpha()
     if usable and {"Y", "X"} <= set(labels) and not set(colour) & set(labels):
         return labels + colour
     # A bool array is never taken for a colour picture: rgb alone says that here.
-    return guess_axes(tuple(layer_data(layer).shape)[: layer.ndim], bool) + colour
+    return guess_axes(shape[:n_dims], bool) + colour
 
 
 def placement(

@@ -60,6 +60,38 @@ def new_mask(viewer: Viewer, image: Image) -> Shapes:
     return layer
 
 
+def missing_pixels(viewer: Viewer, image: Image) -> Labels | None:
+    """Add a Labels layer that covers the pixels of an image that are not a number.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where it goes.
+    image : napari.layers.Image
+        Whose place it takes. Of lazy data nothing is read.
+
+    Returns
+    -------
+    napari.layers.Labels or None
+        None if there is no such pixel.
+    """
+    data = layer_data(image)
+    if not isinstance(data, np.ndarray) or data.dtype.kind != "f":
+        return None
+    missing = np.asarray(~np.isfinite(data))
+    if image.rgb:
+        missing = np.asarray(missing.any(axis=-1))
+    if not missing.any():
+        return None
+    return viewer.add_labels(
+        missing.astype(np.uint8),
+        name=f"missing pixels of {image.name}",
+        opacity=_OPACITY,
+        metadata={MASK_KEY: image.unique_id},
+        **placement(image),
+    )
+
+
 def grid_of(image: Image, axes: str) -> Grid:
     """The pixel grid of an image layer."""
     return Grid(axes, tuple(layer_data(image).shape), image.ndim)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_vae_restore._napari import training_runs
-from napari_vae_restore._napari.layers import MISSING_KEY, RECIPE_KEY
+from napari_vae_restore._napari.layers import FILE_KEY, MISSING_KEY, RECIPE_KEY
 from napari_vae_restore._napari.model_store import BUNDLED, DEFAULT, model_store
 from napari_vae_restore.errors import InputError, RestorationError
 from napari_vae_restore.image_files import write_image
@@ -107,7 +107,7 @@ def places_for(result: Image, source: Image, *, needs_file: bool) -> Places:
 
 def file_of(layer: Image) -> Path | None:
     """The file that a layer was opened from, where it holds just this layer."""
-    path = layer.source.path
+    path = layer.source.path or layer.metadata.get(FILE_KEY)
     if path is None or not Path(path).is_file():
         return None
     file = Path(path).absolute()

@@ -21,11 +21,7 @@ from napari_vae_restore._napari.layers import layer_data, show_result
 from napari_vae_restore._napari.looking import LookingBox, levels_of, show_looked
 from napari_vae_restore._napari.looking_steps import look_steps
 from napari_vae_restore._napari.messages import MAX_SEED, Preview, Source, duration
-from napari_vae_restore._napari.model_choice import (
-    ModelChoice,
-    joins_channels,
-    trained_noise,
-)
+from napari_vae_restore._napari.model_choice import ModelChoice, joins_channels, trained_noise
 from napari_vae_restore._napari.model_store import model_store
 from napari_vae_restore._napari.model_widget import ModelWidget
 from napari_vae_restore._napari.preview_layer import find_preview, show_preview
@@ -35,11 +31,7 @@ from napari_vae_restore._napari.restoration_steps import (
     preview_steps,
     restore_steps,
 )
-from napari_vae_restore._napari.settings import (
-    last_used,
-    preferences,
-    remember,
-)
+from napari_vae_restore._napari.settings import last_used, preferences, remember
 from napari_vae_restore._napari.spread_layers import show_spread
 from napari_vae_restore._napari.task_widget import NO_LAYER
 from napari_vae_restore._napari.uncertainty import Uncertainty, with_uncertainty
@@ -157,7 +149,8 @@ class RestorationWidget(ModelWidget):
         )
         self._forget_noise_unless_for(layer)
         steps = self._preview_steps(source, region, model)
-        self._launch(steps, layer=layer, on_success=partial(self._on_preview, layer))
+        done = partial(self._on_preview, layer)
+        self._launch(steps, layer=layer, on_success=done, in_turns=True)
 
     def run(self) -> None:
         """Restore the whole layer into new layers."""
@@ -246,9 +239,10 @@ class RestorationWidget(ModelWidget):
         if key != self._known_for:
             self._known_for, self._known_noise = key, {}
 
-    def _on_preview(self, layer: Image, preview: Preview) -> None:
+    def _on_preview(self, layer: Image, preview: Preview) -> Iterator[None]:
         self._known_noise = preview.noise
         show_preview(self._viewer, layer, preview)
+        yield
         first, axes = "Preview of the current view.", self.header.axes.axes
         told = account(first, preview.image, axes, preview.diagnostics, is_whole=False)
         self._say(told)

@@ -18,6 +18,7 @@ from napari_vae_restore._napari.layers import (
     layer_data,
     placement,
 )
+from napari_vae_restore._napari.view import steady
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -147,9 +148,10 @@ def _shown(
         _renew(layer, data, metadata, place, look)
         return layer
     selected = set(viewer.layers.selection)
-    added: Image = viewer.add_image(
-        data, name=name, metadata=metadata, visible=False, **place, **look
-    )
+    with steady(viewer):
+        added: Image = viewer.add_image(
+            data, name=name, metadata=metadata, visible=False, **place, **look
+        )
     # The result stays selected: it is what one looks at.
     viewer.layers.selection = selected
     return added

@@ -6,17 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import (
     QDockWidget,
-    QFrame,
     QMainWindow,
-    QScrollArea,
     QTabBar,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_vae_restore._napari.column import Column
 from napari_vae_restore._napari.header import Header
 from napari_vae_restore._napari.layers import layer_data
 from napari_vae_restore._napari.messages import Source, Update
@@ -34,9 +33,6 @@ PLUGIN = "napari-vae-restore"
 
 _TURN_MS = 15
 """Between the layers of a result: about a frame of the screen."""
-
-_MIN_WIDTH = 344
-"""Of a widget in pixels: a label, a choice and two buttons side by side, and a scroll bar."""
 
 NO_LAYER = "Open an image first, or try one from File ▸ Open Sample ▸ VAE Restore."
 
@@ -75,7 +71,7 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self._layout.setSpacing(10)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(_Column(content, self))
+        column.addWidget(Column(content, self))
         viewer.layers.events.removed.connect(self._on_layer_removed)
 
     @property
@@ -252,27 +248,6 @@ def _dock_of(widget: QWidget) -> Any:
     while parent is not None and not isinstance(parent, QDockWidget):
         parent = parent.parent()
     return parent
-
-
-class _Column(QScrollArea):  # type: ignore[misc, unused-ignore]
-    """Content that a low window can scroll, but never sideways: it is as wide as it needs."""
-
-    def __init__(self, content: QWidget, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(_MIN_WIDTH)
-        self.setWidget(content)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Grow with the content, whose fonts may be large; see Qt."""
-        content = self.widget()
-        if event.type() == QEvent.Type.LayoutRequest and content is not None:
-            bar = self.verticalScrollBar().sizeHint().width()
-            needed = content.minimumSizeHint().width() + bar
-            self.setMinimumWidth(max(_MIN_WIDTH, needed))
-        return bool(super().eventFilter(watched, event))
 
 
 def _ignore(result: object) -> None:

@@ -1,10 +1,11 @@
-"""What of a layer is in view: the current plane and the visible pixels.
+"""What of a layer is in view, the current plane and the visible pixels; and that it stays so.
 
 This module reads a layer and the viewer's public API; `region` does the arithmetic.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,8 @@ from napari_vae_restore._napari.layers import layer_data
 from napari_vae_restore.arrays import MIN_SIDE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari.layers import Image
 
     from napari import Viewer
@@ -37,6 +40,28 @@ def current_step(viewer: Viewer, layer: Image) -> tuple[int, ...]:
     step = tuple(int(np.rint(value)) for value in layer.world_to_data(world))
     # A colour axis is no dimension of the layer, but one of its data.
     return step + (0,) * (len(layer_data(layer).shape) - len(step))
+
+
+@contextmanager
+def steady(viewer: Viewer) -> Iterator[None]:
+    """Keep the view while layers are added; napari shows all of it where a dimension comes.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose camera stays.
+
+    Yields
+    ------
+    None
+        Once.
+    """
+    scene = viewer.scene if hasattr(viewer, "scene") else viewer  # before napari 0.9
+    camera, ndim = scene.camera, viewer.dims.ndim
+    seen = camera.center, camera.zoom, camera.angles
+    yield
+    if viewer.dims.ndim != ndim:
+        camera.center, camera.zoom, camera.angles = seen
 
 
 def visible_pixels(viewer: Viewer, layer: Image) -> list[tuple[float, float]] | None:

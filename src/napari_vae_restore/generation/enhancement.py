@@ -23,6 +23,7 @@ from napari_vae_restore import __version__
 from napari_vae_restore.devices import choose_device
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.generation.latents import assembled
+from napari_vae_restore.generation.pieces import pieces, seen
 from napari_vae_restore.generation.planes import Planes, torch_computing
 from napari_vae_restore.generation.tones import Tones, check_range
 from napari_vae_restore.models.bundled import DEFAULT, find_model
@@ -232,14 +233,18 @@ def _with_details(
     found = []
     with torch_computing():
         for index, x in enumerate(planes.network_inputs(model)):
-            noise = KeyedNoise(seed, 0, index, 0, 0, model.network.config.strides)
-            after_less_before = _difference(model.network, x, gains, variation, noise)
             group, units = planes.groups[index].astype(np.float64), planes.units[index]
-            _, height, width = group.shape
-            inside = (0, slice(None), slice(height), slice(width))
-            unchanged = x[inside].cpu().numpy()
-            changed = (x + after_less_before)[inside].cpu().numpy()
-            found.append(group + units.from_network(changed) - units.from_network(unchanged))
+            for tile in pieces(model, *planes.frame(model)):
+                noise = KeyedNoise(seed, 0, index, *tile.origin, model.network.config.strides)
+                piece = x[(..., *seen(tile))]
+                after_less_before = _difference(model.network, piece, gains, variation, noise)
+                here = group[(..., *tile.core)]  # ends where the frame's border begins
+                height, width = here.shape[1:]
+                inner = (0, ..., *tile.inner)
+                unchanged = piece[inner][:, :height, :width].cpu().numpy()
+                changed = (piece + after_less_before)[inner][:, :height, :width].cpu().numpy()
+                here += units.from_network(changed) - units.from_network(unchanged)
+            found.append(group)
     return found
 
 

@@ -74,8 +74,9 @@ def _of_plane(
     for group in range(n_groups):
         prefix = f"c{group}_" if n_groups > 1 else ""
         for level in latents.levels:
-            whole = level.enlarged(labels.shape)[plane * n_groups + group]
-            for channel, values in enumerate(whole.astype(np.float64)):
+            grids = level.mean[plane * n_groups + group]
+            for channel in range(len(grids)):
+                values = level.repeated(grids[channel], labels.shape).astype(np.float64)
                 name = f"{prefix}z{level.stride}_{channel:02}"
                 centre = mean(values)
                 squares = mean((values - centre[place]) ** 2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from napari_vae_restore.devices import choose_device
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.generation.pieces import Grids, cells, pieces, seen
 from napari_vae_restore.generation.planes import Planes, torch_computing
 from napari_vae_restore.layout import Layout, cast
 from napari_vae_restore.models.bundled import DEFAULT, find_model
@@ -25,6 +26,7 @@ from napari_vae_restore.models.latents import DiagonalGaussian
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.protocol import Chooser
 from napari_vae_restore.restoration.units import Units
+from napari_vae_restore.tiling import Tile
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,10 +49,22 @@ class LatentGrid:
     prior: NDArray[np.float32]
     stride: int
 
+    @classmethod
+    def of(cls, grids: Grids) -> Self:
+        """What was put together piece by piece."""
+        mean, std, prior = grids.values
+        return cls(mean, std, prior, grids.stride)
+
     def enlarged(self, shape: tuple[int, int]) -> NDArray[np.float32]:
         """The mean at image resolution, (N, channels, H, W): each cell repeated."""
+        return self.repeated(self.mean, shape)
+
+    def repeated(
+        self, values: NDArray[np.float32], shape: tuple[int, ...]
+    ) -> NDArray[np.float32]:
+        """Values of the level's cells, (..., h, w), at image resolution, (..., H, W)."""
         rows, columns = (np.arange(side) // self.stride for side in shape)
-        return self.mean[..., rows[:, None], columns]
+        return values[..., rows[:, None], columns]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,7 +188,9 @@ def encode(
     -------
     Latents
         q's mean and standard deviation of every level, coarsest first; below the coarsest
-        level given the means of those above. Planes are computed whole.
+        level given the means of those above. Large planes are computed in pieces; the
+        latents themselves have to fit into memory, some 64 bytes for each pixel with the
+        bundled model.
 
     Raises
     ------
@@ -188,19 +204,16 @@ def encode(
     placed = find_model(model).on(choose_device(device))
     planes = Planes.of(image, axes, placed)
     strides = tuple(reversed(placed.network.config.strides))
-    found: list[list[tuple[Tensor, Tensor, Tensor]]] = [[] for _ in strides]
-
-    def note(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
-        found[len(strides) - 1 - level].append((q.mean, q.log_std.exp(), p.mean))
-        return q.mean
-
+    frame = planes.frame(placed)
+    grids = [Grids(len(planes.groups), frame, stride) for stride in strides]
     with torch_computing():
-        for x in planes.network_inputs(placed):
-            features = placed.network.encode(x)
-            placed.network.traverse(features, (1, *x.shape[2:]), note)
-        levels = tuple(
-            _grid(level, stride) for level, stride in zip(found, strides, strict=True)
-        )
+        for index, x in enumerate(planes.network_inputs(placed)):
+            for tile in pieces(placed, *frame):
+                piece = x[(..., *seen(tile))]
+                features = placed.network.encode(piece)
+                noting = _noting(grids, index, tile)
+                placed.network.traverse(features, (1, *piece.shape[2:]), noting)
+    levels = tuple(map(LatentGrid.of, grids))
     return Latents(levels, planes.layout, planes.units, placed.name, placed.sha256)
 
 
@@ -254,12 +267,20 @@ def network_signals(latents: Latents, model: Model) -> list[NDArray[np.float32]]
     device = next(model.network.parameters()).device
     coarsest, stride = latents.levels[0], latents.levels[0].stride
     rows, columns = (side * stride for side in coarsest.mean.shape[2:])
+    shape = (1, model.network.config.channels, rows, columns)
     signals = []
     with torch_computing():
         for index in range(len(coarsest.mean)):
-            z = [torch.from_numpy(each.mean[index, None]).to(device) for each in latents.levels]
-            signal = model.network.traverse(None, (1, rows, columns), _given(z))
-            signals.append(signal.cpu().numpy())
+            whole = np.empty(shape, np.float32)
+            for tile in pieces(model, rows, columns):
+                z = [
+                    torch.from_numpy(each.mean[(index, None, ..., *cells(seen(tile), s))])
+                    for each, s in zip(latents.levels, latents.strides, strict=True)
+                ]
+                size = (1, len(tile.rows), len(tile.columns))
+                signal = model.network.traverse(None, size, _given([e.to(device) for e in z]))
+                whole[(..., *tile.core)] = signal[(..., *tile.inner)].cpu().numpy()
+            signals.append(whole)
     return signals
 
 
@@ -275,6 +296,11 @@ def _given(z: Sequence[Tensor]) -> Chooser:
     return lambda level, _p, _q: z[-1 - level]
 
 
-def _grid(planes: Sequence[tuple[Tensor, Tensor, Tensor]], stride: int) -> LatentGrid:
-    mean, std, prior = (torch.cat(each).cpu().numpy() for each in zip(*planes, strict=True))
-    return LatentGrid(mean, std, prior, stride)
+def _noting(grids: Sequence[Grids], index: int, tile: Tile) -> Chooser:
+    """Take q's means, and note q and p of a piece of a plane; grids are coarsest first."""
+
+    def note(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
+        grids[-1 - level].put(index, tile, (q.mean, q.log_std.exp(), p.mean))
+        return q.mean
+
+    return note

@@ -69,6 +69,12 @@ class Planes:
         groups = tuple(plane[part] for plane in planes for part in parts)
         return cls(layout, groups, tuple(units) * len(planes))
 
+    def frame(self, model: Model) -> tuple[int, int]:
+        """Height and width of what :meth:`network_inputs` gives."""
+        stride = model.network.config.stride
+        height, width = (-(-side // stride) * stride for side in self.layout.planes_shape[2:])
+        return height, width
+
     def network_inputs(self, model: Model) -> Iterator[Tensor]:
         """(1, C, H', W') float32 for each group, H' and W' multiples of the stride.
 

@@ -7,7 +7,7 @@ sample i of a seed is one picture whatever the number of samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +27,7 @@ from napari_vae_restore.generation.latents import (
     decoded_groups,
     encode,
 )
+from napari_vae_restore.generation.pieces import Grids, cells, pieces, seen
 from napari_vae_restore.generation.planes import torch_computing
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.bundled import DEFAULT, find_model
@@ -34,6 +35,7 @@ from napari_vae_restore.models.latents import DiagonalGaussian, KeyedNoise
 from napari_vae_restore.models.model import Model, Normalisation
 from napari_vae_restore.models.protocol import Chooser
 from napari_vae_restore.restoration.units import Units
+from napari_vae_restore.tiling import Tile
 
 SIDE: Final = 256
 """Pixels along each side of samples, where the model leaves it open."""
@@ -132,16 +134,17 @@ def sample_latents(
     height, width = _size(model, size)
     config = model.network.config
     temperatures = _temperatures(temperature, len(config.strides))
-    noise = KeyedNoise(_checked_seed(seed), index, 0, 0, 0, config.strides)
+    seed = _checked_seed(seed)
 
-    def draw(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
-        return p.sample(noise(level, p.mean), temperatures[level])
+    def drawing(tile: Tile) -> Chooser:
+        noise = KeyedNoise(seed, index, 0, *tile.origin, config.strides)
+        return lambda level, p, _q: p.sample(noise(level, p.mean), temperatures[level])
 
     rows, columns = (-(-side // config.stride) * config.stride for side in (height, width))
     is_grey = config.channels == 1
     shape = (height, width) if is_grey else (config.channels, height, width)
     layout = Layout("YX" if is_grey else "CYX", shape, np.dtype(np.float32))
-    levels = _descended(model, (1, rows, columns), draw)
+    levels = _descended(model, rows, columns, drawing)
     noises = () if model.noise is None else (model.noise,) * config.channels
     units = Units(noises, model.normalisation or _UNIT)
     return Latents(levels, layout, (units,), model.name, model.sha256)
@@ -273,20 +276,20 @@ def _redrawn(
     frame = (shape[2] * stride, shape[3] * stride)
     drawn = []
     for plane in range(shape[0]):
-        noise = KeyedNoise(seed, index, plane, 0, 0, config.strides)
 
-        def draw(
-            level: int,
-            p: DiagonalGaussian,
-            q: DiagonalGaussian,
-            plane: int = plane,
-            noise: KeyedNoise = noise,
-        ) -> Tensor:
-            if level < levels:
-                return p.sample(noise(level, p.mean), temperature)
-            return torch.from_numpy(latents.levels[-1 - level].mean[plane, None]).to(device)
+        def drawing(tile: Tile, plane: int = plane) -> Chooser:
+            noise = KeyedNoise(seed, index, plane, *tile.origin, config.strides)
 
-        drawn.append(_descended(model, (1, *frame), draw))
+            def draw(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
+                if level < levels:
+                    return p.sample(noise(level, p.mean), temperature)
+                kept = latents.levels[-1 - level]
+                here = kept.mean[(plane, None, ..., *cells(seen(tile), kept.stride))]
+                return torch.from_numpy(here).to(device)
+
+            return draw
+
+        drawn.append(_descended(model, *frame, drawing))
     means = [
         np.concatenate([level.mean for level in group]) for group in zip(*drawn, strict=True)
     ]
@@ -294,21 +297,28 @@ def _redrawn(
 
 
 def _descended(
-    model: Model, shape: tuple[int, int, int], draw: Chooser
+    model: Model, height: int, width: int, drawing: Callable[[Tile], Chooser]
 ) -> tuple[LatentGrid, ...]:
-    """The latents that a choice makes, with the prior that each was drawn from."""
-    strides = model.network.config.strides
-    grids: list[LatentGrid] = []
-
-    def note(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
-        z = draw(level, p, q)
-        mean, std, prior = (each.cpu().numpy() for each in (z, p.log_std.exp(), p.mean))
-        grids.append(LatentGrid(mean, std, prior, strides[level]))
-        return z
-
+    """The latents that choices make piece by piece, with the prior that each was drawn from."""
+    strides = tuple(reversed(model.network.config.strides))
+    grids = [Grids(1, (height, width), stride) for stride in strides]
     with torch_computing():
-        model.network.traverse(None, shape, note)
-    return tuple(grids)
+        for tile in pieces(model, height, width):
+            draw = drawing(tile)
+
+            def note(
+                level: int,
+                p: DiagonalGaussian,
+                q: DiagonalGaussian,
+                draw: Chooser = draw,
+                tile: Tile = tile,
+            ) -> Tensor:
+                z = draw(level, p, q)
+                grids[-1 - level].put(0, tile, (z, p.log_std.exp(), p.mean))
+                return z
+
+            model.network.traverse(None, (1, len(tile.rows), len(tile.columns)), note)
+    return tuple(map(LatentGrid.of, grids))
 
 
 def _size(model: Model, size: int | tuple[int, int] | None) -> tuple[int, int]:

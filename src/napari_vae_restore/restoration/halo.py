@@ -46,7 +46,8 @@ def measured_halo(model: Model) -> int:
     """
     if model not in _known:
         stored = stored_halo(model)
-        _known[model] = measure_halo(model) if stored is None else stored
+        with torch.inference_mode(False):  # who asks may be in the middle of an inference
+            _known[model] = measure_halo(model) if stored is None else stored
     return _known[model]
 
 

@@ -168,8 +168,8 @@ def check_residual(
 
 
 def _told(correlation: float) -> str:
-    """Two digits, without the sign of a rounded zero."""
-    return f"{round(correlation, 2) + 0.0:.2f}"
+    """Two digits, with a minus sign, but not before a rounded zero."""
+    return f"{round(correlation, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _check_fit(

@@ -1,0 +1,113 @@
+"""Large planes go through a network in pieces, so that their latents have to fit and no more.
+
+Pieces lie in the frame of a plane, which is mirrored on to multiples of the network's stride,
+and overlap by the halo that restorations measure; a plane up to `PIECE` is one piece, computed
+as a whole. Latents are grids over the frame: a level's cells are its pixels over its stride.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_vae_restore.errors import RestorationError
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.restoration.halo import measured_halo
+from napari_vae_restore.tiling import Tile, tiles
+
+PIECE: Final = 1024
+"""Side of the pieces' cores in pixels: working memory stays below some 2 GB."""
+
+_GIGABYTE = 2**30
+
+Part = tuple[slice, slice]
+
+
+def pieces(model: Model, height: int, width: int) -> list[Tile]:
+    """Cover a frame with overlapping pieces.
+
+    Parameters
+    ----------
+    model : Model
+        Whose halo and stride count; one of a fixed size takes all at once.
+    height, width : int
+        Of the frame in pixels, multiples of the model's stride.
+
+    Returns
+    -------
+    list of Tile
+        In reading order; just one for planes up to `PIECE`.
+    """
+    config, longest = model.network.config, max(height, width)
+    if config.fixed_size is not None or longest <= PIECE:
+        return tiles(height, width, size=longest, halo=0, stride=config.stride, margin=0)
+    halo = measured_halo(model)
+    return tiles(height, width, size=PIECE, halo=halo, stride=config.stride, margin=0)
+
+
+def seen(tile: Tile) -> Part:
+    """What a piece reads of the frame."""
+    row, column = tile.origin
+    return slice(row, row + len(tile.rows)), slice(column, column + len(tile.columns))
+
+
+def cells(part: Part, stride: int) -> Part:
+    """A part of a frame, or of a piece, in the cells of a level."""
+    rows, columns = (slice(each.start // stride, each.stop // stride) for each in part)
+    return rows, columns
+
+
+class Grids:
+    """What is known of the latents of one level, while the pieces of all planes are computed.
+
+    Parameters
+    ----------
+    n : int
+        Number of planes.
+    frame : (int, int)
+        Height and width in pixels.
+    stride : int
+        Pixels along each side of a cell.
+
+    Attributes
+    ----------
+    values : tuple of numpy.ndarray
+        Mean, standard deviation and the prior's mean, (n, channels, h, w) float32; none
+        before the first piece.
+    """
+
+    def __init__(self, n: int, frame: tuple[int, int], stride: int) -> None:
+        self.stride = stride
+        self.values: tuple[NDArray[np.float32], ...] = ()
+        self._n, self._height, self._width = n, frame[0] // stride, frame[1] // stride
+
+    def put(self, index: int, tile: Tile, found: tuple[Tensor, Tensor, Tensor]) -> None:
+        """Take what was found for a piece of one plane, halo included.
+
+        Raises
+        ------
+        RestorationError
+            If all pieces together would not fit into memory.
+        """
+        if not self.values:
+            self.values = self._empty(found[0].shape[1])
+        core, inner = cells(tile.core, self.stride), cells(tile.inner, self.stride)
+        for array, each in zip(self.values, found, strict=True):
+            array[(index, slice(None), *core)] = each[(0, slice(None), *inner)].cpu().numpy()
+
+    def _empty(self, channels: int) -> tuple[NDArray[np.float32], ...]:
+        shape = (self._n, channels, self._height, self._width)
+        needed = 3 * math.prod(shape) * np.dtype(np.float32).itemsize
+        free = psutil.virtual_memory().available
+        if needed > free:
+            raise RestorationError(
+                f"out of memory: the latents of {self.stride} px of this image take "
+                f"{needed / _GIGABYTE:.1f} GB, and {free / _GIGABYTE:.1f} GB are free: take "
+                "parts of the image, or a smaller copy"
+            )
+        return tuple(np.empty(shape, np.float32) for _ in range(3))
