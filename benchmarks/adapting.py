@@ -34,6 +34,7 @@ import torch
 from numpy.typing import NDArray
 
 import napari_vae_restore as vr
+from napari_vae_restore.models.bundled import find_model
 
 Image = NDArray[np.float64]
 Score = Callable[[Image, Image], float]
@@ -131,7 +132,7 @@ def row_of(
         score(after, reference),
         psnr(before, own),
         psnr(after, own),
-        model.record.n_steps,
+        model.record.n_steps if model.record else 0,
         None if other is None else score(other.clip(0, 255), reference),
         None if other is None else psnr(other.clip(0, 255), own),
     )
@@ -142,8 +143,12 @@ def each_its_own(
 ) -> Iterator[Row]:
     for name, capture, reference in found:
         started = time.monotonic()
-        model = vr.adapt(capture.astype(np.float32), budget=options.budget)
-        seconds = time.monotonic() - started
+        try:
+            model = vr.adapt(capture.astype(np.float32), budget=options.budget)
+        except vr.InputError as error:  # such noise cannot be learned from: nothing changes
+            print(error, flush=True)
+            model = find_model("default")
+        seconds = time.monotonic() - started if model.record else options.budget
         other = None
         if options.noise2void:
             (other,) = noise2void(options.noise2void, [capture], [capture], seconds)

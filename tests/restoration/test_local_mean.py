@@ -64,9 +64,11 @@ def test_few_photons_stay_as_bright_as_they_were(photons: float) -> None:
 def test_what_judges_a_training_is_what_a_restoration_gives() -> None:
     image = noise(0.1)[None] + np.float32(0.5)
     observed, mean = np.ones(image.shape, bool), torch.zeros(image.shape)
-    white, grey = ((0.1, rho, 0.0, 0.0) for rho in (0.0, 0.3))
+    white, weak, grey = ((0.1, rho, 0.0, 0.0) for rho in (0.0, 0.1, 0.3))
     kept = with_local_mean(condition_tensor(image, observed, white), mean)
     shift = local_shift(image[0], observed[0], np.zeros(image.shape[1:]), 0.1)
     np.testing.assert_allclose(kept[0].numpy(), shift, atol=1e-6)
     assert float(kept.mean()) == pytest.approx(0.5, rel=0.02)
+    less_sure = with_local_mean(condition_tensor(image, observed, weak), mean)
+    assert 0.9 * float(kept.mean()) < float(less_sure.mean()) < float(kept.mean())
     assert with_local_mean(condition_tensor(image, observed, grey), mean).abs().max() == 0

@@ -69,8 +69,8 @@ def measure_correlation(blocks: Blocks, expected: FloatArray) -> Correlation:
     -------
     tuple of 2 floats, or Autoregression
         White below a lag-1 autocorrelation of 0.19, or of 0.07 where the image is plain
-        beside its noise; blurred noise; or noise with a geometric decay, where that
-        explains the spectrum better.
+        beside its noise, which is the same everywhere; blurred noise; or noise with a
+        geometric decay, where that explains the spectrum better.
     """
     unclipped = blocks.clipped == 0
     if unclipped.sum() * _FLAT_SHARE >= _MIN_FLAT:
@@ -80,7 +80,10 @@ def measure_correlation(blocks: Blocks, expected: FloatArray) -> Correlation:
     decides = (ORDER >= _DECIDING_ORDER).reshape(_SQUARE)
     calmest = _mean_of_least(relative, blocks.structure / expected)
     if max(fit_correlation(calmest, decides)) < MIN_CORRELATION:
-        return _weak_correlation(relative, blocks.structure / expected)
+        # Signal-dependent noise is not known well enough in the dark to tell so little.
+        is_constant = np.ptp(expected) == 0
+        structure = blocks.structure / expected
+        return _weak_correlation(relative, structure) if is_constant else WHITE
     blur, decay = _fitted(relative, "blur"), _fitted(relative, "geometric")
     if WHITE in (blur, decay):
         return blur

@@ -18,7 +18,7 @@ from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise.correlation import WHITE, nearest_blur
 from napari_vae_restore.resampling import enlargement, separable
-from napari_vae_restore.restoration.local_mean import keeps_local_mean, local_shift
+from napari_vae_restore.restoration.local_mean import local_shift, mean_sigma
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.posterior import LatentKeys, inferred
 from napari_vae_restore.restoration.problem import Problem
@@ -115,9 +115,10 @@ class ConditionalPosterior:
         self, image: NDArray[np.float32], seen: NDArray[np.bool_], mean: NDArray[np.float64]
     ) -> NDArray[np.float64] | float:
         """What keeps the brightness; nothing where the noise does not average out by itself."""
-        if not self._units.noise or not keeps_local_mean(*self._slow):
+        sigma = mean_sigma(*self._slow)
+        if not self._units.noise or sigma is None:
             return 0.0
-        return local_shift(image, seen, mean, self._units.sigma)
+        return local_shift(image, seen, mean, sigma)
 
     def _finished(self, values: NDArray[np.float64], tile: Tile) -> NDArray[np.float64]:
         if not self._units.noise:

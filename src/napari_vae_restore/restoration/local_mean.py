@@ -21,6 +21,8 @@ RADIUS: Final = 16.0
 """Standard deviation of the area, pixels."""
 _COARSE: Final = 4
 """Pixels that are averaged before the area's Gaussian: it is smooth enough for that."""
+_MOST_SHARED: Final = 0.2
+"""Correlation of neighbours' noise."""
 _SIGNIFICANT: Final = 3.0
 """Standard errors below which a difference is noise, and nothing is changed."""
 
@@ -71,15 +73,25 @@ def local_shift(
     return np.asarray(large.numpy()[:, :height, :width])
 
 
-def keeps_local_mean(sigma: float, rho_y: float, rho_x: float, scale: float) -> bool:
-    """Whether a restoration does so: of white noise, on the grid that it was measured on.
+def mean_sigma(sigma: float, rho_y: float, rho_x: float, scale: float) -> float | None:
+    """The noise that averages are to be expected to have; None where nothing is kept.
+
+    It averages out by itself if its neighbours have next to nothing in common, on the grid
+    that it was measured on. Weak correlation makes the averages a little worse.
 
     Parameters
     ----------
     sigma, rho_y, rho_x, scale : float
         As the condition says them; see :func:`~.models.condition.condition_tensor`.
+
+    Returns
+    -------
+    float or None
+        Standard deviation of white noise with averages as uncertain.
     """
-    return sigma > 0 and max(abs(rho_y), abs(rho_x)) == 0 and scale == 0
+    if sigma == 0 or scale > 0 or max(rho_y, rho_x) > _MOST_SHARED:
+        return None
+    return sigma * math.sqrt((1 + 2 * rho_y) * (1 + 2 * rho_x))
 
 
 def with_local_mean(condition: Tensor, mean: Tensor) -> Tensor:
@@ -99,8 +111,8 @@ def with_local_mean(condition: Tensor, mean: Tensor) -> Tensor:
     """
     kept = []
     for each, found in zip(condition.detach().float().cpu(), mean, strict=True):
-        sigma, rho_y, rho_x, scale = (float(value) for value in each[2:, 0, 0])
-        if not keeps_local_mean(sigma, rho_y, rho_x, scale):
+        sigma = mean_sigma(*(float(value) for value in each[2:, 0, 0]))
+        if sigma is None:
             kept.append(found)
             continue
         image, observed = each[:1].numpy(), each[1:2].numpy() > 0
