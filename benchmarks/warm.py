@@ -61,9 +61,11 @@ MODULES = (
     "napari_vae_restore.restoration.restore",
     "napari_vae_restore.scale.batch",
     "napari_vae_restore.training.engine",
+    "dask.array",
     "imageio.plugins.pillow",
     "safetensors.torch",
     "scipy.ndimage",
+    "torch._dynamo",  # by the first optimiser
     "zarr",
 )
 """What most commands import; others cost a run some tenths of a second."""
