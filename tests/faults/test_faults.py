@@ -199,7 +199,7 @@ def test_a_folder_goes_on_where_it_was(warm: Warm, place: Path, name: str) -> No
     expected = prepare(warm, place, command)
     target = place / command.target
     target.rename(place / "whole")
-    for fault in ("full", "terminated", "killed"):
+    for fault in ("full", "killed", "terminated"):
         prepared, status, said = FAULTS[fault]
         if name == "batch" or fault == "full":
             # The first file is written, or the orders of the store; the next is not.
