@@ -165,7 +165,7 @@ def _held(lock: Path) -> int | None:
 
 def _is_removed(temporary: Path) -> bool:
     """Whether there is no such file any more: another user's cannot be removed."""
-    with contextlib.suppress(PermissionError):
+    with contextlib.suppress(OSError):
         temporary.unlink(missing_ok=True)
     return not os.path.lexists(temporary)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import napari_vae_restore as vr
 from napari_vae_restore.scale import cluster, work
-from napari_vae_restore.scale.ome_zarr import level_shapes, open_store, reduced
+from napari_vae_restore.scale.ome_zarr import folder_of, level_shapes, open_store, reduced
 from napari_vae_restore.scale.stores import iter_restore_store, restore_store
 
 TILE = 64
@@ -313,3 +313,12 @@ def test_no_scheduler_no_hang(
             axes="CYX",
             client="tcp://127.0.0.1:9",
         )
+
+
+def test_a_store_that_goes_while_it_is_read(store: Store, slide: NDArray[np.uint8]) -> None:
+    for name, ngff in (("a.zarr", ""), ("b.zarr", "0.4"), ("c.zarr", "0.5")):
+        opened = open_store(store(name, slide, ngff))
+        np.testing.assert_array_equal(opened.read().data, slide)
+        shutil.rmtree(folder_of(opened.array))
+        with pytest.raises(vr.ImageFileError, match="it has vanished; bring it back"):
+            opened.read()
