@@ -19,7 +19,7 @@ import pytest
 import napari_vae_restore as vr
 from warm import Run, Warm
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks, signals and limits")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, rights and limits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +332,6 @@ resource.setrlimit(resource.RLIMIT_AS, (used + {0} * 2**20, used + {0} * 2**20))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits are kept otherwise")
 @pytest.mark.parametrize("name", ["denoise", "batch", "compress", "encode", "train"])
 def test_want_of_memory(warm: Warm, place: Path, name: str) -> None:
     command = COMMANDS[name]

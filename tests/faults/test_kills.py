@@ -11,7 +11,7 @@ import pytest
 import killed
 from warm import Warm
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks and signals")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks and signals")
 
 
 @pytest.mark.parametrize("name", killed.KINDS)

@@ -6,7 +6,7 @@ import soak
 
 
 def test_restorations_leave_nothing_behind() -> None:
-    found = list(soak.restorations(40))
+    found = list(soak.restorations(30))
     assert found[-1].has_grown_since(found[9]) == []
 
 
