@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from distributed import Client, LocalCluster
+from distributed import Client, Future, LocalCluster
+from distributed.client import FutureCancelledError
 from numpy.typing import NDArray
 
 import napari_vae_restore as vr
@@ -289,6 +290,29 @@ def test_a_cluster_gives_what_one_process_gives(
         restore_store(source, out, asked, tile=TILE, n_samples=2, uncertainty=std, client=by)
     np.testing.assert_array_equal(level(paths[0]), level(paths[2]))
     np.testing.assert_array_equal(level(paths[1]), level(paths[3]))
+
+
+def test_a_worker_may_die_before_it_has_told(
+    slide: NDArray[np.uint8],
+    store: Store,
+    tmp_path: Path,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lost = iter([True, False, True])
+
+    def result(self: Future, *given: Any, result: Any = Future.result) -> Any:
+        if next(lost, False):
+            raise FutureCancelledError(self.key, "unknown")
+        return result(self, *given)
+
+    monkeypatch.setattr(Future, "result", result)
+    source, out = store("in.zarr", slide[:, :80, :90], "0.5"), tmp_path / "out.zarr"
+    restore_store(source, out, vr.Denoise("gaussian:10"), tile=TILE, client=client)
+    whole = vr.denoise(slide[:, :80, :90], noise="gaussian:10", axes="CYX", tile=TILE)
+    np.testing.assert_array_equal(level(out), whole.mean)
+    assert caplog.text.count("is repeated") == 2
 
 
 def test_an_error_on_a_worker_is_told(
