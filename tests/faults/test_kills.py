@@ -17,8 +17,10 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks and signa
 @pytest.mark.parametrize("name", killed.KINDS)
 def test_killed_and_run_again_it_is_as_unbroken(warm: Warm, tmp_path: Path, name: str) -> None:
     killed.write_pictures(tmp_path, side=200, n_files=3)
-    found = killed.kill_rounds(warm, killed.KINDS[name], tmp_path, 2, random.Random(name))
-    assert found.kills == 2
+    n_rounds = 1 if name in ("training", "OME-Zarr") else 2
+    kind, moments = killed.KINDS[name], random.Random(name)
+    found = killed.kill_rounds(warm, kind, tmp_path, n_rounds, moments)
+    assert found.kills == n_rounds
     assert found.is_good, found
 
 

@@ -12,6 +12,6 @@ def test_restorations_leave_nothing_behind() -> None:
 
 def test_growth_is_seen() -> None:
     before = soak.Usage(100.0, 4, 10, 1)
-    assert soak.Usage(139.0, 3, 9, 1).has_grown_since(before) == []
-    grown = soak.Usage(141.0, 5, 11, 2).has_grown_since(before)
+    assert soak.Usage(139.0, 6, 9, 1).has_grown_since(before) == []
+    grown = soak.Usage(141.0, 7, 11, 2).has_grown_since(before)
     assert grown == ["megabytes", "threads", "handles", "widgets"]
