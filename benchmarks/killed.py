@@ -258,7 +258,7 @@ def temporaries(place: Path) -> list[Path]:
 
 
 def kill_workers(
-    warm: Warm, folder: Path, n_rounds: int, moments: random.Random, wait: float = 60.0
+    warm: Warm, folder: Path, n_rounds: int, moments: random.Random, wait: float = 300.0
 ) -> Tally:
     """The same with one of two workers of dask, which its nanny replaces, for the program."""
     from distributed import Client, LocalCluster
