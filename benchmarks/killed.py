@@ -270,7 +270,11 @@ def kill_workers(
         warm.seconds(kind.words(folder, whole), PREPARED)
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+            n_workers=2,
+            threads_per_worker=1,
+            dashboard_address=":0",
+            silence_logs=50,
+            death_timeout=wait,
         ) as cluster,
         Client(cluster) as client,
     ):

@@ -32,6 +32,7 @@ def run(words, prepared, log):
     null, told = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT)
     for number, opened in enumerate((null, told, told)):
         os.dup2(opened, number)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's "&" ignores it
     status = 99
     try:
         exec(prepared, {})

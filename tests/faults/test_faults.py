@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -343,6 +345,31 @@ def test_want_of_memory(warm: Warm, place: Path, name: str) -> None:
         assert "memory" in run.told, run.told
     assert left(place) == []
     good(warm, place, f"{command.words} {command.again}")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 KB, of which 6 are left; only root can make one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", str(disk)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    (disk / "ballast").write_bytes(bytes(18_000))
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_disk_that_is_full(warm: Warm, place: Path, small_disk: Path) -> None:
+    for name in ("super-resolve", "store", "train", "batch"):
+        command = COMMANDS[name]
+        words = command.words.replace(f" {command.target}", f" {small_disk / command.target}")
+        run = start(warm, place, words)
+        assert run.wait() == (1 if name == "batch" else 2), run.told
+        assert "the disk is full: make room" in run.told
+        assert [path for path in small_disk.rglob("*") if path.is_file()] == [
+            small_disk / "ballast"
+        ]
 
 
 def assert_said(run: Run, said: str) -> None:
