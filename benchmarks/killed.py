@@ -257,10 +257,8 @@ def temporaries(place: Path) -> list[Path]:
     return list(place.rglob(".*.tmp"))
 
 
-def kill_workers(
-    warm: Warm, folder: Path, n_rounds: int, moments: random.Random, wait: float = 300.0
-) -> Tally:
-    """The same with one of two workers of dask, which its nanny replaces, for the program."""
+def kill_workers(warm: Warm, folder: Path, n_rounds: int, moments: random.Random) -> Tally:
+    """The same with one of two workers of dask, and not the program that they work for."""
     from distributed import Client, LocalCluster
 
     began, tally = time.monotonic(), Tally()
@@ -268,37 +266,32 @@ def kill_workers(
     whole = folder / f"whole-{kind.target}"
     if not whole.exists():
         warm.seconds(kind.words(folder, whole), PREPARED)
-    with (
-        LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            dashboard_address=":0",
-            silence_logs=50,
-            death_timeout=wait,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        while tally.kills < n_rounds:
-            client.wait_for_workers(2, timeout=wait)
+    place = folder / "round"
+    target = place / kind.target
+    marks = target.with_name(f"{target.name}.partial") / "marks"
+    while tally.kills < n_rounds:
+        place.mkdir()
+        wanted = moments.randint(1, 40)
+        with (
+            LocalCluster(
+                n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+            ) as cluster,
+            Client(cluster) as client,
+        ):
             client.run(exec, BLOCKS, {})
-            place = folder / "round"
-            place.mkdir()
-            target = place / kind.target
             words = [*kind.words(folder, target), "--scheduler", cluster.scheduler_address]
             run = warm.start(words, PREPARED)
-            marks = target.with_name(f"{target.name}.partial") / "marks"
-            wanted = moments.randint(1, 40)
             while not run.has_ended and len(list(marks.glob("block-*"))) < wanted:
                 time.sleep(0.005)
+            victim = moments.choice(list(client.run(os.getpid).values()))
             if not run.has_ended:
-                victim = moments.choice(list(client.run(os.getpid).values()))
                 os.kill(victim, signal.SIGKILL)
                 tally.kills += 1
-                if run.wait():
-                    raise SystemExit(f"the program failed:\n{run.told}")
-                tally.other += contents(target) != contents(whole)
-                tally.left += bool(temporaries(place) + list(place.glob("*.partial")))
-            shutil.rmtree(place)
+            if run.wait():
+                raise SystemExit(f"the program failed:\n{run.told}")
+        tally.other += contents(target) != contents(whole)
+        tally.left += bool(temporaries(place) + list(place.glob("*.partial")))
+        shutil.rmtree(place)
     tally.seconds = time.monotonic() - began
     return tally
 
