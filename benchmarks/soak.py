@@ -99,7 +99,8 @@ def _n_widgets() -> int:
     module = sys.modules.get("napari_vae_restore._napari.task_widget")
     if module is None:
         return 0
-    return sum(isinstance(each, module.TaskWidget) for each in gc.get_objects())
+    # Not isinstance, which asks some of torch's objects for a name that is deprecated.
+    return sum(issubclass(type(each), module.TaskWidget) for each in gc.get_objects())
 
 
 def restorations(n: int) -> Iterator[Usage]:
