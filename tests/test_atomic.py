@@ -2,13 +2,15 @@
 
 import errno
 import os
+import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from napari_vae_restore import atomic
-from napari_vae_restore.atomic import atomic_write
+from napari_vae_restore.atomic import atomic_write, why_not_written
 
 
 def names(folder):
@@ -104,3 +106,99 @@ def test_the_longest_name_can_be_written(tmp_path):
     with atomic_write(tmp_path / name) as temporary:
         temporary.write_text("x")
     assert names(tmp_path) == [name]
+
+
+KILLED = """
+import os, signal, sys
+from napari_vae_restore.atomic import atomic_write
+with atomic_write(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks and signals are POSIX")
+def test_what_a_killed_process_left_is_used_up(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", KILLED, str(target)])
+        assert target.read_text() == "old"
+        assert len(names(tmp_path)) == 3  # the temporary and its lock, once
+    with atomic_write(tmp_path / "b.txt") as temporary:
+        temporary.write_text("another")
+    assert len(names(tmp_path)) == 4
+    with atomic_write(target) as temporary:
+        assert temporary.read_bytes() == b""
+        temporary.write_text("new")
+    assert names(tmp_path) == ["a.txt", "b.txt"]
+    assert target.read_text() == "new"
+
+
+def test_writers_of_one_target_do_not_meet(tmp_path):
+    target, failed = tmp_path / "a.txt", []
+
+    def write(letter):
+        for _ in range(10):
+            with atomic_write(target) as temporary:
+                for _ in range(3):
+                    with temporary.open("a") as file:
+                        file.write(letter * 100)
+            if len(set(target.read_text())) != 1 or len(target.read_text()) != 300:
+                failed.append(letter)
+
+    threads = [threading.Thread(target=write, args=(letter,)) for letter in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks are POSIX")
+def test_a_file_system_that_locks_nothing(tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(atomic.fcntl, "flock", refused)
+    with atomic_write(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+    assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks are POSIX")
+def test_what_another_user_left_is_passed_by(tmp_path, monkeypatch):
+    with atomic_write(tmp_path / "a.txt") as temporary:
+        stem = temporary.name.removesuffix("-0.tmp")
+    others = tmp_path / f"{stem}-0.tmp.lock"
+    others.touch()
+
+    def own(path, *given, opened=os.open):
+        if path == others:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path, *given)
+
+    monkeypatch.setattr(os, "open", own)
+    (tmp_path / f"{stem}-1.tmp").mkdir()  # nor can this be removed
+    with atomic_write(tmp_path / "a.txt") as temporary:
+        assert temporary.name == f"{stem}-2.tmp"
+        temporary.write_text("new")
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert others.exists()
+
+
+def test_errors_name_the_target_and_say_what_to_do(tmp_path):
+    def full(path):
+        with atomic_write(path) as temporary:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(temporary))
+
+    with pytest.raises(OSError, match="No space") as caught:
+        full(tmp_path / "a.txt")
+    assert caught.value.filename == str(tmp_path / "a.txt")
+    advice = "the disk is full: make room, or choose another place"
+    assert why_not_written(caught.value) == advice
+    assert why_not_written(OSError("10 requested and 4 written")) == advice
+    assert why_not_written(OSError(errno.EROFS, "Read-only file system")) == (
+        "Read-only file system"
+    )

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
+_WANT_OF_MEMORY = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate",
+    "could not create a primitive",
+    "can't start new thread",
+    "failed to map segment",
+)
+"""What torch, its oneDNN, Python and the system's loader say where there is none."""
+
 
 def choose_device(name: str = "auto") -> torch.device:
     """Turn a device's name into a device that this machine has.
@@ -60,6 +70,17 @@ def free_memory(device: torch.device) -> int:
     import psutil
 
     return int(psutil.virtual_memory().available)
+
+
+def is_want_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory does not suffice.
+
+    Torch says it by a type of its own on a graphics card, by words on the processor.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    is_of_system = isinstance(error, RuntimeError | ImportError)
+    return is_of_system and any(words in str(error) for words in _WANT_OF_MEMORY)
 
 
 def give_back_memory() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.atomic import atomic_write
+from napari_vae_restore.atomic import atomic_write, why_not_written
 from napari_vae_restore.errors import ImageFileError, InputError
 from napari_vae_restore.image_metadata import PIXEL, Format, ImageFile, calibration
 from napari_vae_restore.layout import checked_axes
@@ -159,8 +159,13 @@ def write_image(
                 write_tiff(temporary, image)
     except MemoryError as error:
         raise ImageFileError(f"Cannot write {path}: the memory does not suffice.") from error
-    except (OSError, ValueError, struct.error) as error:
-        raise ImageFileError(f"Cannot write {path}: {_reason_not_written(error)}.") from error
+    except OSError as error:
+        place = "" if error.filename in (None, str(path)) else f" ({error.filename})"
+        reason = f"{why_not_written(error)}{place}"
+        raise ImageFileError(f"Cannot write {path}: {reason}.") from error
+    except (ValueError, struct.error) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ImageFileError(f"Cannot write {path}: {reason}.") from error
 
 
 def check_output(path: StrPath, inputs: Iterable[StrPath], *, overwrite: bool) -> None:
@@ -323,12 +328,3 @@ def _reason_not_read(error: Exception) -> str:
     if isinstance(error, LookupError):  # the decoder fell over what should be there
         return f"it is damaged ({reason})"
     return " ".join(reason.split()).rstrip(".")
-
-
-def _reason_not_written(error: Exception) -> str:
-    # numpy reports a short write as an OSError without number.
-    if isinstance(error, OSError) and error.errno is None:
-        return f"the disk may be full ({error})"
-    reason = getattr(error, "strerror", None) or str(error)
-    place = getattr(error, "filename", None)
-    return " ".join(reason.split()).rstrip(".") + (f" ({place})" if place else "")

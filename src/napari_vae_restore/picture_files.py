@@ -80,7 +80,9 @@ def write_png(path: Path, image: ImageFile) -> None:
     if image.description:
         text.add_itxt(_TEXT_KEY, image.description)
     options: dict[str, Any] = {"pnginfo": text, **_dots_per_inch(image)}
-    iio.imwrite(path, picture, plugin="pillow", extension=".png", **options)
+    # Into memory first: on a full disk, the encoder would complain once more when it goes.
+    encoded = iio.imwrite("<bytes>", picture, plugin="pillow", extension=".png", **options)
+    path.write_bytes(encoded)
 
 
 def _calibration(

@@ -69,6 +69,36 @@ def test_out_of_memory_means_smaller_tiles(
     assert np.isfinite(result.std).all()
 
 
+def test_a_full_graphics_card_leaves_the_processor(
+    image: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device without memory at all stands in for one."""
+    whole = vr.denoise(image, noise="gaussian:10")
+    original, asked = Inference.__init__, []
+
+    def allocated(self: Inference, network: Any, condition: torch.Tensor) -> None:
+        device = next(network.parameters()).device
+        asked.append((device.type, condition.shape[2] * condition.shape[3]))
+        if device.type == "meta":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        original(self, network, condition)
+
+    monkeypatch.setattr(Inference, "__init__", allocated)
+    monkeypatch.setattr(solver, "measured_halo", lambda model: 16)
+    monkeypatch.setattr(solver, "choose_device", lambda name: torch.device("meta"))
+    result = vr.denoise(image, noise="gaussian:10")
+    on_card = [size for device, size in asked if device == "meta"]
+    assert len(on_card) > 2
+    assert on_card == sorted(on_card, reverse=True)
+    assert [device for device, _ in asked][len(on_card) :] == ["cpu"] * len(
+        asked[len(on_card) :]
+    )
+    assert "went on with tiles of" in result.diagnostics.notes[0]
+    assert result.diagnostics.notes[-1] == "out of memory on meta: went on on the processor"
+    assert result.diagnostics.device == "cpu"
+    assert np.sqrt(np.square(result.mean - whole.mean).mean()) < 0.1 * SIGMA
+
+
 def test_a_plane_of_a_stack_learns_from_the_one_before(
     image: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
 ) -> None:

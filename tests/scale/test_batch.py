@@ -294,3 +294,17 @@ def test_in_python(images, quick_model):
         vr.restore_files(images, output)
     with pytest.raises(vr.InputError, match="at least 2 samples"):
         vr.restore_files(images, output, vr.Denoise(), samples=1, uncertainty=spread)
+
+
+@pytest.mark.parametrize("end", ["replaced", "gone"])
+def test_the_hash_is_of_what_was_read(batch, plan, images, end):
+    job = plan(batch)[0]
+    image, before = job.files.image, hashlib.sha256(job.files.image.read_bytes()).hexdigest()
+    steps = iter_batch(batch, [job])
+    next(steps)
+    assert next(steps).share == 0  # it was read
+    image.unlink()
+    if end == "replaced":
+        image.write_bytes((images / "t2.tif").read_bytes())
+    assert list(steps)[-1].job.state is State.RESTORED
+    assert json.loads(read_image(job.files.mean).description)["image_sha256"] == before

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from distributed import Client, LocalCluster
+from distributed import Client, Future, LocalCluster
+from distributed.client import FutureCancelledError
 from numpy.typing import NDArray
 
 import napari_vae_restore as vr
 from napari_vae_restore.scale import cluster, work
-from napari_vae_restore.scale.ome_zarr import level_shapes, open_store, reduced
+from napari_vae_restore.scale.ome_zarr import folder_of, level_shapes, open_store, reduced
 from napari_vae_restore.scale.stores import iter_restore_store, restore_store
 
 TILE = 64
@@ -291,6 +292,29 @@ def test_a_cluster_gives_what_one_process_gives(
     np.testing.assert_array_equal(level(paths[1]), level(paths[3]))
 
 
+def test_a_worker_may_die_before_it_has_told(
+    slide: NDArray[np.uint8],
+    store: Store,
+    tmp_path: Path,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lost = iter([True, False, True])
+
+    def result(self: Future, *given: Any, result: Any = Future.result) -> Any:
+        if next(lost, False):
+            raise FutureCancelledError(self.key, "unknown")
+        return result(self, *given)
+
+    monkeypatch.setattr(Future, "result", result)
+    source, out = store("in.zarr", slide[:, :80, :90], "0.5"), tmp_path / "out.zarr"
+    restore_store(source, out, vr.Denoise("gaussian:10"), tile=TILE, client=client)
+    whole = vr.denoise(slide[:, :80, :90], noise="gaussian:10", axes="CYX", tile=TILE)
+    np.testing.assert_array_equal(level(out), whole.mean)
+    assert caplog.text.count("is repeated") == 2
+
+
 def test_an_error_on_a_worker_is_told(
     slide: NDArray[np.uint8], store: Store, tmp_path: Path, client: Client
 ) -> None:
@@ -313,3 +337,12 @@ def test_no_scheduler_no_hang(
             axes="CYX",
             client="tcp://127.0.0.1:9",
         )
+
+
+def test_a_store_that_goes_while_it_is_read(store: Store, slide: NDArray[np.uint8]) -> None:
+    for name, ngff in (("a.zarr", ""), ("b.zarr", "0.4"), ("c.zarr", "0.5")):
+        opened = open_store(store(name, slide, ngff))
+        np.testing.assert_array_equal(opened.read().data, slide)
+        shutil.rmtree(folder_of(opened.array))
+        with pytest.raises(vr.ImageFileError, match="it has vanished; bring it back"):
+            opened.read()

@@ -251,6 +251,8 @@ def test_the_faster_number_of_threads_is_taken(
     ("error", "message"),
     [
         (torch.OutOfMemoryError("no memory"), "out of memory on cpu: use smaller"),
+        (RuntimeError("can't allocate memory: you tried to"), "out of memory on cpu: use"),
+        (MemoryError(), "out of memory on cpu: use smaller"),
         (RuntimeError("shape mismatch"), "failed at step 0: shape mismatch"),
     ],
 )

@@ -204,7 +204,7 @@ class Run:
 
     def tidy_up(self) -> None:
         """Delete what a complete run has no use for: copies of layers, torn checkpoints."""
-        for pattern in ("*.tif", ".*.tmp"):
+        for pattern in ("*.tif", ".*.tmp*"):
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
 

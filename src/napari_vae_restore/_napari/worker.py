@@ -13,6 +13,7 @@ from napari.qt.threading import GeneratorWorker
 from qtpy.QtCore import QObject, Signal
 
 from napari_vae_restore._napari.interruption import Interrupted, stopped_by
+from napari_vae_restore.devices import is_want_of_memory
 from napari_vae_restore.errors import RestorationError, VAERestoreError
 
 _log = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ def as_own_error(error: Exception) -> VAERestoreError:
     if isinstance(error, VAERestoreError):
         return error
     text = str(error) or type(error).__name__
-    if isinstance(error, MemoryError) or "out of memory" in text.lower():
+    if is_want_of_memory(error):
         wrapped = RestorationError(f"out of memory: use a smaller image or tile ({text})")
     else:
         wrapped = RestorationError(f"the computation failed ({type(error).__name__}): {text}")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import FrameType
 from typing import Annotated
 
 import typer
 import typer.main
 
 from napari_vae_restore import __version__
+from napari_vae_restore.atomic import why_not_written
 from napari_vae_restore.cli import terminal
 from napari_vae_restore.cli.calibrate import calibrate
 from napari_vae_restore.cli.compress import compress, decompress
@@ -30,6 +35,7 @@ from napari_vae_restore.cli.restore import restore
 from napari_vae_restore.cli.super_resolve import super_resolve
 from napari_vae_restore.cli.sweep import sweep
 from napari_vae_restore.cli.train import adapt, train
+from napari_vae_restore.devices import is_want_of_memory
 from napari_vae_restore.errors import VAERestoreError
 
 PROGRAM = "vae-restore"
@@ -42,6 +48,9 @@ MENDABLE = 2
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, by the convention of shells."""
+
+TERMINATED = 143
+"""Exit status after SIGTERM, by the same."""
 
 app = typer.Typer(
     name=PROGRAM,
@@ -106,14 +115,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         Exit status: 0; 2 for what the user can mend, with one line on stderr that says
-        how; 130 after Ctrl-C; 1 for an unexpected error.
+        how; 130 after Ctrl-C and 143 after SIGTERM, by which nothing half-written is left;
+        1 for an unexpected error.
     """
     if arguments is None:
         arguments = sys.argv[1:]
         _tolerate_narrow_encodings()
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    with terminal.warnings_shown():
+    with terminal.warnings_shown(), _terminable() as terminated:
         try:
             program = typer.main.get_command(app)
             status = program.main(arguments, prog_name=PROGRAM, standalone_mode=False)
@@ -124,7 +134,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
             terminal.complain("error", message)
     if status == INTERRUPTED:
         terminal.note("stopped")
+        status = TERMINATED if terminated.is_set() else INTERRUPTED
     return int(status or 0)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[threading.Event]:
+    """Let SIGTERM, by which clusters and containers end a program, do what Ctrl-C does."""
+    terminated = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield terminated  # only the main thread may handle signals
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        terminated.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield terminated
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tolerate_narrow_encodings() -> None:
@@ -138,11 +168,11 @@ def _explain(error: Exception) -> tuple[str, int]:
     """One line for the user, and the exit status."""
     if isinstance(error, VAERestoreError):
         return str(error), MENDABLE
-    if isinstance(error, MemoryError):
+    if is_want_of_memory(error):
         return "the memory does not suffice: close other programs or crop the image", MENDABLE
     if isinstance(error, OSError) and error.errno is not None:
         place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror}", MENDABLE
+        return f"{place}{why_not_written(error)}", MENDABLE
     if hasattr(error, "format_message"):
         # A misused command; the type is click's or, in newer releases, typer's own copy.
         context = getattr(error, "ctx", None)

@@ -55,7 +55,7 @@ def compress(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Compress a clean image; noise costs most of the bits, so restore first."""
-    from napari_vae_restore.atomic import atomic_write
+    from napari_vae_restore.atomic import atomic_write, why_not_written
     from napari_vae_restore.generation.compression.compress import compress as compressed
     from napari_vae_restore.image_files import read_image
     from napari_vae_restore.models.bundled import find_model
@@ -72,7 +72,7 @@ def compress(
         with atomic_write(output) as temporary:
             temporary.write_bytes(data)
     except OSError as error:
-        raise ImageFileError(f"Cannot write {output}: {error.strerror}.") from error
+        raise ImageFileError(f"Cannot write {output}: {why_not_written(error)}.") from error
     bits, ratio = 8 * len(data) / source.data.size, source.data.nbytes / len(data)
     terminal.report(
         [

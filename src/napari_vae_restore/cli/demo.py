@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_vae_restore.atomic import atomic_write
 from napari_vae_restore.cli import options, reports, runs, terminal
 from napari_vae_restore.errors import InputError
 
@@ -61,8 +62,11 @@ def demo(
 
     name, title = next(iter(MICROGRAPHS.items()))
     sources = sample_path(name).with_name("SOURCES.md")
-    (folder / _ABOUT).write_text(_MARK + sources.read_text("utf-8"), "utf-8")
-    shutil.copyfile(sample_path(name), folder / "noisy.tif")
+    # The page by which a later demo knows its folder is never there in part.
+    with atomic_write(folder / _ABOUT) as temporary:
+        temporary.write_text(_MARK + sources.read_text("utf-8"), "utf-8")
+    with atomic_write(folder / "noisy.tif") as temporary:
+        shutil.copyfile(sample_path(name), temporary)
     source = read_image(folder / "noisy.tif")
     terminal.report([("Sample", f"{title}, {reports.describe_size(source)}")])
     bundled = find_model(DEFAULT)

@@ -46,7 +46,7 @@ def encode(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Write the latents of an image as features of its regions, ready for PCA or UMAP."""
-    from napari_vae_restore.atomic import atomic_write
+    from napari_vae_restore.atomic import atomic_write, why_not_written
     from napari_vae_restore.generation.features import features
     from napari_vae_restore.generation.latents import encode as encoded
     from napari_vae_restore.image_files import read_image
@@ -71,7 +71,7 @@ def encode(
             for row in zip(*table.values(), strict=True):
                 writer.writerow(f"{value:.{_DIGITS}g}" for value in row)
     except OSError as error:
-        raise ImageFileError(f"Cannot write {output}: {error.strerror}.") from error
+        raise ImageFileError(f"Cannot write {output}: {why_not_written(error)}.") from error
     levels = ", ".join(
         f"{stride} px: {shape[1]} × {shape[2]} × {shape[3]}"
         for stride, shape in zip(latents.strides, latents.shapes, strict=True)

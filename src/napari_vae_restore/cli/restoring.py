@@ -125,7 +125,12 @@ def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] =
         overwrite=given.overwrite,
         storing=Storing(given.shard, given.scheduler),
     )
-    done = runs.run_restoration(steps, reports.title(request.tasks))
+    try:
+        done = runs.run_restoration(steps, reports.title(request.tasks))
+    except KeyboardInterrupt:
+        if is_store(files.mean):
+            terminal.note("what is done is kept: the same command goes on with the rest")
+        raise
     std = [] if files.std is None else [files.std]
     saved = ("Saved", ", ".join(map(str, [files.mean, *std, *files.samples])))
     if done.diagnostics is None:

@@ -51,7 +51,9 @@ def note(message: str) -> None:
 def report(rows: Iterable[tuple[str, str]]) -> None:
     """Write results to stdout, a label and its text in each line."""
     for label, text in rows:
-        stdout.print(Text.assemble((f"{label:<{_LABEL_WIDTH}}", "bold"), text), soft_wrap=True)
+        stdout.print(
+            Text.assemble((f"{label:<{_LABEL_WIDTH - 1}} ", "bold"), text), soft_wrap=True
+        )
 
 
 def table(rows: Sequence[Sequence[str]]) -> None:

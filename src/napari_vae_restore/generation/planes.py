@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_vae_restore.arrays import as_image
+from napari_vae_restore.devices import is_want_of_memory
 from napari_vae_restore.errors import InputError, RestorationError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.model import Model
@@ -114,9 +115,11 @@ def torch_computing() -> Iterator[None]:
     try:
         with torch.inference_mode():
             yield
-    except torch.OutOfMemoryError as error:
-        raise RestorationError("out of memory: use a smaller image or device='cpu'") from error
-    except RuntimeError as error:
+    except (MemoryError, RuntimeError) as error:
+        if is_want_of_memory(error):
+            raise RestorationError(
+                "out of memory: use a smaller image or device='cpu'"
+            ) from error
         raise RestorationError(f"the network failed: {error}") from error
 
 

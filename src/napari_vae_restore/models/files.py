@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import torch
 from torch import Tensor
 
-from napari_vae_restore.atomic import atomic_write
+from napari_vae_restore.atomic import atomic_write, why_not_written
 from napari_vae_restore.errors import InputError, ModelFileError
 from napari_vae_restore.models.config import (
     FlatVAEConfig,
@@ -109,7 +109,7 @@ def save(
             # Bytes, and not safetensors' own writer: that makes files for their owner only.
             temporary.write_bytes(to_bytes(tensors, {_HEADER_KEY: json.dumps(header)}))
     except OSError as error:
-        raise ModelFileError(f"cannot write {path}: {error.strerror or error}") from error
+        raise ModelFileError(f"cannot write {path}: {why_not_written(error)}") from error
 
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> Model:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from napari_vae_restore import pages
-from napari_vae_restore.atomic import atomic_write
+from napari_vae_restore.atomic import atomic_write, why_not_written
 from napari_vae_restore.errors import InputError, ModelFileError
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.report import ModelReport, report_of, sheet
@@ -75,7 +75,7 @@ def write_report(report: ModelReport, path: Path, *, overwrite: bool = False) ->
         with atomic_write(path) as temporary:
             temporary.write_text(page(report), encoding="utf-8")
     except OSError as error:
-        raise ModelFileError(f"cannot write {path}: {error.strerror or error}") from error
+        raise ModelFileError(f"cannot write {path}: {why_not_written(error)}") from error
     return path
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_vae_restore.devices import choose_device
+from napari_vae_restore.devices import choose_device, is_want_of_memory
 from napari_vae_restore.errors import InputError, RestorationError
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.hot import without_hot_pixels
@@ -189,7 +189,7 @@ class Solver:
                     n_done += 1
                     yield
             except (MemoryError, RuntimeError) as error:
-                if not _is_want_of_memory(error):
+                if not is_want_of_memory(error):
                     raise RestorationError(f"the restoration failed: {error}") from error
                 canvas.drop()
                 self.n_passes += n_done
@@ -304,12 +304,6 @@ def _tally(
         removed += float(np.square(residual).sum(where=where))
         expected += float(model.variance(predicted[channel]).sum(where=where))
     return Tally(removed, expected, 0 if is_hot is None else int(is_hot[core].sum()))
-
-
-def _is_want_of_memory(error: Exception) -> bool:
-    """Torch says it by a type of its own on a graphics card, by words on the processor."""
-    is_named = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return is_named or "not enough memory" in str(error) or "can't allocate" in str(error)
 
 
 def _n_pixels(tile: Tile) -> int:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from napari_vae_restore.atomic import why_not_written
+from napari_vae_restore.devices import is_want_of_memory
 from napari_vae_restore.errors import InputError, VAERestoreError
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
@@ -270,10 +272,11 @@ def _reason(error: Exception) -> str:
     """Why a file failed, in one line."""
     if isinstance(error, VAERestoreError):
         text = str(error)
-    elif isinstance(error, MemoryError):
+    elif is_want_of_memory(error):
         text = "the memory does not suffice"
     elif isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        place = f"{error.filename}: " if error.filename else ""
+        text = f"{place}{why_not_written(error)}"
     else:
         text = f"{type(error).__name__}: {error}"
     return " ".join(text.split())

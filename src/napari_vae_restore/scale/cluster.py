@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from typing import Any, Final
 
 from napari_vae_restore.errors import InputError, RestorationError, VAERestoreError
@@ -53,14 +54,14 @@ class Cluster:
             }
             try:
                 for future in as_completed(futures):
-                    error = future.exception() if future.status != "cancelled" else None
+                    error, tally = _outcome(future)
                     if isinstance(error, VAERestoreError | OSError):
                         raise error
-                    if future.status != "finished":
+                    if tally is None:
                         _log.warning("%s is repeated: %r", futures[future], error)
                         continue
                     left.discard(futures[future])
-                    yield future.result()
+                    yield tally
             finally:
                 self._client.cancel(list(futures))
             fruitless = fruitless + 1 if len(left) == before else 0
@@ -69,6 +70,16 @@ class Cluster:
                     "the workers died of the same blocks again and again: give them more "
                     "memory, or take a smaller tile"
                 )
+
+
+def _outcome(future: Any) -> tuple[BaseException | None, Tally | None]:
+    """Why a step is not done, and what it gave: None where its worker took that along."""
+    try:
+        if future.status != "finished":
+            return (None if future.status == "cancelled" else future.exception()), None
+        return None, future.result()
+    except CancelledError as error:  # died between doing it and telling
+        return error, None
 
 
 @contextlib.contextmanager

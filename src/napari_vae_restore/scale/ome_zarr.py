@@ -24,11 +24,14 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.array_files import ATTRIBUTE
 from napari_vae_restore.arrays import guess_axes
+from napari_vae_restore.devices import is_want_of_memory
 from napari_vae_restore.errors import ImageFileError, InputError
 from napari_vae_restore.image_metadata import PIXEL, ImageFile, canonical_unit
 
 VERSION: Final = "0.5"
 
+_METADATA: Final = ("zarr.json", ".zarray")
+"""What an array's folder has of version 3 and 2."""
 _ORDER: Final = "TCZYX"
 """Of the axes, by the standard."""
 _TYPES: Final = {"T": "time", "C": "channel"}
@@ -65,10 +68,18 @@ class StoredImage:
     description: str = ""
 
     def read(self) -> ImageFile:
-        """All of it in memory, as an image file."""
+        """All of it in memory, as an image file.
+
+        Raises
+        ------
+        ImageFileError
+            If it vanishes meanwhile.
+        """
         axes = self.axes or guess_axes(self.array.shape, self.array.dtype)
+        values = np.asarray(self.array[...])
+        check_there(folder_of(self.array))
         return ImageFile(
-            np.asarray(self.array[...]),
+            values,
             axes,
             self.scale,
             self.units,
@@ -109,6 +120,8 @@ def open_store(path: Path) -> StoredImage:
     try:
         node = zarr.open(str(path), mode="r")
     except Exception as error:  # of any type, where a store is damaged or foreign
+        if is_want_of_memory(error):
+            raise ImageFileError(f"Cannot read {path}: the memory does not suffice.") from error
         raise ImageFileError(f"Cannot read {path}: it is no Zarr store ({error}).") from error
     if hasattr(node, "shape"):
         n = node.ndim
@@ -120,6 +133,30 @@ def open_store(path: Path) -> StoredImage:
             f"Cannot read {path}: it is neither a Zarr array nor an OME-Zarr image of version "
             "0.4 or 0.5: give the folder of one image."
         ) from error
+
+
+def folder_of(array: Any) -> Path | None:
+    """Where a Zarr array lies; None if it is no such array, or not in a folder."""
+    root = getattr(getattr(array, "store", None), "root", None)
+    return None if root is None else Path(root) / array.path
+
+
+def check_there(folder: Path | None) -> None:
+    """Make sure, after reading, that an array is still there.
+
+    Of one that is not, a disk that was taken away or a folder that somebody deletes, Zarr
+    reads zeros, as of chunks that were never written.
+
+    Raises
+    ------
+    ImageFileError
+        If it has gone.
+    """
+    if folder is None or any((folder / name).exists() for name in _METADATA):
+        return
+    raise ImageFileError(
+        f"Cannot read {folder}: it has vanished; bring it back, and run the same again."
+    )
 
 
 def import_zarr() -> Any:

@@ -195,6 +195,7 @@ def iter_restore_file(
     source = (
         open_store(files.image).read() if is_store(files.image) else read_image(files.image)
     )
+    digest = _digest(files.image)  # of what was read: the file may change, or go, meanwhile
     fills = any(isinstance(task, Inpaint) for task in request.tasks)
     axes = request.axes or source.axes
     _, axes = as_image(source.data, axes, may_have_holes=fills)
@@ -214,7 +215,7 @@ def iter_restore_file(
         seed=request.seed,
         device=device,
     )
-    recipe = replace(restoration.recipe, image_sha256=_digest(files.image))
+    recipe = replace(restoration.recipe, image_sha256=digest)
     restoration = replace(restoration, recipe=recipe)
     factor = math.prod(task.factor for task in tasks if isinstance(task, SuperResolve))
     _write(files, restoration, axes, refined(source, factor), overwrite=overwrite)

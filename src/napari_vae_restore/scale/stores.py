@@ -19,8 +19,9 @@ import numpy as np
 
 from napari_vae_restore.array_files import ATTRIBUTE
 from napari_vae_restore.arrays import as_image, as_lazy_image, is_lazy_image
+from napari_vae_restore.atomic import why_not_written
 from napari_vae_restore.devices import give_back_memory
-from napari_vae_restore.errors import InputError
+from napari_vae_restore.errors import ImageFileError, InputError
 from napari_vae_restore.image_metadata import PIXEL, ImageFile
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.bundled import DEFAULT, find_model
@@ -37,6 +38,7 @@ from napari_vae_restore.scale.cluster import computed_by
 from napari_vae_restore.scale.ome_zarr import (
     StoredImage,
     attributes,
+    folder_of,
     is_store,
     open_store,
     output_axes,
@@ -172,6 +174,7 @@ def iter_restore_store(
     if isinstance(image, str | Path):
         like = open_store(Path(image))
         image, axes = like.array, axes or like.axes
+    source = folder_of(image)
     array, axes = _opened(image, axes, tasks)
     if uncertainty is not None and n_samples < 2:
         raise InputError(f"Expected n_samples of at least 2 for uncertainty, got {n_samples}.")
@@ -206,13 +209,20 @@ def iter_restore_store(
         target = replace(target, shape=_output_shape(plan), side=_side(plan))
         target.start({"what": what, "tile": plan.tile})
         places = _places(layout)
-        work = Work(plan, planes, problem.missing, target, places, len(sample_paths), what)
-        tally = yield from _computed(work, client)
-        recipe = recipe_of(plan, problem)
-        diagnostics = _diagnostics(plan, tally, started)
-        target.finish(
-            _all_attributes(work, layout, like, recipe, diagnostics), overwrite=overwrite
+        work = Work(
+            plan, planes, problem.missing, target, places, len(sample_paths), what, source
         )
+        try:
+            tally = yield from _computed(work, client)
+            recipe = recipe_of(plan, problem)
+            diagnostics = _diagnostics(plan, tally, started)
+            about = _all_attributes(work, layout, like, recipe, diagnostics)
+            target.finish(about, overwrite=overwrite)
+        except OSError as error:
+            raise ImageFileError(
+                f"Cannot finish {path}: {_reason(error)}. What is done is kept: the same "
+                "command goes on with the rest."
+            ) from error
     return Stored(tuple(each.path for each in outputs), recipe, diagnostics)
 
 
@@ -250,6 +260,11 @@ def _here(work: Work, steps: list[Step]) -> Iterator[Tally]:
         finally:
             for future in running:
                 future.cancel()
+
+
+def _reason(error: OSError) -> str:
+    place = f" ({error.filename})" if error.filename else ""
+    return f"{why_not_written(error)}{place}"
 
 
 def _checked_path(output: str | Path, image: Any) -> Path:

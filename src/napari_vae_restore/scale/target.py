@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.array_files import ATTRIBUTE
-from napari_vae_restore.atomic import atomic_write
+from napari_vae_restore.atomic import atomic_write, why_not_written
 from napari_vae_restore.errors import ImageFileError, InputError
 from napari_vae_restore.layout import cast
 from napari_vae_restore.scale.ome_zarr import import_zarr, level_shapes, reduced
@@ -129,7 +129,9 @@ class Target:
             with atomic_write(self.folder / _ORDERS) as temporary:
                 temporary.write_text(json.dumps(orders), "utf-8")
         except OSError as error:
-            raise ImageFileError(f"Cannot write {self.folder}: {error.strerror}.") from error
+            raise ImageFileError(
+                f"Cannot write {self.folder}: {why_not_written(error)}."
+            ) from error
 
     def done(self, name: str) -> dict[str, Any] | None:
         """What a block's mark says; None where the block is not done."""
@@ -208,7 +210,9 @@ class Target:
         try:
             self.folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise ImageFileError(f"Cannot write {self.folder}: {error.strerror}.") from error
+            raise ImageFileError(
+                f"Cannot write {self.folder}: {why_not_written(error)}."
+            ) from error
         lock = FileLock(self.folder / "lock")
         try:
             lock.acquire(timeout=0)

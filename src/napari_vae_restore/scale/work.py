@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from napari_vae_restore.restoration.lazy import measure_scale, solve_block
@@ -17,6 +18,7 @@ from napari_vae_restore.restoration.parts import Scale
 from napari_vae_restore.restoration.plan import Plan
 from napari_vae_restore.restoration.sampling import read_window
 from napari_vae_restore.restoration.solver import Tally
+from napari_vae_restore.scale.ome_zarr import check_there
 from napari_vae_restore.scale.target import Target
 
 _MOST_SCALES: Final = 64
@@ -45,6 +47,8 @@ class Work:
         Samples that are written.
     key : str
         Of the orders, the same for the same work.
+    source : Path or None
+        Folder of the array that is read, which may vanish; None for what cannot.
     """
 
     plan: Plan
@@ -54,6 +58,7 @@ class Work:
     places: tuple[tuple[int, ...], ...]
     n_kept: int
     key: str
+    source: Path | None = None
 
     def steps(self) -> Iterator[list[Step]]:
         """Blocks that do not depend on each other, stage after stage."""
@@ -71,6 +76,8 @@ def do(work: Work, step: Step) -> Tally:
     ------
     InputError, RestorationError
         As :func:`~.lazy.solve_block`.
+    ImageFileError
+        If the source has vanished.
     OSError
         If the store cannot be read or written.
     """
@@ -95,6 +102,7 @@ def _restore(work: Work, p: int, b: int) -> Tally:
     part, block = plan.part(p), plan.blocks[b]
     window = read_window(work.planes, work.missing, part, block.window)
     scale = _scale(work, plan, p) if plan.sample else None
+    check_there(work.source)
     (mean, std, samples), tally = solve_block(
         plan, part, block, window, scale, keep_samples=work.n_kept > 0
     )

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_vae_restore import __version__
+from napari_vae_restore.devices import is_want_of_memory
 from napari_vae_restore.errors import InputError, ModelFileError, TrainingError
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.config import ModelConfig
@@ -391,10 +392,12 @@ class Training:
         while True:
             try:
                 return compute()
-            except torch.OutOfMemoryError as error:
+            except (MemoryError, RuntimeError) as error:
+                if not is_want_of_memory(error):
+                    raise TrainingError(
+                        f"training failed at step {self._step}: {error}"
+                    ) from error
                 self._take_less_memory(error)
-            except RuntimeError as error:
-                raise TrainingError(f"training failed at step {self._step}: {error}") from error
 
     def _take_less_memory(self, error: Exception) -> None:
         self._optimizer.zero_grad()

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any, Final
 
-from napari_vae_restore.atomic import atomic_write
+from napari_vae_restore.atomic import atomic_write, why_not_written
 from napari_vae_restore.errors import InputError, ModelFileError
 from napari_vae_restore.models.files import SUFFIX, load
 from napari_vae_restore.models.model import Model
@@ -138,7 +138,7 @@ def import_package(source: Path, output: Path, *, overwrite: bool = False) -> Mo
             with atomic_write(output) as temporary:
                 shutil.copyfile(copy, temporary)
         except OSError as error:
-            raise ModelFileError(f"cannot write {output}: {error.strerror or error}") from error
+            raise ModelFileError(f"cannot write {output}: {why_not_written(error)}") from error
     return model
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_vae_restore.atomic import atomic_write
+from napari_vae_restore.atomic import atomic_write, why_not_written
 from napari_vae_restore.errors import InputError, ModelFileError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.model import Model
@@ -144,7 +144,7 @@ def export_package(
             with atomic_write(path) as temporary:
                 shutil.copyfile(packed, temporary)
         except OSError as error:
-            raise ModelFileError(f"cannot write {path}: {error.strerror or error}") from error
+            raise ModelFileError(f"cannot write {path}: {why_not_written(error)}") from error
     return validation
 
 

@@ -1,18 +1,12 @@
-"""kill -9 in the middle, the same command again: the store of an unbroken run."""
+"""How much memory a restoration into a store takes."""
 
 from __future__ import annotations
 
-import importlib.util
-import random
 import subprocess
 import sys
-import time
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
 
 PEAK = """
 import re, sys
@@ -32,38 +26,6 @@ restore_store(folder + "/in.zarr", folder + "/out.zarr", vr.Inpaint(mask), tile=
 # Not ru_maxrss, which begins with that of the process that started this one.
 print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024)
 """
-
-
-@pytest.fixture(scope="module")
-def killed_store() -> ModuleType:
-    """The benchmark, whose round this is."""
-    path = ROOT / "benchmarks" / "killed_store.py"
-    spec = importlib.util.spec_from_file_location("killed_store", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="files of the killed may be held open")
-def test_killed_and_repeated_it_is_as_unbroken(
-    killed_store: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(killed_store, "SIDE", 200)
-    source = killed_store.write_picture(tmp_path / "in.zarr")
-    whole, out = tmp_path / "whole.ome.zarr", tmp_path / "out.ome.zarr"
-    killed_store.finish(killed_store.start(source, whole))
-    process = killed_store.start(source, out)
-    marks = tmp_path / "out.ome.zarr.partial" / "marks"
-    wanted = random.Random(0).randint(2, 10)
-    while process.poll() is None and len(list(marks.glob("block-*"))) < wanted:
-        time.sleep(0.005)
-    process.kill()
-    process.communicate()
-    assert not out.exists()
-    killed_store.finish(killed_store.start(source, out))
-    assert killed_store.contents(out) == killed_store.contents(whole)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is told differently")
