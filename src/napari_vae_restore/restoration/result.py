@@ -86,6 +86,11 @@ class Diagnostics:
     warnings : tuple of str
         What should make one careful, in words, with what to do; empty as a rule. Of lazy
         arrays and stores nothing is looked at for them.
+    unlikeness : float or None
+        Distance of the image from those that the model was trained on, relative to the
+        limit that these keep: above 1 it is of another kind. None where more than noise was
+        to be undone, of lazy arrays, and by a model that does not know what it was trained
+        on.
     """
 
     residual_std: float | None
@@ -97,6 +102,7 @@ class Diagnostics:
     device: str
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    unlikeness: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
