@@ -5,7 +5,7 @@ Knows numbers only: what a block of an image is described by is its user's busin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -21,9 +21,11 @@ _PER_DIRECTION: Final = 8
 LEAST_BLOCKS: Final = 16
 """Fewer say nothing of how much images of a kind differ."""
 _FOLDS: Final = 4
-_USUAL_BLOCKS: Final = 0.95
-_USUAL_IMAGES: Final = 0.99
-"""Shares of the training images' own blocks, and of their middle ones, within the limit."""
+_USUAL: Final = 0.99
+"""Share of the training's own images, or of their parts, that are within the limit."""
+_DOUBT: Final = 2.0
+"""Of one image: others of its kind differ more than its own parts. With it the limit is
+three times what its parts keep to; images of other kinds are ten times as far."""
 _LEAST: Final = 1e-3
 """Standard deviation or variance, of features of the order of 1."""
 _DIGITS: Final = 5
@@ -36,10 +38,10 @@ Blocks = NDArray[np.float64]
 class Likeness:
     """A Gaussian of what blocks of the training images are described by.
 
-    The Mahalanobis distance of a block, in a space of a few principal components and one
-    variance for all others (probabilistic principal components; Tipping and Bishop 1999),
-    tells images of other kinds from those of the training (Lee et al. 2018,
-    arXiv:1807.03888).
+    The Mahalanobis distance of an image's mean description, in a space of a few principal
+    components and one variance for all others (probabilistic principal components; Tipping
+    and Bishop 1999), tells images of other kinds from those of the training (Lee et al.
+    2018, arXiv:1807.03888).
 
     Attributes
     ----------
@@ -52,8 +54,8 @@ class Likeness:
     rest : float
         Of every other direction, above 0.
     limit : float
-        Squared distance per feature that 95 % of the training images' blocks, and the
-        middle blocks of 99 % of these images, keep to when they are left out of the fit.
+        Squared distance per feature that the training's own images, or parts of them, keep
+        to when they are left out of the fit, and more where there are few.
     n_blocks : int
         That it was fitted to.
     """
@@ -93,8 +95,8 @@ class Likeness:
         Returns
         -------
         Likeness
-            Its limit holds for blocks of other images and of other parts of the same:
-            whichever are less alike.
+            Its limit holds for other images and for other parts of the same: whichever are
+            less alike.
 
         Raises
         ------
@@ -111,11 +113,14 @@ class Likeness:
         by_place = np.concatenate([_bands(*image.shape[:2]) for image in images])
         counts = [image.shape[0] * image.shape[1] for image in images]
         by_image = np.repeat(_parts(len(images)), counts)
-        limit = max(
-            _usual(_left_out(blocks, folds), counts)
+        image_of = np.repeat(np.arange(len(images)), counts)
+        distances = [
+            distance
             for folds in (by_place, by_image)
             if len(np.unique(folds)) > 1
-        )
+            for distance in _left_out(blocks, folds, image_of)
+        ]
+        limit = float(np.quantile(distances, _USUAL)) * (1 + _DOUBT / len(images))
         centre, scale, directions, variances, rest = _gaussian(blocks)
         return cls(
             _rounded(centre),
@@ -128,7 +133,7 @@ class Likeness:
         )
 
     def unlikeness(self, images: Sequence[NDArray[np.floating]]) -> float:
-        """How far the middle one of some images' blocks is away.
+        """How far images are away from those of the training: the middle one of them.
 
         Parameters
         ----------
@@ -140,7 +145,7 @@ class Likeness:
         float
             Relative to the limit: above 1 for images unlike those of the training.
         """
-        blocks = np.concatenate([_listed(image) for image in images])
+        means = np.array([_listed(image).mean(axis=0) for image in images])
         gaussian = (
             np.array(self.centre),
             np.array(self.scale),
@@ -148,7 +153,7 @@ class Likeness:
             np.array(self.variances),
             self.rest,
         )
-        return float(np.median(_distances(blocks, *gaussian)) / self.limit)
+        return float(np.median(_distances(means, *gaussian)) / self.limit)
 
 
 def _listed(image: NDArray[np.floating]) -> Blocks:
@@ -166,21 +171,15 @@ def _parts(n: int) -> NDArray[np.intp]:
     return np.arange(n) * min(n, _FOLDS) // n
 
 
-def _left_out(blocks: Blocks, folds: NDArray[np.intp]) -> NDArray[np.float64]:
-    """The distance of each block from a fit to the other folds."""
-    found = np.empty(len(blocks))
+def _left_out(
+    blocks: Blocks, folds: NDArray[np.intp], image_of: NDArray[np.intp]
+) -> Iterator[float]:
+    """The distance of each image's part in a fold from a fit to the other folds."""
     for fold in np.unique(folds):
         here = folds == fold
-        found[here] = _distances(blocks[here], *_gaussian(blocks[~here]))
-    return found
-
-
-def _usual(distances: NDArray[np.float64], counts: Sequence[int]) -> float:
-    """What distances of blocks, so many of each image, do not exceed as a rule."""
-    middle = [np.median(part) for part in np.split(distances, np.cumsum(counts)[:-1])]
-    return max(
-        float(np.quantile(distances, _USUAL_BLOCKS)), float(np.quantile(middle, _USUAL_IMAGES))
-    )
+        parts = [blocks[here & (image_of == i)] for i in np.unique(image_of[here])]
+        means = np.array([part.mean(axis=0) for part in parts])
+        yield from _distances(means, *_gaussian(blocks[~here]))
 
 
 def _gaussian(blocks: Blocks) -> tuple[Blocks, Blocks, Blocks, Blocks, float]:
