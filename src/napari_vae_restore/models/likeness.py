@@ -120,7 +120,7 @@ class Likeness:
             if len(np.unique(folds)) > 1
             for distance in _left_out(blocks, folds, image_of)
         ]
-        limit = float(np.quantile(distances, _USUAL)) * (1 + _DOUBT / len(images))
+        limit = max(float(np.quantile(distances, _USUAL)), _LEAST) * (1 + _DOUBT / len(images))
         centre, scale, directions, variances, rest = _gaussian(blocks)
         return cls(
             _rounded(centre),
