@@ -23,9 +23,9 @@ LEAST_BLOCKS: Final = 16
 _FOLDS: Final = 4
 _USUAL: Final = 0.99
 """Share of the training's own images, or of their parts, that are within the limit."""
-_DOUBT: Final = 2.0
-"""Of one image: others of its kind differ more than its own parts. With it the limit is
-three times what its parts keep to; images of other kinds are ten times as far."""
+_MARGIN: Final = 1.5
+"""On what those keep to, and as much again for a single image: others of its kind differ more
+than its own parts. Set on FMD and W2S, where most other kinds are several times as far."""
 _LEAST: Final = 1e-3
 """Standard deviation or variance, of features of the order of 1."""
 _DIGITS: Final = 5
@@ -113,14 +113,16 @@ class Likeness:
         by_place = np.concatenate([_bands(*image.shape[:2]) for image in images])
         counts = [image.shape[0] * image.shape[1] for image in images]
         by_image = np.repeat(_parts(len(images)), counts)
-        image_of = np.repeat(np.arange(len(images)), counts)
+        # Of each image its bands count: a part varies more than the whole.
+        part_of = np.repeat(np.arange(len(images)), counts) * _FOLDS + by_place
         distances = [
             distance
             for folds in (by_place, by_image)
             if len(np.unique(folds)) > 1
-            for distance in _left_out(blocks, folds, image_of)
+            for distance in _left_out(blocks, folds, part_of)
         ]
-        limit = max(float(np.quantile(distances, _USUAL)), _LEAST) * (1 + _DOUBT / len(images))
+        limit = max(float(np.quantile(distances, _USUAL)), _LEAST) * _MARGIN
+        limit *= 1 + 1 / len(images)
         centre, scale, directions, variances, rest = _gaussian(blocks)
         return cls(
             _rounded(centre),
@@ -138,7 +140,7 @@ class Likeness:
         Parameters
         ----------
         images : sequence of numpy.ndarray
-            (rows, columns, d) each, as for :meth:`fit`.
+            (rows, columns, d) each, as for :meth:`fit`; of a stack the planes.
 
         Returns
         -------
@@ -172,12 +174,12 @@ def _parts(n: int) -> NDArray[np.intp]:
 
 
 def _left_out(
-    blocks: Blocks, folds: NDArray[np.intp], image_of: NDArray[np.intp]
+    blocks: Blocks, folds: NDArray[np.intp], part_of: NDArray[np.intp]
 ) -> Iterator[float]:
-    """The distance of each image's part in a fold from a fit to the other folds."""
+    """The distance of each part in a fold from a fit to the other folds."""
     for fold in np.unique(folds):
         here = folds == fold
-        parts = [blocks[here & (image_of == i)] for i in np.unique(image_of[here])]
+        parts = [blocks[here & (part_of == i)] for i in np.unique(part_of[here])]
         means = np.array([part.mean(axis=0) for part in parts])
         yield from _distances(means, *_gaussian(blocks[~here]))
 

@@ -60,4 +60,4 @@ def descriptions(
             window = read_window(planes, None, part, block.window)
             for _ in solver.paint(canvas, part, block, window, scale):
                 pass
-    return [each for group in solver.descriptions.values() for each in group]
+    return [each for tiles in solver.descriptions.values() for each in tiles]

@@ -84,8 +84,8 @@ class Solver:
     ----------
     notes : list of str
         What was done for want of memory, in words.
-    descriptions : dict of int to list of numpy.ndarray
-        By the first channel of a group, what the network saw in its tiles.
+    descriptions : dict of (int, int) to list of numpy.ndarray
+        By the first channel of a group and the plane, what the network saw in its tiles.
     n_passes : int
         Passes that are to be expected for all of the image.
     """
@@ -95,7 +95,7 @@ class Solver:
         self._model = placed(plan.model, choose_device(plan.device))
         self._most = math.inf
         self.notes: list[str] = []
-        self.descriptions: dict[int, list[Description]] = {}
+        self.descriptions: dict[tuple[int, int], list[Description]] = {}
         self._tallies: list[Tally] = []
         self.n_passes = plan.n_tiles * (1 + plan.n_samples)
 
@@ -110,7 +110,11 @@ class Solver:
         likeness = self._plan.model.likeness
         if likeness is None or not self.descriptions:
             return None
-        return max(likeness.unlikeness(tiles) for tiles in self.descriptions.values())
+        groups: dict[int, list[Description]] = {}
+        for (first, _), tiles in self.descriptions.items():
+            blocks = [tile.reshape(1, -1, tile.shape[-1]) for tile in tiles]
+            groups.setdefault(first, []).append(np.concatenate(blocks, axis=1))
+        return max(likeness.unlikeness(planes) for planes in groups.values())
 
     @property
     def device(self) -> str:
@@ -201,7 +205,7 @@ class Solver:
                     n_done += 1
                     yield
                 if posterior.description is not None:
-                    seen = self.descriptions.setdefault(group.start, [])
+                    seen = self.descriptions.setdefault((group.start, plane), [])
                     seen.append(posterior.description)
             except (MemoryError, RuntimeError) as error:
                 if not _is_want_of_memory(error):
