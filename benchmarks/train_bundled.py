@@ -18,6 +18,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import cast
@@ -26,10 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import napari_vae_restore as vr
-from napari_vae_restore.errors import VAERestoreError
+from napari_vae_restore.errors import InputError, VAERestoreError
 from napari_vae_restore.models.bundled import export, find_model, store_halo
+from napari_vae_restore.models.likeness import Likeness
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.restoration.halo import measure_halo
+from napari_vae_restore.restoration.likeness import descriptions
 from napari_vae_restore.training.bundle import BundledTraining
 from napari_vae_restore.training.calibration import calibrate
 from napari_vae_restore.training.pictures import (
@@ -41,12 +44,14 @@ from napari_vae_restore.training.pictures import (
 )
 from napari_vae_restore.training.plan import Plan
 from napari_vae_restore.training.settings import parse_budget
+from napari_vae_restore.training.spreads import drawn_sigma
 from napari_vae_restore.training.textures import synthetic_pictures
 
 MANIFEST = Path(__file__).with_name("bundled_pictures.csv")
 N_SYNTHETIC, SYNTHETIC_SIDE = 45, 256
 SYNTHETIC_WEIGHT = 9.0  # of them all; the manifest's have about 130
 N_CALIBRATION, CALIBRATION_SIDE, LEAST_CONTRAST = 48, 256, 0.3
+N_LIKENESS, LIKENESS_SIDE = 400, 256
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
@@ -74,7 +79,8 @@ def train(asked: argparse.Namespace) -> bool:
     source = PatchSource([*listed, *synthetic], training.plan.side)
     factor = calibrate(cast("RestorationVAE", model.network), source, seed=asked.seed)
     logging.getLogger(__name__).info("spread times %.2f", factor)
-    write(calibrated(model, listed, asked.seed), asked.output)
+    model = familiar(calibrated(model, listed, asked.seed), [*listed, *synthetic], asked.seed)
+    write(model, asked.output)
     (asked.output / "pictures.md").write_text(table(entries, listed), encoding="utf-8")
     return True
 
@@ -98,11 +104,27 @@ def calibrated(model: vr.Model, pictures: Sequence[Picture], seed: int) -> vr.Mo
     return vr.calibrate(vr.Clean(clean), model, seed=seed)
 
 
+def familiar(model: vr.Model, pictures: Sequence[Picture], seed: int) -> vr.Model:
+    """The model with what its pictures, noise added, look like to it."""
+    source = PatchSource(pictures, LIKENESS_SIDE)
+    rng = np.random.default_rng([seed, 7])
+    found: list[NDArray[np.float32]] = []
+    for _ in range(N_LIKENESS):
+        clean = 255 * source.draw(rng)
+        noise = vr.GaussianNoise(drawn_sigma(clean, rng))
+        noisy = noise.sample(clean, rng).astype(np.float32)
+        with contextlib.suppress(InputError):  # noise that cannot be estimated
+            found += descriptions(noisy, model, vr.Denoise(), axes="YX", device="cpu")
+    return replace(model, likeness=Likeness.fit(found))
+
+
 def calibrate_only(asked: argparse.Namespace) -> None:
-    """Export the bundled model again with a calibration by its pictures."""
+    """Export the bundled model again with calibration and likeness by its pictures."""
     pictures = read_pictures(asked.pictures, asked.manifest)
+    synthetic = synthetic_pictures(N_SYNTHETIC, SYNTHETIC_SIDE, SYNTHETIC_WEIGHT, asked.seed)
     asked.output.mkdir(parents=True, exist_ok=True)
-    write(calibrated(find_model("default"), pictures, asked.seed), asked.output)
+    model = calibrated(find_model("default"), pictures, asked.seed)
+    write(familiar(model, [*pictures, *synthetic], asked.seed), asked.output)
 
 
 def write(model: vr.Model, folder: Path) -> None:

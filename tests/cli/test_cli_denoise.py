@@ -133,7 +133,9 @@ def test_samples_are_files_beside_the_output(
         found = read_image(path)
         np.testing.assert_array_equal(found.data, sample)
         assert found.format == read_image(tmp_path / name).format
-        assert json.loads(found.description) == recipe_of(same, folder / "noisy.tif")
+        told = json.loads(found.description)
+        assert (told.pop("is"), "drawn at random" in told.pop("note")) == ("sample", True)
+        assert told == recipe_of(same, folder / "noisy.tif")
 
 
 def test_noise_and_axes_are_passed_on(run, model_file, tmp_path, picture):

@@ -104,7 +104,11 @@ def test_with_noise_everything_is_restored(run, folder, noisy, tmp_path, recipe_
     np.testing.assert_array_equal(read_image(std).data, same.std)
     sample = read_image(tmp_path / "out.sample-2.tif")
     np.testing.assert_array_equal(sample.data, same.samples[1])
-    assert json.loads(sample.description) == recipe_of(same, folder / "noisy.tif")
+    told = json.loads(sample.description)
+    assert (told.pop("is"), "drawn at random" in told.pop("note")) == ("sample", True)
+    assert told == recipe_of(same, folder / "noisy.tif")
+    assert "no measurement" in json.loads(read_image(output).description)["note"]
+    assert json.loads(read_image(std).description)["is"] == "std"
 
 
 def test_an_empty_mask_changes_nothing(run, picture, tmp_path):

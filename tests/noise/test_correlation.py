@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 from skimage import data
 
 from napari_vae_restore.errors import InputError
@@ -131,6 +132,14 @@ def test_signal_dependent_level_is_found(name):
 def test_white_noise_is_white(name, sigma):
     noisy = GaussianNoise(sigma).sample(picture(name), rng())
     assert estimate_noise(noisy).correlation == (0, 0)
+
+
+@pytest.mark.parametrize("rho", [0.95, 0.98])
+def test_fields_that_neighbours_all_but_determine_are_no_error(rho):
+    field = np.random.default_rng(0).normal(0, 10, (128, 128))
+    for axis in (0, 1):
+        field = lfilter([1], [1, -rho], field, axis=axis)
+    assert estimate_noise(100 + field).sigma > 0
 
 
 def test_a_clean_picture_is_not_called_noisy():

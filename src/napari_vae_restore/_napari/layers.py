@@ -49,6 +49,9 @@ MISSING_KEY = "vae_restore_missing"
 WARNINGS_KEY = "vae_restore_warnings"
 """Key in the metadata of a result; its value is a list of sentences to be shown to the user."""
 
+NOTE_KEY = "vae_restore_note"
+"""Key in the metadata of a result; its value says what of it was not measured."""
+
 FACTOR_KEY = "vae_restore_interval_factor"
 """Key in the metadata of an uncertainty map; its value times the map is the half width of an
 interval of 90 %."""
@@ -279,6 +282,10 @@ def show_result(
     metadata: dict[str, Any] = {RECIPE_KEY: restoration.recipe.to_dict()}
     if like is not None:
         metadata[RESULT_KEY] = like.unique_id
+    from napari_vae_restore.restoration.invented import note_on
+
+    if note := note_on(restoration.recipe.tasks):
+        metadata[NOTE_KEY] = note
     if warnings := getattr(restoration.diagnostics, "warnings", ()):
         metadata[WARNINGS_KEY] = [str(warning) for warning in warnings]
     title = f"{name} {done}"

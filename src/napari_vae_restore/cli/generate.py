@@ -68,6 +68,7 @@ def generate(
     from napari_vae_restore.generation.latents import encode
     from napari_vae_restore.image_files import ImageFile, read_image, write_image
     from napari_vae_restore.models.bundled import find_model
+    from napari_vae_restore.restoration.invented import GENERATED
     from napari_vae_restore.scale import outputs
 
     if between is not None and like is not None:
@@ -107,7 +108,12 @@ def generate(
             )
     axes = ("YX" if stack.ndim == 3 else "CYX") if source is None else source.axes
     letter = next(letter for letter in "TZNQ" if letter not in axes)
-    recipe = {"generated": about, "model": found.name, "model_sha256": found.sha256}
+    recipe = {
+        "note": GENERATED,
+        "generated": about,
+        "model": found.name,
+        "model_sha256": found.sha256,
+    }
     recipe["package_version"] = __version__
     write_image(
         output,

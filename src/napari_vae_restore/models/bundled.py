@@ -138,7 +138,7 @@ def export(model: Model, folder: Path) -> Path:
     from napari_vae_restore.models.files import save
     from napari_vae_restore.models.model import Model
 
-    saved = Model(network, None, None, model.record, DEFAULT, model.spreads)
+    saved = Model(network, None, None, model.record, DEFAULT, model.spreads, model.likeness)
     save(saved, path, overwrite=True)
     try:
         with atomic_write(folder / CHECKSUM.name) as temporary:

@@ -28,6 +28,7 @@ from napari_vae_restore.models.config import (
     ModelConfig,
     RestorationConfig,
 )
+from napari_vae_restore.models.likeness import Likeness
 from napari_vae_restore.models.model import (
     Model,
     Normalisation,
@@ -43,8 +44,8 @@ VERSION = 1
 
 _HEADER_KEY = "napari_vae_restore"
 _HEADER_KEYS = {"version", "kind", "config", "normalisation", "noise", "record"}
-_OPTIONAL_KEYS = {"spreads", "training"}
-_NOT_HASHED = {"record", "spreads"}
+_OPTIONAL_KEYS = {"spreads", "likeness", "training"}
+_NOT_HASHED = {"record", "spreads", "likeness"}
 _MAX_HEADER_BYTES = 16 * 2**20
 _KINDS: dict[str, type[ModelConfig]] = {
     "hvae": HVAEConfig,
@@ -187,8 +188,8 @@ _unpacked: WeakValueDictionary[tuple[str, str], Model] = WeakValueDictionary()
 
 
 def model_hash(model: Model) -> str:
-    """SHA-256 over what decides on pixels: the header without the training record and the
-    calibration, and the weights; as hex."""
+    """SHA-256 over what decides on pixels: the weights, and the header without the training
+    record, calibration and likeness; as hex."""
     # A tensor counts how often it was changed: a training's weights are hashed anew.
     state = tuple((v.data_ptr(), v._version) for v in model.network.state_dict().values())
     known = _hashes.get(model)
@@ -216,6 +217,7 @@ def _header(model: Model) -> dict[str, Any]:
         "noise": _optional(model.noise, lambda noise: noise.to_dict()),
         "record": asdict(model.record),
         "spreads": {kind: asdict(spread) for kind, spread in model.spreads.items()},
+        "likeness": _optional(model.likeness, asdict),
     }
 
 
@@ -297,6 +299,8 @@ def _build(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor])
         record = TypeAdapter(TrainingRecord).validate_python(header["record"])
         noise = _optional(header["noise"], noise_from_dict)
         spreads = TypeAdapter(dict[str, Spread]).validate_python(header.get("spreads", {}))
+        likeness: Likeness | None
+        likeness = TypeAdapter(Likeness | None).validate_python(header.get("likeness"))
     except (ValidationError, InputError) as error:
         detail = "; ".join(str(error).splitlines())
         raise ModelFileError(f"{path}: the header is not valid: {detail}") from error
@@ -315,5 +319,11 @@ def _build(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor])
             f"{path}: the weights do not fit the configuration: the file is damaged"
         ) from error
     return Model(
-        channels_last(network.eval()), normalisation, noise, record, path.stem, spreads
+        channels_last(network.eval()),
+        normalisation,
+        noise,
+        record,
+        path.stem,
+        spreads,
+        likeness,
     )

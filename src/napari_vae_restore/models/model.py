@@ -19,6 +19,7 @@ from napari_vae_restore.models.config import (
 )
 from napari_vae_restore.models.flat import FlatVAE
 from napari_vae_restore.models.hvae import HVAE
+from napari_vae_restore.models.likeness import Likeness
 from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.models.spread import Spread
@@ -134,6 +135,9 @@ class Model:
     spreads : mapping of str to Spread
         By kind of task, what the standard deviation of samples is worth; see
         :mod:`~napari_vae_restore.restoration.intervals`.
+    likeness : Likeness or None
+        What the noisy images looked like to it that it was trained on; None if it was not
+        trained to remove noise, or on too few pixels.
     """
 
     network: VAEModule
@@ -142,6 +146,7 @@ class Model:
     record: TrainingRecord = TrainingRecord()
     name: str = "untitled"
     spreads: Mapping[str, Spread] = field(default_factory=dict)
+    likeness: Likeness | None = None
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a `.safetensors` file; see :func:`~.files.save`."""

@@ -41,6 +41,7 @@ _HIGH_ORDERS: Final = range(10, 15)
 _MIN_DECLINE: Final = 1.13
 """Energy at middle over that at high frequencies in the calmest blocks: of white noise in 50
 photographs, one exceeded it at a standard deviation of 25 and two at 50."""
+_MAX_ALONG_BOTH: Final = 0.9  # of a geometric decay: more is all but determined
 _ROUNDS: Final = 4  # of choosing flat blocks by the spectrum and fitting it
 _FLAT_SHARE: Final = 0.03  # of all blocks, the flattest beside their noise
 _MIN_FLAT: Final = 40
@@ -113,7 +114,10 @@ def _fitted(relative: FloatArray, family: Family) -> Correlation:
     """Take turns between choosing the flattest blocks and fitting their spectrum."""
     found: Correlation = WHITE
     for _ in range(_ROUNDS):
-        y, x = fit_correlation(_flattest(relative, found), _strong(found), family)
+        strong = _strong(found)
+        if not strong.any():  # as smooth as this is structure, not noise
+            return WHITE
+        y, x = fit_correlation(_flattest(relative, found), strong, family)
         found = _form(y, x, family)
     if max(y, x) < MIN_CORRELATION:
         return WHITE
@@ -123,7 +127,10 @@ def _fitted(relative: FloatArray, family: Family) -> Correlation:
 
 
 def _form(y: float, x: float, family: Family) -> Correlation:
-    return (y, x) if family == "blur" or max(y, x) == 0 else geometric(y, x)
+    if family == "blur" or max(y, x) == 0:
+        return y, x
+    most = _MAX_ALONG_BOTH if min(y, x) > 0 else 1.0
+    return geometric(min(y, most), min(x, most))
 
 
 def _flattest(relative: FloatArray, correlation: Correlation) -> FloatArray:

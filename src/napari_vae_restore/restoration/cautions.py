@@ -56,6 +56,7 @@ def cautions(
     noise: Sequence[NoiseModel],
     *,
     is_denoised: bool,
+    unlikeness: float | None = None,
 ) -> tuple[str, ...]:
     """Sentences about an image that should make its user careful; none as a rule.
 
@@ -71,6 +72,8 @@ def cautions(
         Of each channel; empty where the image was taken as free of noise.
     is_denoised : bool
         Whether noise was to be removed.
+    unlikeness : float, optional
+        See :class:`~.result.Diagnostics`.
 
     Returns
     -------
@@ -82,6 +85,7 @@ def cautions(
         lambda: _saturated(some),
         lambda: _blocky(some),
         lambda: _unlike_planes(planes, layout, noise),
+        lambda: _unlike_training(unlikeness),
     ]
     if is_denoised:
         checks += [
@@ -171,6 +175,16 @@ def _unlike_planes(planes: Planes, layout: Layout, noise: Sequence[NoiseModel]) 
         f"The planes along {stacks[0]} have little in common (correlation "
         f"{max(found):.2f}): if they are channels, say so, axes={rest!r}, and each gets a "
         "noise model of its own."
+    )
+
+
+def _unlike_training(unlikeness: float | None) -> str | None:
+    if unlikeness is None or unlikeness <= 1:
+        return None
+    return (
+        f"The image is unlike those that the model was trained on ({unlikeness:.1f} times the "
+        "distance that they keep): what it learned from them may not hold here. Adapt the "
+        "bundled model to images of this kind (adapt), and compare."
     )
 
 

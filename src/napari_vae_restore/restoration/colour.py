@@ -22,6 +22,7 @@ from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.correlation import nearest_blur
 from napari_vae_restore.noise.models import GaussianNoise
 from napari_vae_restore.restoration.conditional import ConditionalPosterior
+from napari_vae_restore.restoration.description import Description
 from napari_vae_restore.restoration.measurement import Mask, Measurement
 from napari_vae_restore.restoration.posterior import LatentKeys
 from napari_vae_restore.restoration.problem import Problem
@@ -108,6 +109,11 @@ class ColourPosterior:
         )
         units = tuple(Units.of(part) for part in _components(mixed, sample, noise))
         return ColourScale(mixing, noise, units)
+
+    @property
+    def description(self) -> Description | None:
+        """Of the luminance, or of the first colour."""
+        return self._components[0].description
 
     def signals(
         self, tile: Tile, n_samples: int, keys: LatentKeys

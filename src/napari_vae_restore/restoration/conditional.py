@@ -18,6 +18,7 @@ from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise.correlation import WHITE, nearest_blur
 from napari_vae_restore.resampling import enlargement, separable
+from napari_vae_restore.restoration.description import Description, described
 from napari_vae_restore.restoration.local_mean import local_shift, mean_sigma
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.posterior import LatentKeys, inferred
@@ -47,6 +48,10 @@ class Inference:
         placed = condition.to(self._device)
         self._found = self._run(lambda: network.infer(placed))
         self._centre: Tensor | None = None
+
+    def describe(self, tile: Tile) -> Description | None:
+        """What the condition encoder saw in the tile; see :func:`~.description.described`."""
+        return described(self._found.features, self._network.config.strides, tile)
 
     def mean(self) -> NDArray[np.float64]:
         """E[x | c] by the mean head, (1, h, w)."""
@@ -89,6 +94,7 @@ class ConditionalPosterior:
         self._units = scale
         self._measured = measurement.filled(self._units.to_network(measurement.intensities))
         self._slow = _slow_values(self._units, problem.factor)
+        self.description: Description | None = None
         self._image = enlarged(self._measured, problem.factor)
         seen = np.ones(self._measured.shape, bool) if observed is None else observed
         self._seen = seen.repeat(problem.factor, axis=1).repeat(problem.factor, axis=2)
@@ -105,6 +111,8 @@ class ConditionalPosterior:
         image, seen = tile.read(self._image), tile.read(self._seen)
         condition = condition_tensor(image[None], seen[None], self._slow)
         inference = Inference(self._network, condition)
+        if self._units.noise and self._problem.is_denoising_alone:
+            self.description = inference.describe(tile)
         mean = inference.mean()
         shift = self._shift(image, seen, mean)
         yield self._finished(mean + shift, tile)

@@ -22,6 +22,7 @@ from napari_vae_restore.restoration.conditional import (
     conditional_network,
     enlarged,
 )
+from napari_vae_restore.restoration.description import Description
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.posterior import LatentKeys
 from napari_vae_restore.restoration.problem import Problem
@@ -64,6 +65,7 @@ class PlugAndPlayPosterior:
         self._y = measurement.filled(y)
         self._operator: Operator = problem.operator(measurement.observed)
         self._factor = problem.factor
+        self.description: Description | None = None
         self._variance = np.full(y.shape, _LEAST_SIGMA**2)
         if noise := measurement.noise:
             unit = self._units.normalisation.scale

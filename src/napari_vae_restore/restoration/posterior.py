@@ -21,6 +21,7 @@ from torch import Tensor
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.models.latents import KeyedNoise, NoiseSource
 from napari_vae_restore.models.model import Model
+from napari_vae_restore.restoration.description import Description, described
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.units import Units
@@ -54,6 +55,10 @@ class LatentKeys:
 class PlanePosterior(Protocol):
     """p(x | y) of one plane or group of channels."""
 
+    @property
+    def description(self) -> Description | None:
+        """What the network saw in the last tile, where noise alone was to be removed."""
+
     def signals(
         self, tile: Tile, n_samples: int, keys: LatentKeys
     ) -> Iterator[NDArray[np.float64]]:
@@ -84,6 +89,7 @@ class DenoisingPosterior:
         self._network = model.network
         self._units = scale
         self._intensities = measurement.intensities
+        self.description: Description | None = None
 
     @classmethod
     def scale_of(cls, model: Model, sample: Measurement) -> Units:
@@ -99,6 +105,7 @@ class DenoisingPosterior:
         y = self._units.to_network(tile.read(self._intensities))
         network, n_pixels = self._network, y[0].size
         features = inferred(network, n_pixels, lambda: network.encode(on_device(network, y)))
+        self.description = described(features, network.config.strides, tile)
 
         def decoded(noise: NoiseSource | None) -> NDArray[np.float64]:
             signal = inferred(network, n_pixels, lambda: network.decode(features, noise).signal)

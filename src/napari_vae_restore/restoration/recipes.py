@@ -44,7 +44,9 @@ _TASK_KEYS = {
     SuperResolve.kind: {"factor", "kernel"},
     Deblur.kind: {"psf"},
 }
-_KEYS = {field.name for field in fields(Recipe)}
+REMARKS = ("is", "note")
+"""What a file says of itself beside its recipe."""
+_KEYS = {field.name for field in fields(Recipe)} | set(REMARKS)
 
 _Value = TypeVar("_Value", int, str)
 

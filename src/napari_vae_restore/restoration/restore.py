@@ -283,7 +283,9 @@ def iter_restore(
             layout,
             plan.noise,
             is_denoised=_has(listed, Denoise),
+            unlikeness=solver.unlikeness,
         ),
+        unlikeness=solver.unlikeness,
     )
     return Restoration(
         *canvas.finish(layout, array), recipe_of(plan, problem), diagnostics, plan.spread

@@ -86,6 +86,11 @@ class Diagnostics:
     warnings : tuple of str
         What should make one careful, in words, with what to do; empty as a rule. Of lazy
         arrays and stores nothing is looked at for them.
+    unlikeness : float or None
+        Distance of the image from those that the model was trained on, relative to the
+        limit that these keep: above 1 it is of another kind. None where more than noise was
+        to be undone, of lazy arrays, and by a model that does not know what it was trained
+        on.
     """
 
     residual_std: float | None
@@ -97,6 +102,7 @@ class Diagnostics:
     device: str
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    unlikeness: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,3 +180,26 @@ class Restoration:
         from napari_vae_restore.restoration.intervals import interval
 
         return interval(self, level)
+
+    def invented(self) -> NDArray[np.float32]:
+        """How much of each pixel the prior supplies, where the data leave it open.
+
+        Returns
+        -------
+        numpy.ndarray
+            Posterior over prior variance, float32 in [0, 1], the shape of `std`: 0 where the
+            measurement determines the pixel, 1 where it is drawn as freely as a picture
+            like this one allows; 1 minus it is the share of variance that the data explain.
+            The posterior variance is the square of :meth:`expected_error`. The prior variance
+            is that of the plane's values under the posterior, its mean included (the law of
+            total variance); of an enlarged picture that of the component which the coarser
+            pixels do not see, (1 - A⁺ A) x.
+
+        Raises
+        ------
+        InputError
+            If there were fewer than two samples.
+        """
+        from napari_vae_restore.restoration.invented import invented
+
+        return invented(self)

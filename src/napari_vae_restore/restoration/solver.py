@@ -23,6 +23,7 @@ from napari_vae_restore.errors import InputError, RestorationError
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.hot import without_hot_pixels
 from napari_vae_restore.restoration.canvas import Canvas, Place
+from napari_vae_restore.restoration.description import Description
 from napari_vae_restore.restoration.halo import measured_halo
 from napari_vae_restore.restoration.measurement import Mask, Measurement
 from napari_vae_restore.restoration.parts import Scale, plane_posterior, plane_scale
@@ -83,6 +84,8 @@ class Solver:
     ----------
     notes : list of str
         What was done for want of memory, in words.
+    descriptions : dict of (int, int) to list of numpy.ndarray
+        By the first channel of a group and the plane, what the network saw in its tiles.
     n_passes : int
         Passes that are to be expected for all of the image.
     """
@@ -92,6 +95,7 @@ class Solver:
         self._model = placed(plan.model, choose_device(plan.device))
         self._most = math.inf
         self.notes: list[str] = []
+        self.descriptions: dict[tuple[int, int], list[Description]] = {}
         self._tallies: list[Tally] = []
         self.n_passes = plan.n_tiles * (1 + plan.n_samples)
 
@@ -99,6 +103,18 @@ class Solver:
     def tally(self) -> Tally:
         """Over the blocks so far."""
         return Tally.total(self._tallies)
+
+    @property
+    def unlikeness(self) -> float | None:
+        """Of the channel that is least like the training's; None where nothing is known."""
+        likeness = self._plan.model.likeness
+        if likeness is None or not self.descriptions:
+            return None
+        groups: dict[int, list[Description]] = {}
+        for (first, _), tiles in self.descriptions.items():
+            blocks = [tile.reshape(1, -1, tile.shape[-1]) for tile in tiles]
+            groups.setdefault(first, []).append(np.concatenate(blocks, axis=1))
+        return max(likeness.unlikeness(planes) for planes in groups.values())
 
     @property
     def device(self) -> str:
@@ -188,6 +204,9 @@ class Solver:
                     canvas.add(here, signal[(slice(None), *tile.inner)])
                     n_done += 1
                     yield
+                if posterior.description is not None:
+                    seen = self.descriptions.setdefault((group.start, plane), [])
+                    seen.append(posterior.description)
             except (MemoryError, RuntimeError) as error:
                 if not is_want_of_memory(error):
                     raise RestorationError(f"the restoration failed: {error}") from error

@@ -21,7 +21,8 @@ from napari_vae_restore.errors import ImageFileError
 from napari_vae_restore.image_files import ImageFile, read_image, write_image
 from napari_vae_restore.image_metadata import refined
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.restoration.recipes import Request
+from napari_vae_restore.restoration.invented import note_on
+from napari_vae_restore.restoration.recipes import REMARKS, Request
 from napari_vae_restore.restoration.restore import RestoreProgress, iter_restore
 from napari_vae_restore.restoration.result import Diagnostics, Recipe, Restoration
 from napari_vae_restore.restoration.tasks import Inpaint, SuperResolve, Task
@@ -35,7 +36,7 @@ _log = logging.getLogger(__name__)
 TIFF = (".tif", ".tiff")
 """Endings of files that hold any image."""
 
-_FREE = ("noise", "model", "tile", "package_version")
+_FREE = ("noise", "model", "tile", "package_version", *REMARKS)
 """What a recipe tells beside what is asked for: names, speed, and what comes of the rest."""
 
 
@@ -320,16 +321,26 @@ def _write(
 ) -> None:
     samples = () if result.samples is None else result.samples
     std = [] if files.std is None or result.std is None else [result.std]
-    for path, array in zip(files.written, [*std, *samples, result.mean], strict=True):
+    kinds = [*("std" for _ in std), *("sample" for _ in samples), "mean"]
+    arrays = [*std, *samples, result.mean]
+    for path, kind, array in zip(files.written, kinds, arrays, strict=True):
         # The recipe is ASCII, so that no name in it can hold what a file cannot.
         write_image(
             path,
             array,
             axes,
             like=like,
-            description=result.recipe.to_json(),
+            description=json.dumps(_about(result.recipe, kind)),
             overwrite=overwrite,
         )
+
+
+def _about(recipe: Recipe, kind: str) -> dict[str, Any]:
+    """What a file says of itself: its recipe, and what in it was not measured."""
+    told = {} if kind == "mean" else {"is": kind}
+    if note := note_on(recipe.tasks, kind):
+        told["note"] = note
+    return recipe.to_dict() | told
 
 
 def _digest(image: Path) -> str:

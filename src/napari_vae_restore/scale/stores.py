@@ -26,6 +26,7 @@ from napari_vae_restore.image_metadata import PIXEL, ImageFile
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
+from napari_vae_restore.restoration.invented import note_on
 from napari_vae_restore.restoration.plan import Plan, prepare
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.recipe import recipe_of
@@ -386,6 +387,7 @@ def _all_attributes(
             "what": work.key,
             "is": output.kind,
             "recipe": recipe.to_dict(),
+            "note": note_on(recipe.tasks, output.kind),
             "residual_std": diagnostics.residual_std,
             "n_hot_pixels": diagnostics.n_hot_pixels,
         }

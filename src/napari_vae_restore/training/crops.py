@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -169,6 +169,62 @@ class Crops:
     def _opened(self, sides: Sides) -> tuple[Loaded, ...]:
         """An image and what belongs to it; `data` are read by slicing."""
         return tuple(_opened(item, self._axes) for item in sides)
+
+
+def spread_out(
+    images: Sequence[Sides], axes: str | None, n: int
+) -> Iterator[tuple[Loaded, ...]]:
+    """Windows of images, evenly from the first to the last, none of them twice.
+
+    Parameters
+    ----------
+    images : sequence of tuple of Item
+        As for :class:`Crops`.
+    axes : str or None
+        Of the arrays; read or guessed by default.
+    n : int
+        Windows at most, about.
+
+    Yields
+    ------
+    tuple of Loaded
+        The same place of an image and of what belongs to it. What cannot be read is passed
+        over.
+    """
+    for number in _evenly(len(images), n):
+        try:
+            sides = tuple(_opened(item, axes) for item in images[number])
+            windows = _grid(number, sides[0])
+            for index in _evenly(len(windows), -(-n // len(images))):
+                yield tuple(
+                    _part(side, windows[index], factor_between(sides[0], side))
+                    for side in sides
+                )
+        except (ImageFileError, InputError) as error:
+            _log.debug("passed over: %s", error)
+
+
+def _evenly(n: int, most: int) -> list[int]:
+    return [int(i) for i in np.unique(np.linspace(0, n - 1, min(n, most)).round())]
+
+
+def _grid(number: int, image: Loaded) -> list[_Window]:
+    """Windows side by side in the middle of each plane."""
+    sizes = dict(zip(image.axes, image.data.shape, strict=True))
+    spans = []
+    for axis in "YX":
+        side = min(SIDE, sizes[axis])
+        first = sizes[axis] % side // 2
+        spans.append(
+            [slice(start, start + side) for start in range(first, sizes[axis] - side + 1, side)]
+        )
+    planes = np.ndindex(*(length for axis, length in sizes.items() if axis not in "YXCS"))
+    return [
+        _Window(number, plane, rows, columns)
+        for plane in planes
+        for rows in spans[0]
+        for columns in spans[1]
+    ]
 
 
 def _opened(item: Item, axes: str | None) -> Loaded:

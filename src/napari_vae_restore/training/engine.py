@@ -26,6 +26,7 @@ from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training import checkpoint
 from napari_vae_restore.training.checkpoint import Course
 from napari_vae_restore.training.lessons import Lesson, make_objective
+from napari_vae_restore.training.likeness import fitted_likeness
 from napari_vae_restore.training.objective import Judgement
 from napari_vae_restore.training.processes import Processes
 from napari_vae_restore.training.progress import Progress
@@ -141,6 +142,7 @@ class Training:
         self._objective = make_objective(self.lesson, begun, config, settings, self._device)
         self._sources = names_of(source)[:_MAX_SOURCES]
         self._spreads = {} if begun is None else begun.spreads
+        self._likeness = None if begun is None else begun.likeness
         self._trained = self._objective.trained
         self._share_batch()
         self._averaged = copy.deepcopy(self._trained).eval().requires_grad_(False)
@@ -215,6 +217,7 @@ class Training:
             part = training._objective.part_of(model.network)
             training._best = (_weights(part), model.record)
             training._first = model.record.held_out_first
+            training._likeness = model.likeness
         return training
 
     @property
@@ -298,6 +301,7 @@ class Training:
             torch.set_num_threads(threads)
             if self._step > first_step:
                 self._evaluate()
+                self._learn_likeness()
 
     def save_checkpoint(self, path: str | Path) -> None:
         """Write a checkpoint, atomically, over an earlier one of the same name.
@@ -447,13 +451,25 @@ class Training:
         if best is None or found.value > best:
             self._best = (_weights(self._averaged), self._record(found))
             self._best_at = self._fraction()
+            if self._step:
+                self._likeness = None  # of other weights
         return found.value
+
+    def _learn_likeness(self) -> None:
+        """What the images are like to the weights that are kept, if those are new."""
+        if self.is_main and self._best is not None and self._best[1].n_steps:
+            self._likeness = fitted_likeness(self.model, self.lesson, str(self._device))
 
     def _model(self, weights: dict[str, Tensor], record: TrainingRecord) -> Model:
         objective = self._objective
         network = objective.with_weights(weights)
         return Model(
-            network, objective.normalisation, objective.noise, record, spreads=self._spreads
+            network,
+            objective.normalisation,
+            objective.noise,
+            record,
+            spreads=self._spreads,
+            likeness=self._likeness,
         )
 
     def _record(self, found: Judgement | None) -> TrainingRecord:

@@ -147,8 +147,7 @@ def _simulated(
     """A task done on a clean plane, what it takes away being drawn at random."""
     height, width = clean.shape
     if kind == "denoise":
-        sigma = float(np.ptp(clean) * np.exp(rng.uniform(*np.log(_SIGMAS))))
-        noisy = GaussianNoise(sigma).sample(clean, rng).astype(np.float32)
+        noisy = GaussianNoise(drawn_sigma(clean, rng)).sample(clean, rng).astype(np.float32)
         return _compared(kind, restore(noisy, Denoise(), model, **options), clean)
     if kind == "inpaint":
         hole = np.zeros(clean.shape, bool)
@@ -159,6 +158,12 @@ def _simulated(
     large = clean[: height // factor * factor, : width // factor * factor]
     small = Downsampling(factor).apply(large)
     return _compared(kind, restore(small, SuperResolve(factor), model, **options), large)
+
+
+def drawn_sigma(clean: NDArray[np.float32], rng: np.random.Generator) -> float:
+    """Standard deviation of the noise to simulate on a clean plane, in its units."""
+    relative = np.exp(rng.uniform(*np.log(_SIGMAS)))
+    return float(max(np.ptp(clean), np.finfo(np.float32).tiny) * relative)
 
 
 def _compared(

@@ -1,0 +1,219 @@
+"""How like the images that a model was trained on another one is: fitted once, kept with it.
+
+Knows numbers only: what a block of an image is described by is its user's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore.errors import InputError
+
+_DIRECTIONS: Final = 8
+"""Principal components whose variances count one by one; the rest share theirs."""
+_PER_DIRECTION: Final = 8
+"""Blocks; fewer components of a few."""
+LEAST_BLOCKS: Final = 16
+"""Fewer say nothing of how much images of a kind differ."""
+_FOLDS: Final = 4
+_USUAL: Final = 0.99
+"""Share of the training's own images, or of their parts, that are within the limit."""
+_MARGIN: Final = 1.5
+"""On what those keep to, and as much again for a single image: others of its kind differ more
+than its own parts. Set on FMD and W2S, where most other kinds are several times as far."""
+_LEAST: Final = 1e-3
+"""Standard deviation or variance, of features of the order of 1."""
+_DIGITS: Final = 5
+
+Blocks = NDArray[np.float64]
+"""(n, d), a description of each block of an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """A Gaussian of what blocks of the training images are described by.
+
+    The Mahalanobis distance of an image's mean description, in a space of a few principal
+    components and one variance for all others (probabilistic principal components; Tipping
+    and Bishop 1999), tells images of other kinds from those of the training (Lee et al.
+    2018, arXiv:1807.03888).
+
+    Attributes
+    ----------
+    centre, scale : tuple of float
+        Mean and standard deviation of each of d features.
+    directions : tuple of tuple of float
+        (k, d), principal components of the standardised features.
+    variances : tuple of float
+        Along those, above 0.
+    rest : float
+        Of every other direction, above 0.
+    limit : float
+        Squared distance per feature that the training's own images, or parts of them, keep
+        to when they are left out of the fit, and more where there are few.
+    n_blocks : int
+        That it was fitted to.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    centre: tuple[float, ...]
+    scale: tuple[float, ...]
+    directions: tuple[tuple[float, ...], ...]
+    variances: tuple[float, ...]
+    rest: float
+    limit: float
+    n_blocks: int
+
+    def __post_init__(self) -> None:
+        d = len(self.centre)
+        values = [*self.centre, *self.scale, *self.variances, self.rest, self.limit]
+        good = (
+            0 < d == len(self.scale)
+            and len(self.directions) == len(self.variances)
+            and all(len(direction) == d for direction in self.directions)
+            and min(*self.scale, *self.variances, self.rest, self.limit) > 0
+            and bool(np.isfinite([*values, *np.ravel(self.directions)]).all())
+        )
+        if not good:
+            raise InputError("a likeness has to be finite, of one length, and above 0")
+
+    @classmethod
+    def fit(cls, images: Sequence[NDArray[np.floating]]) -> Likeness:
+        """Fit to the blocks of training images.
+
+        Parameters
+        ----------
+        images : sequence of numpy.ndarray
+            (rows, columns, d) each, the description of every block at its place.
+
+        Returns
+        -------
+        Likeness
+            Its limit holds for other images and for other parts of the same: whichever are
+            less alike.
+
+        Raises
+        ------
+        InputError
+            If there are too few blocks.
+        """
+        n = sum(image.shape[0] * image.shape[1] for image in images)
+        if n < LEAST_BLOCKS:
+            raise InputError(
+                f"expected at least {LEAST_BLOCKS} blocks to tell what images are like, got {n}"
+            )
+        blocks = np.concatenate([_listed(image) for image in images])
+        # One image, or many of one scene, differ by place; many of a kind from each other.
+        by_place = np.concatenate([_bands(*image.shape[:2]) for image in images])
+        counts = [image.shape[0] * image.shape[1] for image in images]
+        by_image = np.repeat(_parts(len(images)), counts)
+        # Of each image its bands count: a part varies more than the whole.
+        part_of = np.repeat(np.arange(len(images)), counts) * _FOLDS + by_place
+        distances = [
+            distance
+            for folds in (by_place, by_image)
+            if len(np.unique(folds)) > 1
+            for distance in _left_out(blocks, folds, part_of)
+        ]
+        limit = max(float(np.quantile(distances, _USUAL)), _LEAST) * _MARGIN
+        limit *= 1 + 1 / len(images)
+        centre, scale, directions, variances, rest = _gaussian(blocks)
+        return cls(
+            _rounded(centre),
+            _rounded(scale),
+            tuple(_rounded(direction) for direction in directions),
+            _rounded(variances),
+            _round(rest),
+            _round(limit),
+            n,
+        )
+
+    def unlikeness(self, images: Sequence[NDArray[np.floating]]) -> float:
+        """How far images are away from those of the training: the middle one of them.
+
+        Parameters
+        ----------
+        images : sequence of numpy.ndarray
+            (rows, columns, d) each, as for :meth:`fit`; of a stack the planes.
+
+        Returns
+        -------
+        float
+            Relative to the limit: above 1 for images unlike those of the training.
+        """
+        means = np.array([_listed(image).mean(axis=0) for image in images])
+        gaussian = (
+            np.array(self.centre),
+            np.array(self.scale),
+            np.array(self.directions).reshape(-1, len(self.centre)),
+            np.array(self.variances),
+            self.rest,
+        )
+        return float(np.median(_distances(means, *gaussian)) / self.limit)
+
+
+def _listed(image: NDArray[np.floating]) -> Blocks:
+    return image.reshape(-1, image.shape[-1]).astype(np.float64)
+
+
+def _bands(rows: int, columns: int) -> NDArray[np.intp]:
+    """The band of each block of an image, one below the other."""
+    if rows == 1:
+        return _parts(columns)
+    return np.repeat(_parts(rows), columns)
+
+
+def _parts(n: int) -> NDArray[np.intp]:
+    return np.arange(n) * min(n, _FOLDS) // n
+
+
+def _left_out(
+    blocks: Blocks, folds: NDArray[np.intp], part_of: NDArray[np.intp]
+) -> Iterator[float]:
+    """The distance of each part in a fold from a fit to the other folds."""
+    for fold in np.unique(folds):
+        here = folds == fold
+        parts = [blocks[here & (part_of == i)] for i in np.unique(part_of[here])]
+        means = np.array([part.mean(axis=0) for part in parts])
+        yield from _distances(means, *_gaussian(blocks[~here]))
+
+
+def _gaussian(blocks: Blocks) -> tuple[Blocks, Blocks, Blocks, Blocks, float]:
+    """Centre, scale, principal components, their variances and that of the rest."""
+    n, d = blocks.shape
+    centre, scale = blocks.mean(axis=0), blocks.std(axis=0) + _LEAST
+    _, singular, directions = np.linalg.svd((blocks - centre) / scale, full_matrices=False)
+    variances = singular**2 / n
+    k = min(_DIRECTIONS, n // _PER_DIRECTION, d - 1)
+    rest = max(float(variances[k:].sum()) / (d - k), _LEAST)
+    return centre, scale, directions[:k], np.maximum(variances[:k], rest), rest
+
+
+def _distances(
+    blocks: Blocks,
+    centre: Blocks,
+    scale: Blocks,
+    directions: Blocks,
+    variances: Blocks,
+    rest: float,
+) -> NDArray[np.float64]:
+    """Squared Mahalanobis distances, (n,), per feature."""
+    relative = (blocks - centre) / scale
+    along = relative @ directions.T
+    across = np.square(relative).sum(axis=1) - np.square(along).sum(axis=1)
+    squares = (np.square(along) / variances).sum(axis=1) + across / rest
+    return np.asarray(squares / len(centre))
+
+
+def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(map(_round, values))
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")

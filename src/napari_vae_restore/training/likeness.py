@@ -1,0 +1,81 @@
+"""What images are like that a model was trained on, fitted when its training is over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+
+from napari_vae_restore.errors import VAERestoreError
+from napari_vae_restore.layout import Layout
+from napari_vae_restore.models.likeness import LEAST_BLOCKS, Likeness
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.noise.models import GaussianNoise
+from napari_vae_restore.restoration.description import Description
+from napari_vae_restore.restoration.likeness import descriptions
+from napari_vae_restore.restoration.tasks import Denoise
+from napari_vae_restore.training.crops import spread_out
+from napari_vae_restore.training.lessons import Lesson
+from napari_vae_restore.training.scenes import NO_NOISE
+from napari_vae_restore.training.sources import Clean, Loaded, Pairs, factor_between
+from napari_vae_restore.training.spreads import drawn_sigma
+
+_log = logging.getLogger(__name__)
+
+_WINDOWS: Final = 20
+"""Of at most 512 x 512 pixels; describing them takes three seconds on two cores."""
+
+
+def fitted_likeness(model: Model, lesson: Lesson, device: str) -> Likeness | None:
+    """Fit what the noisy images of a training are like.
+
+    Parameters
+    ----------
+    model : Model
+        That came out of it.
+    lesson : Lesson
+        What it learned from.
+    device : str
+        As for :func:`~.restoration.restore.restore`.
+
+    Returns
+    -------
+    Likeness or None
+        None where there is nothing noisy, or too little, to tell it by.
+    """
+    found: list[Description] = []
+    for data, axes, noise in _noisy(lesson):
+        try:
+            found += descriptions(data, model, Denoise(noise), axes=axes, device=device)
+        except VAERestoreError as error:  # a window without noise or without anything
+            _log.debug("not described: %s", error)
+    if sum(each.shape[0] * each.shape[1] for each in found) < LEAST_BLOCKS:
+        return None
+    return Likeness.fit(found)
+
+
+def _noisy(lesson: Lesson) -> Iterator[tuple[Any, str, Any]]:
+    """Windows of noisy images, their axes, and what is known of their noise."""
+    source, noise = lesson.source, lesson.noise
+    if isinstance(source, Clean):
+        if "denoise" in source.tasks:
+            rng = np.random.default_rng([lesson.seed, 6])
+            for window, *_ in spread_out(lesson.items(), lesson.axes, _WINDOWS):
+                yield _simulated(window, rng)
+        return
+    if noise == NO_NOISE:
+        return
+    known = None if noise == "auto" else noise  # as who restores says nothing of it
+    for window, *others in spread_out(lesson.items(), lesson.axes, _WINDOWS):
+        if isinstance(source, Pairs) and factor_between(window, others[0]) > 1:
+            return
+        yield window.data, window.axes, known
+
+
+def _simulated(window: Loaded, rng: np.random.Generator) -> tuple[Any, str, GaussianNoise]:
+    planes = Layout.of(window.data, window.axes).to_planes(window.data)
+    clean = planes[0, int(rng.integers(planes.shape[1]))].astype(np.float32)
+    noise = GaussianNoise(drawn_sigma(clean, rng))
+    return noise.sample(clean, rng).astype(np.float32), "YX", noise
