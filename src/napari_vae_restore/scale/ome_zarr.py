@@ -22,10 +22,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.array_files import ATTRIBUTE
+from napari_vae_restore.array_files import ATTRIBUTE, check_stored
 from napari_vae_restore.arrays import guess_axes
-from napari_vae_restore.errors import ImageFileError, InputError
-from napari_vae_restore.image_metadata import PIXEL, ImageFile, canonical_unit
+from napari_vae_restore.errors import ImageFileError, InputError, told
+from napari_vae_restore.image_metadata import PIXEL, ImageFile, canonical_unit, check_claim
 
 VERSION: Final = "0.5"
 
@@ -43,6 +43,8 @@ class StoredImage:
 
     Attributes
     ----------
+    path : pathlib.Path
+        Of the store.
     array : zarr.Array
         Read by slicing.
     axes : str or None
@@ -57,6 +59,7 @@ class StoredImage:
         The recipe in JSON, where this package wrote the store; else empty.
     """
 
+    path: Path
     array: Any
     axes: str | None
     scale: tuple[float, ...]
@@ -65,10 +68,26 @@ class StoredImage:
     description: str = ""
 
     def read(self) -> ImageFile:
-        """All of it in memory, as an image file."""
+        """All of it in memory, as an image file.
+
+        Raises
+        ------
+        ImageFileError
+            If chunks are damaged, or do not fit into memory.
+        InputError
+            If it has too many axes to guess which they are.
+        """
         axes = self.axes or guess_axes(self.array.shape, self.array.dtype)
+        check_claim(self.path, self.array.nbytes)
+        try:
+            values = np.asarray(self.array[...])
+        except Exception as error:  # of any type, where a chunk is damaged
+            raise ImageFileError(
+                f"Cannot read {self.path}: a part of it is damaged, or it does not fit into "
+                f"memory ({told(error)}): copy it again, or restore it into a .zarr store."
+            ) from error
         return ImageFile(
-            np.asarray(self.array[...]),
+            values,
             axes,
             self.scale,
             self.units,
@@ -109,13 +128,20 @@ def open_store(path: Path) -> StoredImage:
     try:
         node = zarr.open(str(path), mode="r")
     except Exception as error:  # of any type, where a store is damaged or foreign
-        raise ImageFileError(f"Cannot read {path}: it is no Zarr store ({error}).") from error
-    if hasattr(node, "shape"):
-        n = node.ndim
-        return StoredImage(node, None, (1.0,) * n, (PIXEL,) * n)
+        raise ImageFileError(
+            f"Cannot read {path}: it is no Zarr store ({told(error)})."
+        ) from error
     try:
-        return _read_multiscale(node)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        if hasattr(node, "shape"):
+            n = node.ndim
+            found = StoredImage(path, node, None, (1.0,) * n, (PIXEL,) * n)
+        else:
+            found = _read_multiscale(path, node)
+        check_stored(found.array, path)
+        return found
+    except ImageFileError:
+        raise
+    except Exception as error:  # as above: it says anything, or nothing
         raise ImageFileError(
             f"Cannot read {path}: it is neither a Zarr array nor an OME-Zarr image of version "
             "0.4 or 0.5: give the folder of one image."
@@ -140,7 +166,7 @@ def import_zarr() -> Any:
     return zarr
 
 
-def _read_multiscale(group: Any) -> StoredImage:
+def _read_multiscale(path: Path, group: Any) -> StoredImage:
     attributes = dict(group.attrs)
     ome = attributes.get("ome", attributes)
     image = ome["multiscales"][0]
@@ -163,6 +189,7 @@ def _read_multiscale(group: Any) -> StoredImage:
     names = tuple(str(channel.get("label", "")) for channel in channels)
     recipe = attributes.get(ATTRIBUTE, {}).get("recipe")
     return StoredImage(
+        path,
         array,
         "".join(letters),
         tuple(float(step) for step in scale),

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_vae_restore import __version__
-from napari_vae_restore.errors import InputError, ModelFileError, TrainingError
+from napari_vae_restore.errors import InputError, ModelFileError, TrainingError, told
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.config import ModelConfig
 from napari_vae_restore.models.files import load_checkpoint, save
@@ -394,7 +394,9 @@ class Training:
             except torch.OutOfMemoryError as error:
                 self._take_less_memory(error)
             except RuntimeError as error:
-                raise TrainingError(f"training failed at step {self._step}: {error}") from error
+                raise TrainingError(
+                    f"training failed at step {self._step}: {told(error)}"
+                ) from error
 
     def _take_less_memory(self, error: Exception) -> None:
         self._optimizer.zero_grad()
