@@ -6,6 +6,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 import napari_vae_restore as vr
 from napari_vae_restore.array_files import open_array
 from napari_vae_restore.errors import told
+from napari_vae_restore.generation.compression import container
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.restoration.recipes import read_recipe
 from napari_vae_restore.scale.ome_zarr import open_store
@@ -142,6 +144,16 @@ def test_a_psf_of_endless_numbers_overflowed(tmp_path: Path) -> None:
     path.write_text(json.dumps({"tasks": [{"kind": "deblur", "psf": [[10**400]]}]}))
     with pytest.raises(vr.InputError, match="psf: expected rows of numbers"):
         read_recipe(path)
+
+
+def test_a_compressed_unit_of_any_size_overflowed(
+    every_task: vr.Model, picture: Picture
+) -> None:
+    data = vr.compress(picture, every_task)
+    header, parts = container.unpacked(data)
+    plane = replace(header.planes[0], unit=1e308)
+    with pytest.raises(vr.ImageFileError, match="steps that cannot be"):
+        vr.decompress(container.packed(replace(header, planes=(plane,)), parts), every_task)
 
 
 def test_a_zip_was_taken_for_an_array(tmp_path: Path) -> None:

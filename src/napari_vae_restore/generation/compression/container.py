@@ -26,6 +26,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from napari_vae_restore.arrays import MAX_INTENSITY
 from napari_vae_restore.errors import ImageFileError, InputError, told
 from napari_vae_restore.layout import checked_axes
 
@@ -205,8 +206,8 @@ def _check(header: Header, n_bytes: int) -> None:
             and 0 < plane.latent_step < _MAX_STEP
             and 0 <= plane.sigma < 2**16
             and -_MAX_STEP < plane.black < plane.white < _MAX_STEP
-            and math.isfinite(plane.offset)
-            and 0 < plane.unit < math.inf
+            and abs(plane.offset) <= MAX_INTENSITY
+            and 0 < plane.unit <= MAX_INTENSITY
             for plane in header.planes
         ),
     }
