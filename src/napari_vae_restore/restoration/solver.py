@@ -271,8 +271,8 @@ def measured(
         unusable = ~is_usable(values if observed is None else values[observed])
         if n_unusable := int(unusable.sum()):
             raise InputError(
-                f"image: expected finite intensities, but {n_unusable} NaN or infinite, or above "
-                f"{MAX_INTENSITY:g}, came: replace them, or inpaint them with a mask"
+                f"image: expected finite intensities, but {n_unusable} NaN or infinite, or "
+                f"above {MAX_INTENSITY:g}, came: replace them, or inpaint them with a mask"
             )
     if not noise or observed is not None:
         # In an image with holes a pixel may have no surroundings.
