@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from skimage import data
 
@@ -18,8 +19,18 @@ from napari_vae_restore import (
     TrainingSettings,
 )
 
+pytest.register_assert_rewrite("strategies", "mutations")
+
 NOISE = PoissonGaussianNoise(4.0, 4.0)
 TINY = HVAEConfig(levels=3, width=16, latent=8)
+
+# Every day the same cases, so that nothing fails by chance on somebody's change; at night
+# new ones, and more (pytest --hypothesis-profile=nightly).
+settings.register_profile(
+    "everyday", derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
+)
+settings.register_profile("nightly", settings.get_profile("everyday"), derandomize=False)
+settings.load_profile("everyday")
 
 
 @pytest.fixture(scope="session", autouse=True)

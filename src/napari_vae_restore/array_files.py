@@ -6,12 +6,14 @@ Nothing is unpickled. This module does not judge whether an array can be trained
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from napari_vae_restore.errors import ImageFileError
+from napari_vae_restore.image_metadata import check_claim
 
 SUFFIXES: Final = (".npy", ".zarr")
 """Endings of the names; a Zarr array is a folder."""
@@ -51,9 +53,32 @@ def open_array(path: Path) -> tuple[Any, str | None]:
     if path.suffix.lower() == ".zarr":
         return _open_zarr(path)
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False), None
-    except (OSError, ValueError, EOFError) as error:
+        # Not load, which takes zips and pickles for arrays as well.
+        return np.lib.format.open_memmap(path, mode="r"), None
+    except Exception as error:  # of any type, where the header is damaged
         raise ImageFileError(f"Cannot read {path}: it is no array of numbers.") from error
+
+
+def check_stored(array: Any, path: Path) -> None:
+    """Make sure that an array of a store holds numbers, in chunks that can be read.
+
+    Parameters
+    ----------
+    array : zarr.Array
+        Unread.
+    path : pathlib.Path
+        The store.
+
+    Raises
+    ------
+    ImageFileError
+        If it holds something else, such as objects, or claims chunks that it cannot have.
+    """
+    if array.dtype.kind not in "biufc":
+        raise ImageFileError(
+            f"Cannot read {path}: it holds values of type {array.dtype}, and no numbers."
+        )
+    check_claim(path, math.prod(map(int, array.chunks)) * array.dtype.itemsize)
 
 
 def stored_recipe(path: Path) -> str:
@@ -80,12 +105,15 @@ def _open_zarr(path: Path) -> tuple[Any, str | None]:
             "images as TIFF."
         ) from None
     try:
-        node = zarr.open(str(path), mode="r")
-        if hasattr(node, "shape"):
-            return node, None
-        image = node.attrs.get("ome", node.attrs).get("multiscales", [])[0]
-        axes = "".join(str(axis["name"]) for axis in image.get("axes", []))
-        return node[image["datasets"][0]["path"]], axes.upper() or None
+        node, axes = zarr.open(str(path), mode="r"), ""
+        if not hasattr(node, "shape"):
+            image = node.attrs.get("ome", node.attrs).get("multiscales", [])[0]
+            axes = "".join(str(axis["name"]) for axis in image.get("axes", []))
+            node = node[image["datasets"][0]["path"]]
+        check_stored(node, path)
+        return node, axes.upper() or None
+    except ImageFileError:
+        raise
     except Exception as error:  # of any type, where a store is damaged or foreign
         raise ImageFileError(
             f"Cannot read {path}: it is neither a Zarr array nor an OME-Zarr image."

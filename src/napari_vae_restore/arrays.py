@@ -15,11 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from napari_vae_restore.errors import InputError
+from napari_vae_restore.errors import InputError, told
 from napari_vae_restore.layout import SPATIAL, Layout, cast, checked_axes
 from napari_vae_restore.lazy_arrays import as_dask, is_lazy
 
-__all__ = ["MIN_SIDE", "Layout", "as_image", "cast", "guess_axes", "open_image"]
+__all__ = [
+    "MAX_INTENSITY",
+    "MIN_SIDE",
+    "Layout",
+    "as_image",
+    "cast",
+    "guess_axes",
+    "is_usable",
+    "open_image",
+]
 
 MIN_SIDE = 8
 """Smallest height and width in pixels; below it there is no context to use."""
@@ -27,6 +36,13 @@ MIN_SIDE = 8
 # What an array without labels most often is, by the number of its dimensions.
 _STACK_AXES = {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TCZYX"}
 _COLOUR_AXES = {3: "YXS", 4: "ZYXS", 5: "TZYXS"}
+MAX_INTENSITY = 1e30
+"""Largest magnitude of an intensity: networks compute in float32, which ends at 3e38, and
+noise is a matter of squares."""
+
+MIN_RANGE = 1e-30
+"""Smallest range of intensities, for the same reasons."""
+
 # Elements examined at once; bounds the temporaries of the checks to a few MB.
 _BLOCK = 2**20
 
@@ -271,14 +287,15 @@ def _to_numpy(data: Any) -> NDArray[Any]:
     except (TypeError, ValueError) as error:
         raise InputError(
             f"Expected something that numpy can read, but a {type(data).__name__} came that it "
-            f"cannot ({error}): pass a numpy array."
+            f"cannot ({told(error)}): pass a numpy array."
         ) from error
 
 
 def _check_dtype(dtype: np.dtype[Any]) -> None:
-    if dtype.kind in "iuf":
+    if dtype.kind in "iuf" and dtype.itemsize <= 8:
         return
     came, advice = {
+        "f": (f"extended precision ({dtype})", "pass astype(float)"),
         "b": ("bool", "it looks like a mask; pass astype(float) if it is a picture"),
         "c": (f"complex values ({dtype})", "pass the magnitude, numpy.abs(image)"),
         "O": ("Python objects", "convert them, numpy.asarray(image, dtype=float)"),
@@ -310,11 +327,27 @@ def _check_values(array: NDArray[Any], axes: str, may_have_holes: bool) -> None:
     for block in _blocks(Layout.of(array, axes).without_alpha(array)):
         lowest.append(block.min())
         highest.append(block.max())
+    if (largest := max(abs(float(v)) for v in (min(lowest), max(highest)))) > MAX_INTENSITY:
+        raise InputError(
+            f"Expected intensities up to {MAX_INTENSITY:g}, but {largest:g} came: divide the "
+            "image by a constant, or mask what is no intensity and inpaint it."
+        )
+    if 0 < float(max(highest)) - float(min(lowest)) < MIN_RANGE:
+        raise InputError(
+            f"Expected intensities that differ by {MIN_RANGE:g} at least, but they do by "
+            f"{float(max(highest)) - float(min(lowest)):g}: multiply the image by a constant."
+        )
     if min(lowest) == max(highest):
         raise InputError(
             f"Expected an image with structure, but every pixel has the value {lowest[0]}: "
             "check the channel, the plane or the loading."
         )
+
+
+def is_usable(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where floating values are finite and of a magnitude that can be computed with."""
+    limit = min(MAX_INTENSITY, float(np.finfo(values.dtype).max))
+    return np.asarray(np.abs(values) <= limit)
 
 
 def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:

@@ -4,6 +4,15 @@ None derives from RuntimeError: Qt's worker threads swallow that type, and an
 error that vanishes leaves a user with a disabled button and no explanation.
 """
 
+_LONGEST = 240
+"""Characters of a foreign error that a message repeats."""
+
+
+def told(error: BaseException) -> str:
+    """What an error of another library says, in one line, cut where it says too much."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+
 
 class VAERestoreError(Exception):
     """Base of every error raised on purpose; its message says what to do."""

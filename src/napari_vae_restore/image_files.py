@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.atomic import atomic_write, why_not_written
-from napari_vae_restore.errors import ImageFileError, InputError
+from napari_vae_restore.errors import ImageFileError, InputError, told
 from napari_vae_restore.image_metadata import PIXEL, Format, ImageFile, calibration
 from napari_vae_restore.layout import checked_axes
 from napari_vae_restore.picture_files import fits_png, read_picture, write_png
@@ -322,7 +322,7 @@ def _format(
 
 
 def _reason_not_read(error: Exception) -> str:
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    reason = getattr(error, "strerror", None) or told(error)
     if "imagecodecs" in reason:
         return "its compression needs a further package; run pip install imagecodecs"
     if isinstance(error, LookupError):  # the decoder fell over what should be there

@@ -8,15 +8,21 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from numpy.typing import NDArray
 
-from napari_vae_restore.errors import InputError
+from napari_vae_restore.errors import ImageFileError, InputError
 
 logger = logging.getLogger(__name__)
 
 Format = Literal["ome-tiff", "imagej", "tiff", "png", "jpeg", "bmp"]
+
+_TRUSTED = 2**28
+"""Bytes that are allocated on the word of a header alone."""
+_MOST_COMPRESSED = 2**14
+"""Bytes of pixels for each byte of a file; a claim of more was made up."""
 
 PIXEL = "pixel"
 """The unit of an axis of which nothing is known."""
@@ -104,6 +110,32 @@ class ImageFile:
     def sizes(self) -> dict[str, tuple[float, str]]:
         """Scale and unit by axis."""
         return dict(zip(self.axes, zip(self.scale, self.units, strict=True), strict=True))
+
+
+def check_claim(path: Path, n_bytes: int) -> None:
+    """Make sure that a file can hold as many pixels as its header says, before any are read.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A file, or the folder of a store, whose files are then counted.
+    n_bytes : int
+        Of the pixels, or of the part of them that is read at once.
+
+    Raises
+    ------
+    ImageFileError
+        If no compression of real images makes them so small.
+    """
+    if n_bytes <= _TRUSTED:
+        return
+    files = path.rglob("*") if path.is_dir() else [path]
+    stored = sum(file.stat().st_size for file in files if file.is_file())
+    if n_bytes > stored * _MOST_COMPRESSED:
+        raise ImageFileError(
+            f"Cannot read {path}: it claims {n_bytes / 2**30:.3g} GB of pixels at once, and "
+            f"has {stored} bytes: it is damaged or was made up; copy or export it again."
+        )
 
 
 def refined(image: ImageFile, factor: int) -> ImageFile:

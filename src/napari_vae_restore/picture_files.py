@@ -3,6 +3,7 @@
 This module knows nothing of atomic writing or of which paths are allowed.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.errors import ImageFileError
-from napari_vae_restore.image_metadata import LENGTHS, PIXEL, Format, ImageFile, calibration
+from napari_vae_restore.image_metadata import (
+    LENGTHS,
+    PIXEL,
+    Format,
+    ImageFile,
+    calibration,
+    check_claim,
+)
 
 # Pillow's modes that arrive as grey or colour; others (CMYK, YCbCr) are converted.
 _MODES = {"1", "L", "LA", "I", "I;16", "I;16B", "F", "P", "PA", "RGB", "RGBA"}
 _GREY = ("u1", "u2")
+_SIGNATURE = 8  # bytes that a PNG begins with
+_MAX_SAMPLES = 4  # bytes of a pixel: RGBA, or 32 bits of grey
 _TEXT_KEY = "Description"
 # PNG says pixels per metre alike for a microscope and for a printer: below this size,
 # 2540 dots per inch, no printer's are.
@@ -48,6 +58,8 @@ def read_picture(path: Path, kind: Format) -> ImageFile:
 
     if kind == "png":
         _refuse_deep_colour(path)
+        _check_chunks(path)
+    _check_size(path)
     with iio.imopen(path, "r", plugin="pillow") as file:
         metadata = file.metadata(index=0, exclude_applied=False)
         converted = None if metadata.get("mode") in _MODES else "RGB"
@@ -105,6 +117,31 @@ def _refuse_deep_colour(path: Path) -> None:
         raise ImageFileError(
             f"Cannot read {path}: colour PNG of 16 bits is not supported; save it as .tif."
         )
+
+
+def _check_chunks(path: Path) -> None:
+    """Raise where a PNG says of a part that it is longer than the file: readers allocate it."""
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        stream.seek(_SIGNATURE)
+        while len(start := stream.read(8)) == 8:  # length 4, name 4, then data and checksum 4
+            end = stream.tell() + int.from_bytes(start[:4], "big") + 4
+            if end > size:
+                raise ImageFileError(
+                    f"Cannot read {path}: the file ends before its data do; copy or export it "
+                    "again."
+                )
+            stream.seek(end)
+
+
+def _check_size(path: Path) -> None:
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        # Pillow warns of large images; these are judged by the size of their file.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with Image.open(path) as image:
+            check_claim(path, _MAX_SAMPLES * image.width * image.height)
 
 
 def _dots_per_inch(image: ImageFile) -> dict[str, Any]:

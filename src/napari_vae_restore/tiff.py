@@ -28,6 +28,7 @@ from napari_vae_restore.image_metadata import (
     Format,
     ImageFile,
     calibration,
+    check_claim,
 )
 
 logger = logging.getLogger(__name__)
@@ -87,6 +88,7 @@ def read_tiff(path: Path, *, mapped: bool = False) -> ImageFile:
         series = tif.series[0]
         if len(tif.series) > 1:
             logger.warning("%s holds %d images; the first is read.", path, len(tif.series))
+        check_claim(path, series.nbytes)
         _check_complete(tif, series, path)
         stays = mapped and series.nbytes > _MAPPED
         data = _mapped(path, series) if stays else np.asarray(series.asarray())

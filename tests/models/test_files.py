@@ -152,7 +152,7 @@ def with_header(path: Path, change: dict[str, object]) -> None:
         ({"config": {"levels": 2, "colour": "red"}}, "not valid"),
         ({"config": {"levels": "many"}}, "not valid"),
         ({"config": {"levels": 3, "width": 8, "latent": 4}}, "do not fit"),
-        ({"config": {"levels": 2, "width": 1_000_000, "latent": 4}}, "do not fit"),
+        ({"config": {"levels": 2, "width": 1_000_000, "latent": 4}}, "width from 1 to"),
         ({"normalisation": {"offset": 1.0}}, "not valid"),
         ({"noise": {"kind": "gaussian", "sigma": -1}}, "not valid"),
         ({"noise": {"kind": "mystery"}}, "not valid"),

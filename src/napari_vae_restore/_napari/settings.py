@@ -122,7 +122,7 @@ def _path() -> Path:
 def _read() -> dict[str, Any]:
     try:
         kept = json.loads(_path().read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return kept if isinstance(kept, dict) else {}
 

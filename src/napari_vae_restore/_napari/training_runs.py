@@ -282,7 +282,7 @@ def parse_event(line: bytes) -> dict[str, Any] | None:
     """An event, or None for a line that holds none, as a killed process leaves it."""
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) and "event" in event else None
 
@@ -301,6 +301,6 @@ def _read(folder: Path) -> Run | None:
         return Run(folder, request, values["pid"], values["pid_since"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         _log.warning("%s: the run cannot be read and is left alone: %s", folder, error)
         return None

@@ -16,7 +16,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from napari_vae_restore.atomic import atomic_write
-from napari_vae_restore.errors import InputError
+from napari_vae_restore.errors import InputError, told
 from napari_vae_restore.evaluation.evaluate import evaluate
 from napari_vae_restore.evaluation.grid import Member, MemberFigures, Sweep, members_of
 from napari_vae_restore.evaluation.held_out import HeldOut, hold_out
@@ -263,14 +263,17 @@ def _open(folder: Path, plan: dict[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         there = json.loads(path.read_text()) if path.exists() else None
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot use the folder {folder}: {error}: choose another") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"cannot use the folder {folder}: {told(error)}: choose another"
+        ) from error
     if there is None:
         if any(folder.iterdir()):
             raise InputError(f"the folder {folder} holds something else: choose a new one")
         _write(path, json.dumps(plan, indent=1))
     elif there != json.loads(json.dumps(plan)):
-        differing = [name for name in plan if there.get(name) != plan[name]]
+        found = there if isinstance(there, dict) else {}
+        differing = [name for name in plan if found.get(name) != plan[name]]
         raise InputError(
             f"the folder {folder} holds a sweep of other {', '.join(differing) or 'settings'}: "
             "choose another folder, or the same images and options to go on with it"

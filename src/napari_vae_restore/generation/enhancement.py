@@ -191,7 +191,8 @@ def enhance(
         seed=int(seed),
         package_version=__version__,
     )
-    return Enhancement(assembled(planes.layout, _displayed(groups, planes, shown)), recipe)
+    shown_groups = _displayed(groups, planes, shown)
+    return Enhancement(assembled(planes.layout, shown_groups, like=planes.image), recipe)
 
 
 def _gains(model: Model, detail: Mapping[int, float], smoothing: float) -> tuple[float, ...]:

@@ -284,11 +284,13 @@ def network_signals(latents: Latents, model: Model) -> list[NDArray[np.float32]]
     return signals
 
 
-def assembled(layout: Layout, groups: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Groups of channels, (C, H, W) each, as an image of the layout."""
+def assembled(
+    layout: Layout, groups: Sequence[NDArray[Any]], *, like: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """Groups of channels, (C, H, W) each, as an image of the layout; `like` gives the alpha."""
     n_planes, _, height, width = layout.planes_shape
     planes = np.concatenate(groups).reshape(n_planes, -1, height, width)
-    return layout.from_planes(cast(planes, layout.dtype))
+    return layout.from_planes(cast(planes, layout.dtype), like=like)
 
 
 def _given(z: Sequence[Tensor]) -> Chooser:

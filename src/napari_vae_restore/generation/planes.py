@@ -18,7 +18,7 @@ from torch import Tensor
 
 from napari_vae_restore.arrays import as_image
 from napari_vae_restore.devices import is_want_of_memory
-from napari_vae_restore.errors import InputError, RestorationError
+from napari_vae_restore.errors import InputError, RestorationError, told
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.estimation import resolve_noise
@@ -32,8 +32,10 @@ class Planes:
 
     Attributes
     ----------
+    image : numpy.ndarray
+        As it came.
     layout : Layout
-        Of the image.
+        Its own.
     groups : tuple of numpy.ndarray
         (C, H, W) each in the image's dtype, C as many channels as the network takes:
         the groups of channels of the first plane, then of the next.
@@ -41,6 +43,7 @@ class Planes:
         One for each group.
     """
 
+    image: NDArray[Any]
     layout: Layout
     groups: tuple[NDArray[Any], ...]
     units: tuple[Units, ...]
@@ -68,7 +71,7 @@ class Planes:
         # One acquisition has one range and one noise: all planes of a channel are alike.
         units = [_units(planes[:, part], model) for part in parts]
         groups = tuple(plane[part] for plane in planes for part in parts)
-        return cls(layout, groups, tuple(units) * len(planes))
+        return cls(array, layout, groups, tuple(units) * len(planes))
 
     def frame(self, model: Model) -> tuple[int, int]:
         """Height and width of what :meth:`network_inputs` gives."""
@@ -120,7 +123,7 @@ def torch_computing() -> Iterator[None]:
             raise RestorationError(
                 "out of memory: use a smaller image or device='cpu'"
             ) from error
-        raise RestorationError(f"the network failed: {error}") from error
+        raise RestorationError(f"the network failed: {told(error)}") from error
 
 
 def _units(planes: NDArray[Any], model: Model) -> Units:

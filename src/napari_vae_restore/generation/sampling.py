@@ -201,7 +201,7 @@ def vary(
             for index in range(n)
         )
     ]
-    return np.stack(drawn)
+    return np.stack(drawn, dtype=latents.layout.dtype)
 
 
 def interpolate(
@@ -263,7 +263,7 @@ def interpolate(
         ]
         groups = [(1 - share) * p + share * q for p, q in zip(*in_range_of, strict=True)]
         pictures.append(assembled(first.layout, groups))
-    return np.stack(pictures)
+    return np.stack(pictures, dtype=first.layout.dtype)
 
 
 def _redrawn(

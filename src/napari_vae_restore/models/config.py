@@ -13,6 +13,17 @@ def _require(condition: bool, expected: str, came: object) -> None:
         raise InputError(f"model config: expected {expected}, got {came!r}")
 
 
+_MOST = {"levels": 8, "blocks": 64, "depths": 64, "patch": 64}
+_MOST_ELSE = 2**16
+"""Larger networks are nobody's; a file that asks for one was made up."""
+
+
+def _require_size(name: str, value: object) -> None:
+    most = _MOST.get(name, _MOST_ELSE)
+    is_valid = isinstance(value, int) and 1 <= value <= most
+    _require(is_valid, f"{name} from 1 to {most}, an integer", value)
+
+
 @dataclass(frozen=True, slots=True)
 class HVAEConfig:
     """Configuration of the hierarchical VAE, :class:`~.hvae.HVAE`.
@@ -52,9 +63,7 @@ class HVAEConfig:
 
     def __post_init__(self) -> None:
         for name in ("channels", "levels", "width", "latent", "blocks", "patch"):
-            value = getattr(self, name)
-            _require(isinstance(value, int) and value >= 1, f"{name} >= 1, an integer", value)
-        _require(self.levels <= 8, "levels <= 8", self.levels)
+            _require_size(name, getattr(self, name))
 
     @property
     def stride(self) -> int:
@@ -102,8 +111,7 @@ class FlatVAEConfig:
 
     def __post_init__(self) -> None:
         for name in ("channels", "size", "width", "z_dim"):
-            value = getattr(self, name)
-            _require(isinstance(value, int) and value >= 1, f"{name} >= 1, an integer", value)
+            _require_size(name, getattr(self, name))
         _require(self.size % 4 == 0, "size to be a multiple of 4", self.size)
 
     @property
@@ -155,8 +163,9 @@ class RestorationConfig:
     def __post_init__(self) -> None:
         for name in ("widths", "depths"):
             values = getattr(self, name)
-            is_valid = all(isinstance(value, int) and value >= 1 for value in values)
-            _require(is_valid and len(values) > 0, f"{name} >= 1, integers", values)
+            _require(len(values) > 0, f"{name}, one for each level", values)
+            for value in values:
+                _require_size(name, value)
         same_length = len(self.widths) == len(self.depths)
         _require(same_length, f"{len(self.widths)} depths, one for each width", self.depths)
         # The VAE's configuration checks its own values.

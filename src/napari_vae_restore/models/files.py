@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from napari_vae_restore.atomic import atomic_write, why_not_written
-from napari_vae_restore.errors import InputError, ModelFileError
+from napari_vae_restore.errors import InputError, ModelFileError, told
 from napari_vae_restore.models.config import (
     FlatVAEConfig,
     HVAEConfig,
@@ -241,7 +241,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
     except SafetensorError as error:
         raise ModelFileError(
-            f"{path} is torn or is no safetensors file ({error}): save the model again, "
+            f"{path} is torn or is no safetensors file ({told(error)}): save the model again, "
             "or copy the file again from where it came"
         ) from error
     if _HEADER_KEY not in metadata:
@@ -302,16 +302,19 @@ def _build(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor])
         likeness: Likeness | None
         likeness = TypeAdapter(Likeness | None).validate_python(header.get("likeness"))
     except (ValidationError, InputError) as error:
-        detail = "; ".join(str(error).splitlines())
-        raise ModelFileError(f"{path}: the header is not valid: {detail}") from error
+        raise ModelFileError(f"{path}: the header is not valid: {told(error)}") from error
     with torch.device("meta"):
         network = build_network(config)
-    weights = {
-        # Bundled weights are stored in half precision.
-        name.removeprefix("model."): value.float()
+    stored = {
+        name.removeprefix("model."): value
         for name, value in tensors.items()
         if name.startswith("model.")
     }
+    are_floating = all(value.is_floating_point() for value in stored.values())
+    # Bundled weights are stored in half precision.
+    weights = {name: value.float() for name, value in stored.items()} if are_floating else {}
+    if not are_floating or not all(value.isfinite().all() for value in weights.values()):
+        raise ModelFileError(f"{path}: some weights are no finite numbers: the file is damaged")
     try:
         network.load_state_dict(weights, assign=True)
     except RuntimeError as error:

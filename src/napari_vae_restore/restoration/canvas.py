@@ -95,5 +95,8 @@ class Canvas:
         return (
             back(mean),
             None if std is None else layout.from_planes(std),
-            None if samples is None else np.stack([back(each) for each in samples]),
+            # Told the dtype, since stack returns the machine's byte order.
+            None
+            if samples is None
+            else np.stack([back(each) for each in samples], dtype=self._dtype),
         )

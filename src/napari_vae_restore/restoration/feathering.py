@@ -80,7 +80,7 @@ def feathered(result: Restoration, image: Any, mask: Any, width: int) -> Restora
     if std is not None:
         std = layout.from_planes(Layout.of(std, axes).to_planes(std) * weights)
     if samples is not None:
-        samples = np.stack([faded(sample) for sample in samples])
+        samples = np.stack([faded(sample) for sample in samples], dtype=samples.dtype)
     tasks = tuple(
         {**form, "feather": int(width)} if form["kind"] == Inpaint.kind else form
         for form in result.recipe.tasks
@@ -157,8 +157,9 @@ def blended(
         A new array of their dtype.
     """
     original, weights = (np.broadcast_to(each, fill.shape) for each in (original, weights))
-    result = np.where(weights > 0, fill, original)
-    part = (weights > 0) & (weights < 1)
+    is_shown = np.isfinite(original)  # of what is no intensity nothing is mixed in
+    result = np.where((weights > 0) | ~is_shown, fill, original).astype(fill.dtype, copy=False)
+    part = (weights > 0) & (weights < 1) & is_shown
     if part.any():
         share = weights[part].astype(np.float64)
         mixed = share * fill[part] + (1 - share) * original[part]

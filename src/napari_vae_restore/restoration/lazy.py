@@ -281,7 +281,8 @@ class _Graph:
         for first in range(0, len(self._parts), n_groups):
             parts = range(first, first + n_groups)
             planes.append([self._rows([tasks[p, b] for b in range(n_blocks)]) for p in parts])
-        return da.block(planes)
+        # Joined arrays have the machine's byte order.
+        return da.block(planes).astype(tasks[0, 0].dtype)
 
     def _rows(self, blocks: list[Any]) -> list[list[Any]]:
         """Blocks in reading order as the rows of a plane."""
@@ -309,4 +310,5 @@ def _spread(
 def _stacked(layout: Layout, samples: list[Any], like: Any) -> Any:
     import dask.array as da
 
-    return da.stack([layout.from_planes(sample, like=like) for sample in samples])
+    stack = da.stack([layout.from_planes(sample, like=like) for sample in samples])
+    return stack.astype(layout.dtype)

@@ -19,7 +19,7 @@ import numpy as np
 
 from napari_vae_restore import __version__
 from napari_vae_restore.array_files import is_array_file, open_array, stored_recipe
-from napari_vae_restore.errors import InputError
+from napari_vae_restore.errors import InputError, told
 from napari_vae_restore.image_files import read_image
 from napari_vae_restore.models.bundled import DEFAULT
 from napari_vae_restore.noise.models import parse_noise
@@ -253,7 +253,7 @@ def recipe_values(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"cannot read the recipe {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        found = "its description holds none" if is_image else f"it is not JSON ({error})"
+        found = "its description holds none" if is_image else f"it is not JSON ({told(error)})"
         raise InputError(
             f"{path}: expected a recipe, but {found}: give a result of this program, or a file "
             "with its description"
@@ -361,7 +361,7 @@ def _inpaint(form: Mapping[str, Any], folder: Path, mask: Path | None) -> Inpain
 def _deblur(form: Mapping[str, Any]) -> Deblur:
     try:
         psf = np.asarray(form.get("psf"), np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError("psf: expected rows of numbers, all of one length") from None
     return Deblur(psf)
 

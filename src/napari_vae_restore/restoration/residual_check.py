@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_vae_restore.arrays import MAX_INTENSITY, is_usable
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.noise.correlation import lag_one
@@ -140,6 +141,7 @@ def check_residual(
     measured = layout.to_planes(image)
     estimate = Layout.of(restored, axes).to_planes(restored)
     _check_fit(measured.shape, estimate.shape, problem.factor, len(noise))
+    _check_usable(measured, estimate, problem.missing)
     residual = np.zeros(measured.shape, np.float32)
     standard = np.zeros(measured.shape)
     removed = expected = 0.0
@@ -165,6 +167,18 @@ def check_residual(
         (float(lags[LAGS + 1, LAGS]), float(lags[LAGS, LAGS + 1])),
         (float(known[0]), float(known[1])),
     )
+
+
+def _check_usable(
+    measured: NDArray[Any], estimate: NDArray[Any], missing: NDArray[np.bool_] | None
+) -> None:
+    observed = measured if missing is None else measured[~np.asarray(missing)]
+    for name, values in (("image", observed), ("restored", estimate)):
+        if values.dtype.kind == "f" and not is_usable(values).all():
+            raise InputError(
+                f"{name}: expected finite intensities up to {MAX_INTENSITY:g} outside the "
+                "mask, but others came: give the image and what restore() returned of it"
+            )
 
 
 def _told(correlation: float) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.arrays import as_image, is_lazy_image
+from napari_vae_restore.arrays import MAX_INTENSITY, as_image, is_lazy_image, is_usable
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout, cast
 from napari_vae_restore.lazy_arrays import is_labelled
@@ -294,9 +294,10 @@ def iter_restore(
 
 def _without_holes(planes: NDArray[Any], missing: Any, mean: NDArray[Any]) -> NDArray[Any]:
     """What a mask covers is no measurement to be warned of: its fill stands in for it."""
-    if missing is None or planes.shape != mean.shape:
+    if missing is None:
         return planes
-    return np.where(missing, cast(mean, planes.dtype), planes)
+    factor = mean.shape[-1] // planes.shape[-1]
+    return np.where(missing, cast(mean[..., ::factor, ::factor], planes.dtype), planes)
 
 
 def _has(tasks: Sequence[Task], kind: type[Task]) -> bool:
@@ -318,11 +319,11 @@ def _check_observed(planes: NDArray[Any], problem: Problem) -> None:
     """Raise if an image whose holes may hold anything is not finite elsewhere."""
     if not isinstance(problem.missing, np.ndarray) or planes.dtype.kind != "f":
         return
-    n_nan, n_inf = (
-        int((what(planes) & ~problem.missing).sum()) for what in (np.isnan, np.isinf)
-    )
-    if n_nan or n_inf:
+    unusable = ~is_usable(planes) & ~problem.missing
+    if unusable.any():
+        n_nan = int((np.isnan(planes) & unusable).sum())
         raise InputError(
             f"image: expected finite intensities outside the mask, but {n_nan} NaN and "
-            f"{n_inf} infinite came there: add them to the mask"
+            f"{int(unusable.sum()) - n_nan} infinite or above {MAX_INTENSITY:g} came there: "
+            "add them to the mask"
         )

@@ -11,6 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_vae_restore.errors import ImageFileError, VAERestoreError, told
+
 PLANE_PIXELS: Final = 2**22
 """Planes of at most so many pixels are prepared as a whole, such as a camera's 2048²."""
 
@@ -30,10 +32,23 @@ Window = tuple[NDArray[Any], NDArray[np.bool_] | None]
 
 
 def in_memory(array: Any) -> NDArray[Any]:
-    """The values of a part of an image, computed in this thread where it is lazy."""
-    if hasattr(array, "compute"):
-        array = array.compute(scheduler="synchronous")
-    return np.asarray(array)
+    """The values of a part of an image, computed in this thread where it is lazy.
+
+    Raises
+    ------
+    ImageFileError
+        If it cannot be read or computed.
+    """
+    if not hasattr(array, "compute"):
+        return np.asarray(array)
+    try:
+        return np.asarray(array.compute(scheduler="synchronous"))
+    except VAERestoreError:
+        raise
+    except Exception as error:  # of any type: of storage, of codecs, of the graph's own tasks
+        raise ImageFileError(
+            f"Cannot read a part of the image, of shape {array.shape}: {told(error)}"
+        ) from error
 
 
 def read_window(planes: Any, missing: Any, part: tuple[int, slice], place: Rectangle) -> Window:

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_vae_restore.arrays import MAX_INTENSITY, is_usable
 from napari_vae_restore.devices import choose_device, is_want_of_memory
-from napari_vae_restore.errors import InputError, RestorationError
+from napari_vae_restore.errors import InputError, RestorationError, told
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.hot import without_hot_pixels
 from napari_vae_restore.restoration.canvas import Canvas, Place
@@ -209,7 +210,7 @@ class Solver:
                     seen.append(posterior.description)
             except (MemoryError, RuntimeError) as error:
                 if not is_want_of_memory(error):
-                    raise RestorationError(f"the restoration failed: {error}") from error
+                    raise RestorationError(f"the restoration failed: {told(error)}") from error
                 canvas.drop()
                 self.n_passes += n_done
                 queue.appendleft(tile)
@@ -286,11 +287,11 @@ def measured(
     observed = None if missing is None else ~missing
     noise = plan.noise[group]
     if values.dtype.kind == "f":
-        unusable = ~np.isfinite(values) if observed is None else ~np.isfinite(values[observed])
+        unusable = ~is_usable(values if observed is None else values[observed])
         if n_unusable := int(unusable.sum()):
             raise InputError(
-                f"image: expected finite intensities, but {n_unusable} NaN or infinite came: "
-                "replace them, or inpaint them with a mask"
+                f"image: expected finite intensities, but {n_unusable} NaN or infinite, or "
+                f"above {MAX_INTENSITY:g}, came: replace them, or inpaint them with a mask"
             )
     if not noise or observed is not None:
         # In an image with holes a pixel may have no surroundings.

@@ -128,10 +128,10 @@ class SuperResolve:
             or isinstance(self.factor, bool)
             or not 2 <= self.factor <= MAX_FACTOR
         ):
-            raise InputError(f"factor: expected 2, 3 or 4, got {self.factor!r}")
+            raise InputError(f"factor: expected 2, 3 or 4, got {self.factor!r:.40}")
         if self.kernel not in KERNELS:
             raise InputError(
-                f"kernel: expected one of {', '.join(KERNELS)}, got {self.kernel!r}"
+                f"kernel: expected one of {', '.join(KERNELS)}, got {self.kernel!r:.40}"
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -45,7 +45,8 @@ class Units:
         values = measurement.filled(_stabilised(measurement.intensities, noise))
         smooth = gaussian_filter(values, (0, SMOOTHING, SMOOTHING), mode="mirror")
         black, white = (float(value) for value in np.percentile(smooth, BLACK_WHITE))
-        least = 1 / MAX_SIGMA if noise else LEAST_RANGE * max(abs(black), 1.0)
+        largest = max(abs(black), abs(white)) or 1.0
+        least = 1 / MAX_SIGMA if noise else LEAST_RANGE * largest
         return cls(noise, Normalisation(black, max(white - black, least)))
 
     @property

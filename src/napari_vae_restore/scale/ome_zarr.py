@@ -22,11 +22,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.array_files import ATTRIBUTE
+from napari_vae_restore.array_files import ATTRIBUTE, check_stored
 from napari_vae_restore.arrays import guess_axes
 from napari_vae_restore.devices import is_want_of_memory
-from napari_vae_restore.errors import ImageFileError, InputError
-from napari_vae_restore.image_metadata import PIXEL, ImageFile, canonical_unit
+from napari_vae_restore.errors import ImageFileError, InputError, told
+from napari_vae_restore.image_metadata import PIXEL, ImageFile, canonical_unit, check_claim
 
 VERSION: Final = "0.5"
 
@@ -46,6 +46,8 @@ class StoredImage:
 
     Attributes
     ----------
+    path : pathlib.Path
+        Of the store.
     array : zarr.Array
         Read by slicing.
     axes : str or None
@@ -60,6 +62,7 @@ class StoredImage:
         The recipe in JSON, where this package wrote the store; else empty.
     """
 
+    path: Path
     array: Any
     axes: str | None
     scale: tuple[float, ...]
@@ -73,10 +76,19 @@ class StoredImage:
         Raises
         ------
         ImageFileError
-            If it vanishes meanwhile.
+            If chunks are damaged, do not fit into memory, or vanish meanwhile.
+        InputError
+            If it has too many axes to guess which they are.
         """
         axes = self.axes or guess_axes(self.array.shape, self.array.dtype)
-        values = np.asarray(self.array[...])
+        check_claim(self.path, self.array.nbytes)
+        try:
+            values = np.asarray(self.array[...])
+        except Exception as error:  # of any type, where a chunk is damaged
+            raise ImageFileError(
+                f"Cannot read {self.path}: a part of it is damaged, or it does not fit into "
+                f"memory ({told(error)}): copy it again, or restore it into a .zarr store."
+            ) from error
         check_there(folder_of(self.array))
         return ImageFile(
             values,
@@ -122,13 +134,20 @@ def open_store(path: Path) -> StoredImage:
     except Exception as error:  # of any type, where a store is damaged or foreign
         if is_want_of_memory(error):
             raise ImageFileError(f"Cannot read {path}: the memory does not suffice.") from error
-        raise ImageFileError(f"Cannot read {path}: it is no Zarr store ({error}).") from error
-    if hasattr(node, "shape"):
-        n = node.ndim
-        return StoredImage(node, None, (1.0,) * n, (PIXEL,) * n)
+        raise ImageFileError(
+            f"Cannot read {path}: it is no Zarr store ({told(error)})."
+        ) from error
     try:
-        return _read_multiscale(node)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        if hasattr(node, "shape"):
+            n = node.ndim
+            found = StoredImage(path, node, None, (1.0,) * n, (PIXEL,) * n)
+        else:
+            found = _read_multiscale(path, node)
+        check_stored(found.array, path)
+        return found
+    except ImageFileError:
+        raise
+    except Exception as error:  # as above: it says anything, or nothing
         raise ImageFileError(
             f"Cannot read {path}: it is neither a Zarr array nor an OME-Zarr image of version "
             "0.4 or 0.5: give the folder of one image."
@@ -177,7 +196,7 @@ def import_zarr() -> Any:
     return zarr
 
 
-def _read_multiscale(group: Any) -> StoredImage:
+def _read_multiscale(path: Path, group: Any) -> StoredImage:
     attributes = dict(group.attrs)
     ome = attributes.get("ome", attributes)
     image = ome["multiscales"][0]
@@ -200,6 +219,7 @@ def _read_multiscale(group: Any) -> StoredImage:
     names = tuple(str(channel.get("label", "")) for channel in channels)
     recipe = attributes.get(ATTRIBUTE, {}).get("recipe")
     return StoredImage(
+        path,
         array,
         "".join(letters),
         tuple(float(step) for step in scale),

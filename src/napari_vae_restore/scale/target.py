@@ -89,11 +89,21 @@ class Target:
         return len(level_shapes(self.shape))
 
     def begun(self) -> dict[str, Any]:
-        """The orders of an unfinished folder; empty where there is none."""
+        """The orders of an unfinished folder; empty where there is none.
+
+        Raises
+        ------
+        ImageFileError
+            If they cannot be read.
+        """
         try:
-            found: dict[str, Any] = json.loads((self.folder / _ORDERS).read_text("utf-8"))
+            found = json.loads((self.folder / _ORDERS).read_text("utf-8"))
         except FileNotFoundError:
             return {}
+        except (OSError, ValueError, RecursionError) as error:
+            raise self._damaged() from error
+        if not isinstance(found, dict):
+            raise self._damaged()
         return found
 
     def start(self, orders: dict[str, Any]) -> None:
@@ -134,12 +144,12 @@ class Target:
             ) from error
 
     def done(self, name: str) -> dict[str, Any] | None:
-        """What a block's mark says; None where the block is not done."""
+        """What a block's mark says; None where the block is not done, or its mark damaged."""
         try:
-            values: dict[str, Any] = json.loads(self._mark(name).read_text("utf-8"))
-        except FileNotFoundError:
+            values = json.loads(self._mark(name).read_text("utf-8"))
+        except (FileNotFoundError, ValueError, RecursionError):
             return None
-        return values
+        return values if isinstance(values, dict) else None
 
     def mark(self, name: str, values: dict[str, Any]) -> None:
         """Say that a block is done; all that it wrote is written."""
@@ -185,9 +195,14 @@ class Target:
             made = self.folder / output.kind
             if not made.exists():
                 continue  # it was named before the process died
+            for level in range(self.n_levels):
+                self._level(output.kind, level)  # nothing damaged gets a name
             for left in made.rglob(_TEMPORARY):
                 left.unlink(missing_ok=True)
-            zarr.open_group(str(made), mode="r+").attrs.update(attributes[output.kind])
+            try:
+                zarr.open_group(str(made), mode="r+").attrs.update(attributes[output.kind])
+            except Exception as error:  # as in `_level`
+                raise self._damaged() from error
             if output.path.exists() and overwrite:
                 _replace(output.path, made, self.folder / f"old-{output.kind}")
             else:
@@ -263,7 +278,19 @@ class Target:
             )
 
     def _level(self, kind: str, level: int) -> Any:
-        return import_zarr().open_array(str(self.folder / kind / str(level)), mode="r+")
+        try:
+            array = import_zarr().open_array(str(self.folder / kind / str(level)), mode="r+")
+        except Exception as error:  # of any type, where the metadata are damaged
+            raise self._damaged() from error
+        dtype = next(output.dtype for output in self.outputs if output.kind == kind)
+        if array.shape != level_shapes(self.shape)[level] or array.dtype != np.dtype(dtype):
+            raise self._damaged()
+        return array
+
+    def _damaged(self) -> ImageFileError:
+        return ImageFileError(
+            f"The unfinished result {self.folder} is damaged: delete it and start again."
+        )
 
     def _mark(self, name: str) -> Path:
         return self.folder / "marks" / f"{name}.json"

@@ -6,10 +6,11 @@ who died before the mark is repeated, to the same bits.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,17 +85,22 @@ def do(work: Work, step: Step) -> Tally:
     kind, number = step
     name = "-".join(map(str, (kind, *number)))
     found = work.target.done(name)
-    if found is not None:
+    if found is not None and set(found) == _MARKED and all(map(_is_number, found.values())):
         return Tally(**found)
     if kind == "block":
         tally = _restore(work, *number)
     else:
         work.target.reduce(int(kind.removeprefix("level-")), number)
         tally = Tally()
-    work.target.mark(
-        name, {"removed": tally.removed, "expected": tally.expected, "n_hot": tally.n_hot}
-    )
+    work.target.mark(name, asdict(tally))
     return tally
+
+
+_MARKED = {field.name for field in fields(Tally)}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
 
 def _restore(work: Work, p: int, b: int) -> Tally:

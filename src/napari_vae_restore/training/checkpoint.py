@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from napari_vae_restore.errors import ModelFileError
+from napari_vae_restore.errors import ModelFileError, told
 from napari_vae_restore.training.settings import TrainingSettings
 
 _NETWORK, _AVERAGED, _OPTIMIZER, _GENERATOR = "network.", "averaged.", "optimizer.", "generator"
@@ -70,8 +70,9 @@ class Course:
         try:
             return TypeAdapter(cls).validate_python(values)
         except ValidationError as error:
-            detail = "; ".join(str(error).splitlines())
-            raise ModelFileError(f"{path}: the checkpoint is not valid: {detail}") from error
+            raise ModelFileError(
+                f"{path}: the checkpoint is not valid: {told(error)}"
+            ) from error
 
 
 def to_tensors(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from napari_vae_restore import __version__
 from napari_vae_restore.devices import is_want_of_memory
-from napari_vae_restore.errors import InputError, ModelFileError, TrainingError
+from napari_vae_restore.errors import InputError, ModelFileError, TrainingError, told
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.config import ModelConfig
 from napari_vae_restore.models.files import load_checkpoint, save
@@ -399,7 +399,7 @@ class Training:
             except (MemoryError, RuntimeError) as error:
                 if not is_want_of_memory(error):
                     raise TrainingError(
-                        f"training failed at step {self._step}: {error}"
+                        f"training failed at step {self._step}: {told(error)}"
                     ) from error
                 self._take_less_memory(error)
 

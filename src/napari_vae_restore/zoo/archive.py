@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any, Final
 
 from napari_vae_restore.atomic import atomic_write, why_not_written
-from napari_vae_restore.errors import InputError, ModelFileError
+from napari_vae_restore.errors import InputError, ModelFileError, told
 from napari_vae_restore.models.files import SUFFIX, load
 from napari_vae_restore.models.model import Model
 
@@ -181,8 +181,8 @@ def _opened(source: Path) -> Iterator[tuple[Mapping[str, Any], _OpenFile]]:
         RuntimeError,
     ) as error:
         raise ModelFileError(
-            f"{source} is torn, encrypted or no bioimage.io package ({error}): give the zip "
-            "or the rdf.yaml of a model"
+            f"{source} is torn, encrypted or no bioimage.io package ({told(error)}): give the "
+            "zip or the rdf.yaml of a model"
         ) from error
 
 

@@ -152,8 +152,10 @@ class BlindDenoiser(nn.Module):
         """Denoise, given the noise's standard deviation (N, 1, 1, 1)."""
         smooth = self.smoothed(y).flatten(2)
         black = self.quantile(smooth, self.black)
-        least = self.least_range * black.abs().clamp(min=1.0)
-        scale = self.quantile(smooth, self.white) - black
+        white = self.quantile(smooth, self.white)
+        largest = torch.maximum(black.abs(), white.abs())
+        least = self.least_range * torch.where(largest > 0, largest, 1.0)
+        scale = white - black
         scale = torch.maximum(torch.maximum(scale, sigma / self.max_sigma), least)
         mean = self.network(self.frame((y - black) / scale), sigma / scale)
         return self.frame.crop(mean, y) * scale + black

@@ -189,8 +189,8 @@ def decompress(data: bytes, model: Model | str | Path = DEFAULT) -> ImageFile:
     found = find_model(model)
     if found.sha256 != header.model_sha256:
         raise InputError(
-            f"the file was compressed with model {header.model!r} "
-            f"({header.model_sha256[:12]}), and model {found.name!r} ({found.sha256[:12]}) "
+            f"the file was compressed with model {header.model!r:.60} "
+            f"({header.model_sha256:.12}), and model {found.name!r} ({found.sha256[:12]}) "
             "came: give the model that it was compressed with"
         )
     networks = _networks(found)

@@ -26,7 +26,8 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from napari_vae_restore.errors import ImageFileError, InputError
+from napari_vae_restore.arrays import MAX_INTENSITY
+from napari_vae_restore.errors import ImageFileError, InputError, told
 from napari_vae_restore.layout import checked_axes
 
 MAGIC: Final = b"\x89VAEC\r\n\x1a"
@@ -178,8 +179,7 @@ def _parsed(text: bytes) -> Header:
     except zlib.error as error:
         raise ImageFileError("the file's header is damaged: copy it again") from error
     except (ValidationError, RecursionError) as error:
-        detail = "; ".join(str(error).splitlines()[:4])
-        raise ImageFileError(f"the file's header is not valid: {detail}") from error
+        raise ImageFileError(f"the file's header is not valid: {told(error)}") from error
 
 
 def _check(header: Header, n_bytes: int) -> None:
@@ -188,7 +188,7 @@ def _check(header: Header, n_bytes: int) -> None:
         checked_axes(header.axes, header.shape)
         dtype = np.dtype(header.dtype)
     except (InputError, TypeError) as error:
-        raise ImageFileError(f"the file's header is not valid: {error}") from error
+        raise ImageFileError(f"the file's header is not valid: {told(error)}") from error
     n_pixels = math.prod(header.shape)
     plane_pixels = math.prod(header.shape[header.axes.index(letter)] for letter in "YX")
     problems = {
@@ -206,8 +206,8 @@ def _check(header: Header, n_bytes: int) -> None:
             and 0 < plane.latent_step < _MAX_STEP
             and 0 <= plane.sigma < 2**16
             and -_MAX_STEP < plane.black < plane.white < _MAX_STEP
-            and math.isfinite(plane.offset)
-            and 0 < plane.unit < math.inf
+            and abs(plane.offset) <= MAX_INTENSITY
+            and 0 < plane.unit <= MAX_INTENSITY
             for plane in header.planes
         ),
     }
