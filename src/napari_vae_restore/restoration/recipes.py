@@ -355,7 +355,7 @@ def _inpaint(form: Mapping[str, Any], folder: Path, mask: Path | None) -> Inpain
     except OSError:  # of a name that no file can have
         is_there = False
     if not is_there:
-        problem = f"no {str(path):.200}" if name else "it names none"
+        problem = f"no {path!s:.200}" if name else "it names none"
         raise InputError(f"the recipe's mask is not there ({problem}): give it, --mask FILE")
     return read_mask(path)
 
