@@ -156,6 +156,14 @@ def test_a_compressed_unit_of_any_size_overflowed(
         vr.decompress(container.packed(replace(header, planes=(plane,)), parts), every_task)
 
 
+def test_a_mask_of_an_endless_name_was_an_error_of_the_system(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps({"tasks": [{"kind": "inpaint", "mask": "x" * 100_000}]}))
+    with pytest.raises(vr.InputError, match="mask is not there") as error:
+        read_recipe(path)
+    assert len(str(error.value)) < 1000
+
+
 def test_a_zip_was_taken_for_an_array(tmp_path: Path) -> None:
     path = tmp_path / "array.npy"
     with zipfile.ZipFile(path, "w") as file:

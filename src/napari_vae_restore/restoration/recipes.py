@@ -352,8 +352,12 @@ def _inpaint(form: Mapping[str, Any], folder: Path, mask: Path | None) -> Inpain
         return read_mask(mask)
     name = _value(form, str, "mask", "")
     path = folder / name
-    if not name or not path.exists():
-        problem = f"no {path}" if name else "it names none"
+    try:
+        is_there = bool(name) and path.exists()
+    except OSError:  # of a name that no file can have
+        is_there = False
+    if not is_there:
+        problem = f"no {path!s:.200}" if name else "it names none"
         raise InputError(f"the recipe's mask is not there ({problem}): give it, --mask FILE")
     return read_mask(path)
 
