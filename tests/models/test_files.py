@@ -85,7 +85,7 @@ def test_a_failed_write_leaves_the_old_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(vr.ModelFileError, match="No space left"):
+    with pytest.raises(vr.ModelFileError, match="the disk is full"):
         make().save(saved, overwrite=True)
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]

@@ -96,7 +96,7 @@ def test_a_gain_scales_how_far_samples_lie_from_the_mean(network: RestorationVAE
 def test_the_configuration_says_what_is_wrong() -> None:
     with pytest.raises(vr.InputError, match="2 depths"):
         RestorationConfig(widths=(8, 8), depths=(1,))
-    with pytest.raises(vr.InputError, match="widths >= 1"):
+    with pytest.raises(vr.InputError, match="widths from 1"):
         RestorationConfig(widths=(8, 0), depths=(1, 1))
     with pytest.raises(vr.InputError, match="latent >= 1"):
         RestorationConfig(widths=(8,), depths=(1,), latent=0)
