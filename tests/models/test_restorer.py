@@ -98,7 +98,7 @@ def test_the_configuration_says_what_is_wrong() -> None:
         RestorationConfig(widths=(8, 8), depths=(1,))
     with pytest.raises(vr.InputError, match="widths from 1"):
         RestorationConfig(widths=(8, 0), depths=(1, 1))
-    with pytest.raises(vr.InputError, match="latent >= 1"):
+    with pytest.raises(vr.InputError, match="latent from 1"):
         RestorationConfig(widths=(8,), depths=(1,), latent=0)
 
 
