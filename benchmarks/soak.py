@@ -40,16 +40,6 @@ WARM_UP = 30
 WARM_UP_ROUNDS = 5
 
 PLUGIN = "napari-vae-restore"
-WIDGETS = (
-    "Denoise",
-    "Inpaint",
-    "Super-resolve",
-    "Train & Adapt",
-    "Check & Compare",
-    "Batch",
-    "Enhance",
-    "Explore",
-)
 
 _SHAPES = ((64, 72), (3, 48, 50), (96, 33), (130, 128))
 _DTYPES = ("uint8", "uint16", "float32", ">u2")
@@ -142,13 +132,17 @@ def rounds(viewer: Viewer, n: int, *, computes: bool = True) -> Iterator[Usage]:
     computes : bool
         Whether an image is denoised in each round.
     """
+    from npe2 import PluginManifest
+
+    widgets = PluginManifest.from_distribution(PLUGIN).contributions.widgets or []
+    names = [each.display_name for each in widgets]
     rng = np.random.default_rng(0)
     for _ in range(n):
         image = rng.normal(100, 10, (64, 64)).clip(0, 255).astype(np.uint8)
         layer = viewer.add_image(image, name="cells")
         docks = {
             name: viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
-            for name in WIDGETS
+            for name in names
         }
         turn()
         if computes:

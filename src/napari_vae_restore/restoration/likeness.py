@@ -11,7 +11,6 @@ from napari_vae_restore.restoration.canvas import Canvas
 from napari_vae_restore.restoration.description import Description
 from napari_vae_restore.restoration.plan import prepare
 from napari_vae_restore.restoration.problem import Problem
-from napari_vae_restore.restoration.sampling import read_window
 from napari_vae_restore.restoration.solver import Solver
 from napari_vae_restore.restoration.tasks import Denoise
 
@@ -53,11 +52,6 @@ def descriptions(
         planes, layout, problem, model, n_samples=0, tile=None, seed=0, device=device
     )
     solver, canvas = Solver(plan), Canvas(plan.shape, layout.dtype, 0, keep=False)
-    for part in plan.parts():
-        sample = [read_window(planes, None, part, place) for place in plan.sample]
-        scale = solver.scale(part[1], sample) if sample else None
-        for block in plan.blocks:
-            window = read_window(planes, None, part, block.window)
-            for _ in solver.paint(canvas, part, block, window, scale):
-                pass
+    for _ in solver.paint_all(canvas, planes, None):
+        pass
     return [each for tiles in solver.descriptions.values() for each in tiles]

@@ -30,7 +30,6 @@ from napari_vae_restore.restoration.plan import prepare
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.recipe import recipe_of
 from napari_vae_restore.restoration.result import Diagnostics, Restoration
-from napari_vae_restore.restoration.sampling import read_window
 from napari_vae_restore.restoration.solver import Solver
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
 
@@ -258,16 +257,9 @@ def iter_restore(
     plan = prepare(planes, layout, problem, find_model(model), device=device, **options)
     solver = Solver(plan)
     canvas = Canvas(plan.shape, layout.dtype, n_samples, keep_samples)
-    n_done = 0
     yield RestoreProgress(0, solver.n_passes)
-    for part in plan.parts():
-        sample = [read_window(planes, missing, part, place) for place in plan.sample]
-        scale = solver.scale(part[1], sample) if sample else None
-        for block in plan.blocks:
-            window = read_window(planes, missing, part, block.window)
-            for _ in solver.paint(canvas, part, block, window, scale):
-                n_done += 1
-                yield RestoreProgress(n_done, solver.n_passes)
+    for n_done, _ in enumerate(solver.paint_all(canvas, planes, missing), start=1):
+        yield RestoreProgress(n_done, solver.n_passes)
     diagnostics = Diagnostics(
         residual_std=solver.tally.residual_std,
         noise=plan.noise,

@@ -30,7 +30,7 @@ from napari_vae_restore.restoration.measurement import Mask, Measurement
 from napari_vae_restore.restoration.parts import Scale, plane_posterior, plane_scale
 from napari_vae_restore.restoration.plan import Block, Plan
 from napari_vae_restore.restoration.posterior import LatentKeys
-from napari_vae_restore.restoration.sampling import Window, side_by_side
+from napari_vae_restore.restoration.sampling import Window, read_window, side_by_side
 from napari_vae_restore.tiling import Tile
 
 _log = logging.getLogger(__name__)
@@ -132,6 +132,34 @@ class Solver:
             self._plan.noise[group],
         )
         return plane_scale(self._model, self._plan.problem, sample)
+
+    def paint_all(self, canvas: Canvas, planes: Any, missing: Any) -> Iterator[None]:
+        """Restore an image that is in memory, pass by pass.
+
+        Parameters
+        ----------
+        canvas : Canvas
+            Where the result goes.
+        planes, missing : numpy.ndarray
+            (N, C, H, W); missing may be None.
+
+        Yields
+        ------
+        None
+            After each pass through the decoder.
+
+        Raises
+        ------
+        InputError, RestorationError
+            As :func:`measured`, and :meth:`paint`.
+        """
+        plan = self._plan
+        for part in plan.parts():
+            sample = [read_window(planes, missing, part, place) for place in plan.sample]
+            scale = self.scale(part[1], sample) if sample else None
+            for block in plan.blocks:
+                window = read_window(planes, missing, part, block.window)
+                yield from self.paint(canvas, part, block, window, scale)
 
     def paint(
         self,
