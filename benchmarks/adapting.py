@@ -35,11 +35,11 @@ from numpy.typing import NDArray
 
 import napari_vae_restore as vr
 from napari_vae_restore.models.bundled import find_model
+from protocols import on_scale_of
 
 Image = NDArray[np.float64]
 Score = Callable[[Image, Image], float]
 
-LEVELS = 256
 MOST_LOST = 0.05  # dB that a picture may lose
 NOISE2VOID = Path(__file__).with_name("noise2void.py")
 
@@ -74,15 +74,6 @@ def psnr(image: Image, reference: Image) -> float:
 def fitted_psnr(image: Image, reference: Image) -> float:
     """After the straight line that suits best."""
     return psnr(np.polyval(np.polyfit(image.ravel(), reference.ravel(), 1), image), reference)
-
-
-def on_scale_of(capture: Image, reference: Image) -> Image:
-    """The reference at the brightness of a capture: its mean at each of the levels."""
-    order = np.array_split(np.argsort(reference.ravel(), kind="stable"), LEVELS)
-    levels = np.array([reference.ravel()[members].mean() for members in order])
-    means = np.array([capture.ravel()[members].mean() for members in order])
-    levels, first = np.unique(levels, return_index=True)
-    return np.interp(reference, levels, means[first])
 
 
 def pairs(folder: Path, level: str = "") -> list[tuple[str, Image, Image]]:

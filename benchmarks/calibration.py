@@ -9,7 +9,7 @@ and, for tenths of the pixels by their expected error, the error found over that
 
 FMD's references are means of 50 captures: they have noise of their own (a seventh of the
 capture's), and many have bleached or drifted. "own scale" takes the reference to the
-capture's brightness, and takes its noise into account; see ``benchmarks/adapting.py``.
+capture's brightness, and takes its noise into account; see ``protocols.on_scale_of``.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import napari_vae_restore as vr
-from adapting import on_scale_of, pairs
+from adapting import pairs
 from napari_vae_restore.operators import Downsampling
 from napari_vae_restore.training.holes import draw_hole
+from protocols import on_scale_of
 
 Image = NDArray[np.float64]
 LEVELS = (0.5, 0.8, 0.9, 0.95)

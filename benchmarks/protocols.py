@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -37,6 +37,7 @@ _LUMA_OFFSET = 16
 _WIDTHS = (2, 5)  # of lines, px
 _RADII = (6, 15)  # of discs, px
 _DEPTHS = {"1–2": (0, 2), "3–5": (2, 5), ">5": (5, np.inf)}  # px from the hole's border
+_BRIGHTNESSES = 256  # levels at which a capture and its reference are compared
 _INTERVAL = 1.645  # standard deviations either side: 90 % of a Gaussian
 
 
@@ -169,6 +170,22 @@ def captures(data: Path, limit: int | None) -> Iterator[Trial]:
             scored=np.ones(clean.shape, bool),
             noise=estimate_noise(given),
         )
+
+
+def at_own_brightness(trials: Iterable[Trial]) -> Iterator[Trial]:
+    """The same captures against references without what had bleached or drifted by then."""
+    for trial in trials:
+        clean = on_scale_of(trial.given, trial.clean)
+        yield replace(trial, condition=f"{trial.condition}, own brightness", clean=clean)
+
+
+def on_scale_of(capture: Image, reference: Image) -> Image:
+    """The reference at the brightness of a capture: its mean at each of the levels."""
+    order = np.array_split(np.argsort(reference.ravel(), kind="stable"), _BRIGHTNESSES)
+    levels = np.array([reference.ravel()[members].mean() for members in order])
+    means = np.array([capture.ravel()[members].mean() for members in order])
+    levels, first = np.unique(levels, return_index=True)
+    return np.interp(reference, levels, means[first])
 
 
 # Holes

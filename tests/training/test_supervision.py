@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import napari_vae_restore as vr
 from napari_vae_restore.models.bundled import find_model
+from napari_vae_restore.models.files import load_checkpoint
 from napari_vae_restore.operators import Downsampling
 from napari_vae_restore.training.settings import TrainingSettings
 
@@ -94,6 +95,31 @@ def test_clean_images_teach_what_is_simulated_on_them(clean: NDArray[np.float32]
     model = taught(vr.Clean(clean, ("inpaint", "denoise")), steps=6)
     assert model.record.supervision == "clean images"
     assert np.isfinite(error(model, clean))
+
+
+@pytest.mark.parametrize(("way", "share"), [("noisy", 0.5), ("pairs", 1.0)])
+def test_adapted_weights_stay_half_way(
+    clean: NDArray[np.float32], tmp_path: Path, way: str, share: float
+) -> None:
+    source = shot(clean, 0) if way == "noisy" else vr.Pairs(shot(clean, 0), clean)
+    training = vr.Training(
+        source, start="default", noise=NOISE, steps=3, settings=FAST, device="cpu"
+    )
+    for _ in training.run():
+        pass
+    training.save_checkpoint(tmp_path / "c.safetensors")
+    averaged = {
+        name.removeprefix("averaged."): tensor
+        for name, tensor in load_checkpoint(tmp_path / "c.safetensors")[1].items()
+        if name.startswith("averaged.")
+    }
+    start = find_model("default").network.condition.state_dict()
+    kept = training.snapshot().network.condition.state_dict()
+    moved = max(float((averaged[name] - start[name]).abs().max()) for name in start)
+    assert moved > 0
+    for name, weight in kept.items():
+        way_there = start[name] + share * (averaged[name] - start[name])
+        assert torch.allclose(weight, way_there, rtol=0, atol=1e-3 * moved)
 
 
 def test_what_does_not_help_is_not_kept(

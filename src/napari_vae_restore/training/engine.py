@@ -146,6 +146,7 @@ class Training:
         self._trained = self._objective.trained
         self._share_batch()
         self._averaged = copy.deepcopy(self._trained).eval().requires_grad_(False)
+        self._first_weights = copy.deepcopy(self._averaged)
         self._optimizer = self._objective.optimiser()
         self._generator = torch.Generator().manual_seed(seed + _RANKS_APART * self._rank)
         self._step, self._seconds, self._bad_steps = 0, 0.0, 0
@@ -258,8 +259,8 @@ class Training:
         return self._model(*self._best)
 
     def snapshot(self) -> Model:
-        """The averaged weights as they are now, for previews while training."""
-        return self._model(_weights(self._averaged), self._record(None))
+        """What would be kept now, for previews while training."""
+        return self._model(_weights(self._candidate()), self._record(None))
 
     def run(self) -> Generator[Progress, None, None]:
         """Train; yields after each step. Closing the generator keeps the best weights.
@@ -441,15 +442,28 @@ class Training:
             self._optimizer.state.clear()
             self._bad_steps = 0
 
+    def _candidate(self) -> nn.Module:
+        """The averaged weights, or what lies between them and those gone on from."""
+        share = self._objective.start_share
+        if share == 0:
+            return self._averaged
+        between = copy.deepcopy(self._averaged)
+        with torch.no_grad():
+            for weights, first in zip(
+                between.parameters(), self._first_weights.parameters(), strict=True
+            ):
+                weights.lerp_(first.to(weights.device), share)
+        return between
+
     def _judgement(self) -> Judgement:
-        return self._made_do(partial(self._objective.judge, self._averaged, self.seed))
+        return self._made_do(lambda: self._objective.judge(self._candidate(), self.seed))
 
     def _evaluate(self) -> float:
-        """Judge the averaged weights by held-out data; keeps them if they are the best."""
+        """Judge the candidate by held-out data; keeps its weights if they are the best."""
         found = self._judgement()
         best = None if self._best is None else self._best[1].held_out
         if best is None or found.value > best:
-            self._best = (_weights(self._averaged), self._record(found))
+            self._best = (_weights(self._candidate()), self._record(found))
             self._best_at = self._fraction()
             if self._step:
                 self._likeness = None  # of other weights

@@ -55,6 +55,11 @@ from napari_vae_restore.training.sources import (
     matched,
 )
 
+_START_SHARE: Final = 0.5
+"""Of the weights gone on from, where noisy images teach themselves: half of the way goes
+further than all of it, and does no harm where the noise is not quite what it was taken for
+(Wortsman et al., CVPR 2022, arXiv:2109.01903)."""
+
 _SUPERVISION: Final = {Shots: "two shots", Pairs: "pairs", Clean: "clean images"}
 
 
@@ -157,7 +162,8 @@ def make_objective(
     _check(settings, network.config)
     if isinstance(network, RestorationVAE):
         examples = _examples(lesson, network, settings)
-        return Regression(network, examples, settings, device)
+        share = _START_SHARE if start is not None and lesson.is_noisy_alone else 0.0
+        return Regression(network, examples, settings, device, share)
     return NoisyELBO(network, _noisy_data(lesson, network, settings), settings, device)
 
 

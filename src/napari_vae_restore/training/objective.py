@@ -125,6 +125,8 @@ class Objective(ABC):
         How much there is to learn from.
     is_held_out : bool
         False where there was too little to hold any out.
+    start_share : float
+        Share of the weights that were gone on from in those that are judged and kept.
     """
 
     network: VAEModule
@@ -137,6 +139,7 @@ class Objective(ABC):
     n_planes: int
     n_pixels: int
     is_held_out: bool
+    start_share: float = 0.0
 
     @abstractmethod
     def move(self, device: torch.device) -> None:
@@ -275,6 +278,8 @@ class Regression(Objective):
         Of the optimisation.
     device : torch.device
         Where it runs.
+    start_share : float
+        See :class:`Objective`.
     """
 
     def __init__(
@@ -283,12 +288,13 @@ class Regression(Objective):
         examples: Examples,
         settings: TrainingSettings,
         device: torch.device,
+        start_share: float = 0.0,
     ) -> None:
         moved = copy.deepcopy(network).to(device).requires_grad_(False)
         self.network = channels_last(cast("VAEModule", moved))
         self.trained = moved.condition.requires_grad_(True)
         self.settings, self.batch, self._examples = settings, settings.batch, examples
-        self._device = device
+        self._device, self.start_share = device, start_share
         # As the bundled model, it measures every image's range and noise.
         self.normalisation, self.noise = None, None
         self.data_noise = examples.noise

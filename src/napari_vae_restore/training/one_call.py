@@ -74,7 +74,8 @@ def adapt(
     References
     ----------
     T. Pang et al., "Recorrupted-to-Recorrupted: unsupervised deep learning for image
-    denoising", CVPR 2021.
+    denoising", CVPR 2021. What is kept lies half way between start and end: M. Wortsman
+    et al., "Robust fine-tuning of zero-shot models", CVPR 2022, arXiv:2109.01903.
     """
     adapted = train(images, start=model, budget=budget, **options)
     if adapted.record.n_steps == 0:
