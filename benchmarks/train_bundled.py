@@ -25,6 +25,7 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 import napari_vae_restore as vr
 from napari_vae_restore.errors import InputError, VAERestoreError
@@ -51,6 +52,8 @@ MANIFEST = Path(__file__).with_name("bundled_pictures.csv")
 N_SYNTHETIC, SYNTHETIC_SIDE = 45, 256
 SYNTHETIC_WEIGHT = 9.0  # of them all; the manifest's have about 130
 N_CALIBRATION, CALIBRATION_SIDE, LEAST_CONTRAST = 48, 256, 0.3
+LEAST_DETAIL, COARSE = 0.1, 8  # standard deviation, of the range, of what is finer, pixels
+GRAIN = (0.003, 0.02)  # of the range: pictures as they come have some, and nobody foretells it
 N_LIKENESS, LIKENESS_SIDE = 400, 256
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 INTERRUPTED = 130  # what shells expect after Ctrl-C
@@ -86,7 +89,10 @@ def train(asked: argparse.Namespace) -> bool:
 
 
 def calibrated(model: vr.Model, pictures: Sequence[Picture], seed: int) -> vr.Model:
-    """The model with what the spread of its samples is worth, by parts of the photographs."""
+    """The model with what the spread of its samples is worth, by parts of the photographs.
+
+    By detailed ones, every other with grain: smooth and spotless ones promise too much.
+    """
     photographs = [
         p for p in pictures if p.is_colour and min(p.planes.shape[2:]) >= CALIBRATION_SIDE
     ]
@@ -99,8 +105,14 @@ def calibrated(model: vr.Model, pictures: Sequence[Picture], seed: int) -> vr.Mo
         rows, columns = (slice(start, start + CALIBRATION_SIDE) for start in (top, left))
         part = planes[rng.integers(len(planes)), :, rows, columns].astype(np.float32)
         grey = np.tensordot(LUMA, part, axes=1)
-        if np.ptp(np.percentile(grey, (0.1, 99.9))) > LEAST_CONTRAST:
-            clean.append(255 * (grey - grey.min()) / np.ptp(grey))
+        contrast = float(np.ptp(np.percentile(grey, (0.1, 99.9))))
+        detail = float((grey - gaussian_filter(grey, COARSE)).std())
+        if contrast < LEAST_CONTRAST or detail < LEAST_DETAIL * contrast:
+            continue
+        if len(clean) % 2:
+            grain = contrast * np.exp(rng.uniform(*np.log(GRAIN)))
+            grey = grey + grain * rng.standard_normal(grey.shape)
+        clean.append((255 * (grey - grey.min()) / np.ptp(grey)).astype(np.float32))
     return vr.calibrate(vr.Clean(clean), model, seed=seed)
 
 

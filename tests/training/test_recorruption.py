@@ -10,7 +10,7 @@ from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.units import Units
-from napari_vae_restore.training.recorruption import noise_share, recorrupt
+from napari_vae_restore.training.recorruption import local_noise, recorrupt
 
 
 def bundled() -> RestorationVAE:
@@ -36,7 +36,8 @@ def test_noise_of_a_well_lit_image_is_as_told(clean: NDArray[np.float32]) -> Non
     y = noise.sample(clean, np.random.default_rng(0))[None]
     units = Units.of(Measurement(y, None, (noise,)))
     slow = (units.sigma, 0.0, 0.0, 0.0)
-    share = noise_share(bundled(), units.to_network(y)[0], slow, np.random.default_rng(1))
+    found = local_noise(bundled(), units.to_network(y)[0], slow, np.random.default_rng(1))
+    share = found.strength
     assert share.shape == clean.shape
     assert 0.93 < share.mean() <= 1
 
@@ -48,12 +49,42 @@ def test_noise_in_the_dark_is_found_weaker_than_stabilising_promises() -> None:
     y = rng.poisson(photons).astype(np.float64)[None]
     units = Units.of(Measurement(y, None, (PoissonGaussianNoise(1.0, 0.0),)))
     slow = (units.sigma, 0.0, 0.0, 0.0)
-    share = noise_share(bundled(), units.to_network(y)[0], slow, np.random.default_rng(1))
+    found = local_noise(bundled(), units.to_network(y)[0], slow, np.random.default_rng(1))
+    share = found.strength
     assert np.median(share[:, :100]) < 0.6
     assert np.median(share[:, 156:]) > 0.93
 
 
 def test_correlated_noise_is_taken_as_told() -> None:
     image = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
-    share = noise_share(bundled(), image, (0.1, 0.5, 0.5, 0.0), np.random.default_rng(1))
-    assert (share == 1).all()
+    found = local_noise(bundled(), image, (0.1, 0.5, 0.5, 0.0), np.random.default_rng(1))
+    assert (found.strength == 1).all()
+
+
+def test_noise_is_drawn_with_the_shape_that_the_image_shows() -> None:
+    rng = np.random.default_rng(0)
+    # The logarithm of speckle's intensity has a skewness of -1.14 (Gumbel).
+    e = 0.1 * (np.log(rng.exponential(size=(256, 256))) + np.euler_gamma) / (np.pi / 6**0.5)
+    image = (0.5 + e).astype(np.float32)
+    found = local_noise(bundled(), image, (0.1, 0.0, 0.0, 0.0), rng)
+    assert -1.3 < found.skewness < -0.8
+    normal = rng.standard_normal(image.shape)
+    n = 0.1 * found.shaped(normal, slice(None), slice(None))
+    assert abs(float(n.mean())) < 0.003
+    assert abs(float(n.std()) / 0.1 - 1) < 0.08
+    # E[e - n | e + n] = 0, in the tails as well; a Gaussian of the same strength fails there.
+    dark = np.quantile(e + n, 0.01)
+    assert abs(float((e - n)[e + n < dark].mean())) < 0.02
+    gaussian = 0.1 * normal
+    dark = np.quantile(e + gaussian, 0.01)
+    assert abs(float((e - gaussian)[e + gaussian < dark].mean())) > 0.05
+
+
+def test_shapes_of_gaussian_noise_are_gaussian(clean: NDArray[np.float32]) -> None:
+    rng = np.random.default_rng(0)
+    image = (clean / 255 + 0.1 * rng.standard_normal(clean.shape)).astype(np.float32)
+    found = local_noise(bundled(), image, (0.1, 0.0, 0.0, 0.0), rng)
+    assert abs(found.skewness) < 0.15
+    normal = rng.standard_normal(clean.shape)
+    drawn = found.shaped(normal, slice(None), slice(None))
+    assert np.abs(drawn - normal * found.strength)[np.abs(normal) < 2].max() < 0.4

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 import napari_vae_restore as vr
 from napari_vae_restore.models.bundled import find_model
@@ -120,6 +121,14 @@ def test_adapted_weights_stay_half_way(
     for name, weight in kept.items():
         way_there = start[name] + share * (averaged[name] - start[name])
         assert torch.allclose(weight, way_there, rtol=0, atol=1e-3 * moved)
+
+
+def test_speckle_does_not_teach_itself(clean: NDArray[np.float32]) -> None:
+    rng = np.random.default_rng(0)
+    smooth = gaussian_filter(clean, 8)
+    speckle = smooth + 20 * np.log(rng.exponential(size=clean.shape))
+    with pytest.raises(vr.InputError, match="speckle"):
+        vr.adapt(speckle.astype(np.float32), steps=1, settings=FAST, device="cpu")
 
 
 def test_what_does_not_help_is_not_kept(

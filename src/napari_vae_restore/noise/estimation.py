@@ -58,6 +58,7 @@ _FLAT_SHARE: Final = 0.1  # of a bin's blocks, the flattest
 _FLAT_SHARE_GAUSSIAN: Final = 0.02  # where all blocks share one noise: choosier
 _FLAT_EXCESS: Final = 1.6  # low-frequency energy over the noise's that still is flat
 _CLIPPING_REACH: Final = 3.0  # standard deviations within which clipping matters
+_PLAIN_CLIPPING_REACH: Final = 2.0  # the same of plain images, by the mean of a block alone
 _MAX_LEAKAGE: Final = 0.9  # high-frequency per low-frequency energy of a texture
 _ROUNDS: Final = 3  # of choosing flat blocks by the fit and fitting again
 
@@ -264,16 +265,18 @@ def _refined_constant(fit: LineFit, blocks: Blocks) -> float:
     """Return one variance for all, from the flattest of the blocks far from clipping.
 
     In an image that is plain beside its noise these are many, and all orders count: the very
-    flattest would be those where the noise happens to be weak, as speckle is in places.
+    flattest would be those where the noise happens to be weak, as speckle is in places, and
+    so would be those without a clipped pixel.
 
     With the flatter half's energies (t1, v1) at low and high frequencies and the other
     half's (t2, v2), texture adds c = (v2 - v1) / (t2 - t1) of its low-frequency energy
     to the high ones, and noise alone has v = t: that line's fixed point is the noise.
     """
-    reach = _CLIPPING_REACH * math.sqrt(fit.b)
-    inside = (blocks.mean > fit.low + reach) & (blocks.mean < fit.high - reach)
-    inside &= blocks.clipped == 0
     plain = is_plain(blocks.structure / fit.b)
+    reach = (_PLAIN_CLIPPING_REACH if plain else _CLIPPING_REACH) * math.sqrt(fit.b)
+    inside = (blocks.mean > fit.low + reach) & (blocks.mean < fit.high - reach)
+    if not plain:
+        inside &= blocks.clipped == 0
     n_flat = int((PLAIN_SHARE if plain else _FLAT_SHARE_GAUSSIAN) * inside.sum())
     if n_flat < _MIN_IN_BIN:
         return fit.b

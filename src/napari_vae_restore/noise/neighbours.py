@@ -73,6 +73,7 @@ def measure_correlation(blocks: Blocks, expected: FloatArray) -> Correlation:
         beside its noise, which is the same everywhere; blurred noise; or noise with a
         geometric decay, where that explains the spectrum better.
     """
+    every, level = blocks, np.median(expected)
     unclipped = blocks.clipped == 0
     if unclipped.sum() * _FLAT_SHARE >= _MIN_FLAT:
         blocks, expected = blocks.select(unclipped), expected[unclipped]
@@ -83,8 +84,7 @@ def measure_correlation(blocks: Blocks, expected: FloatArray) -> Correlation:
     if max(fit_correlation(calmest, decides)) < MIN_CORRELATION:
         # Signal-dependent noise is not known well enough in the dark to tell so little.
         is_constant = np.ptp(expected) == 0
-        structure = blocks.structure / expected
-        return _weak_correlation(relative, structure) if is_constant else WHITE
+        return _weak_correlation(every, float(level)) if is_constant else WHITE
     blur, decay = _fitted(relative, "blur"), _fitted(relative, "geometric")
     if WHITE in (blur, decay):
         return blur
@@ -96,8 +96,13 @@ def measure_correlation(blocks: Blocks, expected: FloatArray) -> Correlation:
     return decay if explains else blur
 
 
-def _weak_correlation(relative: FloatArray, structure: FloatArray) -> Correlation:
-    """What only an image without texture can show; speckle is an example."""
+def _weak_correlation(blocks: Blocks, variance: float) -> Correlation:
+    """What only an image without texture can show; speckle is an example.
+
+    Blocks with clipped pixels count: without them, those would be left where the noise
+    happens to be weak.
+    """
+    relative, structure = blocks.energy / variance, blocks.structure / variance
     calm = _mean_of_least(relative, structure, _CALM_SHARE)
     middle, high = (
         float(np.median(calm.ravel()[np.isin(ORDER, orders)]))

@@ -24,7 +24,7 @@ from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training.degradations import kinds_of, simulate
 from napari_vae_restore.training.pictures import PatchSource, Picture
 from napari_vae_restore.training.pool import Pool
-from napari_vae_restore.training.recorruption import ALPHA, Plane, Slow, recorrupt
+from napari_vae_restore.training.recorruption import ALPHA, LocalNoise, Plane, Slow, recorrupt
 
 _HELD_OUT_SHARE: Final = 0.1
 _MAX_HELD_OUT: Final = 32
@@ -104,9 +104,9 @@ class Scene:
         (H, W) float32, network units.
     slow : tuple of float
         Noise sigma, its correlation along y and x, log2 of the factor.
-    noise_share : numpy.ndarray or None
-        (H, W) float32, the noise's strength relative to sigma, for a scene whose only
-        teacher is itself; None for one with a target.
+    noise : LocalNoise or None
+        How to draw it, relative to sigma, for a scene whose only teacher is itself; None for
+        one with a target.
     target : numpy.ndarray or None
         (H, W) float32, network units; None for one that is its own teacher.
     correlation : Correlation
@@ -115,7 +115,7 @@ class Scene:
 
     image: Plane
     slow: Slow
-    noise_share: Plane | None
+    noise: LocalNoise | None
     target: Plane | None
     correlation: Correlation = WHITE
 
@@ -217,9 +217,9 @@ class SceneExamples:
             target = scene.target[rows, columns]
             error = math.sqrt(float(np.square(target - image).mean()))
         else:
-            assert scene.noise_share is not None
-            noise = correlated_noise(image.shape, scene.correlation, rng).astype(np.float32)
-            noise *= sigma * scene.noise_share[rows, columns]
+            assert scene.noise is not None
+            normal = correlated_noise(image.shape, scene.correlation, rng)
+            noise = sigma * scene.noise.shaped(normal, rows, columns)
             image, target = recorrupt(image, noise)
             error, sigma = sigma, sigma * math.sqrt(1 + ALPHA**2)
         condition = np.empty((CONDITION_CHANNELS, *image.shape), np.float32)

@@ -6,20 +6,24 @@ Adding noise n, drawn as the camera's, and taking it away again gives two measur
 
 whose noises are independent if y's is Gaussian: regression of y2 on y1 then has the same
 minimum as regression of the clean signal (Recorrupted-to-Recorrupted; Pang et al., CVPR
-2021, equations 6 to 9). Stabilised noise is near enough to Gaussian where there is light.
-In the dark of a photon counter it is far weaker than stabilising promises, and noise that
-is taken too strong would teach the network to undo it twice. How strong it is there is
-therefore read from the image: from what each pixel's surroundings cannot predict of it.
+2021, equations 6 to 9). With alpha = 1 that holds for noise e of any distribution, if n has
+the same: e and n can change places, so that E[e - n | e + n] = 0. Noise is therefore drawn
+with the strength and the shape that are read from the image. In the dark of a photon
+counter it is far weaker than stabilising promises, and noise that is taken too strong would
+teach the network to undo it twice; the noise of speckle is skewed, and a Gaussian in its
+place would leave some of it in.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import convolve
+from scipy.stats import norm
 
 from napari_vae_restore.devices import native_precision
 from napari_vae_restore.models.condition import condition_tensor
@@ -29,8 +33,9 @@ Plane = NDArray[np.float32]
 Slow = tuple[float, float, float, float]
 
 ALPHA: Final = 1.0
-"""Both measurements equally noisy. At 0.5 the second one is so noisy that adapting gains
-less than half as much in two minutes (measured on four fluorescence pictures)."""
+"""Both measurements equally noisy, as noise that is no Gaussian needs it. At 0.5 the second
+one is so noisy that adapting gains less than half as much in two minutes (measured on four
+fluorescence pictures)."""
 
 _HIDDEN: Final = 0.1
 """Share of pixels hidden at once; their neighbours have to be there."""
@@ -40,14 +45,56 @@ _MAX_SIDE: Final = 768
 """Pixels of the part that is looked at: a curve does not take more."""
 _NEIGHBOURS: Final = np.array([[0.5, 1, 0.5], [1, 0, 1], [0.5, 1, 0.5]])
 
+_LEVELS: Final = 8
+"""Of the signal, each with a distribution of its own."""
+_PER_LEVEL: Final = 4096
+"""Pixels; fewer levels of a few."""
+_GAUSSIAN: Final = np.linspace(-3.5, 3.5, 57)
+"""Values of a normal variable for which those of a distribution are known."""
+_DENSITY: Final = norm.pdf(_GAUSSIAN) / norm.pdf(_GAUSSIAN).sum()
 
-def noise_share(
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LocalNoise:
+    """How an image's noise is distributed, pixel by pixel.
+
+    Attributes
+    ----------
+    strength : numpy.ndarray
+        (H, W) float32, standard deviation relative to what is told.
+    level : numpy.ndarray
+        (H, W) uint8, which of the shapes it has.
+    shapes : numpy.ndarray
+        (levels, 57), of mean 0 and variance 1: what stands where a normal variable has
+        one of 57 even values.
+    """
+
+    strength: Plane
+    level: NDArray[np.uint8]
+    shapes: NDArray[np.float64]
+
+    @property
+    def skewness(self) -> float:
+        """Of the middle one of the shapes; 0 for a Gaussian."""
+        return float(np.median(self.shapes**3 @ _DENSITY))
+
+    def shaped(self, normal: NDArray[np.float64], rows: slice, columns: slice) -> Plane:
+        """Noise of a part of the image out of normal variables, (h, w), correlated or not."""
+        level, noise = self.level[rows, columns], np.empty(normal.shape, np.float32)
+        for number in np.unique(level):
+            here = level == number
+            noise[here] = np.interp(normal[here], _GAUSSIAN, self.shapes[number])
+        return noise * self.strength[rows, columns]
+
+
+def local_noise(
     network: RestorationVAE, image: Plane, slow: Slow, rng: np.random.Generator
-) -> Plane:
-    """How strong an image's noise is, pixel by pixel, relative to what is told of it.
+) -> LocalNoise:
+    """Read from an image how strong its noise is and what shape it has.
 
     The residual's variance against the signal, both predicted without the pixel itself,
-    bounds the noise from above; the noise model does so too.
+    bounds the noise's from above; the noise model does so too. Its shape, at each of a few
+    levels of the signal, is that of what the network takes away.
 
     Parameters
     ----------
@@ -63,9 +110,31 @@ def noise_share(
 
     Returns
     -------
-    numpy.ndarray
-        (H, W) float32, standard deviations above 0 and at most 1.
+    LocalNoise
+        Strengths above 0 and at most 1.
     """
+    pilot = _pilot(network, image, slow)
+    strength = _strength(network, image, pilot, slow, rng)
+    removed = (image - pilot) / strength
+    bounds = np.linspace(0, 1, max(1, min(_LEVELS, image.size // _PER_LEVEL)) + 1)[1:-1]
+    level = np.searchsorted(np.quantile(pilot, bounds), pilot).astype(np.uint8)
+    shapes = [_shape(removed[level == number]) for number in range(len(bounds) + 1)]
+    return LocalNoise(strength, level, np.array(shapes))
+
+
+def _shape(values: Plane) -> NDArray[np.float64]:
+    """Quantiles where a normal variable has its own, of mean 0 and variance 1 under it."""
+    if values.size == 0 or np.ptp(values) == 0:
+        return _GAUSSIAN
+    found = np.quantile(values.astype(np.float64), norm.cdf(_GAUSSIAN))
+    found = found - _DENSITY @ found
+    return np.asarray(found / np.sqrt(_DENSITY @ found**2))
+
+
+def _strength(
+    network: RestorationVAE, image: Plane, pilot: Plane, slow: Slow, rng: np.random.Generator
+) -> Plane:
+    """Standard deviation of an image's noise, pixel by pixel, relative to what is told."""
     sigma, *correlation, _ = slow
     if any(correlation) or sigma == 0:
         return np.ones_like(image)
@@ -82,12 +151,17 @@ def noise_share(
     bins = np.array_split(np.argsort(signal), _BINS)
     centres = np.array([signal[members].mean() for members in bins])
     variances = np.array([square[members].mean() for members in bins])
-    pilot = np.empty_like(image)
-    for rows, columns in _blocks(image.shape, stride):
-        whole = np.ones(image[rows, columns].shape, bool)
-        pilot[rows, columns] = _means(network, image[rows, columns], whole, slow)
     variance = np.interp(pilot, centres, variances).clip(1e-3, 1)
     return np.asarray(np.sqrt(variance), dtype=np.float32)
+
+
+def _pilot(network: RestorationVAE, image: Plane, slow: Slow) -> Plane:
+    """The image as the network restores it, block by block."""
+    pilot = np.empty_like(image)
+    for rows, columns in _blocks(image.shape, network.config.stride):
+        whole = np.ones(image[rows, columns].shape, bool)
+        pilot[rows, columns] = _means(network, image[rows, columns], whole, slow)
+    return pilot
 
 
 def recorrupt(image: Plane, noise: Plane, alpha: float = ALPHA) -> tuple[Plane, Plane]:
