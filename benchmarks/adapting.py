@@ -133,13 +133,13 @@ def each_its_own(
     found: list[tuple[str, Image, Image]], score: Score, options: argparse.Namespace
 ) -> Iterator[Row]:
     for name, capture, reference in found:
-        started = time.monotonic()
+        started, seconds = time.monotonic(), options.budget
         try:
             model = vr.adapt(capture.astype(np.float32), budget=options.budget)
+            seconds = time.monotonic() - started
         except vr.InputError as error:  # such noise cannot be learned from: nothing changes
             print(error, flush=True)
             model = find_model("default")
-        seconds = time.monotonic() - started if model.record else options.budget
         other = None
         if options.noise2void:
             (other,) = noise2void(options.noise2void, [capture], [capture], seconds)

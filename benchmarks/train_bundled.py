@@ -32,8 +32,8 @@ from napari_vae_restore.errors import InputError, VAERestoreError
 from napari_vae_restore.models.bundled import export, find_model, store_halo
 from napari_vae_restore.models.likeness import Likeness
 from napari_vae_restore.models.restorer import RestorationVAE
+from napari_vae_restore.restoration.glance import Glance
 from napari_vae_restore.restoration.halo import measure_halo
-from napari_vae_restore.restoration.likeness import descriptions
 from napari_vae_restore.training.bundle import BundledTraining
 from napari_vae_restore.training.calibration import calibrate
 from napari_vae_restore.training.pictures import (
@@ -126,7 +126,7 @@ def familiar(model: vr.Model, pictures: Sequence[Picture], seed: int) -> vr.Mode
         noise = vr.GaussianNoise(drawn_sigma(clean, rng))
         noisy = noise.sample(clean, rng).astype(np.float32)
         with contextlib.suppress(InputError):  # noise that cannot be estimated
-            found += descriptions(noisy, model, vr.Denoise(), axes="YX", device="cpu")
+            found += Glance(noisy, model, vr.Denoise(), axes="YX", device="cpu").descriptions
     return replace(model, likeness=Likeness.fit(found))
 
 

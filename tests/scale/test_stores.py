@@ -15,6 +15,7 @@ from distributed.client import FutureCancelledError
 from numpy.typing import NDArray
 
 import napari_vae_restore as vr
+from napari_vae_restore.devices import choose_device
 from napari_vae_restore.scale import cluster, work
 from napari_vae_restore.scale.ome_zarr import folder_of, level_shapes, open_store, reduced
 from napari_vae_restore.scale.stores import iter_restore_store, restore_store
@@ -346,3 +347,25 @@ def test_a_store_that_goes_while_it_is_read(store: Store, slide: NDArray[np.uint
         shutil.rmtree(folder_of(opened.array))
         with pytest.raises(vr.ImageFileError, match="it has vanished; bring it back"):
             opened.read()
+
+
+def test_a_store_is_warned_of_by_a_spot(
+    slide: NDArray[np.uint8], store: Store, tmp_path: Path
+) -> None:
+    bright = np.where(slide > np.quantile(slide, 0.9), 255, slide).astype(np.uint8)
+    stored = restore_store(
+        store("in.zarr", bright), tmp_path / "out.zarr", vr.Denoise("gaussian:10")
+    )
+    assert stored.diagnostics is not None
+    assert any("saturated" in text for text in stored.diagnostics.warnings)
+    assert stored.diagnostics.unlikeness is not None
+    assert stored.diagnostics.device == str(choose_device("auto"))
+
+
+def test_an_empty_spot_is_no_reason_to_warn(store: Store, tmp_path: Path) -> None:
+    empty = np.random.default_rng(0).normal(100, 10, (1, 300, 300)).round().astype(np.uint8)
+    stored = restore_store(
+        store("in.zarr", empty), tmp_path / "out.zarr", vr.Denoise("gaussian:10")
+    )
+    assert stored.diagnostics is not None
+    assert stored.diagnostics.warnings == ()

@@ -85,12 +85,12 @@ class Diagnostics:
         What was done for want of memory, in words; empty if nothing was.
     warnings : tuple of str
         What should make one careful, in words, with what to do; empty as a rule. Of lazy
-        arrays and stores nothing is looked at for them.
+        arrays nothing is looked at for them, of stores, whose noise is removed, a spot.
     unlikeness : float or None
         Distance of the image from those that the model was trained on, relative to the
         limit that these keep: above 1 it is of another kind. None where more than noise was
         to be undone, of lazy arrays, and by a model that does not know what it was trained
-        on.
+        on; of stores, that of a spot.
     """
 
     residual_std: float | None

@@ -20,12 +20,13 @@ import numpy as np
 from napari_vae_restore.array_files import ATTRIBUTE
 from napari_vae_restore.arrays import as_image, as_lazy_image, is_lazy_image
 from napari_vae_restore.atomic import why_not_written
-from napari_vae_restore.devices import give_back_memory
+from napari_vae_restore.devices import choose_device, give_back_memory
 from napari_vae_restore.errors import ImageFileError, InputError
 from napari_vae_restore.image_metadata import PIXEL, ImageFile
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
+from napari_vae_restore.restoration.glance import glance_at_spot
 from napari_vae_restore.restoration.invented import note_on
 from napari_vae_restore.restoration.plan import Plan, prepare
 from napari_vae_restore.restoration.problem import Problem
@@ -206,6 +207,7 @@ def iter_restore_store(
             seed=seed,
             device=device,
         )
+        spot = glance_at_spot(planes, layout, problem, network, device)
         give_back_memory()
         target = replace(target, shape=_output_shape(plan), side=_side(plan))
         target.start({"what": what, "tile": plan.tile})
@@ -216,7 +218,18 @@ def iter_restore_store(
         try:
             tally = yield from _computed(work, client)
             recipe = recipe_of(plan, problem)
-            diagnostics = _diagnostics(plan, tally, started)
+            where = device if client is not None else str(choose_device(device))
+            diagnostics = Diagnostics(
+                residual_std=tally.residual_std,
+                noise=plan.noise,
+                n_hot_pixels=tally.n_hot,
+                n_tiles=plan.n_tiles,
+                halo=plan.halo,
+                seconds=time.monotonic() - started,
+                device=where,
+                warnings=() if spot is None else spot.warnings,
+                unlikeness=None if spot is None else spot.unlikeness,
+            )
             about = _all_attributes(work, layout, like, recipe, diagnostics)
             target.finish(about, overwrite=overwrite)
         except OSError as error:
@@ -344,18 +357,6 @@ def _places(layout: Layout) -> tuple[tuple[int, ...], ...]:
         own = dict(zip(stacked, index, strict=True)) | {"C": -1}
         found.append(tuple(own[letter] for letter in output_axes(layout.axes)[:-2]))
     return tuple(found)
-
-
-def _diagnostics(plan: Plan, tally: Tally, started: float) -> Diagnostics:
-    return Diagnostics(
-        residual_std=tally.residual_std,
-        noise=plan.noise,
-        n_hot_pixels=tally.n_hot,
-        n_tiles=plan.n_tiles,
-        halo=plan.halo,
-        seconds=time.monotonic() - started,
-        device=plan.device,
-    )
 
 
 def _all_attributes(

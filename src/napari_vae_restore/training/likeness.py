@@ -14,7 +14,7 @@ from napari_vae_restore.models.likeness import LEAST_BLOCKS, Likeness
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.models import GaussianNoise
 from napari_vae_restore.restoration.description import Description
-from napari_vae_restore.restoration.likeness import descriptions
+from napari_vae_restore.restoration.glance import Glance
 from napari_vae_restore.restoration.tasks import Denoise
 from napari_vae_restore.training.crops import spread_out
 from napari_vae_restore.training.lessons import Lesson
@@ -48,7 +48,8 @@ def fitted_likeness(model: Model, lesson: Lesson, device: str) -> Likeness | Non
     found: list[Description] = []
     for data, axes, noise in _noisy(lesson):
         try:
-            found += descriptions(data, model, Denoise(noise), axes=axes, device=device)
+            glance = Glance(data, model, Denoise(noise), axes=axes, device=device)
+            found += glance.descriptions
         except VAERestoreError as error:  # a window without noise or without anything
             _log.debug("not described: %s", error)
     if sum(each.shape[0] * each.shape[1] for each in found) < LEAST_BLOCKS:
