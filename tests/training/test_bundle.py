@@ -26,7 +26,7 @@ from napari_vae_restore.training.stages import STAGES, MeanStage, Recipe, Spread
 from napari_vae_restore.training.stream import Stream, batches, simulated
 
 TINY = RestorationConfig(widths=(8, 8), depths=(1, 1), width=8, latent=4)
-PLAN = Plan(steps=(3, 3, 3, 3), side=24)
+PLAN = Plan(steps=(3, 3, 3, 3, 3), side=24)
 SMALL_BATCHES = 2
 
 
@@ -189,12 +189,10 @@ def test_a_run_trains_all_stages_and_the_rest_stays(tmp_path: Path) -> None:
     training = start(tmp_path)
     before = training.model.network.state_dict()
     stages = [progress.stage for progress in training.run()]
-    assert stages == ["mean"] * 3 + ["VAE"] * 3 + ["student"] * 3 + ["spread"] * 3
+    names = ["mean", "mean, finished", "VAE", "student", "spread"]
+    assert stages == [name for name in names for _ in range(3)]
     assert [(record.name, record.steps) for record in training.done] == [
-        ("mean", 3),
-        ("VAE", 3),
-        ("student", 3),
-        ("spread", 3),
+        (name, 3) for name in names
     ]
     assert all(record.figures for record in training.done)
     after = training.model.network.state_dict()
@@ -202,13 +200,13 @@ def test_a_run_trains_all_stages_and_the_rest_stays(tmp_path: Path) -> None:
         names = [name for name in before if name.startswith(part)]
         assert any(not torch.equal(before[name], after[name]) for name in names)
     record = training.model.record
-    assert (record.n_steps, record.n_planes, record.n_pixels) == (12, 1, 3 * 128**2)
+    assert (record.n_steps, record.n_planes, record.n_pixels) == (15, 1, 3 * 128**2)
 
 
 def test_the_spread_is_tuned_by_the_student_alone(tmp_path: Path) -> None:
     training = start(tmp_path)
     for progress in training.run():
-        if progress.stage == "student" and progress.step == PLAN.steps[2]:
+        if progress.stage == "student" and progress.step == PLAN.steps[3]:
             before = training.model.network.state_dict()
     after = training.model.network.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -257,7 +255,7 @@ def test_a_time_budget_ends_every_stage(tmp_path: Path) -> None:
     training = start(tmp_path, Plan(budget=2.0, side=24))
     assert {progress.stage for progress in training.run()} == {s.name for s in STAGES}
     seconds = [record.seconds for record in training.done]
-    assert seconds[0] >= 1.4
+    assert seconds[0] >= 1.0
     assert sum(seconds) < 10
 
 
@@ -274,8 +272,8 @@ def test_a_run_starts_from_a_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        (Plan(steps=(1, 2, 3), side=24), "expected 4 numbers"),
-        (Plan(steps=(1, 0, 2, 3), side=24), "expected 4 numbers"),
+        (Plan(steps=(1, 2, 3), side=24), "expected 5 numbers"),
+        (Plan(steps=(1, 0, 2, 3, 1), side=24), "expected 5 numbers"),
         (Plan(side=26), "multiple of"),
     ],
 )
@@ -314,7 +312,7 @@ def test_damaged_checkpoints_are_refused(tmp_path: Path) -> None:
     save(model, path, training_state=({}, {"plan": 1}))
     with pytest.raises(ModelFileError, match="not valid"):
         start(tmp_path)
-    values = {"plan": {"steps": (3, 3, 3, 3), "side": 24}, "step": 1, "seconds": 1.0}
+    values = {"plan": {"steps": (3, 3, 3, 3, 3), "side": 24}, "step": 1, "seconds": 1.0}
     values |= {"figures": {}, "done": ()}
     save(model, path, overwrite=True, training_state=({}, values))
     with pytest.raises(ModelFileError, match="damaged"):

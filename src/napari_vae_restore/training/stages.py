@@ -1,15 +1,16 @@
-"""The four stages in which a bundled model is trained, behind one interface.
+"""The five stages in which a bundled model is trained, behind one interface.
 
 1. The mean head: E[x | c] by regression on every task.
-2. The hierarchical VAE of clean images, by the ELBO.
-3. The student posterior q(z | c), matched to the VAE's own q(z | x).
-4. The same student, tuned until the spread of its samples is that of the mean's errors.
+2. The same once more, slowly, and mostly on noise.
+3. The hierarchical VAE of clean images, by the ELBO.
+4. The student posterior q(z | c), matched to the VAE's own q(z | x).
+5. The same student, tuned until the spread of its samples is that of the mean's errors.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final, cast
 
 import torch
@@ -31,7 +32,14 @@ from napari_vae_restore.training.scores import (
     multiscale_crps,
     weighted_mean,
 )
-from napari_vae_restore.training.stream import Batch, Draw, clean, mostly_holes, simulated
+from napari_vae_restore.training.stream import (
+    Batch,
+    Draw,
+    clean,
+    mostly_holes,
+    mostly_noise,
+    simulated,
+)
 
 CLEAN_STD: Final = 0.02
 """Standard deviation of p(x | z) in network units: detail below it is not worth nats."""
@@ -171,7 +179,7 @@ class MeanStage(BalancedStage):
     name = "mean"
     recipe = Recipe(
         draw=simulated,
-        share=0.7,
+        share=0.5,
         batch=16,
         learning_rate=0.006,
         warmup_steps=300,
@@ -196,6 +204,15 @@ class MeanStage(BalancedStage):
         if fraction <= 1 - self.recipe.decay:
             return (absolute / typical).mean()
         return (weighted_mean(error.square(), weight) / (2 * typical.square())).mean()
+
+
+class FinishingStage(MeanStage):
+    """The mean head again, by the squared error from the start."""
+
+    name = "mean, finished"
+    recipe = replace(
+        MeanStage.recipe, draw=mostly_noise, share=0.2, learning_rate=0.001, decay=1.0
+    )
 
 
 class PriorStage(Stage):
@@ -325,5 +342,11 @@ class SpreadStage(BalancedStage):
         return score.sum(dim=1).mean()
 
 
-STAGES: Final[tuple[type[Stage], ...]] = (MeanStage, PriorStage, StudentStage, SpreadStage)
+STAGES: Final[tuple[type[Stage], ...]] = (
+    MeanStage,
+    FinishingStage,
+    PriorStage,
+    StudentStage,
+    SpreadStage,
+)
 """In the order in which they run."""

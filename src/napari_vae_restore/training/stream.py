@@ -20,7 +20,8 @@ Draw: TypeAlias = Callable[[PatchSource, np.random.Generator], Arrays]
 
 _PREFETCHED: Final = 8  # batches for each worker
 _TRIES: Final = 4
-_KEPT: Final = 0.4  # share of the other tasks' examples
+_KEPT_BESIDE_HOLES: Final = 0.4  # share of the other tasks' examples
+_KEPT_BESIDE_NOISE: Final = 0.57
 
 
 def simulated(source: PatchSource, rng: np.random.Generator) -> Arrays:
@@ -34,9 +35,23 @@ def mostly_holes(source: PatchSource, rng: np.random.Generator) -> Arrays:
 
     Holes are what nobody can know, and what a spread learns last.
     """
+    return _mostly(("hole,",), _KEPT_BESIDE_HOLES, source, rng)
+
+
+def mostly_noise(source: PatchSource, rng: np.random.Generator) -> Arrays:
+    """As :func:`simulated`, with much of what is not noise alone drawn again, at most thrice.
+
+    Noise is what most images have, and where a mean gains longest.
+    """
+    return _mostly(("noise,", "correlated noise,"), _KEPT_BESIDE_NOISE, source, rng)
+
+
+def _mostly(
+    kinds: tuple[str, ...], kept: float, source: PatchSource, rng: np.random.Generator
+) -> Arrays:
     for _ in range(_TRIES):
         arrays = simulated(source, rng)
-        if BUCKETS[int(arrays[-1])].startswith("hole,") or rng.random() < _KEPT:
+        if BUCKETS[int(arrays[-1])].startswith(kinds) or rng.random() < kept:
             break
     return arrays
 
