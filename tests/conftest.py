@@ -19,7 +19,7 @@ from napari_vae_restore import (
     TrainingSettings,
 )
 
-pytest.register_assert_rewrite("strategies", "mutations")
+pytest.register_assert_rewrite("strategies", "mutations", "command_lines")
 
 NOISE = PoissonGaussianNoise(4.0, 4.0)
 TINY = HVAEConfig(levels=3, width=16, latent=8)

@@ -11,8 +11,8 @@ import json
 import os
 import signal
 import sys
-import traceback
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ import numpy as np
 import pytest
 
 SECONDS = 10
-"""Longer is a hang."""
+"""Of computing; longer is a hang."""
+PATIENCE = 60
+"""Seconds of waiting, on a machine that others keep busy; longer is a hang as well."""
 ALLOWED = 2**30
 """Bytes of memory beyond what the process had."""
 
@@ -158,13 +160,16 @@ def nothing_else_happens(folder: Path) -> Iterator[None]:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limits = resource.getrlimit(resource.RLIMIT_AS)
 
+    began, computed = time.monotonic(), time.process_time()
+
     def too_long(*_: Any) -> None:
-        pytest.fail(f"took longer than {SECONDS} s")
+        if time.process_time() - computed > SECONDS or time.monotonic() - began > PATIENCE:
+            pytest.fail(f"took longer than {SECONDS} s")
 
     handler = signal.signal(signal.SIGALRM, too_long)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + ALLOWED, hard))
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS, 1)
     _watch.folder, _watch.seen = folder, []
     try:
         yield
@@ -177,16 +182,9 @@ def nothing_else_happens(folder: Path) -> Iterator[None]:
 
 
 def wanted_memory(error: BaseException | None) -> bool:
-    """Whether an error came of an allocation that failed, other than that of a codec.
-
-    numcodecs reserves, unwritten, what the header of one compressed chunk says, at most 4 GB.
-    """
+    """Whether an error came of an allocation that failed."""
     while error is not None:
         if isinstance(error, MemoryError):
-            frames = traceback.extract_tb(error.__traceback__)
-            return not frames[-1].filename.startswith("numcodecs/")
+            return True
         error = error.__cause__ or error.__context__
     return False
-
-
-Reader = Callable[[Path], Any]

@@ -19,6 +19,13 @@ SUFFIXES: Final = (".npy", ".zarr")
 """Endings of the names; a Zarr array is a folder."""
 
 
+_MOST_IN_A_ROW: Final = 2**24
+"""Chunks along one axis; lazy arrays hold a list of them."""
+_TRUSTED_CHUNKS: Final = 2**15
+"""Chunks that are looked for on the word of an array alone, some seconds' worth."""
+_MOST_ABSENT: Final = 2**10
+"""Chunks of an image for each of its files; a claim of more was made up."""
+
 ATTRIBUTE: Final = "vae_restore"
 """Of a store: holds the recipe that it was made by, and how the restoration went."""
 
@@ -59,8 +66,8 @@ def open_array(path: Path) -> tuple[Any, str | None]:
         raise ImageFileError(f"Cannot read {path}: it is no array of numbers.") from error
 
 
-def check_stored(array: Any, path: Path) -> None:
-    """Make sure that an array of a store holds numbers, in chunks that can be read.
+def checked_array(array: Any, path: Path) -> Any:
+    """An array of a store that holds numbers, as many as its files may, read with care.
 
     Parameters
     ----------
@@ -69,16 +76,76 @@ def check_stored(array: Any, path: Path) -> None:
     path : pathlib.Path
         The store.
 
+    Returns
+    -------
+    zarr.Array
+        The same, of whose chunks none is decompressed that claims to be more than one.
+
     Raises
     ------
     ImageFileError
-        If it holds something else, such as objects, or claims chunks that it cannot have.
+        If it holds something else, such as objects, or claims sizes that it cannot have.
     """
+    from napari_vae_restore.chunk_store import checked
+
     if array.dtype.kind not in "biufc":
         raise ImageFileError(
             f"Cannot read {path}: it holds values of type {array.dtype}, and no numbers."
         )
-    check_claim(path, math.prod(map(int, array.chunks)) * array.dtype.itemsize)
+    counts = _chunk_counts(array)
+    if not all(0 <= count <= _MOST_IN_A_ROW for count in counts):
+        raise ImageFileError(
+            f"Cannot read {path}: it claims chunks of {array.chunks} for {array.shape} values: "
+            "it is damaged or was made up; copy or export it again."
+        )
+    check_claim(folder_of(array) or path, math.prod(array.chunks) * array.dtype.itemsize)
+    return checked(array)
+
+
+def check_extent(array: Any, path: Path) -> None:
+    """Make sure that an image is not larger than what is there of it can be.
+
+    Masks may be: most of their chunks, empty, need not be there.
+
+    Parameters
+    ----------
+    array : zarr.Array
+        As :func:`checked_array` gives it.
+    path : pathlib.Path
+        The store.
+
+    Raises
+    ------
+    ImageFileError
+        If its files cannot hold so many pixels, or so many chunks.
+    """
+    folder, n_chunks, n_files = folder_of(array) or path, math.prod(_chunk_counts(array)), 0
+    check_claim(folder, array.nbytes)
+    if n_chunks <= _TRUSTED_CHUNKS:
+        return
+    for file in folder.rglob("*"):
+        n_files += file.is_file()
+        if n_chunks <= n_files * _MOST_ABSENT:
+            return
+    raise ImageFileError(
+        f"Cannot read {path}: it claims {n_chunks} chunks, and has {n_files} files: it is "
+        "damaged or was made up; copy or export it again."
+    )
+
+
+def _chunk_counts(array: Any) -> list[int]:
+    """Of what lies in files of its own, along each axis; negative where that has no size."""
+    sides = array.shards or array.chunks
+    return [
+        -(-int(n) // int(side)) if side > 0 else -1
+        for n, side in zip(array.shape, sides, strict=True)
+    ]
+
+
+def folder_of(array: Any) -> Path | None:
+    """Where a Zarr array lies; None if it is no such array, or not in a folder."""
+    root = getattr(getattr(array, "store", None), "root", None)
+    return None if root is None else Path(root) / array.path
 
 
 def stored_recipe(path: Path) -> str:
@@ -110,8 +177,7 @@ def _open_zarr(path: Path) -> tuple[Any, str | None]:
             image = node.attrs.get("ome", node.attrs).get("multiscales", [])[0]
             axes = "".join(str(axis["name"]) for axis in image.get("axes", []))
             node = node[image["datasets"][0]["path"]]
-        check_stored(node, path)
-        return node, axes.upper() or None
+        return checked_array(node, path), axes.upper() or None
     except ImageFileError:
         raise
     except Exception as error:  # of any type, where a store is damaged or foreign

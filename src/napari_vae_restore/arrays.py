@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from napari_vae_restore.errors import InputError, told
+from napari_vae_restore.errors import InputError, VAERestoreError, told
 from napari_vae_restore.layout import SPATIAL, Layout, cast, checked_axes
 from napari_vae_restore.lazy_arrays import as_dask, is_lazy
 
@@ -284,7 +284,9 @@ def _to_numpy(data: Any) -> NDArray[Any]:
             f"Expected an image that fits into memory, but shape {data.shape} does not: pass a "
             "part of it."
         ) from error
-    except (TypeError, ValueError) as error:
+    except VAERestoreError:
+        raise
+    except Exception as error:  # of any type: of storage, of codecs, of a graph's own tasks
         raise InputError(
             f"Expected something that numpy can read, but a {type(data).__name__} came that it "
             f"cannot ({told(error)}): pass a numpy array."

@@ -120,7 +120,7 @@ def check_claim(path: Path, n_bytes: int) -> None:
     path : pathlib.Path
         A file, or the folder of a store, whose files are then counted.
     n_bytes : int
-        Of the pixels, or of the part of them that is read at once.
+        Of the pixels, or of a chunk of them.
 
     Raises
     ------
@@ -129,13 +129,15 @@ def check_claim(path: Path, n_bytes: int) -> None:
     """
     if n_bytes <= _TRUSTED:
         return
-    files = path.rglob("*") if path.is_dir() else [path]
-    stored = sum(file.stat().st_size for file in files if file.is_file())
-    if n_bytes > stored * _MOST_COMPRESSED:
-        raise ImageFileError(
-            f"Cannot read {path}: it claims {n_bytes / 2**30:.3g} GB of pixels at once, and "
-            f"has {stored} bytes: it is damaged or was made up; copy or export it again."
-        )
+    stored = 0
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        stored += file.stat().st_size if file.is_file() else 0
+        if n_bytes <= stored * _MOST_COMPRESSED:
+            return
+    raise ImageFileError(
+        f"Cannot read {path}: it claims {n_bytes / 2**30:.3g} GB of pixels, and has {stored} "
+        "bytes: it is damaged or was made up; copy or export it again."
+    )
 
 
 def refined(image: ImageFile, factor: int) -> ImageFile:

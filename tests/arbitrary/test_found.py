@@ -12,12 +12,14 @@ from typing import Any
 
 import dask.array as da
 import imageio.v3 as iio
+import numcodecs
 import numpy as np
 import pytest
 import tifffile
 import torch
 import zarr
 from numpy.typing import NDArray
+from zarr.codecs import BloscCodec, ZstdCodec
 
 import napari_vae_restore as vr
 from napari_vae_restore.array_files import open_array
@@ -26,6 +28,8 @@ from napari_vae_restore.generation.compression import container
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.restoration.recipes import read_recipe
 from napari_vae_restore.scale.ome_zarr import open_store
+from napari_vae_restore.training.crops import Crops
+from napari_vae_restore.training.sources import listed
 
 Picture = NDArray[Any]
 
@@ -229,19 +233,127 @@ def test_chunks_were_allocated_on_the_word_of_a_store(tmp_path: Path) -> None:
             open_store(path).read()
 
 
+def _claiming(path: Path, version: int, **said: Any) -> Path:
+    """A store of 32 x 32 pixels that says something else of itself."""
+    zarr.create_array(
+        path, data=np.arange(1024).reshape(32, 32), chunks=(16, 16), zarr_format=version
+    )
+    file = path / {2: ".zarray", 3: "zarr.json"}[version]
+    values = json.loads(file.read_text())
+    if version == 3 and "chunks" in said:
+        values["chunk_grid"]["configuration"]["chunk_shape"] = said.pop("chunks")
+    file.write_text(json.dumps(values | said))
+    return path
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"shape": [32, 3_000_000]},  # 0.8 GB of 256 bytes each were looked for, one by one
+        {"shape": [64, 3_000_000], "chunks": [1, 1]},
+        {"shape": [10**9, 32]},
+        {"shape": [10**18, 32]},
+        {"chunks": [0, 16]},
+    ],
+    ids=str,
+)
+def test_sizes_were_believed_that_no_store_has(
+    every_task: vr.Model, tmp_path: Path, version: int, said: dict[str, Any]
+) -> None:
+    path = _claiming(tmp_path / "in.zarr", version, **said)
+    with pytest.raises(vr.ImageFileError, match="damaged or was made up"):
+        open_store(path)
+    with pytest.raises(vr.ImageFileError, match="damaged or was made up"):
+        vr.restore_store(path, tmp_path / "out.zarr", vr.Denoise("gaussian:5"), every_task)
+
+
+def test_a_mask_of_which_little_is_there_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "mask.zarr"
+    shape, chunks = (4000, 2048, 2048), (1, 256, 256)
+    mask = zarr.create_array(path, shape=shape, chunks=chunks, dtype=bool, fill_value=False)
+    mask[3, :9, :9] = True
+    assert open_array(path)[0][3, :20, :20].sum() == 81
+
+
+def _chunks(path: Path) -> list[Path]:
+    return [file for file in path.rglob("*") if file.is_file() and file.name[0] in "0123456789"]
+
+
+@pytest.mark.parametrize(
+    ("version", "codec", "place", "claim"),
+    [
+        (2, numcodecs.Blosc(), 4, (2**31 - 1).to_bytes(4, "little")),
+        (2, numcodecs.LZ4(), 0, (2**31 - 1).to_bytes(4, "little")),
+        (2, numcodecs.Zstd(), 4, b"\xe0" + (2**40).to_bytes(8, "little")),
+        (3, BloscCodec(), 4, (2**31 - 1).to_bytes(4, "little")),
+        (3, ZstdCodec(), 4, b"\xe0" + (2**40).to_bytes(8, "little")),
+    ],
+    ids=["blosc 2", "lz4 2", "zstd 2", "blosc 3", "zstd 3"],
+)
+def test_a_chunk_was_given_the_memory_that_it_claims(
+    every_task: vr.Model, tmp_path: Path, version: int, codec: Any, place: int, claim: bytes
+) -> None:
+    path, out = tmp_path / "in.zarr", tmp_path / "out.zarr"
+    image = np.random.default_rng(0).integers(0, 99, (32, 32))
+    zarr.create_array(path, data=image, chunks=(16, 16), compressors=codec, zarr_format=version)
+    np.testing.assert_array_equal(open_store(path).read().data, image)
+    for chunk in _chunks(path):
+        content = chunk.read_bytes()
+        chunk.write_bytes(content[:place] + claim + content[place + len(claim) :])
+    with pytest.raises(vr.ImageFileError, match="bytes of pixels, and its chunk holds 2048"):
+        open_store(path).read()
+    with pytest.raises(vr.ImageFileError, match="bytes of pixels, and its chunk holds 2048"):
+        vr.restore_store(path, out, vr.Denoise("gaussian:5"), every_task)
+
+
+def test_a_small_chunk_became_gigabytes(tmp_path: Path) -> None:
+    path = tmp_path / "in.zarr"
+    image = np.arange(1024, dtype="u1").reshape(32, 32)
+    zarr.create_array(path, data=image, compressors=numcodecs.Blosc("zstd"), zarr_format=2)
+    zeros = np.zeros(2**24, "u1")  # as a hundred times as many would
+    _chunks(path)[0].write_bytes(numcodecs.Blosc("zstd", shuffle=0).encode(zeros))
+    with pytest.raises(vr.ImageFileError, match="claims 16777216 bytes"):
+        open_store(path).read()
+
+
 def test_a_damaged_chunk_was_an_error_of_its_codec(
     every_task: vr.Model, tmp_path: Path
 ) -> None:
     path = tmp_path / "in.zarr"
     zarr.create_array(path, data=np.arange(1024).reshape(32, 32), chunks=(16, 16))
-    for chunk in (path / "c").rglob("*"):
-        if chunk.is_file():
-            chunk.write_bytes(b"torn")
+    for chunk in _chunks(path):
+        chunk.write_bytes(b"torn")
     with pytest.raises(vr.ImageFileError, match="damaged"):
         open_store(path).read()
     noise = vr.Denoise("gaussian:5")
     with pytest.raises(vr.ImageFileError, match="Cannot read a part"):
         vr.restore_store(path, tmp_path / "out.zarr", noise, every_task)
+    with pytest.raises(vr.InputError, match=r"in\.zarr: .*cannot .*decompression"):
+        vr.adapt(path, every_task, steps=1)
+    with pytest.raises(vr.ImageFileError, match=r"Cannot read a part of in\.zarr"):
+        Crops([(item,) for item in listed(path)], None, 0)
+
+
+@pytest.mark.parametrize("size", [10**6, (8, 10**13)])
+def test_the_pieces_of_an_endless_sample_were_listed(every_task: vr.Model, size: Any) -> None:
+    with pytest.raises(vr.RestorationError, match=r"out of memory: .* pixels take"):
+        vr.sample(every_task, size=size)
+
+
+def test_a_sweep_that_failed_kept_its_folder_from_another(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 99, (16, 16)).astype(np.uint8) for _ in range(5)]
+    options = {"kind": "flat", "latent": (2,), "size": 16, "budget": 0.01}
+    with pytest.raises(vr.InputError, match="noise cannot be estimated"):
+        vr.sweep(images, tmp_path, **options)
+    assert vr.sweep(images, tmp_path, **options, noise="gaussian:5").recommended
+
+
+def test_an_endless_budget_was_a_time() -> None:
+    for budget in ("9" * 400, "9" * 306 + " h"):
+        with pytest.raises(vr.InputError, match="positive time"):
+            vr.parse_budget(budget)
 
 
 @pytest.mark.parametrize("name", ["orders.json", "mean/zarr.json", "mean/0/zarr.json"])

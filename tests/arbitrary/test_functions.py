@@ -6,9 +6,11 @@ that of `strategies`.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 import napari_vae_restore as vr
 from napari_vae_restore.image_files import write_image
@@ -70,12 +73,17 @@ def restore(p: Picture, models: Models) -> Any:
 
 def iter_restore(p: Picture, models: Models) -> Any:
     steps = vr.iter_restore(p.array, vr.Denoise(), models.of_noise, axes=p.axes, tile=16)
+    return _checked(_drained(steps), p, margin=np.inf)
+
+
+def _drained(steps: Generator[Any, None, Any]) -> Any:
+    """What a generator returns whose progress never goes back."""
     done = -1
     while True:
         try:
             progress = next(steps)
         except StopIteration as stop:
-            return _checked(stop.value, p, margin=np.inf)
+            return stop.value
         assert done < progress.done <= progress.total
         done = progress.done
 
@@ -185,6 +193,16 @@ def calibrate(p: Picture, models: Models) -> Any:
     return model
 
 
+def sweep(p: Picture, models: Models) -> Any:
+    kind = {"kind": "flat", "latent": (2,), "size": 16, "budget": 0.01}
+    with tempfile.TemporaryDirectory() as name:
+        found = vr.sweep(
+            [p.array] * 5, Path(name) / "out", **kind, noise="gaussian:5", axes=p.axes
+        )
+        json.dumps(found.to_dict(), allow_nan=False)
+        return _finite(vr.load(Path(name) / "out" / "recommended.safetensors"))
+
+
 def _finite(model: vr.Model) -> vr.Model:
     assert all(values.isfinite().all() for values in model.network.state_dict().values())
     assert model.sha256
@@ -203,9 +221,12 @@ def files(p: Picture, models: Models) -> Any:
         read = vr.read_image(path)
         assert read.axes == p.letters
         np.testing.assert_array_equal(read.data, p.array)
-        (job,) = vr.restore_files(
-            path, folder / "out", vr.Denoise("gaussian:5"), models.of_noise, samples=2
-        )
+        batch = path, folder / "out", vr.Denoise("gaussian:5"), models.of_noise
+        if p.seed % 2:
+            (job,) = vr.restore_files(*batch, samples=2)
+        else:
+            *_, last = vr.iter_restore_files(*batch, samples=2)
+            job = last.job
         if job.state is State.FAILED:
             assert_says(job.reason)
             assert not [*(folder / "out").glob("*")]
@@ -219,8 +240,11 @@ def files(p: Picture, models: Models) -> Any:
 def store(p: Picture, models: Models) -> Any:
     with tempfile.TemporaryDirectory() as name:
         out = Path(name) / "out.zarr"
-        noise = vr.Denoise("gaussian:5")
-        stored = vr.restore_store(p.array, out, noise, models.of_noise, axes=p.axes)
+        order = p.array, out, vr.Denoise("gaussian:5"), models.of_noise
+        if p.seed % 2:
+            stored = vr.restore_store(*order, axes=p.axes)
+        else:
+            stored = _drained(vr.iter_restore_store(*order, axes=p.axes))
         back = open_store(stored.paths[0]).read()
         own = p.letters.replace("S", "C")
         image = np.moveaxis(back.data, range(back.data.ndim), [own.index(a) for a in back.axes])
@@ -264,6 +288,8 @@ FUNCTIONS: dict[str, tuple[Callable[[Picture, Models], Any], int, int]] = {
     "train by pairs": (train_by_pairs, 20, NOTHING_OWED),
     "adapt": (adapt, 20, 32),
     "calibrate": (calibrate, 25, 64),
+    # Trains a network of its own.
+    "sweep": (sweep, 5, 64),
     "write_image, read_image, restore_files": (files, 50, 32),
     "restore_store": (store, 50, 32),
 }
@@ -281,3 +307,69 @@ def test_a_result_or_words(name: str, models: Models) -> None:
 
     check()
     assert sum(found) > len(found) / 20, "hardly anything was accepted"
+
+
+SIDES = st.integers(-1, 70)
+ENDLESS = st.sampled_from((10**6, 10**9, 2**63))
+
+
+@pytest.mark.parametrize("kind", ["of_noise", "every_task"])
+def test_samples_of_any_size_or_words(kind: str, models: Models) -> None:
+    model = getattr(models, kind)
+
+    @cases(25)
+    @given(
+        st.integers(-1, 3),
+        st.one_of(SIDES, st.tuples(SIDES, SIDES), ENDLESS),
+        st.one_of(st.floats(), st.floats(0, 2), st.lists(st.floats(0, 2), max_size=3)),
+        st.one_of(st.integers(), st.integers(0, 2**70)),
+    )
+    def check(n: int, size: Any, temperature: Any, seed: int) -> None:
+        try:
+            drawn = vr.sample(model, n, size, temperature=temperature, seed=seed)
+        except vr.VAERestoreError as error:
+            assert_says(str(error))
+            return
+        assert drawn.shape == (n, *(size if isinstance(size, tuple) else (size, size)))
+        assert np.isfinite(drawn).all()
+
+    check()
+
+
+NUMBERS = st.from_regex(r"-?[0-9]{0,400}(\.[0-9]{0,3})?(e-?[0-9]{1,4})?", fullmatch=True)
+WORDS = (
+    "",
+    "s",
+    " min",
+    "h",
+    "gaussian:",
+    "poisson-gaussian:",
+    "mixture:",
+    ":",
+    ",",
+    "nan",
+    "inf",
+)
+
+
+@cases(200)
+@given(st.one_of(st.text(), st.lists(st.one_of(NUMBERS, st.sampled_from(WORDS))).map("".join)))
+def test_texts_are_understood_or_refused(text: str) -> None:
+    for parse in (vr.parse_budget, vr.parse_noise):
+        try:
+            found = parse(text)
+        except vr.VAERestoreError as error:
+            assert_says(str(error)[:999])
+        else:
+            assert (
+                0 < found < np.inf if isinstance(found, float) else parse(str(found)) == found
+            )
+
+
+def test_every_public_function_is_tried() -> None:
+    functions = {name for name in vr.__all__ if inspect.isfunction(getattr(vr, name))}
+    called = set()
+    for file in ("test_functions.py", "test_layers.py", "test_files.py"):
+        nodes = ast.walk(ast.parse(Path(__file__).with_name(file).read_text()))
+        called |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    assert functions <= called, functions - called

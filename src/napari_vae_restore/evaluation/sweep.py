@@ -258,7 +258,7 @@ def _measured(
 
 
 def _open(folder: Path, plan: dict[str, Any]) -> None:
-    """Make the folder, or see that it holds this very sweep."""
+    """Make the folder, or see that it holds this very sweep, if it has begun."""
     path = folder / _PLAN
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -267,10 +267,10 @@ def _open(folder: Path, plan: dict[str, Any]) -> None:
         raise InputError(
             f"cannot use the folder {folder}: {told(error)}: choose another"
         ) from error
-    if there is None:
-        if any(folder.iterdir()):
-            raise InputError(f"the folder {folder} holds something else: choose a new one")
+    if {*folder.iterdir()} <= {path}:  # nothing was trained yet
         _write(path, json.dumps(plan, indent=1))
+    elif there is None:
+        raise InputError(f"the folder {folder} holds something else: choose a new one")
     elif there != json.loads(json.dumps(plan)):
         found = there if isinstance(there, dict) else {}
         differing = [name for name in plan if found.get(name) != plan[name]]

@@ -103,11 +103,31 @@ class Grids:
     def _empty(self, channels: int) -> tuple[NDArray[np.float32], ...]:
         shape = (self._n, channels, self._height, self._width)
         needed = 3 * math.prod(shape) * np.dtype(np.float32).itemsize
-        free = psutil.virtual_memory().available
-        if needed > free:
-            raise RestorationError(
-                f"out of memory: the latents of {self.stride} px of this image take "
-                f"{needed / _GIGABYTE:.1f} GB, and {free / _GIGABYTE:.1f} GB are free: take "
-                "parts of the image, or a smaller copy"
-            )
+        what = f"the latents of {self.stride} px of this image take"
+        check_memory(needed, what, "take parts of the image, or a smaller copy")
         return tuple(np.empty(shape, np.float32) for _ in range(3))
+
+
+def check_memory(n_bytes: int, what: str, advice: str) -> None:
+    """Make sure that something fits into memory, before any of it is made.
+
+    Parameters
+    ----------
+    n_bytes : int
+        That it takes.
+    what : str
+        Its name and "takes", for the message.
+    advice : str
+        What to do where it does not.
+
+    Raises
+    ------
+    RestorationError
+        If it does not fit.
+    """
+    free = psutil.virtual_memory().available
+    if n_bytes > free:
+        raise RestorationError(
+            f"out of memory: {what} {n_bytes / _GIGABYTE:.1f} GB, and "
+            f"{free / _GIGABYTE:.1f} GB are free: {advice}"
+        )

@@ -27,7 +27,7 @@ from napari_vae_restore.generation.latents import (
     decoded_groups,
     encode,
 )
-from napari_vae_restore.generation.pieces import Grids, cells, pieces, seen
+from napari_vae_restore.generation.pieces import Grids, cells, check_memory, pieces, seen
 from napari_vae_restore.generation.planes import torch_computing
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.bundled import DEFAULT, find_model
@@ -135,6 +135,8 @@ def sample_latents(
     config = model.network.config
     temperatures = _temperatures(temperature, len(config.strides))
     seed = _checked_seed(seed)
+    n_bytes = config.channels * height * width * np.dtype(np.float32).itemsize
+    check_memory(n_bytes, f"{height} × {width} pixels take", "draw fewer of them")
 
     def drawing(tile: Tile) -> Chooser:
         noise = KeyedNoise(seed, index, 0, *tile.origin, config.strides)

@@ -15,18 +15,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.array_files import ATTRIBUTE, check_stored
+from napari_vae_restore.array_files import ATTRIBUTE, check_extent, checked_array, folder_of
 from napari_vae_restore.arrays import guess_axes
 from napari_vae_restore.devices import is_want_of_memory
 from napari_vae_restore.errors import ImageFileError, InputError, told
-from napari_vae_restore.image_metadata import PIXEL, ImageFile, canonical_unit, check_claim
+from napari_vae_restore.image_metadata import PIXEL, ImageFile, canonical_unit
 
 VERSION: Final = "0.5"
 
@@ -81,9 +81,10 @@ class StoredImage:
             If it has too many axes to guess which they are.
         """
         axes = self.axes or guess_axes(self.array.shape, self.array.dtype)
-        check_claim(self.path, self.array.nbytes)
         try:
             values = np.asarray(self.array[...])
+        except ImageFileError:
+            raise
         except Exception as error:  # of any type, where a chunk is damaged
             raise ImageFileError(
                 f"Cannot read {self.path}: a part of it is damaged, or it does not fit into "
@@ -143,7 +144,8 @@ def open_store(path: Path) -> StoredImage:
             found = StoredImage(path, node, None, (1.0,) * n, (PIXEL,) * n)
         else:
             found = _read_multiscale(path, node)
-        check_stored(found.array, path)
+        found = replace(found, array=checked_array(found.array, path))
+        check_extent(found.array, path)
         return found
     except ImageFileError:
         raise
@@ -152,12 +154,6 @@ def open_store(path: Path) -> StoredImage:
             f"Cannot read {path}: it is neither a Zarr array nor an OME-Zarr image of version "
             "0.4 or 0.5: give the folder of one image."
         ) from error
-
-
-def folder_of(array: Any) -> Path | None:
-    """Where a Zarr array lies; None if it is no such array, or not in a folder."""
-    root = getattr(getattr(array, "store", None), "root", None)
-    return None if root is None else Path(root) / array.path
 
 
 def check_there(folder: Path | None) -> None:

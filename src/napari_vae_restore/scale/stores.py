@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from napari_vae_restore.array_files import ATTRIBUTE
+from napari_vae_restore.array_files import ATTRIBUTE, folder_of
 from napari_vae_restore.arrays import as_image, as_lazy_image, is_lazy_image
 from napari_vae_restore.atomic import why_not_written
 from napari_vae_restore.devices import choose_device, give_back_memory
@@ -40,7 +40,6 @@ from napari_vae_restore.scale.cluster import computed_by
 from napari_vae_restore.scale.ome_zarr import (
     StoredImage,
     attributes,
-    folder_of,
     is_store,
     open_store,
     output_axes,

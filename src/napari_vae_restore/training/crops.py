@@ -17,7 +17,7 @@ import numpy as np
 
 from napari_vae_restore.array_files import is_array_file
 from napari_vae_restore.arrays import as_image, open_image
-from napari_vae_restore.errors import ImageFileError, InputError, VAERestoreError
+from napari_vae_restore.errors import ImageFileError, InputError, VAERestoreError, told
 from napari_vae_restore.training.sources import Item, Loaded, factor_between, opened_file
 
 _log = logging.getLogger(__name__)
@@ -244,7 +244,12 @@ def _part(image: Loaded, window: _Window, factor: int) -> Loaded:
     where = tuple(
         spans.get(axis, whole) if axis in "YXCS" else next(plane) for axis in image.axes
     )
-    pixels = np.asarray(image.data[where])
+    try:
+        pixels = np.asarray(image.data[where])
+    except VAERestoreError:
+        raise
+    except Exception as error:  # of any type, where a chunk is damaged
+        raise ImageFileError(f"Cannot read a part of {image.name}: {told(error)}.") from error
     native = pixels.astype(pixels.dtype.newbyteorder("="))
     kept = "".join(axis for axis in image.axes if axis in "YXCS")
     return Loaded(image.name, *as_image(native, kept))

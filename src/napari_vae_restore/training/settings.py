@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -137,9 +138,10 @@ def parse_budget(budget: str | float) -> float:
     unit = None if match is None else match[2]
     if unit not in _UNITS and unit is not None:
         unit = unit.removesuffix("s")
-    if match is None or unit not in _UNITS or float(match[1]) <= 0:
+    seconds = 0.0 if match is None else float(match[1]) * _UNITS.get(unit or "", 0.0)
+    if not 0 < seconds < math.inf:
         raise InputError(
             f"time budget: expected a positive time such as '2 min', '90 s' or '1 h', "
             f"got {budget!r}"
         )
-    return float(match[1]) * _UNITS[unit]
+    return seconds
