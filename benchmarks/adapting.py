@@ -123,7 +123,7 @@ def row_of(
         score(after, reference),
         psnr(before, own),
         psnr(after, own),
-        model.record.n_steps if model.record else 0,
+        model.record.n_steps if model.record.start else 0,
         None if other is None else score(other.clip(0, 255), reference),
         None if other is None else psnr(other.clip(0, 255), own),
     )
