@@ -76,7 +76,7 @@ def test_colours_and_opacity(calibrated: vr.Model) -> None:
     low, high = out.interval(0.9)
     assert low.shape == (32, 32, 3)
     assert (low <= high).all()
-    assert (low < high).mean() > 0.99
+    assert (low < high).mean() > 0.95  # two samples of a saturated pixel may agree
 
 
 def test_without_calibration_a_gaussian_is_taken(
