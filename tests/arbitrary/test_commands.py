@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -154,7 +155,8 @@ def stored(picture: Picture, folder: Path, kind: str) -> Path | None:
         if kind == "zarr":
             zarr.create_array(path, data=np.ascontiguousarray(array))
         elif kind == "raw.tif":  # as other programs write it
-            tifffile.imwrite(path, array, photometric="minisblack")
+            with warnings.catch_warnings(action="ignore"):  # of images without pixels
+                tifffile.imwrite(path, array, photometric="minisblack")
         else:
             write_image(path, array, letters, scale=scale, units=units)
     except (vr.VAERestoreError, ValueError, TypeError):
