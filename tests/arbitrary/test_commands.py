@@ -51,7 +51,7 @@ class Place:
         """Of the image's height and width."""
         path = self.folder / "mask.tif"
         sizes = dict(zip(self.axes, _read(self.image).shape, strict=True))
-        tifffile.imwrite(path, np.eye(sizes["Y"], sizes["X"], dtype=np.uint8))
+        _write(path, np.eye(sizes["Y"], sizes["X"], dtype=np.uint8))
         return path
 
     @property
@@ -85,6 +85,11 @@ class Place:
         ]
         path.write_text(json.dumps({"tasks": tasks}))
         return path
+
+
+def _write(path: Path, array: Any, **options: Any) -> None:
+    with warnings.catch_warnings(action="ignore"):  # of images without pixels
+        tifffile.imwrite(path, array, **options)
 
 
 def _read(path: Path) -> np.ndarray:
@@ -155,8 +160,7 @@ def stored(picture: Picture, folder: Path, kind: str) -> Path | None:
         if kind == "zarr":
             zarr.create_array(path, data=np.ascontiguousarray(array))
         elif kind == "raw.tif":  # as other programs write it
-            with warnings.catch_warnings(action="ignore"):  # of images without pixels
-                tifffile.imwrite(path, array, photometric="minisblack")
+            _write(path, array, photometric="minisblack")
         else:
             write_image(path, array, letters, scale=scale, units=units)
     except (vr.VAERestoreError, ValueError, TypeError):
