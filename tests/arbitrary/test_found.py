@@ -30,6 +30,7 @@ from napari_vae_restore.restoration.recipes import read_recipe
 from napari_vae_restore.scale.ome_zarr import open_store
 from napari_vae_restore.training.crops import Crops
 from napari_vae_restore.training.sources import listed
+from napari_vae_restore.zoo.archive import import_package
 
 Picture = NDArray[Any]
 
@@ -388,3 +389,12 @@ def test_a_damaged_mark_marks_nothing(
         expected = vr.denoise(stack, every_task, noise="gaussian:5").mean
         np.testing.assert_array_equal(open_store(out).read().data, expected)
         shutil.rmtree(out)
+
+
+def test_a_package_with_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "package.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("\xe9.yaml", "name: it")
+    path.write_bytes(path.read_bytes().replace(b"\xc3\xa9", b"\xbe\xbe"))
+    with pytest.raises(vr.ModelFileError, match="torn"):
+        import_package(path, tmp_path / "out.safetensors")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -38,8 +39,16 @@ _CHUNK: Final = 2**20
 _SHOWN: Final = 80
 """Characters of foreign text that a message repeats."""
 
-# NotImplementedError, a RuntimeError: an unknown compression; RuntimeError: a password.
-_TORN: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+# NotImplementedError, a RuntimeError: an unknown compression; RuntimeError: a password;
+# UnicodeDecodeError: a name; struct.error: a header.
+_TORN: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,
+    UnicodeDecodeError,
+    struct.error,
+)
 
 _OpenFile = Callable[[str], IO[bytes]]
 
@@ -173,13 +182,7 @@ def _opened(source: Path) -> Iterator[tuple[Mapping[str, Any], _OpenFile]]:
         raise ModelFileError(f"{source}: a file is missing in it: {error.args[0]}") from error
     except OSError as error:
         raise ModelFileError(f"cannot read {source}: {error.strerror or error}") from error
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
+    except _TORN as error:
         raise ModelFileError(
             f"{source} is torn, encrypted or no bioimage.io package ({told(error)}): give the "
             "zip or the rdf.yaml of a model"
