@@ -179,4 +179,5 @@ def test_killed_and_resumed_is_as_unbroken(events, words):
     assert events(*resumed)[0] == 0
     # A stopped run is judged once more where it was stopped, and keeps that if it is best.
     finished, whole = vr.load(output), vr.load(unbroken)
-    assert finished.record.held_out >= whole.record.held_out
+    # Another number of threads at the moment rounds otherwise.
+    assert finished.record.held_out >= whole.record.held_out - 1e-3
