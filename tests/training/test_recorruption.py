@@ -90,3 +90,11 @@ def test_shapes_of_gaussian_noise_are_gaussian(clean: NDArray[np.float32]) -> No
     normal = rng.standard_normal(clean.shape)
     drawn = found.shaped(normal, slice(None), slice(None))
     assert np.abs(drawn - normal * found.strength)[np.abs(normal) < 2].max() < 0.4
+
+
+def test_where_nothing_is_taken_away_noise_is_gaussian() -> None:
+    image = np.full((96, 96), 0.5, np.float32)
+    image[40, 40] = 0.9
+    found = local_noise(bundled(), image, (0.0, 0.0, 0.0, 0.0), np.random.default_rng(0))
+    assert np.isfinite(found.shapes).all()
+    assert np.isfinite(found.skewness)

@@ -51,6 +51,8 @@ _PER_LEVEL: Final = 4096
 """Pixels; fewer levels of a few."""
 _GAUSSIAN: Final = np.linspace(-3.5, 3.5, 57)
 """Values of a normal variable for which those of a distribution are known."""
+_LEAST_SPREAD: Final = 1e-6
+"""Network units; where next to nothing was taken away, there is no shape to be read."""
 _DENSITY: Final = norm.pdf(_GAUSSIAN) / norm.pdf(_GAUSSIAN).sum()
 
 
@@ -124,11 +126,12 @@ def local_noise(
 
 def _shape(values: Plane) -> NDArray[np.float64]:
     """Quantiles where a normal variable has its own, of mean 0 and variance 1 under it."""
-    if values.size == 0 or np.ptp(values) == 0:
+    if values.size == 0:
         return _GAUSSIAN
     found = np.quantile(values.astype(np.float64), norm.cdf(_GAUSSIAN))
     found = found - _DENSITY @ found
-    return np.asarray(found / np.sqrt(_DENSITY @ found**2))
+    spread = float(np.sqrt(_DENSITY @ found**2))
+    return found / spread if spread > _LEAST_SPREAD else _GAUSSIAN
 
 
 def _strength(
