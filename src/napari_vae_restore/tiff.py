@@ -175,7 +175,9 @@ def dialect(data: NDArray[Any], axes: str, scale: Sequence[float], *, ome: bool)
         return "ome-tiff"
     colour_fits = samples == 1 or (samples == 3 and code == "u1")
     sizes_fit = all(map(_fits_rational, (scale[axes.index("Y")], scale[axes.index("X")])))
-    fits = colour_fits and sizes_fit and data.nbytes < _IMAGEJ_MAX_BYTES
+    # tifffile takes an ImageJ hyperstack of one pixel across for one without X.
+    wide = data.shape[axes.index("X")] > 1
+    fits = colour_fits and sizes_fit and wide and data.nbytes < _IMAGEJ_MAX_BYTES
     return "imagej" if standard and fits and code in _IMAGEJ_DTYPES else "tiff"
 
 
@@ -241,6 +243,8 @@ def _stored_axes(axes: str, kind: Format) -> str:
 
 def _named_axes(axes: str) -> str:
     """Name the stack axes of which the file says nothing but the size."""
+    # Of 1 x 1 x 1 x 1 pixels tifffile says "YXYX": what comes again later has no name.
+    axes = "".join("Q" if axis in axes[i + 1 :] else axis for i, axis in enumerate(axes))
     n_unnamed = sum(axis in _UNNAMED for axis in axes)
     names = _NAMES_FOR_UNNAMED.get(n_unnamed, "")
     if not names or set(names) & set(axes):

@@ -25,6 +25,7 @@ import napari_vae_restore as vr
 from napari_vae_restore.array_files import open_array
 from napari_vae_restore.errors import told
 from napari_vae_restore.generation.compression import container
+from napari_vae_restore.image_files import read_image, write_image
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.restoration.recipes import read_recipe
 from napari_vae_restore.scale.ome_zarr import open_store
@@ -398,3 +399,21 @@ def test_a_package_with_a_name_that_is_no_text_is_refused(tmp_path: Path) -> Non
     path.write_bytes(path.read_bytes().replace(b"\xc3\xa9", b"\xbe\xbe"))
     with pytest.raises(vr.ModelFileError, match="torn"):
         import_package(path, tmp_path / "out.safetensors")
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 1), (1, 2, 1), (2, 5, 1, 1)])
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+def test_a_stack_one_pixel_across_lost_its_x(
+    shape: tuple[int, ...], dtype: str, tmp_path: Path
+) -> None:
+    axes, path = "TZYX"[-len(shape) :], tmp_path / "a.tif"
+    data = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    write_image(path, data, axes)
+    image = read_image(path)
+    assert image.axes == axes
+    np.testing.assert_array_equal(image.data, data)
+
+
+def test_a_tiff_of_a_single_pixel_had_two_axes_x(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((1, 1, 1, 1), np.uint8))
+    assert read_image(tmp_path / "a.tif").axes == "TZYX"
