@@ -92,6 +92,11 @@ def read_tiff(path: Path, *, mapped: bool = False) -> ImageFile:
         _check_complete(tif, series, path)
         stays = mapped and series.nbytes > _MAPPED
         data = _mapped(path, series) if stays else np.asarray(series.asarray())
+        if data.shape != series.shape:  # as of float128, of which tifffile reads nothing
+            raise ImageFileError(
+                f"Cannot read {path}: it says that it holds {series.shape} pixels of type "
+                f"{series.dtype}, but {data.shape} were found; export it again."
+            )
         kind, found = _metadata(tif, series.kind)
         explicit = series.kind == "shaped" and "axes" in tif.shaped_metadata[0]
         axes = series.axes if explicit else _named_axes(series.axes)

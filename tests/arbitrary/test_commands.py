@@ -69,10 +69,15 @@ class Place:
         """The image with pixels as large as it takes for sides of 64 at least; no store."""
         if is_store(self.image):
             return self.image
-        path, image = self.folder / "large.tif", read_image(self.image).data
-        for axis in (self.axes.index("Y"), self.axes.index("X")):
-            image = image.repeat(-(-64 // max(image.shape[axis], 1)), axis)
-        write_image(path, image, self.axes)
+        path = self.folder / "large.tif"
+        try:
+            image = read_image(self.image)
+        except vr.ImageFileError:  # for the command to refuse
+            return self.image
+        large = image.data
+        for axis in (image.axes.index("Y"), image.axes.index("X")):
+            large = large.repeat(-(-64 // max(large.shape[axis], 1)), axis)
+        write_image(path, large, image.axes)
         return path
 
     @property

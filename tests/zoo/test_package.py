@@ -107,6 +107,8 @@ def test_the_test_image_is_cut_and_refused_with_words():
     assert package._test_image(model, None).shape == (1, 1, 256, 256)
     with pytest.raises(vr.InputError, match="at least 64"):
         package._test_image(model, (plane[:40], "YX"))
+    with pytest.raises(vr.InputError, match="finite"):
+        package._test_image(model, (np.where(plane == 7, np.nan, plane), "YX"))
     colours = fresh(vr.HVAEConfig(levels=2, width=8, latent=4, channels=3))
     with pytest.raises(vr.InputError, match="3 channels"):
         package._test_image(colours, (plane, "YX"))

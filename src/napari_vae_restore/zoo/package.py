@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_vae_restore.arrays import as_image
 from napari_vae_restore.atomic import atomic_write, why_not_written
 from napari_vae_restore.errors import InputError, ModelFileError
 from napari_vae_restore.layout import Layout
@@ -188,7 +189,7 @@ def _test_image(model: Model, picture: tuple[NDArray[Any], str] | None) -> NDArr
 
         sample = read_image(sample_path("cells"))
         picture = sample.data, sample.axes
-    array, axes = picture
+    array, axes = as_image(*picture)
     plane = Layout.of(array, axes).to_planes(array)[0]
     config = model.network.config
     if len(plane) < config.channels or (len(plane) > config.channels > 1):
