@@ -1,23 +1,31 @@
 """Zarr arrays on disk whose chunks are looked at before a codec makes room for them.
 
-Codecs reserve, and fill as far as they can, what the header of a chunk says: a hundred
-kilobytes may become two gigabytes. This module imports zarr, and is itself imported only
-where an array is opened; it knows nothing of images.
+Codecs reserve, and fill as far as they can, what a chunk says of itself: a hundred kilobytes
+may become two gigabytes. Headers tell it before (Blosc, LZ4, Zstandard); what has none (zlib,
+gzip, bzip2, LZMA) is decompressed piece by piece, counted and thrown away. This module imports
+zarr, and is itself imported only where an array is opened; it knows nothing of images.
 
 References
 ----------
 Blosc chunk format: https://github.com/Blosc/c-blosc/blob/main/README_CHUNK_FORMAT.rst;
-Zstandard: RFC 8878, section 3.1.1.1.
+Zstandard: RFC 8878, section 3.1.1.1; shards: Zarr Enhancement Proposal 2.
 """
 
 from __future__ import annotations
 
+import bz2
+import lzma
 import math
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import zarr
+from zarr.abc.store import RangeByteRequest
+from zarr.codecs import ShardingCodec
 from zarr.storage import LocalStore
 
 from napari_vae_restore.errors import ImageFileError
@@ -32,6 +40,46 @@ _CHECKSUM: Final = 64
 _WIDENED: Final = 16
 """Bytes for each of a chunk, at most, where filters compress numbers of another type."""
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_PIECE: Final = 2**20
+"""Bytes that are decompressed at a time, to be counted."""
+_ABSENT: Final = 2**64 - 1
+"""Where a shard's index says that a chunk begins which is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Where in a shard its chunks lie.
+
+    Attributes
+    ----------
+    n_chunks : int
+        As many as it has places for.
+    is_first : bool
+        Whether the index comes before the chunks.
+    n_after : int
+        Bytes of the index behind its pairs of numbers, a checksum.
+    """
+
+    n_chunks: int
+    is_first: bool
+    n_after: int
+
+    @property
+    def n_index(self) -> int:
+        """Bytes of the index."""
+        return 16 * self.n_chunks + self.n_after
+
+    def chunks(self, found: Any, byte_range: Any) -> Iterator[Any]:
+        """Those in a part of the shard that zarr asks for: all, one, or the index."""
+        if byte_range is None and len(found) >= self.n_index:
+            index = found[: self.n_index] if self.is_first else found[-self.n_index :]
+            pairs = np.frombuffer(index.to_bytes(), "<u8", 2 * self.n_chunks).reshape(-1, 2)
+            for start, length in pairs[pairs[:, 0] != _ABSENT]:
+                yield found[int(start) : int(start) + int(length)]
+        elif isinstance(byte_range, RangeByteRequest):
+            of_index = self.is_first and byte_range.start == 0
+            if not of_index:
+                yield found
 
 
 class CheckedStore(LocalStore):  # type: ignore[misc]  # zarr's types are not looked at
@@ -45,37 +93,46 @@ class CheckedStore(LocalStore):  # type: ignore[misc]  # zarr's types are not lo
         By which chunks are compressed; one of `CLAIMS`.
     n_bytes : int
         That a chunk holds.
+    shard : Shard, optional
+        Of what a file holds, where that is no chunk.
     """
 
-    def __init__(self, root: Path, codec: str, n_bytes: int) -> None:
+    def __init__(
+        self, root: Path, codec: str, n_bytes: int, shard: Shard | None = None
+    ) -> None:
         super().__init__(root, read_only=True)
         self.codec = codec
         self.n_bytes = n_bytes
+        self.shard = shard
 
-    async def get(self, key: str, *args: Any, **options: Any) -> Any:
+    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
         """What lies under a key, as of any store.
 
         Raises
         ------
         ImageFileError
-            If it is a chunk, and claims more than a chunk holds.
+            If it is a chunk, and becomes more than a chunk holds.
         """
-        return self._looked_at(key, await super().get(key, *args, **options))
+        return self._looked_at(key, await super().get(key, prototype, byte_range), byte_range)
 
-    def get_sync(self, key: str, *args: Any, **options: Any) -> Any:
+    def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
         """As :meth:`get`."""
-        return self._looked_at(key, super().get_sync(key, *args, **options))
+        found = super().get_sync(key, prototype=prototype, byte_range=byte_range)
+        return self._looked_at(key, found, byte_range)
 
-    def _looked_at(self, key: str, found: Any) -> Any:
+    def _looked_at(self, key: str, found: Any, byte_range: Any) -> Any:
         if found is None or key.rpartition("/")[2] in METADATA:
             return found
-        claimed = CLAIMS[self.codec](found[:_HEAD].to_bytes())
-        if claimed > self.n_bytes + _CHECKSUM:
-            raise ImageFileError(
-                f"Cannot read {self.root / key}: it claims {claimed} bytes of pixels, and its "
-                f"chunk holds {self.n_bytes}: it is damaged or was made up; copy or export "
-                "the image again."
-            )
+        chunks = [found] if self.shard is None else self.shard.chunks(found, byte_range)
+        limit = self.n_bytes + _CHECKSUM
+        for chunk in chunks:
+            claimed = CLAIMS[self.codec](chunk, limit)
+            if claimed > limit:
+                raise ImageFileError(
+                    f"Cannot read {self.root / key}: it claims {claimed} bytes of pixels or "
+                    f"more, and its chunk holds {self.n_bytes}: it is damaged or was made up; "
+                    "copy or export the image again."
+                )
         return found
 
 
@@ -85,17 +142,18 @@ def checked(array: Any) -> Any:
     Parameters
     ----------
     array : zarr.Array
-        Of a store in a folder. One in shards, or of a codec whose chunks do not say how many
-        bytes they become, stays as it is.
+        Of a store in a folder. One of another codec, or in shards of an unusual index, stays
+        as it is.
     """
     root, codecs = getattr(array.store, "root", None), array.compressors
     name = _name(codecs[-1]) if codecs else ""
-    if root is None or array.shards is not None or name not in CLAIMS:
+    shard = None if array.shards is None else _shard(array)
+    if root is None or name not in CLAIMS or (array.shards is not None and shard is None):
         return array
     n_bytes = math.prod(map(int, array.chunks)) * array.dtype.itemsize
     if array.filters:
         n_bytes *= _WIDENED
-    store = CheckedStore(Path(root), name, n_bytes)
+    store = CheckedStore(Path(root), name, n_bytes, shard)
     form = array.metadata.zarr_format
     return zarr.open_array(store, path=array.path, mode="r", zarr_format=form)
 
@@ -106,16 +164,34 @@ def _name(codec: Any) -> str:
     return str(named).removeprefix("numcodecs.")
 
 
-def _blosc(head: bytes) -> int:
-    return int.from_bytes(head[4:8], "little")
+def _shard(array: Any) -> Shard | None:
+    """How chunks lie in the shards of an array; None if the index is not a plain one."""
+    (sharding,) = (each for each in array.metadata.codecs if isinstance(each, ShardingCodec))
+    index = [codec.to_dict() for codec in sharding.index_codecs]
+    names = [each["name"] for each in index]
+    big = index[0].get("configuration", {}).get("endian") == "big"
+    if big or names not in (["bytes"], ["bytes", "crc32c"]):
+        return None
+    counts = (outer // inner for outer, inner in zip(array.shards, array.chunks, strict=True))
+    is_first = sharding.index_location.value == "start"
+    return Shard(math.prod(counts), is_first, 4 * (len(names) - 1))
 
 
-def _lz4(head: bytes) -> int:
-    return int.from_bytes(head[:4], "little")
+def _head(chunk: Any) -> bytes:
+    return bytes(chunk[:_HEAD].to_bytes())
 
 
-def _zstd(head: bytes) -> int:
+def _blosc(chunk: Any, limit: int) -> int:
+    return int.from_bytes(_head(chunk)[4:8], "little")
+
+
+def _lz4(chunk: Any, limit: int) -> int:
+    return int.from_bytes(_head(chunk)[:4], "little")
+
+
+def _zstd(chunk: Any, limit: int) -> int:
     """0 where the frame does not say."""
+    head = _head(chunk)
     if head[:4] != _ZSTD or len(head) < 5:
         return 0
     descriptor = head[4]
@@ -126,9 +202,39 @@ def _zstd(head: bytes) -> int:
     return number + 256 if size == 2 else number
 
 
-CLAIMS: Final[dict[str, Callable[[bytes], int]]] = {
+def _counted(new: Callable[[], Any]) -> Callable[[Any, int], int]:
+    """Counts by decompressors of the standard library, of streams one behind the other."""
+
+    def count(chunk: Any, limit: int) -> int:
+        content, n = bytes(chunk.to_bytes()), 0
+        try:
+            while content and n <= limit:
+                decoder, piece = new(), b"0"
+                while piece and n <= limit:
+                    piece = decoder.decompress(content, _PIECE)
+                    n += len(piece)
+                    content = getattr(decoder, "unconsumed_tail", b"")
+                    if decoder.eof:
+                        break
+                content = decoder.unused_data
+        except (zlib.error, OSError, lzma.LZMAError):  # for the codec to refuse
+            pass
+        return n
+
+    return count
+
+
+def _inflating() -> Any:
+    return zlib.decompressobj(zlib.MAX_WBITS | 32)  # of zlib or gzip, as their heads say
+
+
+CLAIMS: Final[dict[str, Callable[[Any, int], int]]] = {
     "blosc": _blosc,
     "lz4": _lz4,
     "zstd": _zstd,
+    "gzip": _counted(_inflating),
+    "zlib": _counted(_inflating),
+    "bz2": _counted(bz2.BZ2Decompressor),
+    "lzma": _counted(lzma.LZMADecompressor),
 }
-"""How many bytes a chunk says that it becomes, by codec."""
+"""How many bytes a chunk becomes, by codec; where it is counted, as far as a limit."""

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import imageio.v3 as iio
+import numcodecs
 import numpy as np
 import pytest
 import zarr
 from numpy.typing import NDArray
+from zarr.codecs import GzipCodec
 
 import napari_vae_restore as vr
 from mutations import mutated, mutated_values, nothing_else_happens, wanted_memory
@@ -191,15 +193,25 @@ def test_a_damaged_file_is_used_or_refused(
         tried(form_read, tmp_path, f"{form.name}, seed {seed}")
 
 
-def _ome_zarr(path: Path, image: NDArray[Any], version: int) -> None:
-    group = zarr.open_group(path, mode="w", zarr_format=2 + version)
-    group.create_array("0", data=image, chunks=(16, 16))
+STORES: dict[str, dict[str, Any]] = {
+    "0.4": {"zarr_format": 2},
+    "0.4, zlib": {"zarr_format": 2, "compressors": numcodecs.Zlib()},
+    "0.5": {},
+    "0.5, gzip": {"compressors": GzipCodec()},
+    "0.5, shards": {"shards": (32, 32)},
+}
+
+
+def _ome_zarr(path: Path, image: NDArray[Any], name: str) -> None:
+    options = dict(STORES[name])
+    group = zarr.open_group(path, mode="w", zarr_format=options.pop("zarr_format", 3))
+    group.create_array("0", data=image, chunks=(16, 16), **options)
     scale = {"type": "scale", "scale": [0.5, 0.5]}
     axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
     level = {"path": "0", "coordinateTransformations": [scale]}
     ome = {"multiscales": [{"axes": axes, "datasets": [level], "version": "0.4"}]}
     ome["omero"] = {"channels": [{"label": "DAPI"}]}
-    group.attrs.update({"ome": ome} if version else ome)
+    group.attrs.update(ome if group.metadata.zarr_format == 2 else {"ome": ome})
 
 
 def _ways_to_read(path: Path, model: vr.Model, out: Path) -> dict[str, Callable[[], Any]]:
@@ -211,12 +223,12 @@ def _ways_to_read(path: Path, model: vr.Model, out: Path) -> dict[str, Callable[
     }
 
 
-@pytest.mark.parametrize("version", [0, 1], ids=["0.4", "0.5"])
+@pytest.mark.parametrize("name", STORES)
 def test_a_damaged_store_is_used_or_refused(
-    version: int, tmp_path: Path, every_task: vr.Model, picture: NDArray[np.uint8]
+    name: str, tmp_path: Path, every_task: vr.Model, picture: NDArray[np.uint8]
 ) -> None:
     whole, path, out = (tmp_path / name for name in ("whole.zarr", "in.zarr", "out.zarr"))
-    _ome_zarr(whole, picture, version)
+    _ome_zarr(whole, picture, name)
     files = sorted(file.relative_to(whole) for file in whole.rglob("*") if file.is_file())
     for seed in range(n_cases(50)):
         rng = np.random.default_rng(seed)
@@ -224,7 +236,7 @@ def test_a_damaged_store_is_used_or_refused(
         if seed:  # the first is whole
             _damage(path / files[rng.integers(len(files))], rng)
         for way, read in _ways_to_read(path, every_task, out).items():
-            tried(read, tmp_path, f"seed {seed}, {way}", {out})
+            tried(read, tmp_path, f"{name}, seed {seed}, {way}", {out})
         for made in (path, out, out.with_name("out.zarr.partial")):
             shutil.rmtree(made, ignore_errors=True)
 
