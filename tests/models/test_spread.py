@@ -74,6 +74,13 @@ def test_noise_in_the_truth_is_taken_out() -> None:
     assert Spread.fit(std, noisy, noise=1.0, like=exact).factors == exact.factors
 
 
+def test_samples_that_agree_entirely_are_passed_over() -> None:
+    std, error = pixels(0)
+    agreed = np.arange(N) % 50 == 0
+    found = Spread.fit(np.where(agreed, 0.0, std), np.where(agreed, 5.0, error))
+    assert found == Spread.fit(std[~agreed], error[~agreed])
+
+
 def test_too_few_pixels_are_refused() -> None:
     with pytest.raises(vr.InputError, match="pixels to calibrate by"):
         Spread.fit(np.ones(50), np.ones(50))

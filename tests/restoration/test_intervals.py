@@ -10,6 +10,7 @@ from skimage import data
 import napari_vae_restore as vr
 from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.operators import Downsampling
+from napari_vae_restore.restoration.intervals import unit_of
 
 NOISE = vr.GaussianNoise(20.0)
 
@@ -68,6 +69,32 @@ def test_intervals_move_with_the_intensities(
     one = vr.super_resolve(part, 2, calibrated, **options).interval(0.8)
     other = vr.super_resolve(1000 * part + 7e4, 2, calibrated, **options).interval(0.8)
     np.testing.assert_allclose(other[0], 1000 * one[0] + 7e4, rtol=2e-3)
+
+
+def test_the_units_in_which_errors_are_alike(clean: NDArray[np.float32]) -> None:
+    part, options = clean[:64, :64], {"n_samples": 2, "device": "cpu"}
+    hole = np.zeros(part.shape, bool)
+    hole[20:31, 20:31] = True
+
+    def contrast(out: vr.Restoration) -> float:
+        return float(np.ptp(np.percentile(out.mean, (0.1, 99.9))))
+
+    out = vr.denoise(noisy(part), noise=NOISE, **options)
+    np.testing.assert_allclose(unit_of(out), np.sqrt(contrast(out) * NOISE.sigma), rtol=1e-5)
+    out = vr.super_resolve(part, 3, **options)
+    np.testing.assert_allclose(unit_of(out), contrast(out) * 3, rtol=1e-5)
+    out = vr.inpaint(part, hole, n_samples=8, device="cpu")  # two agree by chance
+    relative = unit_of(out) / contrast(out)
+    assert relative[25, 25] == pytest.approx(np.sqrt(6), rel=1e-5)
+    np.testing.assert_allclose(relative[20, 20:31], 1, rtol=1e-5)
+    np.testing.assert_allclose(relative[~hole], 1, rtol=1e-5)
+
+
+def test_channels_have_their_own_contrast(clean: NDArray[np.float32], model: vr.Model) -> None:
+    stack = np.stack([clean[:64, :64], 100 * clean[:64, :64]])
+    out = vr.super_resolve(stack, 2, axes="CYX", n_samples=2, device="cpu")
+    bright = unit_of(out)[1] / unit_of(out)[0]
+    np.testing.assert_allclose(bright, 100, rtol=0.05)
 
 
 def test_colours_and_opacity(calibrated: vr.Model) -> None:

@@ -73,7 +73,7 @@ class Spread:
         std: NDArray[np.float64],
         error: NDArray[np.float64],
         *,
-        noise: float = 0.0,
+        noise: NDArray[np.float64] | float = 0.0,
         like: Spread | None = None,
     ) -> Spread:
         """Fit the map to pixels whose error is known.
@@ -82,9 +82,11 @@ class Spread:
         ----------
         std, error : numpy.ndarray
             (n,) standard deviation of the samples and restored minus true value, in the
-            same unit.
-        noise : float
-            Standard deviation of the noise in what stood in for the true values.
+            same unit. Pixels of standard deviation 0 are passed over: samples that agree
+            entirely are not asked how sure they are.
+        noise : float or numpy.ndarray
+            Standard deviation of the noise in what stood in for the true values, for all or
+            each, in the same unit.
         like : Spread, optional
             Whose factors are taken. Noise in the true values hides the errors' tails:
             with it, and by default, those of a Gaussian are.
@@ -99,6 +101,9 @@ class Spread:
         InputError
             If there are too few pixels.
         """
+        asked = std > 0
+        noise = np.broadcast_to(np.asarray(noise, np.float64), std.shape)[asked]
+        std, error = std[asked], error[asked]
         if std.size < 2 * _PER_BIN:
             raise InputError(
                 f"expected at least {2 * _PER_BIN} pixels to calibrate by, got {std.size}: "
@@ -106,13 +111,14 @@ class Spread:
             )
         bins = np.array_split(np.argsort(std), min(_BINS, std.size // _PER_BIN))
         log_std = [_log_rms(std[members]) for members in bins]
-        squares = [np.square(error[members]).mean() - noise**2 for members in bins]
+        excess = np.square(error) - np.square(noise)
+        squares = [excess[members].mean() for members in bins]
         log_error = 0.5 * np.log(np.maximum(squares, _LEAST**2))
         # Where noise leaves less than nothing of an error, its neighbours say more.
         weights = np.where(np.array(squares) > 0, 1.0, 1e-3)
         rising = isotonic_regression(log_error, weights=weights).x
         found = cls(tuple(log_std), tuple(map(float, rising)), _gaussian(), std.size)
-        if noise:
+        if noise.any():
             factors = _gaussian() if like is None else like.factors
         else:
             relative = np.abs(error) / found.error(std)

@@ -1,8 +1,11 @@
 """Intervals that contain the truth as often as they say, out of the samples' spread.
 
 The standard deviation of samples is translated by what the model's calibration found
-(:class:`~.spread.Spread`), in a unit in which pictures are alike: the noise's standard
-deviation where there is noise, and otherwise the picture's range.
+(:class:`~.spread.Spread`), in a unit in which pictures, noises, holes and factors are alike,
+so that one curve holds for all of a kind of task. Errors grow with the noise where a picture
+is plain and with its contrast where it is detailed; the geometric mean of both is the unit of
+denoising. That of enlarged pictures and of holes is the contrast, times the factor and the
+square root of the depth: how large a detail is that nothing was measured of.
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 from scipy.stats import norm
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
-from napari_vae_restore.restoration.tasks import Inpaint, Task
+from napari_vae_restore.restoration.tasks import Inpaint, SuperResolve, Task
 from napari_vae_restore.restoration.units import BLACK_WHITE
 
 if TYPE_CHECKING:
@@ -33,28 +37,65 @@ def kind_of(tasks: Iterable[Task], *, is_noisy: bool) -> str:
     return KINDS[1] if any(isinstance(task, Inpaint) for task in tasks) else KINDS[2]
 
 
+def noise_of(result: Restoration) -> NDArray[np.float64] | None:
+    """Standard deviation of the noise in what was measured, of the shape of `std`.
+
+    In intensity units, at the restored intensity; None without noise.
+    """
+    noise = result.diagnostics.noise
+    if not noise:
+        return None
+    mean = np.asarray(result.mean)
+    layout = Layout.of(mean, result.recipe.axes)
+    planes = layout.to_planes(mean).astype(np.float64)
+    variance = [model.variance(planes[:, c]) for c, model in enumerate(noise)]
+    return layout.from_planes(np.sqrt(np.stack(variance, axis=1)))
+
+
 def unit_of(result: Restoration) -> NDArray[np.float64]:
     """What one standard deviation is a multiple of, in intensity units.
 
     Parameters
     ----------
     result : Restoration
-        Of any task.
+        Of any task, with samples.
 
     Returns
     -------
     numpy.ndarray
-        The shape of `std`, or one that broadcasts to it; above 0.
+        The shape of `std`; above 0. With C for the contrast, which is the range of a
+        channel's intensities: the square root of C times the noise's standard deviation;
+        without noise C times the factor, and in a hole C times the square root of the distance
+        to the nearest pixel that is known, in pixels.
     """
-    noise = result.diagnostics.noise
-    if not noise:
-        black, white = np.percentile(np.asarray(result.mean), BLACK_WHITE)
-        return np.array(max(float(white - black), np.finfo(np.float32).tiny))
     mean = np.asarray(result.mean)
     layout = Layout.of(mean, result.recipe.axes)
-    planes = layout.to_planes(mean).astype(np.float64)
-    variance = [model.variance(planes[:, c]) for c, model in enumerate(noise)]
-    return layout.from_planes(np.sqrt(np.stack(variance, axis=1)))
+    planes = layout.to_planes(mean)
+    black, white = np.percentile(planes, BLACK_WHITE, axis=(0, 2, 3), keepdims=True)
+    contrast = layout.from_planes(np.broadcast_to(white - black, planes.shape))
+    noise = noise_of(result)
+    if noise is not None:
+        unit = np.sqrt(contrast * noise)
+    else:
+        unit = contrast.astype(np.float64)
+        for task in result.recipe.tasks:
+            if task["kind"] == SuperResolve.kind:
+                unit = unit * task["factor"]
+            elif task["kind"] == Inpaint.kind:
+                unit = unit * np.sqrt(_depth(result))
+    return np.asarray(np.maximum(unit, np.finfo(np.float32).tiny))
+
+
+def _depth(result: Restoration) -> NDArray[np.float64]:
+    """Pixels to the nearest one on which all samples agree; 1 there, and if there is none."""
+    std = np.asarray(result.std)
+    layout = Layout.of(std, result.recipe.axes)
+    is_open = layout.to_planes(std) > 0
+    depths = np.ones(is_open.shape)
+    for place in np.ndindex(is_open.shape[:2]):
+        if not is_open[place].all():
+            depths[place] = np.maximum(distance_transform_edt(is_open[place]), 1.0)
+    return layout.from_planes(depths)
 
 
 def expected_error(result: Restoration) -> NDArray[np.float32]:

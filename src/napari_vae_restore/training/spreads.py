@@ -17,7 +17,7 @@ from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.spread import Spread
 from napari_vae_restore.noise.models import GaussianNoise, NoiseModel
 from napari_vae_restore.operators import Downsampling
-from napari_vae_restore.restoration.intervals import KINDS, unit_of
+from napari_vae_restore.restoration.intervals import KINDS, noise_of, unit_of
 from napari_vae_restore.restoration.restore import restore
 from napari_vae_restore.restoration.result import Restoration
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
@@ -38,8 +38,9 @@ _PIXELS: Final = 4_000
 _SIGMAS: Final = (0.02, 0.25)
 """Noise that is simulated on clean images, relative to their range."""
 
-Found = tuple[str, NDArray[np.float64], NDArray[np.float64]]
-"""Kind of task, standard deviations and errors of some pixels, in the unit of that kind."""
+Found = tuple[str, NDArray[np.float64]]
+"""Kind of task; (3, n) standard deviations, errors and noise in the truth of some pixels, in
+the unit of that kind."""
 
 
 def calibrate(
@@ -93,19 +94,13 @@ def calibrate(
     rng = np.random.default_rng([seed, 5])
     options = {"n_samples": N_SAMPLES, "seed": seed, "device": device}
     pixels: dict[str, list[NDArray[np.float64]]] = {}
-    for kind, std, error in _restored(
-        source, found, noise, axes, skip_unreadable, rng, options
-    ):
-        chosen = rng.permutation(std.size)[:_PIXELS]
-        pixels.setdefault(kind, []).append(np.stack([std, error])[:, chosen])
-    # In its unit the noise of a second shot is 1.
-    left = 1.0 if isinstance(source, Shots) else 0.0
-    fitted = {
-        kind: Spread.fit(
-            *np.concatenate(parts, axis=1), noise=left, like=found.spreads.get(kind)
-        )
-        for kind, parts in pixels.items()
-    }
+    for kind, each in _restored(source, found, noise, axes, skip_unreadable, rng, options):
+        chosen = rng.permutation(each.shape[1])[:_PIXELS]
+        pixels.setdefault(kind, []).append(each[:, chosen])
+    fitted = {}
+    for kind, parts in pixels.items():
+        std, error, of_truth = np.concatenate(parts, axis=1)
+        fitted[kind] = Spread.fit(std, error, noise=of_truth, like=found.spreads.get(kind))
     return replace(found, spreads={**found.spreads, **fitted})
 
 
@@ -134,7 +129,9 @@ def _restored(
         factor = factor_between(measured, target)
         tasks: Sequence[Task] = [Denoise(noise)] if factor == 1 else [SuperResolve(factor)]
         out = restore(measured.data, tasks, model, axes=measured.axes, **options)
-        yield _compared(KINDS[0 if factor == 1 else 2], out, target.data.astype(np.float64))
+        found = KINDS[0 if factor == 1 else 2]
+        is_noisy = isinstance(source, Shots)
+        yield _compared(found, out, target.data.astype(np.float64), is_noisy=is_noisy)
 
 
 def _simulated(
@@ -171,11 +168,15 @@ def _compared(
     out: Restoration,
     truth: NDArray[Any],
     where: NDArray[np.bool_] | None = None,
+    *,
+    is_noisy: bool = False,
 ) -> Found:
+    """What is found out by a truth; one that is noisy has the noise of what was measured."""
     std, unit = out.std, unit_of(out)
     assert std is not None
     layout = Layout.of(np.asarray(out.mean), out.recipe.axes)
     mean, target = (layout.without_alpha(array) for array in (out.mean, truth))
+    of_truth = noise_of(out) if is_noisy else None
+    columns = (std, mean.astype(np.float64) - target, 0.0 if of_truth is None else of_truth)
     chosen = ... if where is None else where
-    relative = ((mean.astype(np.float64) - target) / unit)[chosen]
-    return kind, (std / unit)[chosen].ravel().astype(np.float64), relative.ravel()
+    return kind, np.stack([np.ravel((column / unit)[chosen]) for column in columns])
