@@ -4,9 +4,10 @@
 
 Bundled: every picture of FMD, W2S and OCT, 256 x 256 pixels of its middle, is restored as it
 is: a warning then is a false alarm. The same pictures are then given as a JPEG file of quality
-20, enlarged by a half, saturated, denoised before, as noise alone, and as one stack of three
-unlike scenes called Z: a warning is then right, whichever it is. Pages of text are unlike all
-that the model has learned from.
+20, enlarged by a half, saturated, smoothed by a Gaussian of one pixel or a median, denoised by
+the bundled model before, as noise alone, and as one stack of three unlike scenes called Z: a
+warning is then right, whichever it is. Pages of text are unlike all that the model has learned
+from.
 
 Adapted: the model is adapted for `--budget` seconds to the left halves of three captures of
 each scene of FMD, and once to the sixty noisy fields of w2s-train. Pictures of its own kind
@@ -29,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
-from scipy.ndimage import zoom
+from scipy.ndimage import gaussian_filter, median_filter, zoom
 
 import napari_vae_restore as vr
 from adapting import pairs
@@ -65,8 +66,16 @@ def saturated(image: Image) -> Image:
     return np.minimum(image, np.percentile(image, 98)).round().astype(np.float32)
 
 
-def filtered(image: Image) -> Image:
+def denoised(image: Image) -> Image:
     return vr.denoise(image).mean
+
+
+def smoothed(image: Image) -> Image:
+    return gaussian_filter(image, 1.0)
+
+
+def by_median(image: Image) -> Image:
+    return median_filter(image, 3)
 
 
 def upside_down(image: Image) -> Image:
@@ -104,7 +113,9 @@ SPOILED: dict[str, Spoil] = {
 SPOILED_FILES: dict[str, Spoil] = {
     "enlarged": enlarged,
     "saturated": saturated,
-    "filtered": filtered,
+    "smoothed": smoothed,
+    "median of 3 × 3": by_median,
+    "denoised": denoised,
 }
 
 

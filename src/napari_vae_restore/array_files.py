@@ -98,7 +98,8 @@ def checked_array(array: Any, path: Path) -> Any:
             f"Cannot read {path}: it claims chunks of {array.chunks} for {array.shape} values: "
             "it is damaged or was made up; copy or export it again."
         )
-    check_claim(folder_of(array) or path, math.prod(array.chunks) * array.dtype.itemsize)
+    together = math.prod(array.shards or array.chunks)
+    check_claim(folder_of(array) or path, together * array.dtype.itemsize)
     return checked(array)
 
 

@@ -134,8 +134,9 @@ def check_claim(path: Path, n_bytes: int) -> None:
         stored += file.stat().st_size if file.is_file() else 0
         if n_bytes <= stored * _MOST_COMPRESSED:
             return
+    gigabytes = min(n_bytes, 10**30) / 2**30  # not all numbers of JSON are a float's
     raise ImageFileError(
-        f"Cannot read {path}: it claims {n_bytes / 2**30:.3g} GB of pixels, and has {stored} "
+        f"Cannot read {path}: it claims {gigabytes:.3g} GB of pixels, and has {stored} "
         "bytes: it is damaged or was made up; copy or export it again."
     )
 

@@ -237,6 +237,18 @@ def test_chunks_were_allocated_on_the_word_of_a_store(tmp_path: Path) -> None:
             open_store(path).read()
 
 
+@pytest.mark.parametrize("side", [16 * 10**5, 16 * 10**400])
+def test_shards_of_any_size_were_an_error_of_dask(tmp_path: Path, side: int) -> None:
+    path = tmp_path / "in.zarr"
+    image = np.arange(1024).reshape(32, 32)
+    zarr.create_array(path, data=image, chunks=(16, 16), shards=(32, 32))
+    values = json.loads((path / "zarr.json").read_text())
+    values["chunk_grid"]["configuration"]["chunk_shape"] = [side, 16 * 10**5]
+    (path / "zarr.json").write_text(json.dumps(values))
+    with pytest.raises(vr.ImageFileError, match=r"claims .* GB"):
+        open_store(path)
+
+
 def _claiming(path: Path, version: int, **said: Any) -> Path:
     """A store of 32 x 32 pixels that says something else of itself."""
     zarr.create_array(
