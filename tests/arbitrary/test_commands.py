@@ -119,9 +119,9 @@ COMMANDS: dict[str, tuple[Words, str, int, int]] = {
     "evaluate": (lambda p: ["--samples", 2, "--json", "-"], "", 0, 50),
     "evaluate, reference": (lambda p: ["--reference", p.image], "", 0, 50),
     "generate": (lambda p: ["--n", 2], "out.tif", 0, 50),
-    "train": (lambda p: ["--clean", p.image, *STEP], "out.safetensors", 0, 15),
-    "adapt": (lambda p: STEP, "out.safetensors", 0, 15),
-    "calibrate": (lambda p: ["--simulate", "denoise"], "out.safetensors", 0, 15),
+    "train": (lambda p: ["--clean", p.image, *STEP], "out.safetensors", 0, 50),
+    "adapt": (lambda p: STEP, "out.safetensors", 0, 50),
+    "calibrate": (lambda p: ["--simulate", "denoise"], "out.safetensors", 0, 50),
     # Each trains a network of its own.
     "sweep": (
         lambda p: [
@@ -130,14 +130,14 @@ COMMANDS: dict[str, tuple[Words, str, int, int]] = {
         ],
         "sweep",
         0,
-        5,
+        50,
     ),
     # Each compiles one.
     "models export": (
         lambda p: [p.model, "--author", "A", "--licence", "MIT"],
         "out.zip",
         0,
-        5,
+        50,
     ),
 }
 TAKES: dict[str, Words] = {

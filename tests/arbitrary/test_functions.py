@@ -284,12 +284,12 @@ FUNCTIONS: dict[str, tuple[Callable[[Picture, Models], Any], int, int]] = {
     "enhance": (enhance, 50, 32),
     "compress, decompress": (compress, 50, NOTHING_OWED),
     "evaluate": (evaluate, 50, 32),
-    "train": (train, 20, 32),
-    "train by pairs": (train_by_pairs, 20, NOTHING_OWED),
-    "adapt": (adapt, 20, 32),
-    "calibrate": (calibrate, 25, 64),
+    "train": (train, 50, 32),
+    "train by pairs": (train_by_pairs, 50, NOTHING_OWED),
+    "adapt": (adapt, 50, 32),
+    "calibrate": (calibrate, 50, 64),
     # Trains a network of its own.
-    "sweep": (sweep, 5, 64),
+    "sweep": (sweep, 50, 64),
     "write_image, read_image, restore_files": (files, 50, 32),
     "restore_store": (store, 50, 32),
 }
@@ -317,7 +317,7 @@ ENDLESS = st.sampled_from((10**6, 10**9, 2**63))
 def test_samples_of_any_size_or_words(kind: str, models: Models) -> None:
     model = getattr(models, kind)
 
-    @cases(25)
+    @cases()
     @given(
         st.integers(-1, 3),
         st.one_of(SIDES, st.tuples(SIDES, SIDES), ENDLESS),
