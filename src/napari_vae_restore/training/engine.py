@@ -33,6 +33,7 @@ from napari_vae_restore.training.progress import Progress
 from napari_vae_restore.training.settings import TrainingSettings, parse_budget
 from napari_vae_restore.training.sources import Source, names_of
 from napari_vae_restore.training.threads import thread_trial
+from napari_vae_restore.training.triton_import import import_triton
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -147,6 +148,7 @@ class Training:
         self._share_batch()
         self._averaged = copy.deepcopy(self._trained).eval().requires_grad_(False)
         self._first_weights = copy.deepcopy(self._averaged)
+        import_triton()
         self._optimizer = self._objective.optimiser()
         self._generator = torch.Generator().manual_seed(seed + _RANKS_APART * self._rank)
         self._step, self._seconds, self._bad_steps = 0, 0.0, 0
