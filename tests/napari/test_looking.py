@@ -80,7 +80,7 @@ def test_no_plane_but_the_one_in_view_is_computed_first(monkeypatch, tiny_model,
 
 @pytest.mark.gui
 def test_holes_are_filled_where_one_looks(
-    viewer, open_widget, finish, make_image, asynchronous
+    viewer, open_widget, finish, make_image, asynchronous, qtbot
 ):
     image = np.stack([make_image((64, 72), seed=seed) for seed in range(2)])
     image[:, 20:25, 30:40] = 0
@@ -93,6 +93,8 @@ def test_holes_are_filled_where_one_looks(
     widget.looking.setChecked(True)
     widget.run_button.click()
     finish(widget)
-    fine = np.asarray(viewer.layers["cells restored in view"].data[0])
+    result = viewer.layers["cells restored in view"]
+    qtbot.waitUntil(lambda: result.loaded, timeout=60_000)
+    fine = np.asarray(result.data[0])
     assert fine[0, 20:25, 30:40].min() > 50
     np.testing.assert_array_equal(fine[1], image[1])
