@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import zarr
 from distributed import Client, Future, LocalCluster
@@ -270,7 +271,7 @@ def test_two_workers_equal_one_though_one_dies(
         )
         for count, _ in enumerate(steps):
             if count == 3:
-                local.workers[0].process.process.kill()
+                psutil.Process(local.workers[0].pid).kill()
     whole = vr.denoise(slide, noise="gaussian:10", axes="CYX", tile=TILE)
     np.testing.assert_array_equal(level(out), whole.mean)
 
