@@ -45,6 +45,28 @@ def dark(noise: PoissonGaussianNoise) -> float:
     return max(-noise.b, 0.0) / noise.a
 
 
+# -- stabilising -----------------------------------------------------------------------
+
+
+@every_model
+@pytest.mark.parametrize("spread", [1.0, 1e3, 1e6])
+def test_stabilising_rises_over_all_numbers_and_is_inverted(noise, spread):
+    y = dark_of(noise) + spread * np.linspace(-50, 50, 2001)
+    t = noise.stabilise(y)
+    back = noise.unstabilise(t)
+    assert (np.diff(t) > 0).all()
+    assert (np.diff(back) > 0).all()
+    # The inverse is that of means: it differs by up to half a photon, and not in the dark.
+    photon = getattr(noise, "a", 0.0)
+    np.testing.assert_allclose(back, y, rtol=1e-9, atol=0.51 * photon + 1e-9)
+    far = y < dark_of(noise) - 8 * np.sqrt(noise.variance(dark_of(noise)))
+    np.testing.assert_allclose(back[far], y[far], rtol=1e-4)
+
+
+def dark_of(noise: NoiseModel) -> float:
+    return dark(noise) if isinstance(noise, PoissonGaussianNoise) else 0.0
+
+
 # -- likelihood ----------------------------------------------------------------------
 
 

@@ -103,7 +103,7 @@ def test_models_of_noisy_images_are_the_library(picture, noise):
 def test_the_tabulated_inverse_is_exact(noise):
     model = fresh(vr.HVAEConfig(levels=1, width=4, latent=2), noise)
     dark = max(-noise.b / noise.a, 0)
-    signal = dark + noise.a * np.array([0, 0.3, 1, 5, 50, 199, 350, 5000])
+    signal = dark + noise.a * np.array([-90, -2, 0, 0.3, 1, 5, 50, 199, 350, 5000])
     t = np.append(noise.stabilise(signal), [-5.0, 0.0])
     found = denoiser(model).unstabilise(torch.tensor(t, dtype=torch.float32)).numpy()
     expected = noise.unstabilise(t)

@@ -46,6 +46,7 @@ _LEAST_WEIGHT: Final = 1e-6  # keeps its logarithm finite
 _SUM_TOLERANCE: Final = 1e-3
 _GRID: Final = 1024  # points of the stabilising transform
 _HERMITE_NODES: Final = 24
+_REACH: Final = 7.0  # standard deviations, more than the nodes' 6.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +237,14 @@ class MixtureNoise:
 
 @lru_cache(maxsize=16)
 def _tables(noise: MixtureNoise) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Signals, their stabilised values t, and the means E[t | s]."""
-    levels = np.linspace(noise.knots[0], noise.knots[-1], _GRID)
+    """Signals, their stabilised values t, and the means E[t | s].
+
+    They reach so far beyond the knots that a component's noise does not: from there on t is
+    a straight line in s, and its inverse the line back.
+    """
+    _, shifts, stds = noise._at(noise.knots)
+    low, high = (float((np.abs(shifts) + _REACH * stds)[i].max()) for i in (0, -1))
+    levels = np.linspace(noise.knots[0] - low, noise.knots[-1] + high, _GRID)
     slope = 1 / np.sqrt(noise.variance(levels))
     steps = np.diff(levels) * (slope[1:] + slope[:-1]) / 2
     stabilised = np.concatenate([[0.0], steps.cumsum()])

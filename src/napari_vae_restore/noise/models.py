@@ -14,14 +14,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln, xlogy
 
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.noise.anscombe import stabilised, unstabilised
 from napari_vae_restore.noise.correlation import (
     WHITE,
     Correlation,
@@ -47,14 +46,6 @@ _VARIANCE_FLOOR: Final = 1e-3
 # b / a^2, in squared photons, from which on s is lost in rounding: f(y) squared holds
 # both, and a double has sixteen digits.
 _MAX_READ_VARIANCE: Final = 1e12
-
-_ANSCOMBE_OFFSET: Final = 3 / 8
-
-# The exact inverse is tabulated up to this many photons; beyond it the variance of
-# the stabilised noise is 1 to within 1e-3, and so is the asymptotic inverse.
-_TABLE_PHOTONS: Final = 200.0
-_TABLE_SIZE: Final = 512
-_HERMITE_NODES: Final = 24
 
 
 class NoiseModel(Protocol):
@@ -145,8 +136,7 @@ class NoiseModel(Protocol):
         Parameters
         ----------
         t : array_like
-            Denoised stabilised values, any shape. Finite; values below the smallest
-            that a signal can produce are mapped to that signal.
+            Denoised stabilised values, any shape, finite.
 
         Returns
         -------
@@ -321,25 +311,25 @@ class PoissonGaussianNoise:
     def stabilise(self, y: ArrayLike) -> FloatArray:
         """Apply the generalised Anscombe transform; see :class:`NoiseModel`.
 
-        Makitalo & Foi 2013, eq. (2): (2 / a) sqrt(max(a y + 3/8 a^2 + b, 0)).
+        2 sqrt(photons + 3/8 + b / a^2), and its tangent where there is no light; see
+        :mod:`~.noise.anscombe`.
         """
-        photons = (np.asarray(y, dtype=np.float64) + self.b / self.a) / self.a
-        return np.asarray(2 * np.sqrt(np.maximum(photons + _ANSCOMBE_OFFSET, 0.0)))
+        photons = (np.asarray(y, dtype=np.float64) - self._dark) / self.a
+        return stabilised(photons, self._read_variance)
 
     def unstabilise(self, t: ArrayLike) -> FloatArray:
-        """Invert the generalised Anscombe transform without bias; see :class:`NoiseModel`.
+        """Invert E[t | s] without bias; see :class:`NoiseModel` and :mod:`~.noise.anscombe`."""
+        return unstabilised(t, self._read_variance) * self.a + self._dark
 
-        The exact unbiased inverse of Makitalo & Foi 2013, section III: with D the mean
-        and v the variance of the transformed counts, E[t^2] = D^2 + v gives the photons
-        (D^2 + v) / 4 - 3/8 - b / a^2. v is tabulated against D for Poisson counts with
-        Gaussian read-out noise, and is 1 above the table.
-        """
-        read_variance = max(self.b / self.a**2, 0.0)
-        dark = min(self.b, 0.0) / self.a
-        means, excess = _inverse_table(read_variance)
-        reachable = np.maximum(np.asarray(t, dtype=np.float64), means[0])
-        photons = reachable**2 / 4 - read_variance + np.interp(reachable, means, excess)
-        return np.asarray(np.maximum(photons, 0.0) * self.a - dark)
+    @property
+    def _dark(self) -> float:
+        """The signal without light."""
+        return -min(self.b, 0.0) / self.a
+
+    @property
+    def _read_variance(self) -> float:
+        """In squared photons."""
+        return max(self.b / self.a**2, 0.0)
 
     def to_dict(self) -> JsonForm:
         """Return the JSON form; see :class:`NoiseModel`."""
@@ -457,27 +447,3 @@ def _suffix(correlation: Correlation) -> str:
 
 def _correlation_form(correlation: Correlation) -> JsonForm:
     return {} if correlation == WHITE else {"correlation": json_form(correlation)}
-
-
-@lru_cache(maxsize=16)
-def _inverse_table(read_variance: float) -> tuple[FloatArray, FloatArray]:
-    """Tabulate what the exact unbiased inverse adds to D^2 / 4 - read variance.
-
-    `read_variance` is b / a^2, in squared photons. Returns the rising means D of the
-    transformed counts and, for each, its photons + read variance - D^2 / 4.
-    """
-    # Even steps of the square root are about even steps of D.
-    photons = np.linspace(0.0, math.sqrt(_TABLE_PHOTONS), _TABLE_SIZE) ** 2
-    counts = np.arange(_TABLE_PHOTONS + 10 * math.sqrt(_TABLE_PHOTONS))
-    nodes, weights = np.polynomial.hermite_e.hermegauss(_HERMITE_NODES)
-    read = math.sqrt(read_variance) * nodes
-    shifted = counts[:, None] + read + read_variance + _ANSCOMBE_OFFSET
-    transformed = 2 * np.sqrt(np.maximum(shifted, 0.0))  # (counts, nodes)
-    given_count = transformed @ (weights / weights.sum())
-    rates = photons[:, None]
-    poisson = np.exp(xlogy(counts, rates) - rates - gammaln(counts + 1))
-    means = poisson @ given_count
-    excess = photons + read_variance - means**2 / 4
-    for table in (means, excess):
-        table.setflags(write=False)
-    return means, excess

@@ -22,6 +22,7 @@ from napari_vae_restore.models.condition import CONDITION_CHANNELS
 from napari_vae_restore.models.model import Model, Normalisation
 from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
+from napari_vae_restore.noise.anscombe import OFFSET, TABLE_PHOTONS, inverse_table, tangent
 from napari_vae_restore.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise
 from napari_vae_restore.restoration.units import (
     BLACK_WHITE,
@@ -37,9 +38,8 @@ _BLOCK: Final = 8
 _FLAT_SHARE: Final = 0.2
 """Of the blocks, the flattest."""
 
-_TABLE_PHOTONS: Final = 300.0
-"""Up to which the inverse Anscombe transform is tabulated; beyond, it is asymptotic."""
 _TABLE_SIZE: Final = 4096
+"""Of the inverse Anscombe transform; beyond it, the inverse is asymptotic."""
 
 
 class NoiseLevel(nn.Module):
@@ -241,10 +241,12 @@ class PhotonDenoiser(nn.Module):
         self.frame, self.network = _framed_network(network)
         self.offset = normalisation.offset
         self.scale = normalisation.scale
-        self.gain, self.read = noise.a, noise.b / noise.a**2
-        dark = max(-noise.b / noise.a, 0.0)
-        ends = noise.stabilise([dark, dark + _TABLE_PHOTONS * noise.a])
-        first, last = max(float(ends[0]) - 2, 0.0), float(ends[1])
+        self.gain, self.dark = noise.a, max(-noise.b / noise.a, 0.0)
+        self.read = max(noise.b / noise.a**2, 0.0)
+        self.start, self.root = tangent(self.read)
+        self.three_eighths = OFFSET
+        first = float(inverse_table(self.read)[0][0])
+        last = float(noise.stabilise(self.dark + TABLE_PHOTONS * noise.a))
         grid = np.linspace(first, last, _TABLE_SIZE)
         excess = noise.unstabilise(grid) / noise.a - grid**2 / 4
         self.register_buffer("excess", torch.tensor(excess, dtype=torch.float32))
@@ -253,9 +255,9 @@ class PhotonDenoiser(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         """(N, C, H, W) float32 intensities to denoised ones."""
-        # Makitalo & Foi 2013, eq. (2); see PoissonGaussianNoise.
-        photons = y / self.gain + self.read
-        stabilised = 2 * (photons + 0.375).clamp(min=0.0).sqrt()
+        photons = (y - self.dark) / self.gain  # see noise.anscombe
+        curved = 2 * (photons.clamp(min=self.start) + self.read + self.three_eighths).sqrt()
+        stabilised = curved + (photons - self.start).clamp(max=0.0) / self.root
         units = self.frame((stabilised - self.offset) / self.scale)
         signal = self.frame.crop(self.network(units), y)
         return self.unstabilise(signal * self.scale + self.offset)
@@ -263,12 +265,13 @@ class PhotonDenoiser(nn.Module):
     @torch.jit.export
     def unstabilise(self, t: Tensor) -> Tensor:
         """Map means of stabilised values back to intensities, any shape."""
+        dark = (t - self.first).clamp(max=0.0) * self.root
         t = t.clamp(min=self.first)
         place = ((t - self.first) / self.step).clamp(max=self.excess.shape[0] - 1.0)
         below = place.floor().clamp(max=self.excess.shape[0] - 2.0)
         low = self.excess[below.long()]
         high = self.excess[below.long() + 1]
-        return self.gain * (t.square() / 4 + low + (place - below) * (high - low))
+        return self.gain * (t.square() / 4 + low + (place - below) * (high - low) + dark)
 
 
 def denoiser(model: Model) -> nn.Module:
