@@ -22,6 +22,7 @@ from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.spread import Spread
 from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.noise.unmeasured import LEAST, repeat_side, unmeasured
 from napari_vae_restore.restoration.intervals import kind_of
 from napari_vae_restore.restoration.parts import channel_groups, tile_grid
 from napari_vae_restore.restoration.problem import Problem
@@ -38,6 +39,9 @@ from napari_vae_restore.tiling import TILE, Tile
 BYTES_PER_PIXEL: Final = (200, 600)
 """Of a tile that the bundled model takes at most, halo included, for its mean and for
 samples; measured."""
+
+_REPEAT_PLANES: Final = 4
+"""That are looked at for repeated values."""
 
 _HALVINGS: Final = 3
 """Of the usual tile, where memory is short."""
@@ -105,6 +109,8 @@ class Plan:
         Where to compute: "auto" is settled by who computes.
     spread : Spread or None
         What the model's calibration says of such a problem's samples.
+    repeat_side : int
+        Pixels a side of a square of equal pixels that nothing measured.
     """
 
     layout: Layout
@@ -120,6 +126,7 @@ class Plan:
     seed: int
     device: str
     spread: Spread | None
+    repeat_side: int
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -184,7 +191,7 @@ def prepare(
         _check("tile", tile, 1)
     where = choose_device(device)
     size = fitting_tile(free_memory(where), n_samples) if tile is None else tile
-    noise = _measured_noise(planes, problem, model)
+    noise, repeat = _measured_noise(planes, problem, model)
     shape = planes.shape[2] * problem.factor, planes.shape[3] * problem.factor
     grid, halo = tile_grid(model.on(where), shape, problem, size)
     at_once = PLANE_PIXELS if plane_pixels is None else plane_pixels
@@ -203,6 +210,7 @@ def prepare(
         seed=seed,
         device=device,
         spread=model.spreads.get(kind_of(problem.tasks, is_noisy=bool(noise))),
+        repeat_side=repeat,
     )
 
 
@@ -213,17 +221,38 @@ def fitting_tile(free_bytes: int, n_samples: int) -> int:
     return next((side for side in sides if side <= affordable), sides[-1])
 
 
-def _measured_noise(planes: Any, problem: Problem, model: Model) -> tuple[NoiseModel, ...]:
+def _measured_noise(
+    planes: Any, problem: Problem, model: Model
+) -> tuple[tuple[NoiseModel, ...], int]:
+    """The noise of each channel, and the side of squares of equal pixels that are none."""
+    if problem.denoising is None:
+        return (), LEAST
     missing = problem.missing
-    if not problem.measures_noise(model):
-        nothing = np.empty((0, planes.shape[1], 0, 0), planes.dtype)
-        return problem.noise_models(nothing, None, model)
     is_here = isinstance(planes, np.ndarray) and isinstance(missing, np.ndarray | None)
     if not (is_here and stack_fits(planes.shape)):
         windows = stack_windows(planes.shape)
         planes = _read(planes, windows)
         missing = None if missing is None else _read(missing, windows)
-    return problem.noise_models(planes, missing, model)
+    sample = planes[:: max(1, len(planes) // _REPEAT_PLANES)]
+    side = repeat_side(sample.reshape(-1, *planes.shape[2:]))
+    if problem.measures_noise(model):
+        missing = _without_measurement(planes, missing, side)
+    return problem.noise_models(planes, missing, model), side
+
+
+def _without_measurement(planes: NDArray[Any], missing: Any, side: int) -> Any:
+    """What is missing, or was not measured, of (N, C, H, W) planes; None if nothing."""
+    for n, plane in enumerate(planes):
+        for c, channel in enumerate(plane):
+            found = unmeasured(channel, side)
+            if found is None:
+                continue
+            if missing is None:
+                missing = np.zeros(planes.shape, bool)
+            elif not missing.flags.writeable or missing.base is not None:
+                missing = missing.copy()
+            missing[n, c] |= found
+    return missing
 
 
 def _read(planes: Any, windows: list[tuple[int, Rectangle]]) -> NDArray[Any]:
@@ -238,7 +267,7 @@ def _blocks(
     factor = problem.factor
     whole = slice(0, height), slice(0, width)
     if height * width <= at_once or len(grid) == 1:
-        return (Block(_scaled(whole, factor), whole, tuple(grid)),)
+        return (Block(scaled(whole, factor), whole, tuple(grid)),)
     blocks = []
     for tile in grid:
         rows, columns = (
@@ -250,7 +279,8 @@ def _blocks(
     return tuple(blocks)
 
 
-def _scaled(window: Rectangle, factor: int) -> Rectangle:
+def scaled(window: Rectangle, factor: int) -> Rectangle:
+    """A rectangle of the measurement on the output's grid."""
     rows, columns = (slice(part.start * factor, part.stop * factor) for part in window)
     return rows, columns
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.arrays import MAX_INTENSITY, as_image, is_lazy_image, is_usable
+from napari_vae_restore.arrays import MAX_INTENSITY, is_lazy_image, is_usable
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout, cast
 from napari_vae_restore.lazy_arrays import is_labelled
@@ -31,7 +31,13 @@ from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.recipe import recipe_of
 from napari_vae_restore.restoration.result import Diagnostics, Restoration
 from napari_vae_restore.restoration.solver import Solver
-from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
+from napari_vae_restore.restoration.tasks import (
+    Denoise,
+    Inpaint,
+    SuperResolve,
+    Task,
+    image_for,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +253,7 @@ def iter_restore(
     """
     started = time.monotonic()
     listed = tasks if isinstance(tasks, Sequence) else (tasks,)
-    may_have_holes = _has(listed, Inpaint)
-    array, axes = as_image(image, axes, may_have_holes=may_have_holes)
+    array, axes = image_for(image, axes, listed)
     layout = Layout.of(array, axes)
     problem = Problem.of(tasks, layout)
     planes, missing = layout.to_planes(array), problem.missing
@@ -312,6 +317,8 @@ def _check_observed(planes: NDArray[Any], problem: Problem) -> None:
     if not isinstance(problem.missing, np.ndarray) or planes.dtype.kind != "f":
         return
     unusable = ~is_usable(planes) & ~problem.missing
+    if problem.denoising is not None:
+        unusable &= ~np.isnan(planes)
     if unusable.any():
         n_nan = int((np.isnan(planes) & unusable).sum())
         raise InputError(

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from napari_vae_restore.array_files import ATTRIBUTE, folder_of
-from napari_vae_restore.arrays import as_image, as_lazy_image, is_lazy_image
+from napari_vae_restore.arrays import as_lazy_image, is_lazy_image
 from napari_vae_restore.atomic import why_not_written
 from napari_vae_restore.devices import choose_device, give_back_memory
 from napari_vae_restore.errors import ImageFileError, InputError
@@ -34,8 +34,8 @@ from napari_vae_restore.restoration.recipe import recipe_of
 from napari_vae_restore.restoration.restore import RestoreProgress
 from napari_vae_restore.restoration.result import Diagnostics, Recipe
 from napari_vae_restore.restoration.sampling import in_memory, stack_windows
-from napari_vae_restore.restoration.solver import Tally
-from napari_vae_restore.restoration.tasks import Inpaint, Task
+from napari_vae_restore.restoration.tally import Tally
+from napari_vae_restore.restoration.tasks import Task, image_for
 from napari_vae_restore.scale.cluster import computed_by
 from napari_vae_restore.scale.ome_zarr import (
     StoredImage,
@@ -299,9 +299,7 @@ def _checked_path(output: str | Path, image: Any) -> Path:
 def _opened(image: Any, axes: str | None, tasks: Any) -> tuple[Any, str]:
     if is_lazy_image(image):
         return as_lazy_image(image, axes)
-    listed = tasks if isinstance(tasks, Sequence) else (tasks,)
-    fills = any(isinstance(task, Inpaint) for task in listed)
-    return as_image(image, axes, may_have_holes=fills)
+    return image_for(image, axes, tasks)
 
 
 def _what(planes: Any, problem: Problem, model: Model, given: dict[str, Any]) -> str:
