@@ -101,9 +101,15 @@ class ConditionalPosterior:
         self._image = enlarged(self._measured, problem.factor)
         seen = np.ones(self._measured.shape, bool) if observed is None else observed
         self._seen = seen.repeat(problem.factor, axis=1).repeat(problem.factor, axis=2)
-        self._blend = (
-            Blend(problem, measurement, scale, self._measured) if scale.noise else None
-        )
+        self._blend = None
+        if scale.noise:
+            self._blend = Blend(
+                problem,
+                measurement,
+                scale,
+                self._measured,
+                is_estimated=problem.measures_noise(model),
+            )
 
     @classmethod
     def scale_of(cls, model: Model, sample: Measurement) -> Units:

@@ -74,7 +74,13 @@ class DenoisingPosterior:
         self._network = model.network
         self._units = scale
         self._measured = measurement.filled(scale.to_network(measurement.intensities))
-        self._blend = Blend(problem, measurement, scale, self._measured)
+        self._blend = Blend(
+            problem,
+            measurement,
+            scale,
+            self._measured,
+            is_estimated=problem.measures_noise(model),
+        )
         self.description: Description | None = None
         self.decided: Decided | None = None
 

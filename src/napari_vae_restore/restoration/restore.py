@@ -283,6 +283,8 @@ def iter_restore(
             unlikeness=solver.unlikeness,
         ),
         unlikeness=solver.unlikeness,
+        decision=None if problem.blur else solver.tally.decision,
+        unmeasured=solver.tally.unmeasured(solver.repeated),
     )
     return Restoration(
         *canvas.finish(layout, array), recipe_of(plan, problem), diagnostics, plan.spread

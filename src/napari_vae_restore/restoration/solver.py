@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -68,12 +68,18 @@ class Solver:
         self.notes: list[str] = []
         self.descriptions: dict[tuple[int, int], list[Description]] = {}
         self._tallies: list[Tally] = []
+        self._repeated: Counter[float] = Counter()
         self.n_passes = plan.n_tiles * (1 + plan.n_samples)
 
     @property
     def tally(self) -> Tally:
         """Over the blocks so far."""
         return Tally.total(self._tallies)
+
+    @property
+    def repeated(self) -> tuple[float, ...]:
+        """What unmeasured pixels hold, the most frequent first."""
+        return tuple(value for value, _ in self._repeated.most_common())
 
     @property
     def unlikeness(self) -> float | None:
@@ -229,6 +235,9 @@ class Solver:
             whole = (slice(None), *core)
             self._tallies.append(tally(measurement, predicted, whole, found, is_hot))
         as_it_is = measurement.unmeasured
+        if as_it_is is not None:
+            held = measurement.intensities[as_it_is]
+            self._repeated.update(dict(zip(*_counted(held), strict=True)))
         if not plan.noise and plan.problem.keeps_observed:
             as_it_is = measurement.observed
         if as_it_is is not None:
@@ -302,6 +311,12 @@ def placed(model: Model, device: torch.device) -> Model:
             return model
         copies[device] = found
     return copies[device]
+
+
+def _counted(values: NDArray[Any]) -> tuple[list[float], list[int]]:
+    """Different values and how often each comes; all that are not a number are one."""
+    found, counts = np.unique(values, return_counts=True, equal_nan=True)
+    return [math.nan if v != v else float(v) for v in found], counts.tolist()
 
 
 def _joined(

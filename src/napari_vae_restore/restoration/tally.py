@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.restoration.blend import Decided
 from napari_vae_restore.restoration.measurement import Measurement
+from napari_vae_restore.restoration.result import Decision, Unmeasured
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,22 @@ class Tally:
         model expects next to no noise, single dark pixels would outweigh the picture.
         """
         return math.sqrt(self.removed / self.expected) if self.expected else None
+
+    @property
+    def decision(self) -> Decision | None:
+        """How much of the network's answer was taken; None if nothing was observed."""
+        if not self.n_observed:
+            return None
+        known = self.before > 0 and self.after > 0
+        gain = 10 * math.log10(self.before / self.after) if known else None
+        return Decision(self.taken / self.n_observed, gain)
+
+    def unmeasured(self, values: Sequence[float] = ()) -> Unmeasured | None:
+        """Pixels that nothing measured, and what they hold."""
+        if not self.n_unmeasured:
+            return None
+        share = self.n_unmeasured / (self.n_unmeasured + self.n_observed)
+        return Unmeasured(share, tuple(values))
 
 
 def tally(

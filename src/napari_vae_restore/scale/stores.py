@@ -228,6 +228,8 @@ def iter_restore_store(
                 device=where,
                 warnings=() if spot is None else spot.warnings,
                 unlikeness=None if spot is None else spot.unlikeness,
+                decision=None if problem.blur else tally.decision,
+                unmeasured=tally.unmeasured(),
             )
             about = _all_attributes(work, layout, like, recipe, diagnostics)
             target.finish(about, overwrite=overwrite)
