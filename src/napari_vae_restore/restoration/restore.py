@@ -275,8 +275,7 @@ def iter_restore(
         device=solver.device,
         notes=tuple(solver.notes),
         warnings=cautions(
-            _without_holes(planes, missing, canvas.mean),
-            canvas.mean,
+            *_without_holes(planes, missing, canvas),
             layout,
             plan.noise,
             is_denoised=_has(listed, Denoise),
@@ -291,12 +290,25 @@ def iter_restore(
     )
 
 
-def _without_holes(planes: NDArray[Any], missing: Any, mean: NDArray[Any]) -> NDArray[Any]:
-    """What a mask covers is no measurement to be warned of: its fill stands in for it."""
-    if missing is None:
-        return planes
-    factor = mean.shape[-1] // planes.shape[-1]
-    return np.where(missing, cast(mean[..., ::factor, ::factor], planes.dtype), planes)
+def _without_holes(
+    planes: NDArray[Any], missing: Any, canvas: Canvas
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Image and mean without what is no measurement to be warned of.
+
+    What a mask covers is stood in for by its fill, and what nothing measured by a value
+    that occurs.
+    """
+    mean, factor = canvas.mean, canvas.mean.shape[-1] // planes.shape[-1]
+    if missing is not None:
+        fill = cast(mean[..., ::factor, ::factor], planes.dtype)
+        planes = np.where(missing, fill, planes)
+    unmeasured = canvas.unmeasured
+    if unmeasured is not None and not unmeasured.all():
+        middle = np.median(mean[~unmeasured])
+        mean = np.where(unmeasured, middle, mean)
+        where = unmeasured[..., ::factor, ::factor]
+        planes = np.where(where, middle.astype(planes.dtype), planes)
+    return planes, mean
 
 
 def _has(tasks: Sequence[Task], kind: type[Task]) -> bool:

@@ -245,7 +245,8 @@ class Solver:
                 self._measured_core(each, scaled(core, plan.problem.factor))
                 for each in (measurement.intensities, as_it_is)
             )
-            canvas.keep(place, values, where)
+            put = canvas.leave if plan.noise else canvas.keep
+            put(place, values, where)
 
     def _passes_through(self, tile: Tile, measurement: Measurement) -> bool:
         """Whether nothing of a tile's core is to be inferred."""
