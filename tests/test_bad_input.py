@@ -57,15 +57,15 @@ def assert_one_line(error):
     assert "\n" not in message
 
 
-@pytest.mark.parametrize(("image", "message"), BAD_IMAGES.values(), ids=list(BAD_IMAGES))
+NOT_DENOISED = {name: case for name, case in BAD_IMAGES.items() if name != "some NaN"}
+"""Pixels that are not a number were not measured, and stay."""
+
+
+@pytest.mark.parametrize(("image", "message"), NOT_DENOISED.values(), ids=list(NOT_DENOISED))
 def test_train_refuses(image, message):
     with pytest.raises(vr.InputError, match=message) as error:
         vr.train(image, steps=1, noise=NOISE)
     assert_one_line(error)
-
-
-NOT_DENOISED = {name: case for name, case in BAD_IMAGES.items() if name != "some NaN"}
-"""Pixels that are not a number were not measured, and stay."""
 
 
 @pytest.mark.parametrize(("image", "message"), NOT_DENOISED.values(), ids=list(NOT_DENOISED))

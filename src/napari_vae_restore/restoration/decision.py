@@ -86,7 +86,7 @@ def weights(
     """
     seen = observed.astype(np.float64)
     share = np.maximum(local_sum(seen), _LEAST)
-    linear = np.stack([local_sum(p * seen) / share for p in products])
+    linear = np.stack([_cautious(p, seen, share) for p in products])
     n = len(differences)
     square = np.empty((n, n, *linear.shape[1:]))
     for i in range(n):
@@ -95,6 +95,18 @@ def weights(
                 local_sum(differences[i] * differences[j] * seen) / share
             )
     return spread_out(_least_risk(square, linear), observed.shape)
+
+
+def _cautious(products: FloatArray, seen: FloatArray, share: FloatArray) -> FloatArray:
+    """Local means of products, less favourable by their standard error.
+
+    Where the noise is next to nothing beside what was taken away, chance would decide, and
+    it takes more than it gives.
+    """
+    mean = local_sum(products * seen) / share
+    variance = np.maximum(local_sum(np.square(products) * seen) / share - mean**2, 0.0)
+    n = 4 * np.pi * RADIUS**2 * share  # of independent pixels under a Gaussian
+    return np.asarray(mean + np.sqrt(variance / n))
 
 
 def _least_risk(square: FloatArray, linear: FloatArray) -> FloatArray:
@@ -113,7 +125,7 @@ def _least_risk(square: FloatArray, linear: FloatArray) -> FloatArray:
 
 
 def local_sum(values: FloatArray) -> FloatArray:
-    """Sums over neighbourhoods of (H, W), up to a factor, on a grid of `COARSE` pixels."""
+    """Weighted means over neighbourhoods of (H, W), on a grid of `COARSE` pixels; 0 beyond."""
     small = F.avg_pool2d(torch.from_numpy(values)[None, None], COARSE, ceil_mode=True)
     radius = RADIUS / COARSE
     return np.asarray(gaussian_filter(small[0, 0].numpy(), radius, mode="constant"))
