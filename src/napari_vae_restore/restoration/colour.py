@@ -110,7 +110,10 @@ class ColourPosterior:
             GaussianNoise(float(np.sqrt(variance)), (float(rho_y), float(rho_x)))
             for variance, (rho_y, rho_x) in zip(variances, correlations, strict=True)
         )
-        units = tuple(Units.of(part) for part in _components(mixed, sample, noise))
+        units = tuple(
+            ConditionalPosterior.scale_of(model, part)
+            for part in _components(mixed, sample, noise)
+        )
         return ColourScale(mixing, noise, units)
 
     @property

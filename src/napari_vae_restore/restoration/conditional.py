@@ -18,7 +18,7 @@ from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise.correlation import WHITE, nearest_blur
 from napari_vae_restore.resampling import enlargement, separable
-from napari_vae_restore.restoration.blend import Blend, Decided
+from napari_vae_restore.restoration.blend import Blend, Decided, with_decision
 from napari_vae_restore.restoration.description import Description, described
 from napari_vae_restore.restoration.keys import LatentKeys
 from napari_vae_restore.restoration.local_mean import local_shift, mean_sigma
@@ -114,7 +114,22 @@ class ConditionalPosterior:
     @classmethod
     def scale_of(cls, model: Model, sample: Measurement) -> Units:
         """The units in which a plane, or a sample of it, spans about [0, 1]."""
-        return Units.of(sample)
+        units, network = Units.of(sample), conditional_network(model)
+        stride = network.config.stride
+
+        def answer(values: NDArray[np.float32]) -> NDArray[np.float64]:
+            sides = [-(-n // stride) * stride for n in values.shape[1:]]
+            padded = np.pad(
+                values,
+                [(0, 0), *((0, s - n) for s, n in zip(sides, values.shape[1:], strict=True))],
+                mode="symmetric",
+            )
+            seen = np.ones((1, *padded.shape), bool)
+            condition = condition_tensor(padded[None], seen, _slow_values(units, 1))
+            mean = Inference(network, condition).mean()
+            return mean[:, : values.shape[1], : values.shape[2]]
+
+        return with_decision(units, sample, answer)
 
     def signals(
         self, tile: Tile, n_samples: int, keys: LatentKeys

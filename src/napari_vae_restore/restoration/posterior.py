@@ -89,7 +89,8 @@ class DenoisingPosterior:
         """The units that the model was trained in, whatever the image's range."""
         if model.normalisation is None:
             raise InputError(f"model {model.name}: it has no normalisation: train it anew")
-        return Units(sample.noise, model.normalisation)
+        # A model that was trained on a few noisy images is never above a decision.
+        return Units(sample.noise, model.normalisation, decides=True)
 
     def signals(
         self, tile: Tile, n_samples: int, keys: LatentKeys
