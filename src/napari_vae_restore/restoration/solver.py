@@ -11,7 +11,6 @@ import math
 from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -40,8 +39,6 @@ from napari_vae_restore.tiling import Tile
 
 _log = logging.getLogger(__name__)
 
-_placed: WeakKeyDictionary[Model, dict[torch.device, Model]] = WeakKeyDictionary()
-
 
 class Solver:
     """Restores the blocks of a plan, one after the other.
@@ -63,7 +60,7 @@ class Solver:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._model = placed(plan.model, choose_device(plan.device))
+        self._model = plan.model.on(choose_device(plan.device))
         self._most = math.inf
         self.notes: list[str] = []
         self.descriptions: dict[tuple[int, int], list[Description]] = {}
@@ -289,7 +286,7 @@ class Solver:
             self._note(f"out of memory on {device}: went on with tiles of {height} x {width}")
             return False
         if device.type != "cpu":
-            self._model = placed(self._plan.model, torch.device("cpu"))
+            self._model = self._plan.model.on(torch.device("cpu"))
             self._most = math.inf
             self._note(f"out of memory on {device}: went on on the processor")
             return True
@@ -301,17 +298,6 @@ class Solver:
     def _note(self, text: str) -> None:
         self.notes.append(text)
         _log.warning("%s", text)
-
-
-def placed(model: Model, device: torch.device) -> Model:
-    """The model on a device, copied to it once."""
-    copies = _placed.setdefault(model, {})
-    if device not in copies:
-        found = model.on(device)
-        if found is model:
-            return model
-        copies[device] = found
-    return copies[device]
 
 
 def _counted(values: NDArray[Any]) -> tuple[list[float], list[int]]:
