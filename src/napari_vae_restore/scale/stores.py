@@ -182,7 +182,16 @@ def iter_restore_store(
     layout = Layout(axes, tuple(array.shape), np.dtype(array.dtype))
     problem = Problem.of(tasks, layout)
     planes, network = layout.to_planes(array), find_model(model)
-    what = _what(planes, problem, network, locals())
+    request = {
+        "axes": axes,
+        "n_samples": n_samples,
+        "tile": tile,
+        "seed": seed,
+        "shard": shard,
+        "uncertainty": uncertainty is not None,
+        "n_kept": len(sample_paths),
+    }
+    what = _what(planes, problem, network, request)
     outputs = _outputs(path, uncertainty, sample_paths, layout.dtype)
     target = Target(outputs, (), 0, shard)
     if all(finished_orders(each.path) == what for each in outputs):
@@ -304,20 +313,17 @@ def _opened(image: Any, axes: str | None, tasks: Any) -> tuple[Any, str]:
     return image_for(image, axes, tasks)
 
 
-def _what(planes: Any, problem: Problem, model: Model, given: dict[str, Any]) -> str:
-    """Hash of the image's looks and of all that the result depends on."""
+def _what(planes: Any, problem: Problem, model: Model, request: dict[str, Any]) -> str:
+    """Hash of the image's looks and of all that the result depends on.
+
+    Stores carry it, so that a restoration is known again when it goes on: the names in the
+    request stay as they are.
+    """
     digest = hashlib.sha256(str((planes.shape, planes.dtype)).encode())
     for n, place in stack_windows(planes.shape):
         digest.update(in_memory(planes[(n, slice(None), *place)]).tobytes())
     tasks = [{k: v for k, v in t.to_dict().items() if k != "mask"} for t in problem.tasks]
-    names = ("axes", "n_samples", "tile", "seed", "shard")
-    request = {name: given[name] for name in names}
-    request |= {
-        "tasks": tasks,
-        "model": model.sha256,
-        "uncertainty": given["uncertainty"] is not None,
-        "n_kept": len(given["sample_paths"]),
-    }
+    request = request | {"tasks": tasks, "model": model.sha256}
     digest.update(json.dumps(request, sort_keys=True).encode())
     return digest.hexdigest()
 
