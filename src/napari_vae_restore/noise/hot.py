@@ -40,6 +40,9 @@ _N_AROUND: Final = 16  # independent pixels that a median of the surroundings is
 _MIN_AROUND: Final = 4  # observed pixels that tell the level of the surroundings
 _MAX_MISSING: Final = 2  # of the eight pixels around a single one; around clusters, none
 
+_RANGE: Final = (1, 99)  # percentiles
+_TEXTURE: Final = 60 / 255  # of that range
+
 _REACH: Final = 3  # pixels of a patch to each side: a row of three and what is around it
 _SIDE: Final = 2 * _REACH + 1
 _AROUND: Final = 2  # pixels of the surroundings to each side
@@ -53,6 +56,7 @@ def without_hot_pixels(
     *,
     observed: Mask | None = None,
     known: Mask | None = None,
+    least_rise: float = 0.0,
 ) -> tuple[FloatArray, Mask]:
     """Replace hot pixels by the median of their surroundings.
 
@@ -67,6 +71,9 @@ def without_hot_pixels(
     known : numpy.ndarray of bool, optional
         (H, W) or (N, H, W), pixels that are hot whatever they show, as
         :func:`persistent_hot_pixels` finds them.
+    least_rise : float
+        Intensity above the surroundings that a hot pixel has at least, whatever the noise;
+        see :func:`rise_beyond_texture`.
 
     Returns
     -------
@@ -81,9 +88,27 @@ def without_hot_pixels(
     if known is not None and known.any():
         for where, calm in _known(padded, np.broadcast_to(known, values.shape)):
             is_hot[where], values[where] = True, calm
-    for where, calm in _clusters(padded, noise, _SIGMAS, _ALLOWANCE):
+    for where, calm in _clusters(padded, noise, _SIGMAS, _ALLOWANCE, least_rise):
         is_hot[where], values[where] = True, calm
     return values, is_hot
+
+
+def rise_beyond_texture(values: NDArray[Any]) -> float:
+    """Rise above its surroundings that no single pixel of a picture's own texture has.
+
+    In an image with next to no noise, glints and grains are far above it too: skimage's
+    photographs have as many such pixels below their surroundings as above them. From 60 of
+    255 of the range on, they have none.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Measured intensities of the image or a sample of it, any shape.
+    """
+    if values.size == 0:
+        return 0.0
+    low, high = np.percentile(values, _RANGE)
+    return float(_TEXTURE * (high - low))
 
 
 def persistent_hot_pixels(
@@ -136,7 +161,11 @@ _Places: TypeAlias = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
 
 
 def _clusters(
-    padded: FloatArray, noise: NoiseModel, sigmas: float, allowance: float
+    padded: FloatArray,
+    noise: NoiseModel,
+    sigmas: float,
+    allowance: float,
+    least_rise: float = 0.0,
 ) -> Iterator[tuple[_Places, FloatArray]]:
     """Places, in the planes, of the pixels of hot clusters, and what is put there.
 
@@ -148,7 +177,7 @@ def _clusters(
         patches = _patches(padded, (n, rows, columns))
         level = _median_of(patches[:, _SURROUNDINGS])
         sigma = np.sqrt(noise.variance(patches[:, _CENTRE]))
-        far = patches[:, _CENTRE] - level > sigmas * sigma
+        far = patches[:, _CENTRE] - level > np.maximum(sigmas * sigma, least_rise)
         n, rows, columns = n[far], rows[far], columns[far]
         patches, level, sigma = patches[far], level[far], sigma[far]
         rises = patches - level[:, None]

@@ -6,6 +6,7 @@ noise, where a region of one exactly repeated value is no draw of it, and what i
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,25 +15,57 @@ from numpy.typing import NDArray
 from napari_vae_restore.arrays import MAX_INTENSITY, is_usable
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.noise.hot import without_hot_pixels
-from napari_vae_restore.noise.unmeasured import unmeasured
+from napari_vae_restore.noise.unmeasured import LEAST, unmeasured
 from napari_vae_restore.restoration.measurement import Mask, Measurement
+from napari_vae_restore.restoration.sampling import Rectangle, Window
 
 if TYPE_CHECKING:
     from napari_vae_restore.restoration.plan import Plan
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Defects:
+    """What a detector does to single pixels, measured once for an image.
+
+    Attributes
+    ----------
+    repeat_side : int
+        Pixels a side of a square of equal pixels that nothing measured.
+    least_rises : tuple of float
+        Of each channel, see :func:`~.noise.hot.rise_beyond_texture`.
+    persistent : tuple of numpy.ndarray of bool
+        (H, W) of each channel, pixels that are hot in all planes; empty for none.
+    """
+
+    repeat_side: int = LEAST
+    least_rises: tuple[float, ...] = ()
+    persistent: tuple[NDArray[np.bool_], ...] = ()
+
+
 def mended(
-    plan: Plan, group: slice, values: NDArray[Any], missing: Mask | None
+    plan: Plan, group: slice, place: Rectangle, window: Window
 ) -> tuple[Measurement, NDArray[np.bool_] | None]:
     """The measurement in a window (C, h, w), hot pixels taken out, and where they were.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of the image.
+    group : slice
+        The window's channels.
+    place : (slice, slice)
+        The window's, in the plane.
+    window : Window
+        What was read there.
 
     Raises
     ------
     InputError
         If a pixel that is not missing is not finite.
     """
-    noise = plan.noise[group]
-    repeated = unmeasured_together(values, missing, plan.repeat_side) if noise else None
+    values, missing = window
+    noise, defects = plan.noise[group], plan.defects
+    repeated = unmeasured_together(values, missing, defects.repeat_side) if noise else None
     observed = None if missing is None else ~missing
     if repeated is not None:
         observed = ~repeated if observed is None else observed & ~repeated
@@ -43,14 +76,23 @@ def mended(
                 f"image: expected finite intensities, but {n_unusable} NaN or infinite, or "
                 f"above {MAX_INTENSITY:g}, came: replace them, or inpaint them with a mask"
             )
-    if not noise or observed is not None:
-        # In an image with holes a pixel may have no surroundings.
-        return Measurement(values, observed, noise, repeated), None
-    found = [without_hot_pixels(y[None], model) for y, model in zip(values, noise, strict=True)]
-    is_hot = np.concatenate([where for _, where in found])
-    if is_hot.any():
-        values = np.concatenate([calm for calm, _ in found]).astype(values.dtype)
-    return Measurement(values, None, noise), is_hot
+    if not noise:
+        return Measurement(values, observed, noise), None
+    calm, is_hot = values.copy(), np.zeros(values.shape, bool)
+    for c, model in enumerate(noise):
+        channel = group.start + c
+        known = defects.persistent[channel][place] if defects.persistent else None
+        seen = None if observed is None else observed[c]
+        found, where = without_hot_pixels(
+            values[None, c] if seen is None else np.where(seen, values[c], 0)[None],
+            model,
+            observed=None if seen is None else seen[None],
+            known=known,
+            least_rise=defects.least_rises[channel],
+        )
+        is_hot[c] = where[0] if seen is None else where[0] & seen
+        np.copyto(calm[c], found[0], where=is_hot[c], casting="unsafe")
+    return Measurement(calm, observed, noise, repeated), is_hot
 
 
 def unmeasured_together(

@@ -96,8 +96,11 @@ class Solver:
         return str(_device(self._model))
 
     def scale(self, group: slice, windows: list[Window]) -> Scale | None:
-        """What is measured once for a plane, from windows of it; None if nothing is there."""
-        parts = [mended(self._plan, group, *window)[0] for window in windows]
+        """What is measured once for a plane, from the plan's windows; None for nothing."""
+        places = self._plan.sample
+        parts = [
+            mended(self._plan, group, *each)[0] for each in zip(places, windows, strict=True)
+        ]
         seen = [
             np.ones(part.intensities.shape, bool) if part.observed is None else part.observed
             for part in parts
@@ -180,7 +183,7 @@ class Solver:
         plan, (plane, group) = self._plan, part
         n, channels, top, left = (plane, group, 0, 0) if at is None else at
         place: Place = (n, channels, _from(block.core[0], top), _from(block.core[1], left))
-        measurement, is_hot = mended(plan, group, *window)
+        measurement, is_hot = mended(plan, group, block.window, window)
         keys = LatentKeys(
             plan.seed,
             plane * plan.layout.planes_shape[1] + group.start,
