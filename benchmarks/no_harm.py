@@ -94,16 +94,25 @@ def gain(restored: Image, noisy: Image, truth: Image) -> float:
     return float(10 * np.log10(error(noisy, truth) / max(error(restored, truth), 1e-12)))
 
 
-def own_noise(truth: Image) -> float:
-    """What the estimate finds before any noise is added; 0 where it finds nothing."""
+def own_noise(truth: Image) -> vr.NoiseModel | None:
+    """What the estimate finds before any noise is added; None where it finds nothing."""
     try:
-        noise = estimate_noise(truth)
+        return estimate_noise(truth)
     except vr.VAERestoreError:
+        return None
+
+
+def relative(own: vr.NoiseModel | None, added: vr.NoiseModel, truth: Image) -> float:
+    """The picture's own noise over the added one, where that is greatest."""
+    if own is None:
         return 0.0
-    return float(np.sqrt(noise.variance(np.median(truth))))
+    levels = np.percentile(truth, (5, 50, 95, 99))
+    return float(np.sqrt((own.variance(levels) / added.variance(levels)).max()))
 
 
-def measure(name: str, truth: Image, kind: str, sigma: float, own: float) -> Cell:
+def measure(
+    name: str, truth: Image, kind: str, sigma: float, own: vr.NoiseModel | None
+) -> Cell:
     noise = noise_of(kind, sigma)
     noisy = noise.sample(truth, np.random.default_rng(0)).astype(np.float32)
     told = vr.denoise(noisy, noise=noise).mean
@@ -120,7 +129,7 @@ def measure(name: str, truth: Image, kind: str, sigma: float, own: float) -> Cel
         gain(told, noisy, truth),
         gain(network, noisy, truth),
         estimated,
-        own,
+        relative(own, noise, truth),
     )
 
 
@@ -134,7 +143,7 @@ def report(cells: list[Cell]) -> None:
     for (kind, sigma), found in groups.items():
         worst = min(found, key=lambda cell: cell.told)
         network = [cell.network for cell in found]
-        known = [c for c in found if c.estimated is not None and c.own <= OWN_NOISE * sigma]
+        known = [c for c in found if c.estimated is not None and c.own <= OWN_NOISE]
         row = (
             f"| {kind} | {sigma} | {len(found)} | {np.mean(network):.2f} | {min(network):.2f} "
         )

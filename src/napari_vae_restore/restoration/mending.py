@@ -83,6 +83,8 @@ def mended(
         channel = group.start + c
         known = defects.persistent[channel][place] if defects.persistent else None
         seen = None if observed is None else observed[c]
+        if seen is not None and not seen.any():
+            continue
         found, where = without_hot_pixels(
             values[None, c] if seen is None else np.where(seen, values[c], 0)[None],
             model,
