@@ -50,6 +50,8 @@ texture all over, up to 2.5."""
 _STEP: Final = 0.2
 """Of the perturbation, in standard deviations: between 0.1 and 0.3 it made no difference, at
 1 answers are no longer linear in it."""
+_CHANCE: Final = 0.08
+"""Share of the measurement that chance keeps of strong noise, and that is not kept."""
 _REMOVED: Final = (1.1, 1.4)
 """Energy of what was taken away over the noise's: where it is less, strong noise needs no
 decision; where it is more, it is the decision's."""
@@ -230,8 +232,10 @@ class Blend:
         products *= self._trusted
         taken = np.ones_like(difference)
         for c in range(len(taken)):
-            found = weights(difference[c, None], products[c, None], seen[c])[0]
-            taken[c] = np.where(seen[c], 1 - needed[c] * (1 - found), 1.0)
+            kept = 1 - weights(difference[c, None], products[c, None], seen[c])[0]
+            if sigma >= LITTLE_NOISE:
+                kept = np.maximum(kept - _CHANCE, 0.0) / (1 - _CHANCE)
+            taken[c] = np.where(seen[c], 1 - needed[c] * kept, 1.0)
         before = seen.astype(np.float64)
         after = before + (np.square(taken * difference) + 2 * taken * products) / sigma**2
         return Decided(taken, before, after, (part[1].start, part[2].start))
