@@ -57,14 +57,18 @@ def assert_one_line(error):
     assert "\n" not in message
 
 
-@pytest.mark.parametrize(("image", "message"), BAD_IMAGES.values(), ids=list(BAD_IMAGES))
+NOT_DENOISED = {name: case for name, case in BAD_IMAGES.items() if name != "some NaN"}
+"""Pixels that are not a number were not measured, and stay."""
+
+
+@pytest.mark.parametrize(("image", "message"), NOT_DENOISED.values(), ids=list(NOT_DENOISED))
 def test_train_refuses(image, message):
     with pytest.raises(vr.InputError, match=message) as error:
         vr.train(image, steps=1, noise=NOISE)
     assert_one_line(error)
 
 
-@pytest.mark.parametrize(("image", "message"), BAD_IMAGES.values(), ids=list(BAD_IMAGES))
+@pytest.mark.parametrize(("image", "message"), NOT_DENOISED.values(), ids=list(NOT_DENOISED))
 def test_denoise_refuses(model, image, message):
     with pytest.raises(vr.InputError, match=message) as error:
         vr.denoise(image, model)
@@ -177,7 +181,7 @@ def train(folder, image="noisy.tif", output="new.safetensors", more=()):
 COMMANDS = [train, denoise, inpaint, super_resolve]
 FILES_WITH_BAD_IMAGES = {
     name: (np.asarray(BAD_IMAGES[name][0]), BAD_IMAGES[name][1])
-    for name in ("all NaN", "some NaN", "some infinite", "constant", "one pixel", "complex")
+    for name in ("all NaN", "some infinite", "constant", "one pixel", "complex")
 }
 
 

@@ -1,7 +1,10 @@
 """The package as a whole: imports stay light, names resolve, contracts hold."""
 
+import ast
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +32,34 @@ def test_core_works_without_a_window() -> None:
     )
     assert {"napari", "qtpy", "magicgui", "superqt", "pyqtgraph"}.isdisjoint(
         run_python(code).split()
+    )
+
+
+BINDINGS = ("qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "superqt", "pyqtgraph")
+
+
+@pytest.mark.parametrize(
+    ("library", "blocked"),
+    [("Qt", BINDINGS), ("napari", (*BINDINGS, "napari")), ("torch", ("torch",))],
+)
+def test_modules_that_say_they_do_without_a_library_do(
+    library: str, blocked: tuple[str, ...]
+) -> None:
+    root = Path(vr.__file__).parent
+    says_so = re.compile(rf"\b(no|without|neither|nor|or)\s+{library}\b", re.IGNORECASE)
+    modules = [
+        ".".join(path.relative_to(root.parent).with_suffix("").parts)
+        for path in sorted((root / "_napari").glob("*.py"))
+        if says_so.search(ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "")
+    ]
+    assert len(modules) > 2
+    run_python(
+        "import sys, importlib\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.partition('.')[0] in {blocked}: raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        f"for name in {modules}: importlib.import_module(name)"
     )
 
 

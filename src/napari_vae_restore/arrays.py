@@ -103,7 +103,11 @@ def _axes_for(ndim: int, *, colour: bool) -> str:
 
 
 def as_image(
-    image: object, axes: str | None = None, *, may_have_holes: bool = False
+    image: object,
+    axes: str | None = None,
+    *,
+    may_have_holes: bool = False,
+    may_have_nan: bool = False,
 ) -> tuple[NDArray[Any], str]:
     """Return an image as a numpy array with known axes, or say what is wrong with it.
 
@@ -118,6 +122,8 @@ def as_image(
         are single letters, else what `guess_axes` says.
     may_have_holes : bool
         Whether NaN and infinity may stay: who calls checks that a mask covers them.
+    may_have_nan : bool
+        Whether NaN may stay, for pixels that nothing measured.
 
     Returns
     -------
@@ -143,7 +149,7 @@ def as_image(
     data, own_axes = _unwrap(image)
     array = _to_numpy(data)
     axes = _checked_form(array, axes, own_axes)
-    _check_values(array, axes, may_have_holes)
+    _check_values(array, axes, may_have_holes, may_have_nan)
     return array, axes
 
 
@@ -305,7 +311,9 @@ def _check_dtype(dtype: np.dtype[Any]) -> None:
     raise InputError(f"Expected integer or floating intensities, but {came} came: {advice}.")
 
 
-def _check_values(array: NDArray[Any], axes: str, may_have_holes: bool) -> None:
+def _check_values(
+    array: NDArray[Any], axes: str, may_have_holes: bool, may_have_nan: bool
+) -> None:
     """Raise unless the values are finite, where asked, and the colours not all the same."""
     n_nan = n_inf = 0
     if array.dtype.kind == "f":
@@ -320,15 +328,17 @@ def _check_values(array: NDArray[Any], axes: str, may_have_holes: bool) -> None:
         )
     if may_have_holes and (n_nan or n_inf):
         return
-    if n_nan or n_inf:
+    if n_inf or (n_nan and not may_have_nan):
         raise InputError(
             f"Expected finite intensities, but {n_nan} NaN and {n_inf} infinite of "
             f"{array.size} values came: replace them, or inpaint them with a mask."
         )
     lowest, highest = [], []
     for block in _blocks(Layout.of(array, axes).without_alpha(array)):
-        lowest.append(block.min())
-        highest.append(block.max())
+        if n_nan and np.isnan(block).all():
+            continue
+        lowest.append(np.nanmin(block) if n_nan else block.min())
+        highest.append(np.nanmax(block) if n_nan else block.max())
     if (largest := max(abs(float(v)) for v in (min(lowest), max(highest)))) > MAX_INTENSITY:
         raise InputError(
             f"Expected intensities up to {MAX_INTENSITY:g}, but {largest:g} came: divide the "

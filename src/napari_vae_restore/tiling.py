@@ -48,6 +48,11 @@ class Tile:
     inner: tuple[slice, slice]
     origin: tuple[int, int]
 
+    @property
+    def n_pixels(self) -> int:
+        """Of what is read."""
+        return len(self.rows) * len(self.columns)
+
     def read(self, planes: NDArray[_Scalar]) -> NDArray[_Scalar]:
         """The tile's pixels, (..., rows, columns)."""
         pixels: NDArray[_Scalar] = planes[..., self.rows[:, None], self.columns]

@@ -1,6 +1,7 @@
 """The models of a session."""
 
-from napari_vae_restore._napari.model_store import BUNDLED, DEFAULT, ModelStore
+from napari_vae_restore._napari.model_store import BUNDLED, ModelStore
+from napari_vae_restore.models.bundled import DEFAULT
 
 
 def test_the_newest_model_is_selected_and_names_are_unique(tiny_model):

@@ -1,10 +1,14 @@
 """Restoring as the worker runs it: lazy data, channels, previews; without a window."""
 
+from typing import get_args
+
 import dask.array as da
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 
 import napari_vae_restore as vr
+from napari_vae_restore._napari.layers import show_result
 from napari_vae_restore._napari.messages import Source, Update
 from napari_vae_restore._napari.reading import noise_region, read
 from napari_vae_restore._napari.region import visible_region
@@ -15,7 +19,13 @@ from napari_vae_restore._napari.restoration_steps import (
     restore_steps,
 )
 from napari_vae_restore.noise.estimation import estimate_noise
-from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve
+from napari_vae_restore.restoration.tasks import (
+    Deblur,
+    Denoise,
+    Inpaint,
+    SuperResolve,
+    Task,
+)
 
 OPTIONS = RestoreOptions(device="cpu")
 
@@ -132,6 +142,24 @@ def test_the_noise_is_not_looked_for_under_a_mask(make_image, preview, whole):
     expected = estimate_noise(damaged, "gaussian", observed=~np.broadcast_to(mask, image.shape))
     assert found.noise == {0: expected}
     assert 5 < found.noise[0].sigma < 12
+
+
+TASKS = {
+    Denoise: Denoise("gaussian:12"),
+    Inpaint: Inpaint(np.eye(40, 48, dtype=bool)),
+    SuperResolve: SuperResolve(2),
+    Deblur: Deblur(np.full((1, 3), 1 / 3)),
+}
+
+
+@pytest.mark.parametrize("kind", get_args(Task))
+def test_every_task_has_words_and_runs_to_its_end(kind, make_image, drained):
+    source = Source(make_image((40, 48)), "YX")
+    tasks = list({Denoise: TASKS[Denoise], kind: TASKS[kind]}.values())
+    _, result = drained(restore_steps(source, tasks, "default", OPTIONS))
+    assert doing([TASKS[kind]]) in doing(tasks)
+    layer = show_result(ViewerModel(), result, like=None)
+    assert layer.name.count("ed") == len(tasks)
 
 
 def test_a_computation_is_named_after_its_boldest_task():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,9 +19,11 @@ from numpy.typing import NDArray
 
 import napari_vae_restore as vr
 from napari_vae_restore.devices import choose_device
+from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.scale import cluster, work
 from napari_vae_restore.scale.ome_zarr import folder_of, level_shapes, open_store, reduced
 from napari_vae_restore.scale.stores import iter_restore_store, restore_store
+from napari_vae_restore.scale.target import finished_orders
 
 TILE = 64
 
@@ -89,6 +93,22 @@ def test_the_store_holds_what_the_whole_gives(
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
         ["in.zarr", "mask.zarr", "out.ome.zarr", "out.sample-1.ome.zarr", "std.ome.zarr"]
     )
+
+
+def test_the_key_of_a_store_is_that_of_earlier_versions(tmp_path: Path) -> None:
+    image = (np.arange(2 * 16 * 24) % 251).astype(np.uint8).reshape(2, 16, 24)
+    out = tmp_path / "out.zarr"
+    options = {"axes": "CYX", "n_samples": 0, "tile": 64, "seed": 3, "shard": False}
+    restore_store(image, out, vr.SuperResolve(2), **options)
+    request = options | {
+        "tasks": [{"kind": "super-resolve", "factor": 2, "kernel": "bicubic"}],
+        "model": find_model("default").sha256,
+        "uncertainty": False,
+        "n_kept": 0,
+    }
+    digest = hashlib.sha256(b"((1, 2, 16, 24), dtype('uint8'))" + image.tobytes())
+    digest.update(json.dumps(request, sort_keys=True).encode())
+    assert finished_orders(out) == digest.hexdigest()
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])

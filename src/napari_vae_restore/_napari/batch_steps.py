@@ -1,7 +1,6 @@
 """Many files as a worker runs them: a generator of messages over the core's batch.
 
-No Qt and no napari here; torch and the model come in when a generator runs, in the
-worker's thread.
+No Qt here; torch and the model come in when a generator runs, in the worker's thread.
 """
 
 from __future__ import annotations

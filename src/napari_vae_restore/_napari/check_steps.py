@@ -1,6 +1,6 @@
 """Checking a result as a worker runs it: residual, distance to a reference, fresh samples.
 
-No Qt and no napari here; torch comes in when samples are drawn, in the worker's thread.
+No Qt here; torch comes in when samples are drawn, in the worker's thread.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ from napari_vae_restore._napari.layers import (
     show_result,
 )
 from napari_vae_restore._napari.messages import Source, duration
+from napari_vae_restore._napari.model_store import model_of
 from napari_vae_restore._napari.recipe_panel import RecipePanel
-from napari_vae_restore._napari.recipe_places import model_of
 from napari_vae_restore._napari.region import start
 from napari_vae_restore._napari.restoration_steps import RestoreOptions
 from napari_vae_restore._napari.results import (

@@ -18,9 +18,10 @@ from napari_vae_restore._napari.header import Header, Title
 from napari_vae_restore._napari.layers import RECIPE_KEY, appearance, placement
 from napari_vae_restore._napari.live_widget import LiveWidget
 from napari_vae_restore._napari.messages import MAX_SEED
-from napari_vae_restore._napari.model_store import BUNDLED, DEFAULT, model_store
+from napari_vae_restore._napari.model_store import BUNDLED, model_store
 from napari_vae_restore._napari.sliders import slider
 from napari_vae_restore._napari.view import steady
+from napari_vae_restore.models.bundled import DEFAULT
 
 if TYPE_CHECKING:
     import napari.viewer

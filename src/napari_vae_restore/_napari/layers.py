@@ -56,7 +56,12 @@ FACTOR_KEY = "vae_restore_interval_factor"
 """Key in the metadata of an uncertainty map; its value times the map is the half width of an
 interval of 90 %."""
 
-_DONE = {"denoise": "denoised", "inpaint": "inpainted", "super-resolve": "super-resolved"}
+_DONE = {
+    "denoise": "denoised",
+    "deblur": "deblurred",
+    "inpaint": "inpainted",
+    "super-resolve": "super-resolved",
+}
 
 
 def layer_data(layer: Image | Labels) -> Any:
@@ -268,9 +273,7 @@ def show_result(
         The mean.
     """
     name = "image" if like is None else like.name
-    done = " and ".join(
-        _DONE.get(str(task["kind"]), "restored") for task in restoration.recipe.tasks
-    )
+    done = " and ".join(_DONE[str(task["kind"])] for task in restoration.recipe.tasks)
     zoom = (
         None
         if like is None

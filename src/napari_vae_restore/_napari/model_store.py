@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
+
+from napari_vae_restore.errors import InputError
+from napari_vae_restore.models.bundled import DEFAULT
 
 if TYPE_CHECKING:
     from napari_vae_restore.models.model import Model
@@ -15,9 +18,6 @@ if TYPE_CHECKING:
 
 BUNDLED = "Bundled model"
 """What the window calls the model that comes with the package."""
-
-DEFAULT = "default"
-"""What the core calls it; see :mod:`napari_vae_restore.models.bundled`, which needs torch."""
 
 
 class ModelStore(QObject):  # type: ignore[misc, unused-ignore]
@@ -103,3 +103,32 @@ def _unused(name: str, taken: Mapping[str, object]) -> str:
 def model_store() -> ModelStore:
     """The one store of this session."""
     return ModelStore()
+
+
+def model_of(recipe: Mapping[str, Any]) -> Model | str:
+    """The model that a recipe names, out of those that are open.
+
+    Parameters
+    ----------
+    recipe : mapping
+        Of a result.
+
+    Returns
+    -------
+    Model or str
+        As :func:`~napari_vae_restore.restore` takes it.
+
+    Raises
+    ------
+    InputError
+        If it is not open in this session.
+    """
+    name, store = str(recipe["model"]), model_store()
+    if name in (DEFAULT, BUNDLED):
+        return DEFAULT
+    if name in store.names:
+        return store.get(name)
+    raise InputError(
+        f"The result was made with the model “{name}”, which is not open: open its file in "
+        "Denoise, then try again."
+    )

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from napari_vae_restore._napari.comparing import WIPE_KEY
 from napari_vae_restore._napari.fields import button
 from napari_vae_restore._napari.layers import PREVIEW_KEY, RECIPE_KEY
+from napari_vae_restore._napari.model_store import model_of
 from napari_vae_restore._napari.recipe_places import file_of, places_for
 from napari_vae_restore.errors import VAERestoreError
 from napari_vae_restore.restoration.recipe_code import as_command, as_python
@@ -94,7 +95,7 @@ class RecipePanel(QWidget):  # type: ignore[misc, unused-ignore]
         recipe = result.metadata[RECIPE_KEY]
         try:
             needs_file = to_command or file_of(source) is not None
-            places = places_for(result, source, needs_file=needs_file)
+            places = places_for(result, source, model_of(recipe), needs_file=needs_file)
             if to_command:
                 text = as_command(recipe, places, _output(places.image))
             else:

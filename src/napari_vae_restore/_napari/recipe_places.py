@@ -15,14 +15,11 @@ import numpy as np
 
 from napari_vae_restore._napari import training_runs
 from napari_vae_restore._napari.layers import FILE_KEY, MISSING_KEY, RECIPE_KEY
-from napari_vae_restore._napari.model_store import BUNDLED, DEFAULT, model_store
 from napari_vae_restore.errors import InputError, RestorationError
 from napari_vae_restore.image_files import write_image
 from napari_vae_restore.restoration.recipe_code import Places
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from napari.layers import Image
 
     from napari_vae_restore.models.model import Model
@@ -36,42 +33,15 @@ def kept_folder() -> Path:
     return training_runs.runs_folder().parent / "kept"
 
 
-def model_of(recipe: Mapping[str, Any]) -> Model | str:
-    """The model that a recipe names, out of those that are open.
-
-    Parameters
-    ----------
-    recipe : mapping
-        Of a result.
-
-    Returns
-    -------
-    Model or str
-        As :func:`~napari_vae_restore.restore` takes it.
-
-    Raises
-    ------
-    InputError
-        If it is not open in this session.
-    """
-    name, store = str(recipe["model"]), model_store()
-    if name in (DEFAULT, BUNDLED):
-        return DEFAULT
-    if name in store.names:
-        return store.get(name)
-    raise InputError(
-        f"The result was made with the model “{name}”, which is not open: open its file in "
-        "Denoise, then try again."
-    )
-
-
-def places_for(result: Image, source: Image, *, needs_file: bool) -> Places:
+def places_for(result: Image, source: Image, model: Model | str, *, needs_file: bool) -> Places:
     """Where image, mask and model of a result are; copies are written where needed.
 
     Parameters
     ----------
     result, source : napari.layers.Image
         The result, and what it was made of.
+    model : Model or str
+        That made it.
     needs_file : bool
         Whether the image must be a file. Otherwise the layer will do.
 
@@ -83,7 +53,7 @@ def places_for(result: Image, source: Image, *, needs_file: bool) -> Places:
     Raises
     ------
     InputError
-        If the model is not open, or the image has no file though one is needed.
+        If the image has no file though one is needed.
     RestorationError
         If a copy cannot be written.
     """
@@ -97,12 +67,12 @@ def places_for(result: Image, source: Image, *, needs_file: bool) -> Places:
     path = "" if file is None else str(file)
     try:
         mask = _kept_mask(result.metadata.get(MISSING_KEY), str(recipe["axes"]))
-        model = _kept_model(model_of(recipe))
+        kept_model = _kept_model(model)
     except OSError as error:
         raise RestorationError(f"cannot write to {kept_folder()}: {error.strerror}") from error
     if needs_file:
-        return Places(path, mask=mask, model=model)
-    return Places(source.name, is_layer=True, mask=mask, model=model)
+        return Places(path, mask=mask, model=kept_model)
+    return Places(source.name, is_layer=True, mask=mask, model=kept_model)
 
 
 def file_of(layer: Image) -> Path | None:

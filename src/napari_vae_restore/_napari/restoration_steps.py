@@ -36,7 +36,13 @@ _PREVIEW_TILE = 2048
 
 LOADING = "Loading the model…"
 LOOKING = "Looking at the image and its noise…"
-_DOING = {"denoise": "Denoising", "inpaint": "Filling", "super-resolve": "Enlarging"}
+_DOING = {
+    "denoise": "Denoising",
+    "deblur": "Deblurring",
+    "inpaint": "Filling",
+    "super-resolve": "Enlarging",
+}
+"""By kind of task, the boldest last."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,10 @@ from napari_vae_restore._napari.header import Fields, Header
 from napari_vae_restore._napari.layer_choice import LayerChoice
 from napari_vae_restore._napari.messages import MAX_SEED
 from napari_vae_restore._napari.model_choice import removes_noise_only
-from napari_vae_restore._napari.model_store import BUNDLED, DEFAULT, model_store
+from napari_vae_restore._napari.model_store import BUNDLED, model_store
 from napari_vae_restore._napari.training_runs import ADAPT, CLEAN, PAIRS, SCRATCH, SHOTS
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.models.bundled import DEFAULT
 from napari_vae_restore.training.settings import parse_budget
 
 if TYPE_CHECKING:

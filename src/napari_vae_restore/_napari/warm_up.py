@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_vae_restore._napari.model_store import DEFAULT
+from napari_vae_restore.models.bundled import DEFAULT
 
 if TYPE_CHECKING:
     from napari_vae_restore.models.model import Model

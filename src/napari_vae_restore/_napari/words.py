@@ -55,6 +55,7 @@ def account(
     noise = noise_in_words(diagnostics.noise, levels) if diagnostics.noise else ""
     parts = (first, noise, verdict(diagnostics))
     paragraphs = [" ".join(part for part in parts if part)]
+    paragraphs += diagnostics.findings
     paragraphs += [f"{note[:1].upper()}{note[1:]}." for note in diagnostics.notes]
     if is_whole and diagnostics.warnings:
         paragraphs.append(cautious(diagnostics.warnings))

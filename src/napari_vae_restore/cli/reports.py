@@ -63,6 +63,7 @@ def describe_diagnostics(diagnostics: Diagnostics) -> Rows:
     ]
     if diagnostics.n_hot_pixels:
         rows.append(("Hot pixels", f"{diagnostics.n_hot_pixels}, taken from their neighbours"))
+    rows += [("Kept", text) for text in diagnostics.findings]
     return rows
 
 

@@ -240,7 +240,7 @@ def _config(
     from napari_vae_restore.training.networks import network_config
     from napari_vae_restore.training.sources import listed, load_images
 
-    first = load_images([listed(images)[0].given], axes)
+    first = load_images([listed(images)[0].given], axes, may_have_nan=True)
     return network_config(kind or "hvae", first, latent=latent, size=size)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -155,11 +156,19 @@ class Model:
         save(self, path, overwrite=overwrite)
 
     def on(self, device: torch.device) -> Model:
-        """This model on a device, laid out for fast convolutions; itself if it is there."""
+        """This model on a device, laid out for fast convolutions; itself if it is there.
+
+        It is copied there once, so that what is remembered of the copy is found again.
+        """
+        # "cuda" is the current one of several, and as tensors name it, "cuda:0".
+        device = torch.empty(0, device=device).device
         if next(self.network.parameters()).device == device:
             return self
-        network = copy.deepcopy(self.network).to(device)
-        return replace(self, network=channels_last(network))
+        copies = _copies.setdefault(self, {})
+        if device not in copies:
+            network = copy.deepcopy(self.network).to(device)
+            copies[device] = replace(self, network=channels_last(network))
+        return copies[device]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """As a process sends it to another: weights without code, unpacked there once."""
@@ -177,6 +186,10 @@ class Model:
         from napari_vae_restore.models.files import model_hash
 
         return model_hash(self)
+
+
+_copies: WeakKeyDictionary[Model, dict[torch.device, Model]] = WeakKeyDictionary()
+"""Of each model, by the device that they are on."""
 
 
 def channels_last(network: VAEModule) -> VAEModule:

@@ -39,6 +39,7 @@ _RADIUS: Final = 12  # of the kernel in pixels, over five of the widest's deviat
 _WIDTHS: Final = (0.05, 3.0)  # pixels; a correlation of 1e-87 and one above the greatest
 _STEP: Final = 0.01  # between the correlations that are compared with a measurement
 _TOLD_LAGS: Final = 2  # pixels over which a blur follows an autoregression
+_RESPONSE: Final = 20  # pixels that a filter reaches to each side
 _LAGS: Final = 6  # pixels over which an autoregression follows a blur
 _LOADING: Final = 0.01
 """White noise in the autoregression of a blur, whose own innovations all but vanish: no
@@ -275,6 +276,51 @@ def correlated_noise(
         noise = correlate1d(noise, kernel / math.sqrt(float(kernel @ kernel)), axis)
         noise = noise.take(range(_RADIUS, noise.shape[axis] - _RADIUS), axis)
     return np.asarray(noise)
+
+
+@lru_cache(maxsize=64)
+def impulse_response(correlation: Correlation) -> FloatArray:
+    """Return the symmetric filter that gives white noise a correlation.
+
+    Its transfer function is the root of the noise's spectrum, cut after a few pixels: unlike
+    :func:`correlated_noise` it has a place, so that parts of a field can be drawn apart.
+
+    Parameters
+    ----------
+    correlation : tuple of 2 floats, or Autoregression
+        Of the noise.
+
+    Returns
+    -------
+    numpy.ndarray of float64
+        (Y, X), odd sides, of unit energy; (1, 1) for white noise.
+    """
+    if correlation == WHITE:
+        return np.ones((1, 1))
+    spectrum = np.fft.fft2(np.fft.ifftshift(autocorrelation(correlation, _RESPONSE))).real
+    response = np.fft.fftshift(np.fft.ifft2(np.sqrt(np.maximum(spectrum, 0.0))).real)
+    response /= math.sqrt(float(np.square(response).sum()))
+    response.setflags(write=False)
+    return np.asarray(response)
+
+
+@lru_cache(maxsize=64)
+def averaging_std(correlation: Correlation) -> float:
+    """Return by how much means over an area scatter more than those of white noise.
+
+    Parameters
+    ----------
+    correlation : tuple of 2 floats, or Autoregression
+        Of the noise.
+
+    Returns
+    -------
+    float
+        The root of the autocorrelation's sum; 1 for white noise.
+    """
+    if correlation == WHITE:
+        return 1.0
+    return math.sqrt(max(float(autocorrelation(correlation, _RESPONSE).sum()), 0.0))
 
 
 @lru_cache(maxsize=256)

@@ -26,6 +26,13 @@ class Canvas:
         That each tile gets after its mean.
     keep : bool
         Whether samples are kept.
+
+    Attributes
+    ----------
+    mean : numpy.ndarray
+        (N, C, H, W), at least float32.
+    unmeasured : numpy.ndarray of bool, or None
+        Of that shape, pixels that nothing measured; None where there are none.
     """
 
     def __init__(
@@ -36,6 +43,7 @@ class Canvas:
         self.mean = np.empty(shape, wide)
         self._std = np.empty(shape, np.float32) if n_samples >= 2 else None
         self._samples = np.empty((n_samples, *shape), dtype) if keep and n_samples else None
+        self.unmeasured: NDArray[np.bool_] | None = None
         self._count = 0
         self._running = self._squares = np.zeros(0)
 
@@ -78,6 +86,13 @@ class Canvas:
             self._std[place][observed] = 0
         if self._samples is not None:
             np.copyto(self._samples[(slice(None), *place)], values, where=observed)
+
+    def leave(self, place: Place, values: NDArray[Any], unmeasured: NDArray[np.bool_]) -> None:
+        """Put what nothing measured in, bit for bit, and remember where it is."""
+        self.keep(place, values, unmeasured)
+        if self.unmeasured is None:
+            self.unmeasured = np.zeros(self.mean.shape, bool)
+        self.unmeasured[place] |= unmeasured
 
     def planes(self) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]:
         """Mean and samples in the image's dtype, and standard deviation, as planes."""

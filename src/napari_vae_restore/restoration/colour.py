@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.correlation import nearest_blur
 from napari_vae_restore.noise.models import GaussianNoise
+from napari_vae_restore.restoration.blend import Decided
 from napari_vae_restore.restoration.conditional import ConditionalPosterior
 from napari_vae_restore.restoration.description import Description
+from napari_vae_restore.restoration.keys import LatentKeys
 from napari_vae_restore.restoration.measurement import Mask, Measurement
-from napari_vae_restore.restoration.posterior import LatentKeys
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.units import Units
 from napari_vae_restore.tiling import Tile
@@ -83,6 +84,8 @@ class ColourPosterior:
         self, model: Model, problem: Problem, measurement: Measurement, scale: ColourScale
     ) -> None:
         self._noise, self._mixing = measurement.noise, scale.mixing
+        self._intensities, self._factor = measurement.intensities, problem.factor
+        self.decided: Decided | None = None
         mixed = _mixed(scale.mixing, _stabilised(measurement))
         self._components = [
             ConditionalPosterior(model, problem, part, units)
@@ -107,7 +110,10 @@ class ColourPosterior:
             GaussianNoise(float(np.sqrt(variance)), (float(rho_y), float(rho_x)))
             for variance, (rho_y, rho_x) in zip(variances, correlations, strict=True)
         )
-        units = tuple(Units.of(part) for part in _components(mixed, sample, noise))
+        units = tuple(
+            ConditionalPosterior.scale_of(model, part)
+            for part in _components(mixed, sample, noise)
+        )
         return ColourScale(mixing, noise, units)
 
     @property
@@ -123,11 +129,45 @@ class ColourPosterior:
             posterior.signals(tile, n_samples, replace(keys, plane=keys.plane + i))
             for i, posterior in enumerate(self._components)
         ]
-        for components in zip(*runs, strict=True):
+        for number, components in enumerate(zip(*runs, strict=True)):
+            if number == 0:
+                self.decided = self._decided()
             colours = _mixed(self._mixing.T, np.concatenate(components))
-            yield np.stack(
-                [each.unstabilise(t) for each, t in zip(self._noise, colours, strict=True)]
-            )
+            yield self._as_measured(self._unstabilised(colours), tile)
+
+    def _decided(self) -> Decided | None:
+        """Of the colours, from what was decided of the components."""
+        found = [component.decided for component in self._components]
+        known = [each for each in found if each is not None]
+        if not known:
+            return None
+        nothing = np.zeros_like(known[0].taken)
+        whole = Decided(nothing + 1, nothing, nothing, known[0].origin)
+        parts = [whole if each is None else each for each in found]
+        taken, before, after = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("taken", "before", "after")
+        )
+        taken = _mixed(np.square(self._mixing.T), taken)
+        return Decided(taken, before, after, known[0].origin)
+
+    def _unstabilised(self, colours: NDArray[np.float64]) -> NDArray[np.float64]:
+        pairs = zip(self._noise, colours, strict=True)
+        return np.stack([each.unstabilise(t) for each, t in pairs])
+
+    def _as_measured(self, signal: NDArray[np.float64], tile: Tile) -> NDArray[np.float64]:
+        """What was kept of the measurement is kept as it is.
+
+        Unstabilising is for means: it moves single measurements by a fraction of a photon.
+        """
+        if self.decided is None or self._factor > 1:
+            return signal
+        inside, place = tile.within(self._intensities.shape[1:])
+        y = self._intensities[(slice(None), *place)].astype(np.float64)
+        pairs = zip(self._noise, y, strict=True)
+        back = self._unstabilised(np.stack([each.stabilise(v) for each, v in pairs]))
+        signal[(slice(None), *inside)] += (1 - self.decided.taken) * (y - back)
+        return signal
 
 
 def alikeness(stabilised: NDArray[np.float64], observed: Mask | None) -> float:

@@ -18,10 +18,12 @@ from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise.correlation import WHITE, nearest_blur
 from napari_vae_restore.resampling import enlargement, separable
+from napari_vae_restore.restoration.blend import Blend, Decided, with_decision
 from napari_vae_restore.restoration.description import Description, described
+from napari_vae_restore.restoration.keys import LatentKeys
 from napari_vae_restore.restoration.local_mean import local_shift, mean_sigma
 from napari_vae_restore.restoration.measurement import Measurement
-from napari_vae_restore.restoration.posterior import LatentKeys, inferred
+from napari_vae_restore.restoration.posterior import inferred
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.units import Units
 from napari_vae_restore.solvers import consistent
@@ -95,42 +97,83 @@ class ConditionalPosterior:
         self._measured = measurement.filled(self._units.to_network(measurement.intensities))
         self._slow = _slow_values(self._units, problem.factor)
         self.description: Description | None = None
+        self.decided: Decided | None = None
         self._image = enlarged(self._measured, problem.factor)
         seen = np.ones(self._measured.shape, bool) if observed is None else observed
         self._seen = seen.repeat(problem.factor, axis=1).repeat(problem.factor, axis=2)
+        self._blend = None
+        if scale.noise:
+            self._blend = Blend(
+                problem,
+                measurement,
+                scale,
+                self._measured,
+                is_estimated=problem.measures_noise(model),
+            )
 
     @classmethod
     def scale_of(cls, model: Model, sample: Measurement) -> Units:
         """The units in which a plane, or a sample of it, spans about [0, 1]."""
-        return Units.of(sample)
+        units, network = Units.of(sample), conditional_network(model)
+        stride = network.config.stride
+
+        def answer(values: NDArray[np.float32]) -> NDArray[np.float64]:
+            sides = [-(-n // stride) * stride for n in values.shape[1:]]
+            padded = np.pad(
+                values,
+                [(0, 0), *((0, s - n) for s, n in zip(sides, values.shape[1:], strict=True))],
+                mode="symmetric",
+            )
+            seen = np.ones((1, *padded.shape), bool)
+            condition = condition_tensor(padded[None], seen, _slow_values(units, 1))
+            mean = Inference(network, condition).mean()
+            return mean[:, : values.shape[1], : values.shape[2]]
+
+        return with_decision(units, sample, answer)
 
     def signals(
         self, tile: Tile, n_samples: int, keys: LatentKeys
     ) -> Iterator[NDArray[np.float64]]:
         """See :meth:`~.posterior.PlanePosterior.signals`."""
-        image, seen = tile.read(self._image), tile.read(self._seen)
-        condition = condition_tensor(image[None], seen[None], self._slow)
-        inference = Inference(self._network, condition)
+        inference = self._inference(self._image, tile)
         if self._units.noise and self._problem.is_denoising_alone:
             self.description = inference.describe(tile)
         mean = inference.mean()
-        shift = self._shift(image, seen, mean)
-        yield self._finished(mean + shift, tile)
+        blend = self._blend
+        if blend is None:
+            yield self._agreeing(mean, tile)
+            for sample in range(n_samples):
+                yield self._agreeing(inference.sample(keys.noise(sample, tile)), tile)
+            return
+        mean += (shift := self._shift(blend, tile, mean))
+
+        def again(measured: NDArray[np.float32]) -> NDArray[np.float64]:
+            perturbed = enlarged(measured, self._problem.factor)
+            return self._inference(perturbed, tile).mean() + shift
+
+        self.decided = decided = blend.decide(tile, keys, mean, again)
+        yield blend.blended(mean, tile, decided)
         for sample in range(n_samples):
-            yield self._finished(inference.sample(keys.noise(sample, tile)) + shift, tile)
+            drawn = inference.sample(keys.noise(sample, tile)) + shift
+            noise = None if decided is None else blend.redrawn(tile, keys, sample)
+            yield blend.blended(drawn, tile, decided, noise)
+
+    def _inference(self, image: NDArray[np.float32], tile: Tile) -> Inference:
+        values, seen = tile.read(image), tile.read(self._seen)
+        return Inference(self._network, condition_tensor(values[None], seen[None], self._slow))
 
     def _shift(
-        self, image: NDArray[np.float32], seen: NDArray[np.bool_], mean: NDArray[np.float64]
-    ) -> NDArray[np.float64] | float:
-        """What keeps the brightness; nothing where the noise does not average out by itself."""
+        self, blend: Blend, tile: Tile, mean: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """What keeps the brightness."""
         sigma = mean_sigma(*self._slow)
-        if not self._units.noise or sigma is None:
-            return 0.0
-        return local_shift(image, seen, mean, sigma)
+        if sigma is None:
+            return blend.mean_shift(mean, tile)
+        return local_shift(tile.read(self._image), tile.read(self._seen), mean, sigma)
 
-    def _finished(self, values: NDArray[np.float64], tile: Tile) -> NDArray[np.float64]:
-        if not self._units.noise:
-            self._make_consistent(values, tile)
+    def _agreeing(self, values: NDArray[np.float64], tile: Tile) -> NDArray[np.float64]:
+        """Intensities of a noise-free problem's signal."""
+        self._make_consistent(values, tile)
         return self._units.from_network(values)
 
     def _make_consistent(self, values: NDArray[np.float64], tile: Tile) -> None:

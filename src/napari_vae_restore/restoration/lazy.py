@@ -29,7 +29,8 @@ from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.recipe import recipe_of
 from napari_vae_restore.restoration.result import Diagnostics, Restoration
 from napari_vae_restore.restoration.sampling import Window
-from napari_vae_restore.restoration.solver import Solver, Tally
+from napari_vae_restore.restoration.solver import Solver
+from napari_vae_restore.restoration.tally import Tally
 from napari_vae_restore.restoration.tasks import Task
 
 Planes = tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]
@@ -164,7 +165,7 @@ def solve_block(
     return canvas.planes(), tally
 
 
-def measure_scale(plan: Plan, group: slice, windows: list[Window]) -> Scale:
+def measure_scale(plan: Plan, group: slice, windows: list[Window]) -> Scale | None:
     """What a plane's blocks share, from the windows that the plan names."""
     return _computing.submit(lambda: Solver(plan).scale(group, windows)).result()
 

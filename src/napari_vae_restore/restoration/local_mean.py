@@ -23,7 +23,7 @@ _COARSE: Final = 4
 """Pixels that are averaged before the area's Gaussian: it is smooth enough for that."""
 _MOST_SHARED: Final = 0.2
 """Correlation of neighbours' noise."""
-_SIGNIFICANT: Final = 3.0
+SIGNIFICANT: Final = 3.0
 """Standard errors below which a difference is noise, and nothing is changed."""
 
 
@@ -32,11 +32,13 @@ def local_shift(
     observed: NDArray[np.bool_],
     mean: NDArray[np.float64],
     sigma: float,
+    *,
+    significant: float = SIGNIFICANT,
 ) -> NDArray[np.float64]:
     """What is to be added to a restored image so that its local mean is the measurement's.
 
     The mean difference over an area is shrunk by its own uncertainty, as a James-Stein
-    estimate is: d (1 - (3 s / d)^2), or 0 where |d| < 3 s, with the standard error
+    estimate is: d (1 - (k s / d)^2), or 0 where |d| < k s, with the standard error
     s = sigma / (2 sqrt(pi) RADIUS) of white noise under a Gaussian.
 
     Parameters
@@ -49,6 +51,8 @@ def local_shift(
         (C, H, W), restored, the same units.
     sigma : float
         Above 0.
+    significant : float
+        k, standard errors.
 
     Returns
     -------
@@ -61,7 +65,7 @@ def local_shift(
     weight, total = (gaussian_filter(a, radius, mode="constant") for a in (weight, total))
     difference = total / np.maximum(weight, 1e-6)
     error = sigma / (2 * math.sqrt(math.pi) * RADIUS) / np.sqrt(np.maximum(weight, 1e-6))
-    ratio = _SIGNIFICANT * error / np.maximum(np.abs(difference), 1e-12)
+    ratio = significant * error / np.maximum(np.abs(difference), 1e-12)
     shift = difference * np.maximum(0.0, 1 - ratio**2)
     large = F.interpolate(
         torch.from_numpy(shift)[None],

@@ -224,7 +224,7 @@ class _Level:
         whole = {"tile": longest} if longest <= _AT_ONCE else {}
         self._options, self._memory = options | whole, memory
         self._plan: Plan | None = None
-        self._scales: dict[int, Scale] = {}
+        self._scales: dict[int, Scale | None] = {}
         self._lock = threading.Lock()
 
     def array(self) -> Any:
@@ -285,7 +285,7 @@ class _Level:
                 )
             return self._plan
 
-    def _scale(self, plan: Plan, number: int) -> Scale:
+    def _scale(self, plan: Plan, number: int) -> Scale | None:
         """What the blocks of a plane share, measured once."""
         with self._lock:
             if number not in self._scales:

@@ -26,11 +26,14 @@ class Measurement:
         (C, H, W), True where a pixel was measured; None where all were.
     noise : tuple of NoiseModel
         One for each channel; empty for a measurement that is taken as free of noise.
+    unmeasured : numpy.ndarray of bool, or None
+        (C, H, W), pixels that are not observed, and that keep what they hold.
     """
 
     intensities: NDArray[Any]
     observed: Mask | None
     noise: tuple[NoiseModel, ...]
+    unmeasured: Mask | None = None
 
     def filled(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
         """Its values in any unit, (C, H, W), with a smooth guess for missing pixels."""

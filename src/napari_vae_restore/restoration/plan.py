@@ -3,7 +3,7 @@
 A :class:`Plan` says into which blocks a plane is cut, what each of them reads, and what the
 noise is; with it any block of any plane can be restored alone, here or on another machine,
 and gives the numbers that it has in the whole. Blocks are whole planes where these are of
-moderate size, and single tiles of larger ones. A plan holds no pixels.
+moderate size, and single tiles of larger ones. A plan holds no intensities.
 """
 
 from __future__ import annotations
@@ -21,8 +21,15 @@ from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.spread import Spread
+from napari_vae_restore.noise.hot import (
+    MIN_FRAMES,
+    persistent_hot_pixels,
+    rise_beyond_texture,
+)
 from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.noise.unmeasured import repeat_side, unmeasured
 from napari_vae_restore.restoration.intervals import kind_of
+from napari_vae_restore.restoration.mending import Defects
 from napari_vae_restore.restoration.parts import channel_groups, tile_grid
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.sampling import (
@@ -38,6 +45,12 @@ from napari_vae_restore.tiling import TILE, Tile
 BYTES_PER_PIXEL: Final = (200, 600)
 """Of a tile that the bundled model takes at most, halo included, for its mean and for
 samples; measured."""
+
+_SERIES: Final = 9
+"""Planes of a series whose median shows hot pixels."""
+_SERIES_PIXELS: Final = 2**24
+_REPEAT_PLANES: Final = 4
+"""That are looked at for repeated values."""
 
 _HALVINGS: Final = 3
 """Of the usual tile, where memory is short."""
@@ -105,6 +118,8 @@ class Plan:
         Where to compute: "auto" is settled by who computes.
     spread : Spread or None
         What the model's calibration says of such a problem's samples.
+    defects : Defects
+        What the detector does to single pixels.
     """
 
     layout: Layout
@@ -120,6 +135,7 @@ class Plan:
     seed: int
     device: str
     spread: Spread | None
+    defects: Defects
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -184,7 +200,7 @@ def prepare(
         _check("tile", tile, 1)
     where = choose_device(device)
     size = fitting_tile(free_memory(where), n_samples) if tile is None else tile
-    noise = _measured_noise(planes, problem, model)
+    noise, defects = _measured_noise(planes, problem, model)
     shape = planes.shape[2] * problem.factor, planes.shape[3] * problem.factor
     grid, halo = tile_grid(model.on(where), shape, problem, size)
     at_once = PLANE_PIXELS if plane_pixels is None else plane_pixels
@@ -203,6 +219,7 @@ def prepare(
         seed=seed,
         device=device,
         spread=model.spreads.get(kind_of(problem.tasks, is_noisy=bool(noise))),
+        defects=defects,
     )
 
 
@@ -213,17 +230,61 @@ def fitting_tile(free_bytes: int, n_samples: int) -> int:
     return next((side for side in sides if side <= affordable), sides[-1])
 
 
-def _measured_noise(planes: Any, problem: Problem, model: Model) -> tuple[NoiseModel, ...]:
-    missing = problem.missing
-    if not problem.measures_noise(model):
-        nothing = np.empty((0, planes.shape[1], 0, 0), planes.dtype)
-        return problem.noise_models(nothing, None, model)
+def _measured_noise(
+    planes: Any, problem: Problem, model: Model
+) -> tuple[tuple[NoiseModel, ...], Defects]:
+    """The noise of each channel, and what departs from it."""
+    if problem.denoising is None:
+        return (), Defects()
+    whole, missing = planes, problem.missing
     is_here = isinstance(planes, np.ndarray) and isinstance(missing, np.ndarray | None)
     if not (is_here and stack_fits(planes.shape)):
         windows = stack_windows(planes.shape)
         planes = _read(planes, windows)
         missing = None if missing is None else _read(missing, windows)
-    return problem.noise_models(planes, missing, model)
+    sample = planes[:: max(1, len(planes) // _REPEAT_PLANES)]
+    side = repeat_side(sample.reshape(-1, *planes.shape[2:]))
+    missing = _without_measurement(planes, missing, side)
+    noise = problem.noise_models(planes, missing, model)
+    rises = []
+    for channel in range(planes.shape[1]):
+        values = planes[:, channel]
+        rises.append(
+            rise_beyond_texture(values if missing is None else values[~missing[:, channel]])
+        )
+    return noise, Defects(side, tuple(rises), _persistent(whole, problem.missing, noise))
+
+
+def _persistent(
+    planes: Any, missing: Any, noise: tuple[NoiseModel, ...]
+) -> tuple[NDArray[np.bool_], ...]:
+    """Pixels, (H, W) of each channel, that are hot in all planes; empty for none."""
+    n, _, height, width = planes.shape
+    count = min(n, _SERIES)
+    if n < MIN_FRAMES or count * height * width > _SERIES_PIXELS or missing is not None:
+        return ()
+    chosen = np.linspace(0, n - 1, count).round().astype(int)
+    whole = slice(0, height), slice(0, width)
+    frames = _read(planes, [(int(index), whole) for index in chosen])
+    if frames.dtype.kind == "f" and not np.isfinite(frames).all():
+        return ()
+    found = [persistent_hot_pixels(frames[:, c], model) for c, model in enumerate(noise)]
+    return tuple(found) if any(each.any() for each in found) else ()
+
+
+def _without_measurement(planes: NDArray[Any], missing: Any, side: int) -> Any:
+    """What is missing, or was not measured, of (N, C, H, W) planes; None if nothing."""
+    for n, plane in enumerate(planes):
+        for c, channel in enumerate(plane):
+            found = unmeasured(channel, side)
+            if found is None:
+                continue
+            if missing is None:
+                missing = np.zeros(planes.shape, bool)
+            elif not missing.flags.writeable or missing.base is not None:
+                missing = missing.copy()
+            missing[n, c] |= found
+    return missing
 
 
 def _read(planes: Any, windows: list[tuple[int, Rectangle]]) -> NDArray[Any]:
@@ -238,7 +299,7 @@ def _blocks(
     factor = problem.factor
     whole = slice(0, height), slice(0, width)
     if height * width <= at_once or len(grid) == 1:
-        return (Block(_scaled(whole, factor), whole, tuple(grid)),)
+        return (Block(scaled(whole, factor), whole, tuple(grid)),)
     blocks = []
     for tile in grid:
         rows, columns = (
@@ -250,7 +311,8 @@ def _blocks(
     return tuple(blocks)
 
 
-def _scaled(window: Rectangle, factor: int) -> Rectangle:
+def scaled(window: Rectangle, factor: int) -> Rectangle:
+    """A rectangle of the measurement on the output's grid."""
     rows, columns = (slice(part.start * factor, part.stop * factor) for part in window)
     return rows, columns
 

@@ -23,8 +23,8 @@ from napari_vae_restore.restoration.conditional import (
     enlarged,
 )
 from napari_vae_restore.restoration.description import Description
+from napari_vae_restore.restoration.keys import LatentKeys
 from napari_vae_restore.restoration.measurement import Measurement
-from napari_vae_restore.restoration.posterior import LatentKeys
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.units import Units
 from napari_vae_restore.solvers import data_step
@@ -66,6 +66,7 @@ class PlugAndPlayPosterior:
         self._operator: Operator = problem.operator(measurement.observed)
         self._factor = problem.factor
         self.description: Description | None = None
+        self.decided = None  # its data steps weigh the measurement themselves
         self._variance = np.full(y.shape, _LEAST_SIGMA**2)
         if noise := measurement.noise:
             unit = self._units.normalisation.scale

@@ -10,7 +10,6 @@ have the others.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -19,9 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.models.latents import KeyedNoise, NoiseSource
+from napari_vae_restore.models.latents import NoiseSource
 from napari_vae_restore.models.model import Model
+from napari_vae_restore.models.protocol import Features
+from napari_vae_restore.restoration.blend import Blend, Decided
 from napari_vae_restore.restoration.description import Description, described
+from napari_vae_restore.restoration.keys import LatentKeys
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.units import Units
@@ -31,33 +33,16 @@ from napari_vae_restore.tiling import Tile
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class LatentKeys:
-    """What the latent noise of one plane is keyed to, beside its place.
-
-    Attributes
-    ----------
-    seed, plane : int
-        See :class:`~.latents.KeyedNoise`.
-    strides : tuple of int
-        Pixels per latent cell of each level.
-    """
-
-    seed: int
-    plane: int
-    strides: tuple[int, ...]
-
-    def noise(self, sample: int, tile: Tile) -> KeyedNoise:
-        """The noise of one sample of one tile."""
-        return KeyedNoise(self.seed, sample, self.plane, *tile.origin, self.strides)
-
-
 class PlanePosterior(Protocol):
     """p(x | y) of one plane or group of channels."""
 
     @property
     def description(self) -> Description | None:
         """What the network saw in the last tile, where noise alone was to be removed."""
+
+    @property
+    def decided(self) -> Decided | None:
+        """How much of the network's answer was taken in the last tile."""
 
     def signals(
         self, tile: Tile, n_samples: int, keys: LatentKeys
@@ -88,32 +73,57 @@ class DenoisingPosterior:
     ) -> None:
         self._network = model.network
         self._units = scale
-        self._intensities = measurement.intensities
+        self._measured = measurement.filled(scale.to_network(measurement.intensities))
+        self._blend = Blend(
+            problem,
+            measurement,
+            scale,
+            self._measured,
+            is_estimated=problem.measures_noise(model),
+        )
         self.description: Description | None = None
+        self.decided: Decided | None = None
 
     @classmethod
     def scale_of(cls, model: Model, sample: Measurement) -> Units:
         """The units that the model was trained in, whatever the image's range."""
         if model.normalisation is None:
             raise InputError(f"model {model.name}: it has no normalisation: train it anew")
-        return Units(sample.noise, model.normalisation)
+        # A model that was trained on a few noisy images is never above a decision.
+        return Units(sample.noise, model.normalisation, decides=True)
 
     def signals(
         self, tile: Tile, n_samples: int, keys: LatentKeys
     ) -> Iterator[NDArray[np.float64]]:
         """See :meth:`PlanePosterior.signals`; the encoder runs once."""
-        y = self._units.to_network(tile.read(self._intensities))
-        network, n_pixels = self._network, y[0].size
-        features = inferred(network, n_pixels, lambda: network.encode(on_device(network, y)))
-        self.description = described(features, network.config.strides, tile)
+        blend, features = self._blend, self._encoded(self._measured, tile)
+        self.description = described(features, self._network.config.strides, tile)
+        mean = self._decoded(features, None, tile)
+        mean += (shift := blend.mean_shift(mean, tile))
 
-        def decoded(noise: NoiseSource | None) -> NDArray[np.float64]:
-            signal = inferred(network, n_pixels, lambda: network.decode(features, noise).signal)
-            return self._units.from_network(signal[0].cpu().numpy())
+        def again(measured: NDArray[np.float32]) -> NDArray[np.float64]:
+            return self._decoded(self._encoded(measured, tile), None, tile) + shift
 
-        yield decoded(None)
+        self.decided = decided = blend.decide(tile, keys, mean, again)
+        yield blend.blended(mean, tile, decided)
         for sample in range(n_samples):
-            yield decoded(keys.noise(sample, tile))
+            drawn = self._decoded(features, keys.noise(sample, tile), tile) + shift
+            noise = None if decided is None else blend.redrawn(tile, keys, sample)
+            yield blend.blended(drawn, tile, decided, noise)
+
+    def _encoded(self, measured: NDArray[np.float32], tile: Tile) -> Features:
+        y, network = tile.read(measured), self._network
+        return inferred(network, tile.n_pixels, lambda: network.encode(on_device(network, y)))
+
+    def _decoded(
+        self, features: Features, noise: NoiseSource | None, tile: Tile
+    ) -> NDArray[np.float64]:
+        """(C, h, w) in network units."""
+        network = self._network
+        signal = inferred(
+            network, tile.n_pixels, lambda: network.decode(features, noise).signal
+        )
+        return signal[0].cpu().numpy().astype(np.float64)
 
 
 def on_device(network: torch.nn.Module, values: NDArray[np.float32] | Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.arrays import MAX_INTENSITY, as_image, is_lazy_image, is_usable
+from napari_vae_restore.arrays import MAX_INTENSITY, is_lazy_image, is_usable
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout, cast
 from napari_vae_restore.lazy_arrays import is_labelled
@@ -31,7 +31,13 @@ from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.recipe import recipe_of
 from napari_vae_restore.restoration.result import Diagnostics, Restoration
 from napari_vae_restore.restoration.solver import Solver
-from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
+from napari_vae_restore.restoration.tasks import (
+    Denoise,
+    Inpaint,
+    SuperResolve,
+    Task,
+    image_for,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +253,7 @@ def iter_restore(
     """
     started = time.monotonic()
     listed = tasks if isinstance(tasks, Sequence) else (tasks,)
-    may_have_holes = _has(listed, Inpaint)
-    array, axes = as_image(image, axes, may_have_holes=may_have_holes)
+    array, axes = image_for(image, axes, listed)
     layout = Layout.of(array, axes)
     problem = Problem.of(tasks, layout)
     planes, missing = layout.to_planes(array), problem.missing
@@ -270,26 +275,40 @@ def iter_restore(
         device=solver.device,
         notes=tuple(solver.notes),
         warnings=cautions(
-            _without_holes(planes, missing, canvas.mean),
-            canvas.mean,
+            *_without_holes(planes, missing, canvas),
             layout,
             plan.noise,
             is_denoised=_has(listed, Denoise),
             unlikeness=solver.unlikeness,
         ),
         unlikeness=solver.unlikeness,
+        decision=None if problem.blur else solver.tally.decision,
+        unmeasured=solver.tally.unmeasured(solver.repeated),
     )
     return Restoration(
         *canvas.finish(layout, array), recipe_of(plan, problem), diagnostics, plan.spread
     )
 
 
-def _without_holes(planes: NDArray[Any], missing: Any, mean: NDArray[Any]) -> NDArray[Any]:
-    """What a mask covers is no measurement to be warned of: its fill stands in for it."""
-    if missing is None:
-        return planes
-    factor = mean.shape[-1] // planes.shape[-1]
-    return np.where(missing, cast(mean[..., ::factor, ::factor], planes.dtype), planes)
+def _without_holes(
+    planes: NDArray[Any], missing: Any, canvas: Canvas
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Image and mean without what is no measurement to be warned of.
+
+    What a mask covers is stood in for by its fill, and what nothing measured by a value
+    that occurs.
+    """
+    mean, factor = canvas.mean, canvas.mean.shape[-1] // planes.shape[-1]
+    if missing is not None:
+        fill = cast(mean[..., ::factor, ::factor], planes.dtype)
+        planes = np.where(missing, fill, planes)
+    unmeasured = canvas.unmeasured
+    if unmeasured is not None and not unmeasured.all():
+        middle = np.median(mean[~unmeasured])
+        mean = np.where(unmeasured, middle, mean)
+        where = unmeasured[..., ::factor, ::factor]
+        planes = np.where(where, middle.astype(planes.dtype), planes)
+    return planes, mean
 
 
 def _has(tasks: Sequence[Task], kind: type[Task]) -> bool:
@@ -312,6 +331,8 @@ def _check_observed(planes: NDArray[Any], problem: Problem) -> None:
     if not isinstance(problem.missing, np.ndarray) or planes.dtype.kind != "f":
         return
     unusable = ~is_usable(planes) & ~problem.missing
+    if problem.denoising is not None:
+        unusable &= ~np.isnan(planes)
     if unusable.any():
         n_nan = int((np.isnan(planes) & unusable).sum())
         raise InputError(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.models.spread import Spread
 from napari_vae_restore.noise.models import NoiseModel
+
+_NEXT_TO_NOTHING: Final = 0.02
+"""Share of the answer, or of the measurement, that is not worth a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,59 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """How much of the network's answer was taken, as the data decided.
+
+    Attributes
+    ----------
+    share : float
+        Mean share of the network's answer over the measured pixels, 0 to 1; the rest of
+        each pixel is the measurement.
+    gain : float or None
+        Expected gain over the measurement in dB, by Stein's unbiased risk estimate, over
+        the pixels for which a decision was needed; None where none was.
+    """
+
+    share: float
+    gain: float | None
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        if self.share < _NEXT_TO_NOTHING:
+            return "Too little noise to remove without harm: the image was left as it is."
+        expected = "" if self.gain is None else f" Expected gain: {self.gain:.1f} dB."
+        if self.share > 1 - _NEXT_TO_NOTHING:
+            return f"The network's answer was taken whole.{expected}"
+        return f"Little noise: {self.share:.0%} of the network's change was taken.{expected}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """Pixels that nothing measured, and that keep what they hold.
+
+    Attributes
+    ----------
+    share : float
+        Of all pixels, 0 to 1.
+    values : tuple of float
+        What they hold, the most frequent first, NaN included; empty where this was not
+        collected, as of stores.
+    """
+
+    share: float
+    values: tuple[float, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        percent = "less than 0.1 %" if self.share < 0.001 else f"{100 * self.share:.2g} %"
+        is_one = len(self.values) == 1
+        held = f"exactly {self.values[0]:g}" if is_one else "one repeated value"
+        return f"{percent} of the pixels hold {held} and were left as they are."
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnostics:
     """What to look at before a result is believed.
 
@@ -91,6 +147,11 @@ class Diagnostics:
         limit that these keep: above 1 it is of another kind. None where more than noise was
         to be undone, of lazy arrays, and by a model that does not know what it was trained
         on; of stores, that of a spot.
+    decision : Decision or None
+        How much of the network's answer was taken; None where no noise was to be removed,
+        of blur, whose inference weighs the measurement itself, and of lazy arrays.
+    unmeasured : Unmeasured or None
+        Pixels that nothing measured; None where there are none, and of lazy arrays.
     """
 
     residual_std: float | None
@@ -103,6 +164,18 @@ class Diagnostics:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     unlikeness: float | None = None
+    decision: Decision | None = None
+    unmeasured: Unmeasured | None = None
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What was left as it is, in sentences; empty if nothing was."""
+        found = []
+        if self.decision is not None and self.decision.share <= 1 - _NEXT_TO_NOTHING:
+            found.append(self.decision.text)
+        if self.unmeasured is not None:
+            found.append(self.unmeasured.text)
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

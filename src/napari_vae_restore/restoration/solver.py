@@ -8,69 +8,36 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Iterator
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_vae_restore.arrays import MAX_INTENSITY, is_usable
 from napari_vae_restore.devices import choose_device, is_want_of_memory
-from napari_vae_restore.errors import InputError, RestorationError, told
+from napari_vae_restore.errors import RestorationError, told
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.noise.hot import without_hot_pixels
+from napari_vae_restore.restoration.blend import Decided
 from napari_vae_restore.restoration.canvas import Canvas, Place
 from napari_vae_restore.restoration.description import Description
 from napari_vae_restore.restoration.halo import measured_halo
-from napari_vae_restore.restoration.measurement import Mask, Measurement
+from napari_vae_restore.restoration.keys import LatentKeys
+from napari_vae_restore.restoration.measurement import Measurement
+from napari_vae_restore.restoration.mending import mended
 from napari_vae_restore.restoration.parts import Scale, plane_posterior, plane_scale
-from napari_vae_restore.restoration.plan import Block, Plan
-from napari_vae_restore.restoration.posterior import LatentKeys
-from napari_vae_restore.restoration.sampling import Window, read_window, side_by_side
+from napari_vae_restore.restoration.plan import Block, Plan, scaled
+from napari_vae_restore.restoration.sampling import (
+    Rectangle,
+    Window,
+    read_window,
+    side_by_side,
+)
+from napari_vae_restore.restoration.tally import Tally, tally
 from napari_vae_restore.tiling import Tile
 
 _log = logging.getLogger(__name__)
-
-_placed: WeakKeyDictionary[Model, dict[torch.device, Model]] = WeakKeyDictionary()
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What is summed over blocks, for the diagnostics.
-
-    Attributes
-    ----------
-    removed, expected : float
-        Sums of squares: of what was taken away, and of the noise that was expected.
-    n_hot : int
-        Hot pixels.
-    """
-
-    removed: float = 0.0
-    expected: float = 0.0
-    n_hot: int = 0
-
-    @classmethod
-    def total(cls, parts: Sequence[Tally]) -> Tally:
-        """The sum, rounded once: in whatever order blocks are done, it is the same."""
-        return cls(
-            math.fsum(part.removed for part in parts),
-            math.fsum(part.expected for part in parts),
-            sum(part.n_hot for part in parts),
-        )
-
-    @property
-    def residual_std(self) -> float | None:
-        """RMS of what was removed over that of the noise that was expected.
-
-        The quotient of the sums, not the mean of quotients: where a signal-dependent
-        model expects next to no noise, single dark pixels would outweigh the picture.
-        """
-        return math.sqrt(self.removed / self.expected) if self.expected else None
 
 
 class Solver:
@@ -93,17 +60,23 @@ class Solver:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._model = placed(plan.model, choose_device(plan.device))
+        self._model = plan.model.on(choose_device(plan.device))
         self._most = math.inf
         self.notes: list[str] = []
         self.descriptions: dict[tuple[int, int], list[Description]] = {}
         self._tallies: list[Tally] = []
+        self._repeated: Counter[float] = Counter()
         self.n_passes = plan.n_tiles * (1 + plan.n_samples)
 
     @property
     def tally(self) -> Tally:
         """Over the blocks so far."""
         return Tally.total(self._tallies)
+
+    @property
+    def repeated(self) -> tuple[float, ...]:
+        """What unmeasured pixels hold, the most frequent first."""
+        return tuple(value for value, _ in self._repeated.most_common())
 
     @property
     def unlikeness(self) -> float | None:
@@ -122,15 +95,23 @@ class Solver:
         """Where the last block was computed."""
         return str(_device(self._model))
 
-    def scale(self, group: slice, windows: list[Window]) -> Scale:
-        """What is measured once for a plane, from windows of it."""
-        parts = [measured(self._plan, group, *window)[0] for window in windows]
-        seen = [part.observed for part in parts if part.observed is not None]
+    def scale(self, group: slice, windows: list[Window]) -> Scale | None:
+        """What is measured once for a plane, from the plan's windows; None for nothing."""
+        places = self._plan.sample
+        parts = [
+            mended(self._plan, group, *each)[0] for each in zip(places, windows, strict=True)
+        ]
+        seen = [
+            np.ones(part.intensities.shape, bool) if part.observed is None else part.observed
+            for part in parts
+        ]
         sample = Measurement(
             side_by_side([part.intensities for part in parts]),
-            side_by_side(seen) if seen else None,
+            None if all(part.observed is None for part in parts) else side_by_side(seen),
             self._plan.noise[group],
         )
+        if sample.observed is not None and not sample.observed.any():
+            return None
         return plane_scale(self._model, self._plan.problem, sample)
 
     def paint_all(self, canvas: Canvas, planes: Any, missing: Any) -> Iterator[None]:
@@ -151,7 +132,7 @@ class Solver:
         Raises
         ------
         InputError, RestorationError
-            As :func:`measured`, and :meth:`paint`.
+            As :func:`~.mending.mended`, and :meth:`paint`.
         """
         plan = self._plan
         for part in plan.parts():
@@ -202,7 +183,7 @@ class Solver:
         plan, (plane, group) = self._plan, part
         n, channels, top, left = (plane, group, 0, 0) if at is None else at
         place: Place = (n, channels, _from(block.core[0], top), _from(block.core[1], left))
-        measurement, is_hot = measured(plan, group, *window)
+        measurement, is_hot = mended(plan, group, block.window, window)
         keys = LatentKeys(
             plan.seed,
             plane * plan.layout.planes_shape[1] + group.start,
@@ -211,6 +192,7 @@ class Solver:
         first = [part.start * plan.problem.factor for part in block.window]
         queue = deque(block.tiles)
         posterior = None
+        decided: list[tuple[Tile, Decided]] = []
         while queue:
             tile = queue.popleft()
             if _n_pixels(tile) > self._most and (halves := self._halves(tile)):
@@ -220,9 +202,8 @@ class Solver:
             n_done = 0
             try:
                 if self._passes_through(tile, measurement):
-                    kept = (slice(None), *tile.core)
-                    observed = np.ones(measurement.intensities[kept].shape, bool)
-                    canvas.keep(here, measurement.intensities[kept], observed)
+                    kept = self._measured_core(measurement.intensities, tile.core)
+                    canvas.keep(here, kept, np.ones(kept.shape, bool))
                     yield from [None] * (1 + plan.n_samples)
                     continue
                 if scale is None:  # nor measured where nothing is missing
@@ -236,6 +217,8 @@ class Solver:
                 if posterior.description is not None:
                     seen = self.descriptions.setdefault((group.start, plane), [])
                     seen.append(posterior.description)
+                if posterior.decided is not None:
+                    decided.append((tile, posterior.decided))
             except (MemoryError, RuntimeError) as error:
                 if not is_want_of_memory(error):
                     raise RestorationError(f"the restoration failed: {told(error)}") from error
@@ -244,17 +227,46 @@ class Solver:
                 queue.appendleft(tile)
                 if self._relieve(tile, error):
                     posterior = None
-        core = (slice(None), *block.core_in_window(plan.problem.factor))
-        if not plan.noise and plan.problem.keeps_observed and measurement.observed is not None:
-            canvas.keep(place, measurement.intensities[core], measurement.observed[core])
-        self._tallies.append(_tally(plan, group, measurement, core, canvas.mean[place], is_hot))
+        core = block.core_in_window(plan.problem.factor)
+        if plan.noise:
+            mean = np.nan_to_num(canvas.mean[place].astype(np.float64))
+            predicted = np.asarray(plan.problem.operator(None).apply(mean), np.float64)
+            found = _joined(decided, core, plan.problem.factor, len(predicted))
+            whole = (slice(None), *core)
+            self._tallies.append(tally(measurement, predicted, whole, found, is_hot))
+        as_it_is = measurement.unmeasured
+        if as_it_is is not None:
+            held = measurement.intensities[as_it_is]
+            self._repeated.update(dict(zip(*_counted(held), strict=True)))
+        if not plan.noise and plan.problem.keeps_observed:
+            as_it_is = measurement.observed
+        if as_it_is is not None:
+            values, where = (
+                self._measured_core(each, scaled(core, plan.problem.factor))
+                for each in (measurement.intensities, as_it_is)
+            )
+            put = canvas.leave if plan.noise else canvas.keep
+            put(place, values, where)
 
     def _passes_through(self, tile: Tile, measurement: Measurement) -> bool:
-        """Whether nothing of a tile's core is missing, and what is there stays."""
+        """Whether nothing of a tile's core is to be inferred."""
         observed = measurement.observed
-        if self._plan.noise or not self._plan.problem.keeps_observed or observed is None:
+        if observed is None:
             return False
-        return bool(observed[(slice(None), *tile.core)].all())
+        if not self._plan.noise:
+            keeps = self._plan.problem.keeps_observed
+            return keeps and bool(observed[(slice(None), *tile.core)].all())
+        unmeasured = measurement.unmeasured
+        if unmeasured is None:
+            return False
+        return bool(self._measured_core(unmeasured, tile.core).all())
+
+    def _measured_core(self, values: NDArray[Any], core: Rectangle) -> NDArray[Any]:
+        """(C, h, w) of a window, in a rectangle of the output's grid, pixels repeated."""
+        factor = self._plan.problem.factor
+        rows, columns = (slice(p.start // factor, -(-p.stop // factor)) for p in core)
+        part = values[:, rows, columns]
+        return part if factor == 1 else part.repeat(factor, axis=1).repeat(factor, axis=2)
 
     def _halves(self, tile: Tile) -> tuple[Tile, Tile] | None:
         """The tile in two, where a half of it can be restored."""
@@ -277,7 +289,7 @@ class Solver:
             self._note(f"out of memory on {device}: went on with tiles of {height} x {width}")
             return False
         if device.type != "cpu":
-            self._model = placed(self._plan.model, torch.device("cpu"))
+            self._model = self._plan.model.on(torch.device("cpu"))
             self._most = math.inf
             self._note(f"out of memory on {device}: went on on the processor")
             return True
@@ -291,67 +303,26 @@ class Solver:
         _log.warning("%s", text)
 
 
-def placed(model: Model, device: torch.device) -> Model:
-    """The model on a device, copied to it once."""
-    copies = _placed.setdefault(model, {})
-    if device not in copies:
-        found = model.on(device)
-        if found is model:
-            return model
-        copies[device] = found
-    return copies[device]
+def _counted(values: NDArray[Any]) -> tuple[list[float], list[int]]:
+    """Different values and how often each comes; all that are not a number are one."""
+    found, counts = np.unique(values, return_counts=True, equal_nan=True)
+    return [math.nan if v != v else float(v) for v in found], counts.tolist()
 
 
-def measured(
-    plan: Plan, group: slice, values: NDArray[Any], missing: Mask | None
-) -> tuple[Measurement, NDArray[np.bool_] | None]:
-    """The measurement in a window (C, h, w), hot pixels taken out, and where they were.
-
-    Raises
-    ------
-    InputError
-        If a pixel that is not missing is not finite.
-    """
-    observed = None if missing is None else ~missing
-    noise = plan.noise[group]
-    if values.dtype.kind == "f":
-        unusable = ~is_usable(values if observed is None else values[observed])
-        if n_unusable := int(unusable.sum()):
-            raise InputError(
-                f"image: expected finite intensities, but {n_unusable} NaN or infinite, or "
-                f"above {MAX_INTENSITY:g}, came: replace them, or inpaint them with a mask"
-            )
-    if not noise or observed is not None:
-        # In an image with holes a pixel may have no surroundings.
-        return Measurement(values, observed, noise), None
-    found = [without_hot_pixels(y[None], model) for y, model in zip(values, noise, strict=True)]
-    is_hot = np.concatenate([where for _, where in found])
-    if is_hot.any():
-        values = np.concatenate([calm for calm, _ in found]).astype(values.dtype)
-    return Measurement(values, None, noise), is_hot
-
-
-def _tally(
-    plan: Plan,
-    group: slice,
-    measurement: Measurement,
-    core: tuple[slice, ...],
-    mean: NDArray[Any],
-    is_hot: NDArray[np.bool_] | None,
-) -> Tally:
-    """What one block adds: the residual in its core, and the hot pixels there."""
-    if not measurement.noise:
-        return Tally()
-    predicted = plan.problem.operator(None).apply(mean.astype(np.float64))
-    removed = expected = 0.0
-    for channel, model in enumerate(measurement.noise):
-        seen = measurement.observed
-        where: Any = True if seen is None else seen[core][channel]
-        residual = measurement.intensities[core][channel].astype(np.float64)
-        residual -= predicted[channel]
-        removed += float(np.square(residual).sum(where=where))
-        expected += float(model.variance(predicted[channel]).sum(where=where))
-    return Tally(removed, expected, 0 if is_hot is None else int(is_hot[core].sum()))
+def _joined(
+    decided: list[tuple[Tile, Decided]], core: Rectangle, factor: int, n_channels: int
+) -> Decided | None:
+    """What was decided of a block's tiles, on the measurement's grid; None for nothing."""
+    if not decided:
+        return None
+    top, left = core[0].start, core[1].start
+    shape = n_channels, core[0].stop - top, core[1].stop - left
+    whole = Decided(np.ones(shape), np.zeros(shape), np.zeros(shape), (top, left))
+    for tile, found in decided:
+        rows, columns = (slice(p.start // factor, p.stop // factor) for p in tile.core)
+        there, here = whole.within(rows, columns), found.within(rows, columns)
+        there.taken[:], there.before[:], there.after[:] = here.taken, here.before, here.after
+    return whole
 
 
 def _n_pixels(tile: Tile) -> int:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_vae_restore.arrays import as_image
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.lazy_arrays import as_dask, is_lazy, packed_digest
 from napari_vae_restore.noise.models import NoiseModel
@@ -168,3 +169,25 @@ class Deblur:
 
 
 Task = Denoise | Inpaint | SuperResolve | Deblur
+
+
+def image_for(
+    image: object, axes: str | None, tasks: Task | Sequence[Task]
+) -> tuple[NDArray[Any], str]:
+    """The image as an array with known axes, if the tasks can be done to its values.
+
+    Where a mask says what is missing, anything may be under it; where noise is removed, a
+    pixel that is not a number was not measured.
+
+    Raises
+    ------
+    InputError
+        As :func:`~.arrays.as_image`.
+    """
+    listed = tasks if isinstance(tasks, Sequence) else (tasks,)
+    return as_image(
+        image,
+        axes,
+        may_have_holes=any(isinstance(task, Inpaint) for task in listed),
+        may_have_nan=any(isinstance(task, Denoise) for task in listed),
+    )

@@ -33,10 +33,14 @@ class Units:
         One per channel; empty for a noise-free image, whose intensities are not stabilised.
     normalisation : Normalisation
         From stabilised values, or from noise-free intensities.
+    decides : bool
+        Whether it is decided everywhere how much of a network's answer is taken; see
+        :mod:`~.restoration.blend`.
     """
 
     noise: tuple[NoiseModel, ...]
     normalisation: Normalisation
+    decides: bool = False
 
     @classmethod
     def of(cls, measurement: Measurement) -> Units:

@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError
 from typing import Any, Final
 
 from napari_vae_restore.errors import InputError, RestorationError, VAERestoreError
-from napari_vae_restore.restoration.solver import Tally
+from napari_vae_restore.restoration.tally import Tally
 from napari_vae_restore.scale.work import Step, Work, do
 
 _log = logging.getLogger(__name__)

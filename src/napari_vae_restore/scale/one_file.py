@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from napari_vae_restore.arrays import as_image, guess_axes
+from napari_vae_restore.arrays import guess_axes
 from napari_vae_restore.errors import ImageFileError
 from napari_vae_restore.image_files import ImageFile, read_image, write_image
 from napari_vae_restore.image_metadata import refined
@@ -25,7 +25,7 @@ from napari_vae_restore.restoration.invented import note_on
 from napari_vae_restore.restoration.recipes import REMARKS, Request
 from napari_vae_restore.restoration.restore import RestoreProgress, iter_restore
 from napari_vae_restore.restoration.result import Diagnostics, Recipe, Restoration
-from napari_vae_restore.restoration.tasks import Inpaint, SuperResolve, Task
+from napari_vae_restore.restoration.tasks import Inpaint, SuperResolve, Task, image_for
 from napari_vae_restore.scale import outputs
 from napari_vae_restore.scale.inputs import split_name
 from napari_vae_restore.scale.ome_zarr import is_store, open_store
@@ -197,9 +197,8 @@ def iter_restore_file(
         open_store(files.image).read() if is_store(files.image) else read_image(files.image)
     )
     digest = _digest(files.image)  # of what was read: the file may change, or go, meanwhile
-    fills = any(isinstance(task, Inpaint) for task in request.tasks)
     axes = request.axes or source.axes
-    _, axes = as_image(source.data, axes, may_have_holes=fills)
+    _, axes = image_for(source.data, axes, tasks)
     outputs.check_format(files.mean, source, axes, source.data.dtype)
     if files.std is not None:
         outputs.check_format(files.std, source, axes, "float32")

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from napari_vae_restore.array_files import ATTRIBUTE, folder_of
-from napari_vae_restore.arrays import as_image, as_lazy_image, is_lazy_image
+from napari_vae_restore.arrays import as_lazy_image, is_lazy_image
 from napari_vae_restore.atomic import why_not_written
 from napari_vae_restore.devices import choose_device, give_back_memory
 from napari_vae_restore.errors import ImageFileError, InputError
@@ -34,8 +34,8 @@ from napari_vae_restore.restoration.recipe import recipe_of
 from napari_vae_restore.restoration.restore import RestoreProgress
 from napari_vae_restore.restoration.result import Diagnostics, Recipe
 from napari_vae_restore.restoration.sampling import in_memory, stack_windows
-from napari_vae_restore.restoration.solver import Tally
-from napari_vae_restore.restoration.tasks import Inpaint, Task
+from napari_vae_restore.restoration.tally import Tally
+from napari_vae_restore.restoration.tasks import Task, image_for
 from napari_vae_restore.scale.cluster import computed_by
 from napari_vae_restore.scale.ome_zarr import (
     StoredImage,
@@ -182,7 +182,16 @@ def iter_restore_store(
     layout = Layout(axes, tuple(array.shape), np.dtype(array.dtype))
     problem = Problem.of(tasks, layout)
     planes, network = layout.to_planes(array), find_model(model)
-    what = _what(planes, problem, network, locals())
+    request = {
+        "axes": axes,
+        "n_samples": n_samples,
+        "tile": tile,
+        "seed": seed,
+        "shard": shard,
+        "uncertainty": uncertainty is not None,
+        "n_kept": len(sample_paths),
+    }
+    what = _what(planes, problem, network, request)
     outputs = _outputs(path, uncertainty, sample_paths, layout.dtype)
     target = Target(outputs, (), 0, shard)
     if all(finished_orders(each.path) == what for each in outputs):
@@ -228,6 +237,8 @@ def iter_restore_store(
                 device=where,
                 warnings=() if spot is None else spot.warnings,
                 unlikeness=None if spot is None else spot.unlikeness,
+                decision=None if problem.blur else tally.decision,
+                unmeasured=tally.unmeasured(),
             )
             about = _all_attributes(work, layout, like, recipe, diagnostics)
             target.finish(about, overwrite=overwrite)
@@ -299,25 +310,20 @@ def _checked_path(output: str | Path, image: Any) -> Path:
 def _opened(image: Any, axes: str | None, tasks: Any) -> tuple[Any, str]:
     if is_lazy_image(image):
         return as_lazy_image(image, axes)
-    listed = tasks if isinstance(tasks, Sequence) else (tasks,)
-    fills = any(isinstance(task, Inpaint) for task in listed)
-    return as_image(image, axes, may_have_holes=fills)
+    return image_for(image, axes, tasks)
 
 
-def _what(planes: Any, problem: Problem, model: Model, given: dict[str, Any]) -> str:
-    """Hash of the image's looks and of all that the result depends on."""
+def _what(planes: Any, problem: Problem, model: Model, request: dict[str, Any]) -> str:
+    """Hash of the image's looks and of all that the result depends on.
+
+    Stores carry it, so that a restoration is known again when it goes on: the names in the
+    request stay as they are.
+    """
     digest = hashlib.sha256(str((planes.shape, planes.dtype)).encode())
     for n, place in stack_windows(planes.shape):
         digest.update(in_memory(planes[(n, slice(None), *place)]).tobytes())
     tasks = [{k: v for k, v in t.to_dict().items() if k != "mask"} for t in problem.tasks]
-    names = ("axes", "n_samples", "tile", "seed", "shard")
-    request = {name: given[name] for name in names}
-    request |= {
-        "tasks": tasks,
-        "model": model.sha256,
-        "uncertainty": given["uncertainty"] is not None,
-        "n_kept": len(given["sample_paths"]),
-    }
+    request = request | {"tasks": tasks, "model": model.sha256}
     digest.update(json.dumps(request, sort_keys=True).encode())
     return digest.hexdigest()
 

@@ -18,7 +18,7 @@ from napari_vae_restore.restoration.lazy import measure_scale, solve_block
 from napari_vae_restore.restoration.parts import Scale
 from napari_vae_restore.restoration.plan import Plan
 from napari_vae_restore.restoration.sampling import read_window
-from napari_vae_restore.restoration.solver import Tally
+from napari_vae_restore.restoration.tally import Tally
 from napari_vae_restore.scale.ome_zarr import check_there
 from napari_vae_restore.scale.target import Target
 
@@ -126,11 +126,11 @@ def _restore(work: Work, p: int, b: int) -> Tally:
     return tally
 
 
-_scales: OrderedDict[tuple[str, int], Scale] = OrderedDict()
+_scales: OrderedDict[tuple[str, int], Scale | None] = OrderedDict()
 _scales_lock = threading.Lock()
 
 
-def _scale(work: Work, plan: Plan, p: int) -> Scale:
+def _scale(work: Work, plan: Plan, p: int) -> Scale | None:
     """The scale of a plane, which its blocks share, measured once in a process."""
     key = work.key, p
     with _scales_lock:

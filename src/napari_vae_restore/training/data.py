@@ -19,9 +19,8 @@ from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.model import Normalisation
 from napari_vae_restore.noise.correlation import lag_one
-from napari_vae_restore.noise.estimation import resolve_noise
-from napari_vae_restore.noise.hot import without_hot_pixels
 from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.training.measured_planes import measured_planes
 from napari_vae_restore.training.pool import Pool
 from napari_vae_restore.training.sources import Loaded
 
@@ -250,9 +249,9 @@ def _stabilise(
 ) -> tuple[np.ndarray, list[NoiseModel]]:
     """(N, C, H, W) planes whose noise has a standard deviation of 1, and its models."""
     planes = Layout.of(image.data, image.axes).to_planes(image.data)
-    models = [resolve_noise(noise, planes[:, channel]) for channel in range(planes.shape[1])]
+    completed, models = measured_planes(planes, noise)
     stabilised = [
-        model.stabilise(without_hot_pixels(planes[:, channel], model)[0]).astype(np.float32)
+        model.stabilise(completed[:, channel]).astype(np.float32)
         for channel, model in enumerate(models)
     ]
     stacked = np.stack(stabilised, axis=1)

@@ -20,7 +20,6 @@ from napari_vae_restore.models.config import HVAEConfig, ModelConfig, Restoratio
 from napari_vae_restore.models.model import Model, build_network
 from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.noise.estimation import resolve_noise
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training.crops import Crops, are_many
 from napari_vae_restore.training.data import PooledSet, TrainingSet, planes_like, prepare
@@ -31,6 +30,7 @@ from napari_vae_restore.training.examples import (
     SceneExamples,
     SimulatedExamples,
 )
+from napari_vae_restore.training.measured_planes import measured_planes
 from napari_vae_restore.training.objective import NoisyELBO, Objective, Regression
 from napari_vae_restore.training.pictures import picture_of
 from napari_vae_restore.training.pool import Pool
@@ -117,7 +117,12 @@ class Lesson:
         if isinstance(self.source, Pairs):
             return [*how(self.source.measured, self.source.clean)]
         images = self.source.images if isinstance(self.source, Clean) else self.source
-        loaded = load_images(images, self.axes, skip_unreadable=self.skip_unreadable)
+        loaded = load_images(
+            images,
+            self.axes,
+            skip_unreadable=self.skip_unreadable,
+            may_have_nan=self.is_noisy_alone,
+        )
         return [(image,) for image in loaded]
 
     def crops(self, items: Sequence[tuple[Item, ...]]) -> Crops:
@@ -280,7 +285,7 @@ def _shared_noise(lesson: Lesson, crops: Crops, windows: Sequence[Loaded]) -> No
     planes = np.concatenate([Layout.of(w.data, w.axes).to_planes(w.data) for w in windows])
     if planes.shape[1] > 1:
         return lesson.noise
-    return resolve_noise(lesson.noise, planes[:, 0])
+    return measured_planes(planes, lesson.noise)[1][0]
 
 
 def _side(wanted: int, smallest: int, multiple: int) -> int:

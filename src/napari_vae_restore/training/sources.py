@@ -144,7 +144,11 @@ def names_of(source: Source) -> tuple[str, ...]:
 
 
 def load_images(
-    images: Images, axes: str | None = None, *, skip_unreadable: bool = False
+    images: Images,
+    axes: str | None = None,
+    *,
+    skip_unreadable: bool = False,
+    may_have_nan: bool = False,
 ) -> list[Loaded]:
     """Read and check images.
 
@@ -157,6 +161,8 @@ def load_images(
     skip_unreadable : bool
         Whether a file that cannot be used is passed over with a warning. Every file must
         otherwise be good.
+    may_have_nan : bool
+        Whether pixels may be NaN, for what was not measured of a noisy image.
 
     Returns
     -------
@@ -176,7 +182,7 @@ def load_images(
     loaded, bad = [], []
     for item in items:
         try:
-            loaded.append(_loaded(item, axes))
+            loaded.append(_loaded(item, axes, may_have_nan))
         except (ImageFileError, InputError) as error:
             if len(items) == 1 or not isinstance(item.given, Path):
                 raise
@@ -301,12 +307,12 @@ def listed(images: Images) -> list[Item]:
     return items
 
 
-def _loaded(item: Item, axes: str | None) -> Loaded:
+def _loaded(item: Item, axes: str | None, may_have_nan: bool = False) -> Loaded:
     if not isinstance(item.given, Path):
-        return Loaded(item.name, *as_image(item.given, axes))
+        return Loaded(item.name, *as_image(item.given, axes, may_have_nan=may_have_nan))
     data, own_axes = opened_file(item.given)
     try:
-        return Loaded(item.name, *as_image(data, axes or own_axes))
+        return Loaded(item.name, *as_image(data, axes or own_axes, may_have_nan=may_have_nan))
     except InputError as error:
         raise InputError(f"{item.given}: {error}") from error
 

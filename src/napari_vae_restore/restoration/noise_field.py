@@ -1,0 +1,49 @@
+"""Noise keyed to seed and place: a part of a field is the same wherever it is drawn."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.signal import fftconvolve
+
+from napari_vae_restore.models.latents import KeyedNoise
+from napari_vae_restore.noise.correlation import Correlation, impulse_response
+
+_FAR: Final = 2**20
+"""Added to coordinates, which are negative around an image, and whose keys are not."""
+
+
+def noise_field(
+    key: tuple[int, int, int],
+    origin: tuple[int, int],
+    shape: tuple[int, int],
+    correlation: Correlation,
+) -> NDArray[np.float64]:
+    """Draw a part of a field of Gaussian noise.
+
+    Parameters
+    ----------
+    key : (int, int, int)
+        Seed, number of the draw, and plane.
+    origin : (int, int)
+        Row and column of the part's first pixel in the plane.
+    shape : (int, int)
+        Of the part.
+    correlation : tuple of 2 floats, or Autoregression
+        Of neighbouring pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        `shape`, mean 0, variance 1.
+    """
+    response = impulse_response(correlation)
+    margins = [side // 2 for side in response.shape]
+    top, left = (start - margin + _FAR for start, margin in zip(origin, margins, strict=True))
+    larger = [side + 2 * margin for side, margin in zip(shape, margins, strict=True)]
+    like = torch.empty((1, 1, *larger))
+    white = KeyedNoise(*key, top, left, (1,))(0, like)[0, 0].numpy().astype(np.float64)
+    return white if response.size == 1 else np.asarray(fftconvolve(white, response, "valid"))
