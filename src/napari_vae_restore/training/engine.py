@@ -22,6 +22,7 @@ from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.config import ModelConfig
 from napari_vae_restore.models.files import load_checkpoint, save
 from napari_vae_restore.models.model import Model, TrainingRecord
+from napari_vae_restore.models.words import EXPECTED_GAIN
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training import checkpoint
 from napari_vae_restore.training.checkpoint import Course
@@ -524,8 +525,19 @@ class Training:
             sources=self._sources,
             supervision=self.lesson.supervision,
             start=_name_of(self._start),
+            figures=self._figures(found),
             package_version=__version__,
         )
+
+    def _figures(self, found: Judgement | None) -> tuple[tuple[str, float], ...]:
+        """The gain in dB, where it can be told."""
+        first = self._start_judged
+        if found is None or first is None or found.risk is None or first.risk is None:
+            return ()
+        if min(found.risk.mean, first.risk.mean) <= 0:
+            return ()
+        gain = 10 * math.log10(first.risk.mean / found.risk.mean)
+        return ((EXPECTED_GAIN, round(gain, 3)),)
 
     def _progress(self, fraction: float, batch: Judgement, held_out: float | None) -> Progress:
         done = self._fraction()

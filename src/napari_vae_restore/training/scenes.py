@@ -27,6 +27,7 @@ from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.units import Units
 from napari_vae_restore.training.examples import Scene
 from napari_vae_restore.training.local_noise import Clipped, NoiseLaw, Plane
+from napari_vae_restore.training.measured_planes import measured_planes
 from napari_vae_restore.training.recorruption import local_noise, restored
 from napari_vae_restore.training.self_taught import RiskTerms
 from napari_vae_restore.training.sources import Loaded, factor_between
@@ -87,7 +88,7 @@ def noisy_scenes(
     rng = np.random.default_rng([seed, 2])
     scenes, terms, models = [], [], []
     for image in images:
-        for plane, model in _noisy_planes(image, noise):
+        for plane, model in _noisy_planes(image, noise, may_drop=True):
             units = Units.of(Measurement(plane[None], None, (model,)))
             large = _at_least(plane.astype(np.float64), least)
             values = units.to_network(large[None])[0]
@@ -159,16 +160,25 @@ def pair_scenes(
 
 
 def _noisy_planes(
-    image: Loaded, noise: NoiseChoice
+    image: Loaded, noise: NoiseChoice, *, may_drop: bool = False
 ) -> Iterator[tuple[NDArray[np.float64], NoiseModel]]:
-    """Each plane and channel, (H, W), with the noise model of its channel."""
+    """Each plane and channel, (H, W), with the noise model of its channel.
+
+    If planes may be dropped, those are in which nothing was measured, and others are
+    completed; see :func:`~.measured_planes.measured_planes`.
+    """
     planes = Layout.of(image.data, image.axes).to_planes(image.data)
     try:
-        models = [resolve_noise(noise, planes[:, c]) for c in range(planes.shape[1])]
+        if may_drop:
+            planes, models = measured_planes(planes, noise)
+        else:
+            models = [resolve_noise(noise, planes[:, c]) for c in range(planes.shape[1])]
     except InputError as error:
         raise InputError(f"{image.name}: {error}") from error
-    calm = [without_hot_pixels(planes[:, c], model)[0] for c, model in enumerate(models)]
-    for channels in zip(*calm, strict=True):
+    if not may_drop:
+        calm = [without_hot_pixels(planes[:, c], model)[0] for c, model in enumerate(models)]
+        planes = np.stack(calm, axis=1)
+    for channels in planes:
         yield from zip(channels, models, strict=True)
 
 
