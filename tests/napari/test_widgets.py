@@ -147,7 +147,7 @@ def test_a_training_that_did_not_help_says_so(
     train.time.setCurrentText("0.2 s")
     train.start()
     finish(train)
-    assert "did not help" in train.status
+    assert "did not improve" in train.status
     assert model_store().names == (BUNDLED,)
 
 

@@ -42,6 +42,7 @@ from napari_vae_restore._napari.training_steps import (
 )
 from napari_vae_restore._napari.training_words import ending, ready
 from napari_vae_restore.errors import VAERestoreError
+from napari_vae_restore.models.words import written_gain
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -239,7 +240,7 @@ class TrainWidget(TaskWidget):
         where = "held-out pixels" if record.is_held_out else "these pixels"
         if record.n_steps == 0:
             return (
-                f"It did not help: on {where}, the model that it started from is as good, and "
+                f"Training did not improve the model on {where}. The model it started from "
                 "stays selected."
             )
         self._model_name = model_store().add(
@@ -247,8 +248,7 @@ class TrainWidget(TaskWidget):
         )
         better = ""
         if record.held_out is not None and record.held_out_first is not None:
-            gain = record.held_out - record.held_out_first
-            better = f" It is better by {gain:.3g} nats per pixel on {where}."
+            better = f" It is better by {written_gain(record)} on {where}."
         places = "Denoise" if removes_noise_only(model) else "the other widgets"
         return f"The model is selected in {places} as “{self._model_name}”.{better}"
 

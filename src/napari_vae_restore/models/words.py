@@ -48,15 +48,27 @@ def describe_bound(record: TrainingRecord) -> Rows:
     return [("ELBO", f"{record.elbo:.4f} nats per pixel, on {_judges(record)}")]
 
 
+EXPECTED_GAIN: Final = "Expected gain, dB"
+"""Name of the figure that a training records where it judged by the risk."""
+
+
 def describe_gain(record: TrainingRecord) -> Rows:
     """How much better than what it started from; nothing for a model from nothing."""
     if record.held_out is None or record.held_out_first is None:
         return []
-    gain = record.held_out - record.held_out_first
-    verdict = f"better by {gain:.4f} nats per pixel, on {_judges(record)}"
     if record.n_steps == 0:
-        verdict = f"training did not help, on {_judges(record)}: the weights are as they were"
-    return [("Gain", verdict)]
+        where = _judges(record)
+        return [("Gain", f"training did not improve the model on {where}: it is as it was")]
+    return [("Gain", f"better by {written_gain(record)}, on {_judges(record)}")]
+
+
+def written_gain(record: TrainingRecord) -> str:
+    """What held-out data say that a training gained, with its unit."""
+    expected = dict(record.figures).get(EXPECTED_GAIN)
+    if isinstance(expected, float):
+        return f"{expected:.2f} dB"
+    gain = (record.held_out or 0.0) - (record.held_out_first or 0.0)
+    return f"{gain:.4f} nats per pixel"
 
 
 def describe_data(record: TrainingRecord) -> str:

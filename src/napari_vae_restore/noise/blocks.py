@@ -135,6 +135,22 @@ def measure_blocks(planes: ArrayLike, observed: NDArray[np.bool_] | None) -> Mea
     return Measured(blocks, low, high, shows_correlation=not is_gathered)
 
 
+def clipped_levels(planes: ArrayLike) -> tuple[float, float]:
+    """Return the levels to which pixels were clipped, -inf and inf where they were not.
+
+    Parameters
+    ----------
+    planes : array_like
+        (..., H, W), any real dtype, with at least 8 x 8 pixels.
+
+    Raises
+    ------
+    InputError
+        If these are no images, or hold fewer than three different values.
+    """
+    return _clipped_levels(_sample_blocks(_as_stack(planes), None)[0])
+
+
 def measures_correlated(spectrum: FloatArray) -> NDArray[np.bool_]:
     """Tell the coefficients, (64,), where noise is strong beside structure and rounding."""
     candidates = ~np.isin(ORDER, (0, *CORRELATED_STRUCTURE_ORDERS))

@@ -22,6 +22,7 @@ from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.config import ModelConfig
 from napari_vae_restore.models.files import load_checkpoint, save
 from napari_vae_restore.models.model import Model, TrainingRecord
+from napari_vae_restore.models.words import EXPECTED_GAIN
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training import checkpoint
 from napari_vae_restore.training.checkpoint import Course
@@ -42,7 +43,7 @@ _EVALUATIONS = 40
 """How often in a run from nothing the held-out ELBO is measured, at even distances: a run
 that was broken off and resumed measures where the unbroken one does, and keeps the same."""
 
-_JUDGEMENTS = 12
+_JUDGEMENTS = 6
 """The same of a run that goes on from a model, where it takes longer."""
 
 _ROUNDING = 1e-9
@@ -155,6 +156,7 @@ class Training:
         self._best: tuple[dict[str, Tensor], TrainingRecord] | None = None
         self._best_at = 0.0
         self._first: float | None = None
+        self._start_judged: Judgement | None = None
 
     @classmethod
     def resume(
@@ -303,7 +305,8 @@ class Training:
         finally:
             torch.set_num_threads(threads)
             if self._step > first_step:
-                self._evaluate()
+                for share in self._objective.shares:
+                    self._evaluate(share)
                 self._learn_likeness()
 
     def save_checkpoint(self, path: str | Path) -> None:
@@ -347,7 +350,10 @@ class Training:
         return (
             size == (here.n_planes, here.n_pixels)
             and (model.normalisation, model.noise) == (here.normalisation, here.noise)
-            and (first is None or abs(self._judgement().value - first) < _ALIKE)
+            and (
+                first is None
+                or abs(self._judgement(self._first_weights).value - first) < _ALIKE
+            )
         )
 
     def _fraction(self) -> float:
@@ -444,32 +450,44 @@ class Training:
             self._optimizer.state.clear()
             self._bad_steps = 0
 
-    def _candidate(self) -> nn.Module:
+    def _candidate(self, share: float | None = None) -> nn.Module:
         """The averaged weights, or what lies between them and those gone on from."""
-        share = self._objective.start_share
-        if share == 0:
+        share = self._objective.shares[0] if share is None else share
+        if share == 1:
             return self._averaged
         between = copy.deepcopy(self._averaged)
         with torch.no_grad():
             for weights, first in zip(
                 between.parameters(), self._first_weights.parameters(), strict=True
             ):
-                weights.lerp_(first.to(weights.device), share)
+                weights.lerp_(first.to(weights.device), 1 - share)
         return between
 
-    def _judgement(self) -> Judgement:
-        return self._made_do(lambda: self._objective.judge(self._candidate(), self.seed))
+    def _judgement(self, candidate: nn.Module) -> Judgement:
+        def judge() -> Judgement:
+            return self._objective.judge(candidate.to(self._device), self.seed)
 
-    def _evaluate(self) -> float:
-        """Judge the candidate by held-out data; keeps its weights if they are the best."""
-        found = self._judgement()
+        return self._made_do(judge)
+
+    def _evaluate(self, share: float | None = None) -> float:
+        """Judge a candidate by held-out data; keeps its weights if they are the best."""
+        candidate = self._candidate(share)
+        found = self._judgement(candidate)
         best = None if self._best is None else self._best[1].held_out
-        if best is None or found.value > best:
-            self._best = (_weights(self._candidate()), self._record(found))
+        if best is None or (found.value > best and self._is_better_than_start(found)):
+            self._best = (_weights(candidate), self._record(found))
             self._best_at = self._fraction()
             if self._step:
                 self._likeness = None  # of other weights
         return found.value
+
+    def _is_better_than_start(self, found: Judgement) -> bool:
+        """Whether held-out data leave no doubt; anything is, than weights drawn at random."""
+        if self._start is None:
+            return True
+        if self._start_judged is None:
+            self._start_judged = self._judgement(self._first_weights)
+        return found.is_better_than(self._start_judged)
 
     def _learn_likeness(self) -> None:
         """What the images are like to the weights that are kept, if those are new."""
@@ -507,8 +525,19 @@ class Training:
             sources=self._sources,
             supervision=self.lesson.supervision,
             start=_name_of(self._start),
+            figures=self._figures(found),
             package_version=__version__,
         )
+
+    def _figures(self, found: Judgement | None) -> tuple[tuple[str, float], ...]:
+        """The gain in dB, where it can be told."""
+        first = self._start_judged
+        if found is None or first is None or found.risk is None or first.risk is None:
+            return ()
+        if min(found.risk.mean, first.risk.mean) <= 0:
+            return ()
+        gain = 10 * math.log10(first.risk.mean / found.risk.mean)
+        return ((EXPECTED_GAIN, round(gain, 3)),)
 
     def _progress(self, fraction: float, batch: Judgement, held_out: float | None) -> Progress:
         done = self._fraction()

@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 import torch
@@ -22,9 +22,13 @@ from napari_vae_restore.models.condition import CONDITION_CHANNELS
 from napari_vae_restore.noise.correlation import WHITE, Correlation, correlated_noise
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training.degradations import kinds_of, simulate
+from napari_vae_restore.training.local_noise import LocalNoise, Plane
 from napari_vae_restore.training.pictures import PatchSource, Picture
 from napari_vae_restore.training.pool import Pool
-from napari_vae_restore.training.recorruption import ALPHA, LocalNoise, Plane, Slow, recorrupt
+from napari_vae_restore.training.recorruption import ALPHA, Slow, recorrupt
+
+if TYPE_CHECKING:
+    from napari_vae_restore.training.self_taught import RiskPatch
 
 _HELD_OUT_SHARE: Final = 0.1
 _MAX_HELD_OUT: Final = 32
@@ -91,6 +95,10 @@ class Examples(Protocol):
 
     def held_out(self, rng: np.random.Generator) -> list[Batch]:
         """Examples that training never draws; noise and simulation are `rng`'s."""
+        ...
+
+    def risk_patches(self, rng: np.random.Generator) -> list[RiskPatch]:
+        """Patches to be judged by their risk, where there are no targets; else none."""
         ...
 
 
@@ -176,6 +184,11 @@ class SceneExamples:
             weight[inner] = 1
             batches.append(_stacked([self._patch(index, rows, columns, weight, rng)]))
         return batches
+
+    def risk_patches(self, rng: np.random.Generator) -> list[RiskPatch]:
+        """None: there are targets."""
+        del rng
+        return []
 
     def _hold_out(self, rng: np.random.Generator) -> list[tuple[int, int, int]]:
         """Choose windows, (scene, top, left), and take them out of the weights."""
@@ -264,6 +277,11 @@ class SimulatedExamples:
         """See :meth:`Examples.held_out`."""
         return [_stacked([self._simulated(self._unseen, rng)]) for _ in range(_MAX_HELD_OUT)]
 
+    def risk_patches(self, rng: np.random.Generator) -> list[RiskPatch]:
+        """None: there are targets."""
+        del rng
+        return []
+
     def _simulated(self, source: PatchSource, rng: np.random.Generator) -> Arrays:
         example = simulate(source.draw(rng), rng, self._kinds)
         weight, target = example.weight[0], example.target[0]
@@ -309,6 +327,10 @@ class PooledExamples:
     def held_out(self, rng: np.random.Generator) -> list[Batch]:
         """See :meth:`Examples.held_out`."""
         return self._unseen.held_out(rng)
+
+    def risk_patches(self, rng: np.random.Generator) -> list[RiskPatch]:
+        """See :meth:`Examples.risk_patches`."""
+        return self._unseen.risk_patches(rng)
 
 
 def _split(

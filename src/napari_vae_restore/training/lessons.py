@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ from napari_vae_restore.training.scenes import (
     pair_scenes,
     shot_scenes,
 )
+from napari_vae_restore.training.self_taught import RiskTerms, SelfTaughtExamples
 from napari_vae_restore.training.settings import TrainingSettings, settings_for
 from napari_vae_restore.training.sources import (
     Clean,
@@ -55,10 +56,11 @@ from napari_vae_restore.training.sources import (
     matched,
 )
 
-_START_SHARE: Final = 0.5
-"""Of the weights gone on from, where noisy images teach themselves: half of the way goes
-further than all of it, and does no harm where the noise is not quite what it was taken for
-(Wortsman et al., CVPR 2022, arXiv:2109.01903)."""
+_SHARES: Final = (0.5, 0.25, 0.75, 1.0)
+"""Of the way from the weights gone on from, where noisy images teach themselves: half of the
+way mostly goes further than all of it, and does less harm where the noise is not quite what
+it was taken for (Wortsman et al., CVPR 2022, arXiv:2109.01903). The others are tried at the
+end."""
 
 _SUPERVISION: Final = {Shots: "two shots", Pairs: "pairs", Clean: "clean images"}
 
@@ -167,8 +169,8 @@ def make_objective(
     _check(settings, network.config)
     if isinstance(network, RestorationVAE):
         examples = _examples(lesson, network, settings)
-        share = _START_SHARE if start is not None and lesson.is_noisy_alone else 0.0
-        return Regression(network, examples, settings, device, share)
+        shares = _SHARES if start is not None and lesson.is_noisy_alone else (1.0,)
+        return Regression(network, examples, settings, device, shares)
     return NoisyELBO(network, _noisy_data(lesson, network, settings), settings, device)
 
 
@@ -256,6 +258,7 @@ def _examples_of(
         smallest = min(min(picture.planes.shape[2:]) for picture in pictures)
         side = _side(settings.patch, smallest, math.lcm(stride, PATCH_MULTIPLE))
         return SimulatedExamples(pictures, lesson.source.tasks, side=side, seed=lesson.seed)
+    terms: list[RiskTerms] = []
     if isinstance(lesson.source, Shots):
         shots = [(first, second) for first, second in images]
         scenes, models = shot_scenes(shots, lesson.noise, least=least)
@@ -264,13 +267,15 @@ def _examples_of(
         scenes, models = pair_scenes(pairs, lesson.noise, least=least)
     else:
         alone = [image for (image,) in images]
-        scenes, models = noisy_scenes(
+        scenes, terms, models = noisy_scenes(
             alone, network, lesson.noise, seed=lesson.seed, least=least
         )
     shared = models[0] if len(set(models)) == 1 else None
     smallest = min(min(scene.image.shape) for scene in scenes)
-    side = _side(settings.patch, smallest, stride)
-    return SceneExamples(scenes, shared, side=side, stride=stride, seed=lesson.seed)
+    how: Any = {"side": _side(settings.patch, smallest, stride), "stride": stride}
+    if terms:
+        return SelfTaughtExamples(scenes, terms, shared, seed=lesson.seed, **how)
+    return SceneExamples(scenes, shared, seed=lesson.seed, **how)
 
 
 def _shared_noise(lesson: Lesson, crops: Crops, windows: Sequence[Loaded]) -> NoiseModel | str:

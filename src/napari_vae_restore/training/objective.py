@@ -28,11 +28,16 @@ from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise.likelihood import Likelihood, network_likelihood
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.local_mean import with_local_mean
+from napari_vae_restore.restoration.risk import WindowRisk, difference
 from napari_vae_restore.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from napari_vae_restore.training.data import PooledSet, TrainingSet
     from napari_vae_restore.training.examples import Batch, Examples
+    from napari_vae_restore.training.self_taught import RiskPatch
+
+_NOISE_ERROR = 0.02
+"""Relative error that the variance of the noise may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +102,20 @@ class Judgement:
         Nats per pixel, larger is better: the ELBO, or the log-likelihood of the targets.
     kl : tuple of float
         KL of each level, nats per pixel, finest first; empty where there is none.
+    risk : WindowRisk or None
+        Where nothing else is known than noisy images: `value` is then minus half its mean,
+        which is what the log-likelihood of the clean image is up to a constant.
     """
 
     value: float
     kl: tuple[float, ...] = ()
+    risk: WindowRisk | None = None
+
+    def is_better_than(self, first: Judgement) -> bool:
+        """Whether there is no doubt, as far as the way of judging can tell."""
+        if self.risk is None or first.risk is None:
+            return self.value > first.value
+        return difference(self.risk, first.risk, noise_error=_NOISE_ERROR).is_lower
 
 
 class Objective(ABC):
@@ -125,8 +140,9 @@ class Objective(ABC):
         How much there is to learn from.
     is_held_out : bool
         False where there was too little to hold any out.
-    start_share : float
-        Share of the weights that were gone on from in those that are judged and kept.
+    shares : tuple of float
+        Of the way from the weights that were gone on from: where those lie that are judged
+        while training, and then others that are tried at its end.
     """
 
     network: VAEModule
@@ -139,7 +155,7 @@ class Objective(ABC):
     n_planes: int
     n_pixels: int
     is_held_out: bool
-    start_share: float = 0.0
+    shares: tuple[float, ...] = (1.0,)
 
     @abstractmethod
     def move(self, device: torch.device) -> None:
@@ -278,7 +294,7 @@ class Regression(Objective):
         Of the optimisation.
     device : torch.device
         Where it runs.
-    start_share : float
+    shares : tuple of float
         See :class:`Objective`.
     """
 
@@ -288,13 +304,13 @@ class Regression(Objective):
         examples: Examples,
         settings: TrainingSettings,
         device: torch.device,
-        start_share: float = 0.0,
+        shares: tuple[float, ...] = (1.0,),
     ) -> None:
         moved = copy.deepcopy(network).to(device).requires_grad_(False)
         self.network = channels_last(cast("VAEModule", moved))
         self.trained = moved.condition.requires_grad_(True)
         self.settings, self.batch, self._examples = settings, settings.batch, examples
-        self._device, self.start_share = device, start_share
+        self._device, self.shares = device, shares
         # As the bundled model, it measures every image's range and noise.
         self.normalisation, self.noise = None, None
         self.data_noise = examples.noise
@@ -326,7 +342,11 @@ class Regression(Objective):
 
     @torch.no_grad()
     def judge(self, trained: nn.Module, seed: int) -> Judgement:
-        """Log-likelihood of held-out targets."""
+        """Log-likelihood of held-out targets, or the risk where there are none."""
+        patches = self._examples.risk_patches(np.random.default_rng([seed, 3]))
+        if patches:
+            risk = WindowRisk.joined([self._risk(trained, patch) for patch in patches])
+            return Judgement(-risk.mean / 2, risk=risk)
         held_out = self._examples.held_out(np.random.default_rng([seed, 3]))
         values = []
         for batch in held_out:
@@ -346,6 +366,13 @@ class Regression(Objective):
         network = copy.deepcopy(self.network).cpu()
         self.part_of(network).load_state_dict(weights)
         return network.requires_grad_(True).eval()
+
+    def _risk(self, encoder: nn.Module, patch: RiskPatch) -> WindowRisk:
+        conditions = patch.conditions.to(self._device, memory_format=torch.channels_last)
+        with native_precision(self._device):
+            _, means = cast("ConditionEncoder", encoder)(conditions)
+        means = with_local_mean(patch.conditions, means)
+        return patch.risk(means[:, 0].float().cpu().numpy())
 
     @staticmethod
     def _squares(

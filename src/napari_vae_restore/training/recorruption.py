@@ -16,20 +16,24 @@ place would leave some of it in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import convolve
-from scipy.stats import norm
 
 from napari_vae_restore.devices import native_precision
 from napari_vae_restore.models.condition import condition_tensor
 from napari_vae_restore.models.restorer import RestorationVAE
+from napari_vae_restore.training.local_noise import (
+    LocalNoise,
+    NoiseLaw,
+    Plane,
+    levels_of,
+    shape_of,
+)
 
-Plane = NDArray[np.float32]
 Slow = tuple[float, float, float, float]
 
 ALPHA: Final = 1.0
@@ -45,58 +49,21 @@ _MAX_SIDE: Final = 768
 """Pixels of the part that is looked at: a curve does not take more."""
 _NEIGHBOURS: Final = np.array([[0.5, 1, 0.5], [1, 0, 1], [0.5, 1, 0.5]])
 
-_LEVELS: Final = 8
-"""Of the signal, each with a distribution of its own."""
-_PER_LEVEL: Final = 4096
-"""Pixels; fewer levels of a few."""
-_GAUSSIAN: Final = np.linspace(-3.5, 3.5, 57)
-"""Values of a normal variable for which those of a distribution are known."""
-_LEAST_SPREAD: Final = 1e-6
-"""Network units; where next to nothing was taken away, there is no shape to be read."""
-_DENSITY: Final = norm.pdf(_GAUSSIAN) / norm.pdf(_GAUSSIAN).sum()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LocalNoise:
-    """How an image's noise is distributed, pixel by pixel.
-
-    Attributes
-    ----------
-    strength : numpy.ndarray
-        (H, W) float32, standard deviation relative to what is told.
-    level : numpy.ndarray
-        (H, W) uint8, which of the shapes it has.
-    shapes : numpy.ndarray
-        (levels, 57), of mean 0 and variance 1: what stands where a normal variable has
-        one of 57 even values.
-    """
-
-    strength: Plane
-    level: NDArray[np.uint8]
-    shapes: NDArray[np.float64]
-
-    @property
-    def skewness(self) -> float:
-        """Of the middle one of the shapes; 0 for a Gaussian."""
-        return float(np.median(self.shapes**3 @ _DENSITY))
-
-    def shaped(self, normal: NDArray[np.float64], rows: slice, columns: slice) -> Plane:
-        """Noise of a part of the image out of normal variables, (h, w), correlated or not."""
-        level, noise = self.level[rows, columns], np.empty(normal.shape, np.float32)
-        for number in np.unique(level):
-            here = level == number
-            noise[here] = np.interp(normal[here], _GAUSSIAN, self.shapes[number])
-        return noise * self.strength[rows, columns]
-
 
 def local_noise(
-    network: RestorationVAE, image: Plane, slow: Slow, rng: np.random.Generator
+    network: RestorationVAE,
+    image: Plane,
+    pilot: Plane,
+    slow: Slow,
+    rng: np.random.Generator,
+    law: NoiseLaw | None = None,
 ) -> LocalNoise:
     """Read from an image how strong its noise is and what shape it has.
 
     The residual's variance against the signal, both predicted without the pixel itself,
     bounds the noise's from above; the noise model does so too. Its shape, at each of a few
-    levels of the signal, is that of what the network takes away.
+    levels of the signal, is that of what the network takes away. Noise that neighbours share
+    is predicted from a pixel's surroundings, and so hides: it is taken as `law` has it.
 
     Parameters
     ----------
@@ -104,43 +71,36 @@ def local_noise(
         In evaluation mode.
     image : numpy.ndarray
         (H, W) float32, network units.
+    pilot : numpy.ndarray
+        (H, W) float32, the same as :func:`restored`.
     slow : tuple of float
-        What its condition says; see :func:`~.condition.condition_tensor`. Correlated
-        noise can be predicted from a pixel's surroundings: all of it is taken as told.
+        What its condition says; see :func:`~.condition.condition_tensor`.
     rng : numpy.random.Generator
         Chooses the pixels that are looked at.
+    law : NoiseLaw, optional
+        Of the noise model.
 
     Returns
     -------
     LocalNoise
         Strengths above 0 and at most 1.
     """
-    pilot = _pilot(network, image, slow)
-    strength = _strength(network, image, pilot, slow, rng)
+    sigma, *correlation, _ = slow
+    if any(correlation) and law is not None:
+        return law.at(pilot)
+    strength = np.ones_like(image)
+    if sigma > 0 and not any(correlation):
+        strength = _strength(network, image, pilot, slow, rng)
     removed = (image - pilot) / strength
-    bounds = np.linspace(0, 1, max(1, min(_LEVELS, image.size // _PER_LEVEL)) + 1)[1:-1]
-    level = np.searchsorted(np.quantile(pilot, bounds), pilot).astype(np.uint8)
-    shapes = [_shape(removed[level == number]) for number in range(len(bounds) + 1)]
+    level, n_levels = levels_of(pilot)
+    shapes = [shape_of(removed[level == number]) for number in range(n_levels)]
     return LocalNoise(strength, level, np.array(shapes))
-
-
-def _shape(values: Plane) -> NDArray[np.float64]:
-    """Quantiles where a normal variable has its own, of mean 0 and variance 1 under it."""
-    if values.size == 0:
-        return _GAUSSIAN
-    found = np.quantile(values.astype(np.float64), norm.cdf(_GAUSSIAN))
-    found = found - _DENSITY @ found
-    spread = float(np.sqrt(_DENSITY @ found**2))
-    return found / spread if spread > _LEAST_SPREAD else _GAUSSIAN
 
 
 def _strength(
     network: RestorationVAE, image: Plane, pilot: Plane, slow: Slow, rng: np.random.Generator
 ) -> Plane:
-    """Standard deviation of an image's noise, pixel by pixel, relative to what is told."""
-    sigma, *correlation, _ = slow
-    if any(correlation) or sigma == 0:
-        return np.ones_like(image)
+    """Standard deviation of an image's white noise, relative to what is told."""
     stride = network.config.stride
     height, width = (min(side, _MAX_SIDE) // stride * stride for side in image.shape)
     part = image[:height, :width]
@@ -149,7 +109,7 @@ def _strength(
         hidden = rng.random(part.shape) < _HIDDEN
         found = _means(network, _without(part, hidden), ~hidden, slow)
         signals.append(found[hidden])
-        squares.append(((part - found)[hidden] / sigma) ** 2)
+        squares.append(((part - found)[hidden] / slow[0]) ** 2)
     signal, square = np.concatenate(signals), np.concatenate(squares)
     bins = np.array_split(np.argsort(signal), _BINS)
     centres = np.array([signal[members].mean() for members in bins])
@@ -158,8 +118,8 @@ def _strength(
     return np.asarray(np.sqrt(variance), dtype=np.float32)
 
 
-def _pilot(network: RestorationVAE, image: Plane, slow: Slow) -> Plane:
-    """The image as the network restores it, block by block."""
+def restored(network: RestorationVAE, image: Plane, slow: Slow) -> Plane:
+    """An image, (H, W) in network units, as the network restores it, block by block."""
     pilot = np.empty_like(image)
     for rows, columns in _blocks(image.shape, network.config.stride):
         whole = np.ones(image[rows, columns].shape, bool)

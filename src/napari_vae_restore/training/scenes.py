@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.restorer import RestorationVAE
+from napari_vae_restore.noise.blocks import clipped_levels
 from napari_vae_restore.noise.correlation import WHITE, lag_one, nearest_blur
 from napari_vae_restore.noise.estimation import is_estimated, resolve_noise
 from napari_vae_restore.noise.hot import without_hot_pixels
@@ -25,8 +26,12 @@ from napari_vae_restore.restoration.conditional import enlarged
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.units import Units
 from napari_vae_restore.training.examples import Scene
-from napari_vae_restore.training.recorruption import Plane, local_noise
+from napari_vae_restore.training.local_noise import Clipped, NoiseLaw, Plane
+from napari_vae_restore.training.measured_planes import measured_planes
+from napari_vae_restore.training.recorruption import local_noise, restored
+from napari_vae_restore.training.self_taught import RiskTerms
 from napari_vae_restore.training.sources import Loaded, factor_between
+from napari_vae_restore.training.speckle import Skewness, measure_skewness
 
 _CURVE_POINTS: Final = 4096
 _REACH: Final = (-1.0, 3.0)
@@ -36,12 +41,10 @@ MIN_SIDE: Final = 64
 small."""
 _BLOCK: Final = 8
 """Pixels a side of the blocks by whose means two shots' brightness is compared."""
-_SPECKLE_SKEWNESS: Final = -0.3
-"""Behind the stabilising transform, OCT scans had -0.35 to -0.68, other captures -0.2 and
-more."""
 _MAX_GAIN: Final = 4.0
 """Brightness of one image of a pair relative to the other's that can be meant."""
 
+_T = TypeVar("_T", bound=np.generic)
 NoiseChoice = NoiseModel | str
 """A model, or what `resolve_noise` takes; of pairs also "none"."""
 
@@ -55,7 +58,7 @@ def noisy_scenes(
     *,
     seed: int,
     least: int = MIN_SIDE,
-) -> tuple[list[Scene], list[NoiseModel]]:
+) -> tuple[list[Scene], list[RiskTerms], list[NoiseModel]]:
     """Scenes of noisy images that are their own teachers.
 
     Parameters
@@ -73,8 +76,8 @@ def noisy_scenes(
 
     Returns
     -------
-    list of Scene, list of NoiseModel
-        One scene for each plane and channel, and their noise models.
+    list of Scene, list of RiskTerms, list of NoiseModel
+        One scene for each plane and channel, what their risk needs, and their noise models.
 
     Raises
     ------
@@ -83,18 +86,26 @@ def noisy_scenes(
         teach itself.
     """
     rng = np.random.default_rng([seed, 2])
-    scenes, models = [], []
+    scenes, terms, models = [], [], []
     for image in images:
-        for plane, model in _noisy_planes(image, noise):
+        for plane, model in _noisy_planes(image, noise, may_drop=True):
             units = Units.of(Measurement(plane[None], None, (model,)))
-            values = _at_least(units.to_network(plane[None])[0], least)
+            large = _at_least(plane.astype(np.float64), least)
+            values = units.to_network(large[None])[0]
             slow = (units.sigma, *nearest_blur(model.correlation), 0.0)
-            found = local_noise(network, values, slow, rng)
+            clipped = _clipped(plane)
+            ends = float(plane.min()), float(plane.max())
+            law = NoiseLaw.of(model, units, ends, clipped)
+            pilot = restored(network, values, slow)
+            found = local_noise(network, values, pilot, slow, rng, law)
             if isinstance(noise, str) and is_estimated(noise):
-                _check_teachable(model, found.skewness, image.name)
+                removed = (values - pilot) / found.strength
+                skewness = measure_skewness(removed, pilot, law, rng)
+                _check_teachable(model, skewness, image.name)
             scenes.append(Scene(values, slow, found, None, model.correlation))
+            terms.append(RiskTerms.of(large, pilot, model, units, clipped))
             models.append(model)
-    return scenes, models
+    return scenes, terms, models
 
 
 def shot_scenes(
@@ -149,20 +160,37 @@ def pair_scenes(
 
 
 def _noisy_planes(
-    image: Loaded, noise: NoiseChoice
+    image: Loaded, noise: NoiseChoice, *, may_drop: bool = False
 ) -> Iterator[tuple[NDArray[np.float64], NoiseModel]]:
-    """Each plane and channel, (H, W), with the noise model of its channel."""
+    """Each plane and channel, (H, W), with the noise model of its channel.
+
+    If planes may be dropped, those are in which nothing was measured, and others are
+    completed; see :func:`~.measured_planes.measured_planes`.
+    """
     planes = Layout.of(image.data, image.axes).to_planes(image.data)
     try:
-        models = [resolve_noise(noise, planes[:, c]) for c in range(planes.shape[1])]
+        if may_drop:
+            planes, models = measured_planes(planes, noise)
+        else:
+            models = [resolve_noise(noise, planes[:, c]) for c in range(planes.shape[1])]
     except InputError as error:
         raise InputError(f"{image.name}: {error}") from error
-    calm = [without_hot_pixels(planes[:, c], model)[0] for c, model in enumerate(models)]
-    for channels in zip(*calm, strict=True):
+    if not may_drop:
+        calm = [without_hot_pixels(planes[:, c], model)[0] for c, model in enumerate(models)]
+        planes = np.stack(calm, axis=1)
+    for channels in planes:
         yield from zip(channels, models, strict=True)
 
 
-def _check_teachable(model: NoiseModel, skewness: float, name: str) -> None:
+def _clipped(plane: NDArray[np.generic]) -> Clipped:
+    """Levels to which a plane was clipped, as far as it shows them."""
+    try:
+        return clipped_levels(plane)
+    except InputError:  # of too few pixels or values, whose noise was given
+        return -math.inf, math.inf
+
+
+def _check_teachable(model: NoiseModel, skewness: Skewness, name: str) -> None:
     """Speckle's neighbours have a little in common, and it is darker than bright.
 
     Taken for a blur's noise, some of it is learned as signal: OCT scans lost up to 3 dB, and
@@ -170,11 +198,12 @@ def _check_teachable(model: NoiseModel, skewness: float, name: str) -> None:
     """
     greatest = max(lag_one(model.correlation))
     is_weak = 0 < greatest < MIN_CORRELATION
-    if is_weak or skewness < _SPECKLE_SKEWNESS:
+    if is_weak or skewness.is_speckle:
         what = (
             f"neighbouring pixels share a little of their noise (correlation {greatest:.2f})"
             if is_weak
-            else f"the noise has far longer tails to the dark (skewness {skewness:.1f})"
+            else f"the noise has far longer tails to the dark (skewness {skewness.excess:.1f} "
+            "beyond the noise model's)"
         )
         raise InputError(
             f"{name}: {what}, as in speckle; such an image cannot teach what is noise and "
@@ -240,7 +269,7 @@ def _brightness(
     return gain, float(means[0].mean() - gain * means[1].mean())
 
 
-def _at_least(plane: Plane, least: int) -> Plane:
+def _at_least(plane: NDArray[_T], least: int) -> NDArray[_T]:
     """Mirror a plane outwards until both of its sides are long enough."""
     missing = [(0, max(0, least - length)) for length in plane.shape]
     return np.pad(plane, missing, mode="symmetric") if np.any(missing) else plane

@@ -1,0 +1,223 @@
+"""Unbiased risk: how far an answer is from the clean image, from the noisy one alone.
+
+For y = x + n with Gaussian noise of covariance S and any estimator f,
+
+    E |f(y) - x|^2 = E |f(y) - y|^2 + 2 E tr(S df/dy) - tr S
+
+(Stein 1981; with any covariance: Eldar 2009, arXiv:0804.3010). The trace is that of one
+extra pass with a random probe b of the noise's own covariance, b^T (f(y + h b) - f(y)) / h
+(Ramani et al. 2008). So two answers can be compared without a clean image: their difference
+needs no tr S. Pure arithmetic on arrays, in units in which the noise's standard deviation is
+known; this module knows neither networks nor files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student_t
+
+from napari_vae_restore.noise.correlation import Correlation, correlated_noise
+
+FloatArray: TypeAlias = NDArray[np.float64]
+Window: TypeAlias = tuple[slice, slice]
+
+STEP: Final = 0.05
+"""Of the probe, in standard deviations of the noise: small beside the noise, and large beside
+the rounding of half precision."""
+
+ERROR_PROBABILITY: Final = 0.05
+"""Of calling an answer better that is not."""
+
+
+def probe(
+    shape: tuple[int, ...],
+    sigma: ArrayLike,
+    correlation: Correlation,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draw a probe with the noise's covariance.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (..., H, W).
+    sigma : array_like
+        Standard deviation of the noise, a number or one for each pixel, >= 0; 0 where a
+        pixel was not measured, or is known exactly.
+    correlation : (float, float) or Autoregression
+        Of neighbouring pixels' noise.
+    rng : numpy.random.Generator
+        Source of the randomness: the same one for answers that are compared.
+
+    Returns
+    -------
+    numpy.ndarray of float64
+        b ~ N(0, S), of that shape.
+    """
+    return np.asarray(correlated_noise(shape, correlation, rng) * np.asarray(sigma))
+
+
+def divergence(
+    noise_probe: ArrayLike, answer: ArrayLike, moved: ArrayLike, step: float = STEP
+) -> FloatArray:
+    """Estimate each pixel's part of tr(S df/dy).
+
+    Parameters
+    ----------
+    noise_probe : array_like
+        b, as :func:`probe` draws it.
+    answer : array_like
+        f(y), of the same shape.
+    moved : array_like
+        f(y + step b).
+    step : float
+        Of the difference quotient.
+
+    Returns
+    -------
+    numpy.ndarray of float64
+        b (f(y + step b) - f(y)) / step, of the same shape; the trace is its sum.
+    """
+    change = np.asarray(moved, np.float64) - np.asarray(answer, np.float64)
+    return np.asarray(np.asarray(noise_probe, np.float64) * change / step)
+
+
+def risk(
+    measured: ArrayLike,
+    answer: ArrayLike,
+    trace: ArrayLike,
+    variance: ArrayLike,
+    observed: NDArray[np.bool_] | None = None,
+) -> FloatArray:
+    """Estimate the squared error of each pixel; unbiased over many of them.
+
+    Parameters
+    ----------
+    measured : array_like
+        y, any shape.
+    answer : array_like
+        f(y).
+    trace : array_like
+        As :func:`divergence` gives it.
+    variance : array_like
+        Of the noise, a number or one for each pixel.
+    observed : numpy.ndarray of bool, optional
+        False where nothing was measured, which is NaN in the result.
+
+    Returns
+    -------
+    numpy.ndarray of float64
+        Single pixels may be far below 0: only means count.
+    """
+    residual = np.asarray(measured, np.float64) - np.asarray(answer, np.float64)
+    found = residual**2 + 2 * np.asarray(trace) - np.asarray(variance)
+    return np.asarray(found if observed is None else np.where(observed, found, np.nan))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowRisk:
+    """The parts of an answer's risk, as means over windows.
+
+    Attributes
+    ----------
+    residual : numpy.ndarray
+        (n,) of (f(y) - y)^2.
+    trace : numpy.ndarray
+        (n,) of the divergence, in the same units.
+    variance : numpy.ndarray
+        (n,) of the noise.
+    """
+
+    residual: FloatArray
+    trace: FloatArray
+    variance: FloatArray
+
+    @property
+    def mean(self) -> float:
+        """The risk; NaN without windows."""
+        if len(self.residual) == 0:
+            return float("nan")
+        return float((self.residual + 2 * self.trace - self.variance).mean())
+
+    @classmethod
+    def joined(cls, parts: Sequence[WindowRisk]) -> WindowRisk:
+        """Windows of several images."""
+        return cls(
+            *(
+                np.concatenate([np.empty(0), *(getattr(part, name) for part in parts)])
+                for name in ("residual", "trace", "variance")
+            )
+        )
+
+
+def window_means(values: FloatArray, windows: Sequence[Window]) -> FloatArray:
+    """Means over windows of an image, (n,); pixels that are NaN do not count."""
+    return np.array([np.nanmean(values[window]) for window in windows])
+
+
+@dataclass(frozen=True, slots=True)
+class RiskDifference:
+    """What one answer's risk is above another's, at the same windows and probes.
+
+    Attributes
+    ----------
+    mean : float
+        Below 0 where the first answer is better.
+    upper : float
+        What it is at most: the upper end of its one-sided confidence interval by Student's
+        t over windows, where the noise is as far from the estimate as it may be.
+    """
+
+    mean: float
+    upper: float
+
+    @property
+    def is_lower(self) -> bool:
+        """Whether the first answer is better beyond doubt."""
+        return self.upper < 0
+
+
+def difference(
+    one: WindowRisk,
+    other: WindowRisk,
+    *,
+    noise_error: float = 0.0,
+    error_probability: float = ERROR_PROBABILITY,
+) -> RiskDifference:
+    """Compare two answers by the paired differences of their risks over windows.
+
+    The divergence is proportional to the noise's variance, which is an estimate: an answer
+    that is a little smoother seems better by twice the difference of the divergences times
+    whatever the variance is overestimated by. So the comparison is made at both ends of what
+    the variance may be, and the worse one counts.
+
+    Parameters
+    ----------
+    one, other : WindowRisk
+        Of the same windows, by the same probes.
+    noise_error : float
+        Relative error that the noise's variance may have.
+    error_probability : float
+        Of a difference that is above `upper`.
+
+    Returns
+    -------
+    RiskDifference
+        With an infinite `upper` for fewer than two windows.
+    """
+    residual, trace = one.residual - other.residual, 2 * (one.trace - other.trace)
+    n = len(residual)
+    mean = one.mean - other.mean
+    if n < 2:
+        return RiskDifference(mean, float("inf"))
+    quantile = float(student_t.isf(error_probability, n - 1))
+    ends = []
+    for factor in (1 - noise_error, 1 + noise_error):
+        values = residual + factor * trace
+        ends.append(float(values.mean() + quantile * values.std(ddof=1) / np.sqrt(n)))
+    return RiskDifference(mean, max(ends))
