@@ -8,9 +8,9 @@ is the case can be told without x. For any weights w over candidates f_k, d_k = 
 
 and Stein's lemma turns the last product into the divergence of :mod:`~.restoration.risk` less
 the noise's variance. Sums are taken over a smooth neighbourhood, so the weights vary over the
-plane. Weights are at least 0, with the sum 1 at most; what is missing to 1 is the measurement's
-share. This module knows arrays, neither networks nor tiles. All values are in units in which the
-noise is known.
+plane. Weights are at least 0, with the sum 1 at most; what is missing to 1 is the share of
+the measurement. This module knows arrays, neither networks nor tiles. All values are in units
+in which the noise is known.
 
 References
 ----------

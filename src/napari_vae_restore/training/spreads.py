@@ -43,7 +43,7 @@ N_SAMPLES: Final = 16
 """Samples of each image, as users take them: fewer spread less."""
 _PIXELS: Final = 4_000
 """Of each image that count, so that none outweighs the others, nor dots a hole's middle."""
-_SIGMAS: Final = (0.02, 0.25)
+_SIGMAS: Final = (0.004, 0.25)
 """Noise that is simulated on clean images, relative to their range."""
 
 Found = tuple[str, NDArray[np.float64]]
