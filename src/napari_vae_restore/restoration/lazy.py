@@ -77,7 +77,7 @@ def restore_lazily(
         As :func:`~.restore.restore`.
     """
     started = time.monotonic()
-    array, axes = as_lazy_image(image, axes)
+    array, axes = as_lazy_image(image, axes, min_side=1)
     layout = Layout(axes, tuple(array.shape), array.dtype)
     problem = Problem.of(tasks, layout)
     planes = layout.to_planes(array)
