@@ -3,10 +3,10 @@
 Counts with Gaussian read-out noise have a standard deviation of about 1 behind
 2 sqrt(z + r + 3/8), with z the photons and r the variance of the read-out. The root ends at
 z = -r - 3/8, while measurements do not: a background that was subtracted too far, a CT number
-or the difference of two images lies below. Without light only the read-out is left, whose
-noise does not depend on the signal, so from half a deviation of the read-out below no light
-the transform goes on along its tangent: it rises everywhere, and so does its inverse.
-Everything is in photons.
+or the difference of two images lies below. From half a photon above the end on the transform
+goes on along its tangent: it rises everywhere, and so does its inverse. What is called no light
+does not matter for that, since z + r is the noise's variance wherever the zero of intensities
+was put. Everything is in photons.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ OFFSET: Final = 3 / 8
 # the stabilised noise is 1 to within 1e-3, and so is the asymptotic inverse.
 TABLE_PHOTONS: Final = 200.0
 _TABLE_SIZE: Final = 512
-_DARK_SIZE: Final = 64
-_DARK_REACH: Final = 6.0  # standard deviations of the read-out, below no light
+_DARK_SIZE: Final = 256
 _HERMITE_NODES: Final = 24
 
 
@@ -42,7 +41,7 @@ def stabilised(photons: ArrayLike, read_variance: float) -> FloatArray:
 
 def tangent(read_variance: float) -> tuple[float, float]:
     """Photons from which on the transform is straight downwards, and 1 over its slope there."""
-    start = -min(read_variance, math.sqrt(read_variance)) / 2
+    start = -max(read_variance - 0.5, read_variance / 2)
     return start, math.sqrt(start + read_variance + OFFSET)
 
 
@@ -52,7 +51,7 @@ def unstabilised(t: ArrayLike, read_variance: float) -> FloatArray:
     The exact unbiased inverse of Makitalo & Foi 2013, section III: with D the mean and v
     the variance of the transformed counts, E[t^2] = D^2 + v gives the photons
     (D^2 + v) / 4 - 3/8 - r. What is added to D^2 / 4 - r is tabulated; above the table v is 1.
-    Far below no light nothing but the tangent counts, which is inverted as it is.
+    Below the table nothing but the tangent counts, which is inverted as it is.
     """
     means, excess = inverse_table(read_variance)
     at = np.asarray(t, dtype=np.float64)
@@ -66,22 +65,25 @@ def unstabilised(t: ArrayLike, read_variance: float) -> FloatArray:
 def inverse_table(read_variance: float) -> tuple[FloatArray, FloatArray]:
     """Rising means D of transformed counts, and their photons + read variance - D^2 / 4.
 
-    From a few deviations of the read-out below no light, where noise is the read-out's
-    alone, to `TABLE_PHOTONS`.
+    From where the noise's variance z + r ends, up to `TABLE_PHOTONS`. Below no light the
+    noise is taken as Gaussian.
     """
+    nodes, weights = np.polynomial.hermite_e.hermegauss(_HERMITE_NODES)
+    weights = weights / weights.sum()
     # Even steps of the square root are about even steps of D.
     photons = np.linspace(0.0, math.sqrt(TABLE_PHOTONS), _TABLE_SIZE) ** 2
     counts = np.arange(TABLE_PHOTONS + 10 * math.sqrt(TABLE_PHOTONS))
-    nodes, weights = np.polynomial.hermite_e.hermegauss(_HERMITE_NODES)
-    weights = weights / weights.sum()
     read = math.sqrt(read_variance) * nodes
     given_count = stabilised(counts[:, None] + read, read_variance) @ weights
     rates = photons[:, None]
     poisson = np.exp(xlogy(counts, rates) - rates - gammaln(counts + 1))
-    reach = _DARK_REACH * math.sqrt(read_variance) + OFFSET
-    dark = np.linspace(-reach, 0.0, _DARK_SIZE, endpoint=False)
-    dark_means = stabilised(dark[:, None] + read, read_variance) @ weights
-    means = np.concatenate([dark_means, poisson @ given_count])
+    variance = np.linspace(0.0, math.sqrt(read_variance), _DARK_SIZE, endpoint=False) ** 2
+    dark = variance - read_variance
+    below = stabilised(dark[:, None] + np.sqrt(variance)[:, None] * nodes, read_variance)
+    means = below @ weights
+    if read_variance == 0:  # no light is the end
+        means, dark = means[:0], dark[:0]
+    means = np.concatenate([means, poisson @ given_count])
     excess = np.concatenate([dark, photons]) + read_variance - means**2 / 4
     for table in (means, excess):
         table.setflags(write=False)
