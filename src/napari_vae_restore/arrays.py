@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 MIN_SIDE = 8
-"""Smallest height and width in pixels; below it there is no context to use."""
+"""Smallest height and width in pixels of what is learned from, made or compressed."""
 
 # What an array without labels most often is, by the number of its dimensions.
 _STACK_AXES = {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TCZYX"}
@@ -108,6 +108,7 @@ def as_image(
     *,
     may_have_holes: bool = False,
     may_have_nan: bool = False,
+    min_side: int = MIN_SIDE,
 ) -> tuple[NDArray[Any], str]:
     """Return an image as a numpy array with known axes, or say what is wrong with it.
 
@@ -116,7 +117,7 @@ def as_image(
     image : array-like or napari.layers.Image
         A numpy, dask, zarr or xarray array (read into memory), or an image layer,
         of which a multiscale one gives its finest level. Integer or floating,
-        finite, at least `MIN_SIDE` pixels high and wide.
+        finite, at least `min_side` pixels high and wide.
     axes : str, optional
         One letter per dimension. By default the labels of the image, where all
         are single letters, else what `guess_axes` says.
@@ -124,6 +125,8 @@ def as_image(
         Whether NaN and infinity may stay: who calls checks that a mask covers them.
     may_have_nan : bool
         Whether NaN may stay, for pixels that nothing measured.
+    min_side : int
+        Pixels that who calls needs along Y and X. Restorations need one.
 
     Returns
     -------
@@ -148,12 +151,14 @@ def as_image(
     """
     data, own_axes = _unwrap(image)
     array = _to_numpy(data)
-    axes = _checked_form(array, axes, own_axes)
+    axes = _checked_form(array, axes, own_axes, min_side)
     _check_values(array, axes, may_have_holes, may_have_nan)
     return array, axes
 
 
-def as_lazy_image(image: object, axes: str | None = None) -> tuple[Any, str]:
+def as_lazy_image(
+    image: object, axes: str | None = None, *, min_side: int = MIN_SIDE
+) -> tuple[Any, str]:
     """Return an image as a dask array with known axes; none of its values are read.
 
     Parameters
@@ -161,6 +166,8 @@ def as_lazy_image(image: object, axes: str | None = None) -> tuple[Any, str]:
     image : dask.array.Array, zarr.Array, xarray.DataArray or napari.layers.Image
         One for which `is_lazy_image` is true.
     axes : str, optional
+        As for :func:`as_image`.
+    min_side : int
         As for :func:`as_image`.
 
     Returns
@@ -177,7 +184,7 @@ def as_lazy_image(image: object, axes: str | None = None) -> tuple[Any, str]:
     """
     data, own_axes = _unwrap(image)
     array = as_dask(data)
-    return array, _checked_form(array, axes, own_axes)
+    return array, _checked_form(array, axes, own_axes, min_side)
 
 
 def is_lazy_image(image: object) -> bool:
@@ -217,10 +224,10 @@ def open_image(image: object, axes: str | None = None) -> tuple[Any, str]:
     data, own_axes = _unwrap(image)
     if not isinstance(getattr(data, "dtype", None), np.dtype):
         data = _to_numpy(data)
-    return data, _checked_form(data, axes, own_axes)
+    return data, _checked_form(data, axes, own_axes, MIN_SIDE)
 
 
-def _checked_form(array: Any, axes: str | None, own_axes: str | None) -> str:
+def _checked_form(array: Any, axes: str | None, own_axes: str | None, min_side: int) -> str:
     """The axes of an array, if it can be an image by its shape and dtype."""
     _check_dtype(array.dtype)
     if len(array.shape) < 2:
@@ -234,9 +241,9 @@ def _checked_form(array: Any, axes: str | None, own_axes: str | None) -> str:
         axes = own_axes or guess_axes(array.shape, array.dtype)
     axes = checked_axes(axes, array.shape)
     for letter in SPATIAL:
-        if (side := array.shape[axes.index(letter)]) < MIN_SIDE:
+        if (side := array.shape[axes.index(letter)]) < min_side:
             raise InputError(
-                f"Expected at least {MIN_SIDE} pixels along {letter}, but {side} came in shape "
+                f"Expected at least {min_side} pixels along {letter}, but {side} came in shape "
                 f"{array.shape} with axes {axes}: pass a larger image or other axes=."
             )
     return axes

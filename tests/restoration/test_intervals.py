@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask.array as da
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ NOISE = vr.GaussianNoise(20.0)
 
 @pytest.fixture(scope="module")
 def calibrated(clean: NDArray[np.float32]) -> vr.Model:
-    return vr.calibrate(vr.Clean(clean[:120, :120]), device="cpu")
+    return vr.calibrate(vr.Clean(clean[:120, :120]), device="cpu", seed=1)
 
 
 def noisy(clean: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -59,6 +60,37 @@ def test_every_task_has_a_calibration_of_its_own(
     low, high = found[1].interval(0.9)
     # What was measured is known.
     assert (high - low)[~hole].max() < 0.01 * (high - low)[hole].mean()
+
+
+def test_mixtures_with_noise_have_calibrations_of_their_own(
+    clean: NDArray[np.float32], calibrated: vr.Model
+) -> None:
+    hole = np.zeros((64, 64), bool)
+    hole[20:30, 20:40] = True
+    part = clean[:64, :64]
+    options = {"n_samples": 2, "device": "cpu"}
+    denoise, spreads = vr.Denoise(NOISE), calibrated.spreads
+    out = vr.restore(noisy(part), [denoise, vr.Inpaint(hole)], calibrated, **options)
+    assert (out.spread, out.filled.spread) == (spreads["denoise"], spreads["denoise+inpaint"])
+    np.testing.assert_array_equal(out.filled.mask, hole)
+    half = np.ptp(out.interval(0.9), axis=0) / 2
+    error = out.expected_error()
+    for where, kind in ((hole, "denoise+inpaint"), (~hole, "denoise")):
+        np.testing.assert_allclose(
+            half[where], spreads[kind].factor(0.9) * error[where], rtol=1e-3, atol=1e-2
+        )
+    lazy = vr.restore(
+        da.from_array(noisy(part), chunks=40),
+        [denoise, vr.Inpaint(hole)],
+        calibrated,
+        **options,
+    )
+    np.testing.assert_array_equal(np.asarray(lazy.filled.mask), hole)
+    large = vr.restore(noisy(part), [denoise, vr.SuperResolve(2)], calibrated, **options)
+    assert (large.spread, large.filled) == (spreads["denoise+super-resolve"], None)
+    both = [denoise, vr.Inpaint(hole), vr.SuperResolve(2)]
+    out = vr.restore(noisy(part), both, calibrated, **options)
+    assert out.filled.mask.shape == out.std.shape == out.interval(0.5)[0].shape == (128, 128)
 
 
 def test_intervals_move_with_the_intensities(
@@ -151,6 +183,21 @@ def test_the_bundled_model_is_calibrated() -> None:
         "inpaint": (vr.inpaint(clean, hole, n_samples=16, device="cpu"), hole),
         "super-resolve": (
             vr.super_resolve(Downsampling(2).apply(clean), 2, n_samples=16, device="cpu"),
+            ...,
+        ),
+        "denoise+inpaint": (
+            vr.restore(
+                noisy(clean), [vr.Denoise(NOISE), vr.Inpaint(hole)], n_samples=16, device="cpu"
+            ),
+            hole,
+        ),
+        "denoise+super-resolve": (
+            vr.restore(
+                noisy(Downsampling(2).apply(clean)),
+                [vr.Denoise(NOISE), vr.SuperResolve(2)],
+                n_samples=16,
+                device="cpu",
+            ),
             ...,
         ),
     }

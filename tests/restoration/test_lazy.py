@@ -173,7 +173,7 @@ def test_values_that_are_not_finite_are_named_when_they_are_met(
 
 
 def test_a_lazy_array_must_be_an_image() -> None:
-    with pytest.raises(vr.InputError, match="8 pixels along Y"):
-        vr.denoise(da.zeros((4, 100)))
+    with pytest.raises(vr.InputError, match="empty array"):
+        vr.denoise(da.zeros((0, 100)))
     with pytest.raises(vr.InputError, match="complex"):
         vr.denoise(da.zeros((40, 100), dtype=complex))

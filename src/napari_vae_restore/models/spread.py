@@ -21,6 +21,8 @@ LEVELS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 _BINS: Final = 24
 _PER_BIN: Final = 100
 """Pixels; fewer bins for a few."""
+LEAST_PIXELS: Final = 2 * _PER_BIN
+"""That a map can be fitted to."""
 _LEAST: Final = 1e-6
 """Of the unit: smaller deviations are rounding."""
 
@@ -104,9 +106,9 @@ class Spread:
         asked = std > 0
         noise = np.broadcast_to(np.asarray(noise, np.float64), std.shape)[asked]
         std, error = std[asked], error[asked]
-        if std.size < 2 * _PER_BIN:
+        if std.size < LEAST_PIXELS:
             raise InputError(
-                f"expected at least {2 * _PER_BIN} pixels to calibrate by, got {std.size}: "
+                f"expected at least {LEAST_PIXELS} pixels to calibrate by, got {std.size}: "
                 "give more or larger images"
             )
         bins = np.array_split(np.argsort(std), min(_BINS, std.size // _PER_BIN))

@@ -101,8 +101,14 @@ class Measured:
     shows_correlation: bool  # whether pixels of a block are neighbours
 
 
-def measure_blocks(planes: ArrayLike, observed: NDArray[np.bool_] | None) -> Measured:
-    """Cut images into blocks and transform those that tell of noise.
+class UnseenNoiseError(InputError):
+    """An image does not show its noise, or blocks do not."""
+
+
+def as_stack(
+    planes: ArrayLike, observed: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.generic], NDArray[np.bool_] | None]:
+    """Return images and their mask as (n, H, W) stacks.
 
     Parameters
     ----------
@@ -113,16 +119,42 @@ def measure_blocks(planes: ArrayLike, observed: NDArray[np.bool_] | None) -> Mea
 
     Returns
     -------
+    stack : numpy.ndarray
+        (n, H, W).
+    observed : numpy.ndarray of bool, or None
+        (n, H, W).
+
+    Raises
+    ------
+    InputError
+        If these are not real images, or the mask does not fit them.
+    """
+    stack = _as_stack(planes)
+    return stack, _as_mask(observed, planes, stack)
+
+
+def measure_blocks(stack: NDArray[np.generic], mask: NDArray[np.bool_] | None) -> Measured:
+    """Cut images into blocks and transform those that tell of noise.
+
+    Parameters
+    ----------
+    stack : numpy.ndarray
+        (n, H, W), any real dtype, intensity units.
+    mask : numpy.ndarray of bool, or None
+        (n, H, W), False = missing.
+
+    Returns
+    -------
     Measured
         At least 256 blocks.
 
     Raises
     ------
-    InputError
-        See :func:`~.estimation.estimate_noise`.
+    UnseenNoiseError
+        If there are fewer, or too few that are neither constant nor clipped.
     """
-    stack = _as_stack(planes)
-    mask = _as_mask(observed, planes, stack)
+    if min(stack.shape[-2:]) < BLOCK:
+        raise unusable(f"planes of {stack.shape[-2:]} pixels are too small")
     pixels, independence = _sample_blocks(stack, mask)
     is_gathered = False
     if len(pixels) < MIN_BLOCKS and mask is not None:
@@ -169,8 +201,8 @@ def is_plain(structure: FloatArray) -> bool:
     return bool(np.quantile(structure, PLAIN_SHARE) < _PLAIN_EXCESS)
 
 
-def unusable(reason: str) -> InputError:
-    return InputError(
+def unusable(reason: str) -> UnseenNoiseError:
+    return UnseenNoiseError(
         f"The noise cannot be estimated: {reason}. Give it explicitly, for example "
         'noise="gaussian:12.5" (the standard deviation in the image\'s own units).'
     )
@@ -183,8 +215,6 @@ def _as_stack(planes: ArrayLike) -> NDArray[np.generic]:
         raise InputError(f"Noise is estimated from real numbers, not from {stack.dtype}.")
     if stack.ndim < 2 or min(stack.shape) == 0:
         raise InputError(f"Expected images of shape (..., H, W), not {stack.shape}.")
-    if min(stack.shape[-2:]) < BLOCK:
-        raise unusable(f"planes of {stack.shape[-2:]} pixels are too small")
     return stack.reshape(-1, *stack.shape[-2:])
 
 

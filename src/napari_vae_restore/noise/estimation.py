@@ -9,6 +9,8 @@ noise variance of flat blocks against their mean is then fitted by a line.
 Noise with spatial correlation has another spectrum, which the flattest blocks show.
 Divided by it, the energies are those of white noise, and the same fit is made again.
 
+Where there are too few blocks, differences of neighbours give a coarse estimate.
+
 This module knows nothing of networks, files or the viewer.
 """
 
@@ -27,10 +29,13 @@ from napari_vae_restore.noise.blocks import (
     BINS,
     PLAIN_SHARE,
     Blocks,
+    UnseenNoiseError,
+    as_stack,
     is_plain,
     measure_blocks,
     unusable,
 )
+from napari_vae_restore.noise.coarse import CoarseFits, coarse_fits
 from napari_vae_restore.noise.correlation import WHITE, Correlation
 from napari_vae_restore.noise.fit import LineFit, NoiseCurve, fit_line
 from napari_vae_restore.noise.models import (
@@ -76,6 +81,8 @@ def estimate_noise(
 ) -> NoiseModel:
     """Estimate the noise of one acquisition from its noisy images alone.
 
+    Images too small or thin for blocks of 8 x 8 pixels, or with too few that were observed,
+    get a coarse estimate from differences of neighbours, rather too low than too high.
     Correlation between neighbouring pixels, as interpolation and shared read-out leave
     it, is measured as well; below about 0.2 the noise is called white, in images without
     texture, such as those of speckle, below 0.07. Clipped levels,
@@ -106,9 +113,10 @@ def estimate_noise(
     Raises
     ------
     InputError
-        If `kind` is unknown, the array is not a real image, is too small, has too few
-        observed pixels, is constant or noise-free, if `observed` is not a mask of its
-        shape, or, with "poisson-gaussian", if its noise does not rise with the intensity.
+        If `kind` is unknown, the array is not a real image, has planes of fewer than three
+        pixels or too few that were observed, is constant or noise-free, if `observed` is
+        not a mask of its shape, or, with "poisson-gaussian", if its noise does not rise
+        with the intensity.
 
     References
     ----------
@@ -122,7 +130,26 @@ def estimate_noise(
     """
     if kind not in _KINDS:
         raise InputError(f"Unknown noise kind {kind!r}; use one of {', '.join(_KINDS)}.")
-    measured = measure_blocks(planes, observed)
+    stack, mask = as_stack(planes, observed)
+    try:
+        return _from_blocks(stack, mask, kind, correlation)
+    except UnseenNoiseError as unseen:
+        correlation = WHITE if correlation is None else correlation
+        coarse = coarse_fits(stack, mask, correlation)
+        if coarse is None:
+            raise
+        _log.debug("a coarse estimate: %s", unseen)
+    return _coarse_model(coarse, kind, correlation)
+
+
+def _from_blocks(
+    stack: NDArray[np.generic],
+    mask: NDArray[np.bool_] | None,
+    kind: NoiseKind,
+    correlation: Correlation | None,
+) -> NoiseModel:
+    """Estimate by blocks, or raise UnseenNoiseError where these are too few."""
+    measured = measure_blocks(stack, mask)
     blocks, low, high = measured.blocks, measured.low, measured.high
     line, dependent = _fit(blocks, low, high, kind)
     if correlation is None:
@@ -135,7 +162,21 @@ def estimate_noise(
     _log.debug("noise fit: %s, correlation %s", line, correlation)
     if not dependent:
         return GaussianNoise(math.sqrt(_refined_constant(line, blocks)), correlation)
-    if line.a <= 0:
+    return _signal_dependent(line, correlation)
+
+
+def _coarse_model(coarse: CoarseFits, kind: NoiseKind, correlation: Correlation) -> NoiseModel:
+    """The model of the noise that a few differences of neighbours show."""
+    constant, line = coarse.constant, coarse.line
+    if kind == "poisson-gaussian" or (
+        kind == "auto" and line is not None and _depends_on_signal(line, constant, coarse.mean)
+    ):
+        return _signal_dependent(line, correlation)
+    return GaussianNoise(math.sqrt(constant.b), correlation)
+
+
+def _signal_dependent(line: LineFit | None, correlation: Correlation) -> NoiseModel:
+    if line is None or line.a <= 0:
         raise InputError(
             "The noise does not rise with the intensity, as Poisson-Gaussian noise does; "
             'use noise="gaussian" or give it explicitly: noise="poisson-gaussian:A,B".'
@@ -237,7 +278,7 @@ def _fit(blocks: Blocks, low: float, high: float, kind: NoiseKind) -> tuple[Line
     if kind == "gaussian":
         return constant, False
     line = _fit_unless_unclipped(blocks, low, high, gaussian=False)
-    dependent = _depends_on_signal(line, constant, blocks)
+    dependent = _depends_on_signal(line, constant, blocks.mean)
     return (line, True) if dependent else (constant, False)
 
 
@@ -296,8 +337,8 @@ def _refined_constant(fit: LineFit, blocks: Blocks) -> float:
     return variance if variance > 0 else fit.b
 
 
-def _depends_on_signal(line: LineFit, constant: LineFit, blocks: Blocks) -> bool:
+def _depends_on_signal(line: LineFit, constant: LineFit, mean: FloatArray) -> bool:
     """Judge whether the image's range and the fits call for a signal-dependent model."""
-    dark, bright = line.line(np.quantile(blocks.mean, [0.02, 0.98]))
+    dark, bright = line.line(np.quantile(mean, [0.02, 0.98]))
     gain = constant.cost - line.cost
     return bool(line.a > 0 and bright > _MIN_DEPENDENCE * dark and gain > _MIN_GAIN)

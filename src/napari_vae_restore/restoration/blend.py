@@ -20,7 +20,6 @@ from napari_vae_restore.noise.correlation import WHITE, averaging_std
 from napari_vae_restore.restoration.decision import (
     local_sum,
     spread_out,
-    stein_products,
     weights,
 )
 from napari_vae_restore.restoration.keys import LatentKeys
@@ -28,6 +27,7 @@ from napari_vae_restore.restoration.local_mean import local_shift
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.noise_field import noise_field
 from napari_vae_restore.restoration.problem import Problem
+from napari_vae_restore.restoration.risk import divergence
 from napari_vae_restore.restoration.units import Units
 from napari_vae_restore.solvers import consistent
 from napari_vae_restore.tiling import Tile
@@ -110,8 +110,8 @@ def with_decision(
     )
     probe = np.where(seen, units.sigma * probe, 0.0)
     found = answer(y)
-    change = answer((y + _STEP * probe).astype(np.float32)) - found
-    products = stein_products(probe, change, _STEP, units.sigma**2) * seen
+    moved = answer((y + _STEP * probe).astype(np.float32))
+    products = (divergence(probe, found, moved, _STEP) - units.sigma**2) * seen
     square = float(np.square(np.where(seen, found - y, 0.0)).sum())
     return replace(units, decides=-float(products.sum()) < _SURE * square)
 
@@ -227,9 +227,9 @@ class Blend:
             drawn = self._fields(tile, keys, (_PROBE_SEED, 0), self._measured.shape[1:])
             self._probe = np.where(self._observed, sigma * drawn, 0.0)
         perturbed = (self._measured + _STEP * self._probe).astype(np.float32)
-        change = self._predicted(again(perturbed) - answer, tile)
-        products = stein_products(self._probe[part], change, _STEP, sigma**2) * seen
-        products *= self._trusted
+        moved = self._predicted(again(perturbed), tile)
+        trace = divergence(self._probe[part], self._predicted(answer, tile), moved, _STEP)
+        products = self._trusted * (trace - sigma**2) * seen
         taken = np.ones_like(difference)
         for c in range(len(taken)):
             kept = 1 - weights(difference[c, None], products[c, None], seen[c])[0]

@@ -6,21 +6,14 @@ is the case can be told without x. For any weights w over candidates f_k, d_k = 
 
     E |y + sum_k w_k d_k - x|^2 = E |n|^2 + E |sum_k w_k d_k|^2 + 2 E sum_k w_k n . d_k ,
 
-and Stein's lemma turns the last product into a covariance that a second pass shows: with a
-probe b of the noise's own covariance, n . d_k has the mean of b . (f_k(y + b) - f_k(y)) - n . n
-as the perturbation becomes small (Stein 1981; Ramani et al. 2008). Both sums are taken over a
-smooth neighbourhood, so the weights vary over the plane. Weights are at least 0, with the sum
-1 at most; what is missing to 1 is the measurement's share. This module knows arrays, neither
-networks nor tiles. All values are in units in which the noise is known.
+and Stein's lemma turns the last product into the divergence of :mod:`~.restoration.risk` less
+the noise's variance. Sums are taken over a smooth neighbourhood, so the weights vary over the
+plane. Weights are at least 0, with the sum 1 at most; what is missing to 1 is the share of
+the measurement. This module knows arrays, neither networks nor tiles. All values are in units
+in which the noise is known.
 
 References
 ----------
-C. Stein, "Estimation of the mean of a multivariate normal distribution", Ann. Statist. 9(6),
-1981. doi:10.1214/aos/1176345632
-
-S. Ramani, T. Blu, M. Unser, "Monte-Carlo SURE", IEEE TIP 17(9), 2008.
-doi:10.1109/TIP.2008.2001404
-
 T. Blu, F. Luisier, "The SURE-LET approach to image denoising", IEEE TIP 16(11), 2007.
 doi:10.1109/TIP.2007.906002
 """
@@ -46,25 +39,6 @@ _TURNS: Final = 20  # of coordinate descent over several candidates
 _LEAST: Final = 1e-12  # keeps quotients finite
 
 
-def stein_products(
-    probe: FloatArray, change: FloatArray, step: float, variance: float | FloatArray
-) -> FloatArray:
-    """Estimates of n . (f - y), pixel by pixel, of which only sums say something.
-
-    Parameters
-    ----------
-    probe : numpy.ndarray
-        (..., H, W), a draw of the noise; 0 where nothing was measured.
-    change : numpy.ndarray
-        (..., H, W), f(y + step * probe) - f(y).
-    step : float
-        Of the perturbation.
-    variance : float or numpy.ndarray
-        Of the noise.
-    """
-    return np.asarray(probe * change / step - variance)
-
-
 def weights(
     differences: FloatArray, products: FloatArray, observed: NDArray[np.bool_]
 ) -> FloatArray:
@@ -75,7 +49,8 @@ def weights(
     differences : numpy.ndarray
         (K, H, W), d_k = f_k - y.
     products : numpy.ndarray
-        (K, H, W), as :func:`stein_products` gives them.
+        (K, H, W), estimates of n . d_k pixel by pixel, of which only sums say something: the
+        divergence (:func:`~.risk.divergence`) less the noise's variance.
     observed : numpy.ndarray of bool
         (H, W), where a pixel was measured: others do not count.
 

@@ -63,7 +63,7 @@ def feathered(result: Restoration, image: Any, mask: Any, width: int) -> Restora
     """
     if not isinstance(width, int | np.integer) or width < 1:
         raise InputError(f"width: expected a positive integer, got {width!r}")
-    array, axes = as_image(image, result.recipe.axes, may_have_holes=True)
+    array, axes = as_image(image, result.recipe.axes, may_have_holes=True, min_side=1)
     if array.shape != np.shape(result.mean):
         raise InputError(
             f"image: expected the one that was filled, {np.shape(result.mean)}, got "

@@ -50,7 +50,7 @@ class Glance:
     def __init__(
         self, image: Any, model: Model, task: Denoise, *, axes: str | None, device: str
     ) -> None:
-        array, axes = as_image(image, axes)
+        array, axes = as_image(image, axes, min_side=1)
         self._layout = Layout.of(array, axes)
         self._planes = self._layout.to_planes(array)
         problem = Problem.of(task, self._layout)

@@ -10,7 +10,9 @@ square root of the depth: how large a detail is that nothing was measured of.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -26,15 +28,29 @@ from napari_vae_restore.restoration.units import BLACK_WHITE
 if TYPE_CHECKING:
     from napari_vae_restore.restoration.result import Restoration
 
-KINDS: Final = ("denoise", "inpaint", "super-resolve")
-"""What is calibrated apart; mixtures with noise count as denoising."""
+DENOISED: Final = "denoise"
+FILLED: Final = "inpaint"
+ENLARGED: Final = "super-resolve"
+NOISY_FILLED: Final = "denoise+inpaint"
+"""Holes beside noise; what was measured around them counts as denoised."""
+NOISY_ENLARGED: Final = "denoise+super-resolve"
 
 
 def kind_of(tasks: Iterable[Task], *, is_noisy: bool) -> str:
-    """Which calibration holds for a restoration: a key of :attr:`~.model.Model.spreads`."""
+    """Which calibration holds for a restoration: a key of :attr:`~.model.Model.spreads`.
+
+    Of a mixture with holes, that of the pixels that were measured; see `kind_of_holes`.
+    """
+    kinds = {type(task) for task in tasks}
     if is_noisy:
-        return KINDS[0]
-    return KINDS[1] if any(isinstance(task, Inpaint) for task in tasks) else KINDS[2]
+        return NOISY_ENLARGED if SuperResolve in kinds else DENOISED
+    return FILLED if Inpaint in kinds else ENLARGED
+
+
+def kind_of_holes(tasks: Iterable[Task], *, is_noisy: bool) -> str | None:
+    """Which calibration holds in the holes of a noisy image; None where there are none."""
+    fills = any(isinstance(task, Inpaint) for task in tasks)
+    return NOISY_FILLED if is_noisy and fills else None
 
 
 def noise_of(result: Restoration) -> NDArray[np.float64] | None:
@@ -64,9 +80,9 @@ def unit_of(result: Restoration) -> NDArray[np.float64]:
     -------
     numpy.ndarray
         The shape of `std`; above 0. With C for the contrast, which is the range of a
-        channel's intensities: the square root of C times the noise's standard deviation;
-        without noise C times the factor, and in a hole C times the square root of the distance
-        to the nearest pixel that is known, in pixels.
+        channel's intensities: the square root of C times the noise's standard deviation times
+        the factor; without noise C times the factor, and in a hole C times the factor times the
+        square root of the distance to the nearest pixel that is known, in pixels.
     """
     mean = np.asarray(result.mean)
     layout = Layout.of(mean, result.recipe.axes)
@@ -74,27 +90,35 @@ def unit_of(result: Restoration) -> NDArray[np.float64]:
     black, white = np.percentile(planes, BLACK_WHITE, axis=(0, 2, 3), keepdims=True)
     contrast = layout.from_planes(np.broadcast_to(white - black, planes.shape))
     noise = noise_of(result)
+    factor = 1
+    for task in result.recipe.tasks:
+        if task["kind"] == SuperResolve.kind:
+            factor = int(task["factor"])
     if noise is not None:
-        unit = np.sqrt(contrast * noise)
+        unit = np.sqrt(contrast * noise) * math.sqrt(factor)
     else:
-        unit = contrast.astype(np.float64)
-        for task in result.recipe.tasks:
-            if task["kind"] == SuperResolve.kind:
-                unit = unit * task["factor"]
-            elif task["kind"] == Inpaint.kind:
-                unit = unit * np.sqrt(_depth(result))
+        unit = contrast.astype(np.float64) * factor
+        if any(task["kind"] == Inpaint.kind for task in result.recipe.tasks):
+            unit = unit * np.sqrt(_depth(result))
+    if result.filled is not None:
+        depth = np.sqrt(_depths(result.filled.mask, result.recipe.axes))
+        unit = np.where(result.filled.mask, contrast * factor * depth, unit)
     return np.asarray(np.maximum(unit, np.finfo(np.float32).tiny))
 
 
 def _depth(result: Restoration) -> NDArray[np.float64]:
     """Pixels to the nearest one on which all samples agree; 1 there, and if there is none."""
-    std = np.asarray(result.std)
-    layout = Layout.of(std, result.recipe.axes)
-    is_open = layout.to_planes(std) > 0
-    depths = np.ones(is_open.shape)
-    for place in np.ndindex(is_open.shape[:2]):
-        if not is_open[place].all():
-            depths[place] = np.maximum(distance_transform_edt(is_open[place]), 1.0)
+    return _depths(np.asarray(result.std) > 0, result.recipe.axes)
+
+
+def _depths(is_open: NDArray[np.bool_], axes: str) -> NDArray[np.float64]:
+    """Pixels from each open one to the nearest that is not; 1 there, and if there is none."""
+    layout = Layout.of(is_open, axes)
+    planes = layout.to_planes(is_open)
+    depths = np.ones(planes.shape)
+    for place in np.ndindex(planes.shape[:2]):
+        if not planes[place].all():
+            depths[place] = np.maximum(distance_transform_edt(planes[place]), 1.0)
     return layout.from_planes(depths)
 
 
@@ -107,8 +131,12 @@ def expected_error(result: Restoration) -> NDArray[np.float32]:
         )
     if result.spread is None:
         return result.std
-    unit = unit_of(result)
-    return np.asarray(result.spread.error(result.std / unit) * unit, dtype=np.float32)
+    unit = unit_of(replace(result, filled=None))
+    error = result.spread.error(result.std / unit) * unit
+    if (filled := result.filled) is not None and filled.spread is not None:
+        unit = unit_of(result)
+        error = np.where(filled.mask, filled.spread.error(result.std / unit) * unit, error)
+    return np.asarray(error, dtype=np.float32)
 
 
 def interval(result: Restoration, level: float) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -118,6 +146,10 @@ def interval(result: Restoration, level: float) -> tuple[NDArray[Any], NDArray[A
     spread = result.spread
     factor = float(norm.ppf((1 + level) / 2)) if spread is None else spread.factor(level)
     half = factor * expected_error(result)
+    filled = result.filled
+    if spread is not None and filled is not None and filled.spread is not None:
+        ratio = filled.spread.factor(level) / factor
+        half = np.where(filled.mask, ratio * half, half).astype(np.float32)
     layout = Layout.of(np.asarray(result.mean), result.recipe.axes)
     mean = layout.without_alpha(np.asarray(result.mean)).astype(np.float32)
     return mean - half, mean + half

@@ -24,7 +24,7 @@ from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.restoration.canvas import Canvas
 from napari_vae_restore.restoration.parts import Scale
-from napari_vae_restore.restoration.plan import Block, Plan, prepare
+from napari_vae_restore.restoration.plan import Block, Plan, filled_of, prepare
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.recipe import recipe_of
 from napari_vae_restore.restoration.result import Diagnostics, Restoration
@@ -77,7 +77,7 @@ def restore_lazily(
         As :func:`~.restore.restore`.
     """
     started = time.monotonic()
-    array, axes = as_lazy_image(image, axes)
+    array, axes = as_lazy_image(image, axes, min_side=1)
     layout = Layout(axes, tuple(array.shape), array.dtype)
     problem = Problem.of(tasks, layout)
     planes = layout.to_planes(array)
@@ -102,6 +102,7 @@ def restore_lazily(
         recipe_of(plan, problem),
         diagnostics,
         plan.spread,
+        filled_of(plan, problem.missing),
     )
 
 

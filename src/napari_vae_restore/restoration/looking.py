@@ -216,7 +216,7 @@ class _Level:
         options: dict[str, Any],
         memory: _Memory,
     ) -> None:
-        self._image, axes = as_lazy_image(image, axes)
+        self._image, axes = as_lazy_image(image, axes, min_side=1)
         self._layout = Layout(axes, tuple(self._image.shape), self._image.dtype)
         self._problem, self._model = Problem.of(tasks, self._layout), model
         self._planes = self._layout.to_planes(self._image)

@@ -250,7 +250,7 @@ def estimate_noise(
     """
     _check("kind", kind, _KINDS)
     _check("correlation", correlation, _NEIGHBOURS)
-    array, axes = as_image(image, axes)
+    array, axes = as_image(image, axes, min_side=1)
     stacks = _frames(array, axes, frames) if frames else _planes(array, axes)
     channels = []
     for stack in stacks:
@@ -421,7 +421,9 @@ def _where_flat(signal: FloatArray, y: FloatArray, noise: NoiseModel) -> FloatAr
 
     What a restoration takes from structure, and leaves of it, is there.
     """
-    slope = np.hypot(*np.gradient(signal, axis=(-2, -1))) / np.sqrt(noise.variance(signal))
+    along = [axis for axis in (-2, -1) if signal.shape[axis] > 1]
+    slope = np.sqrt(sum(np.square(np.gradient(signal, axis=axis)) for axis in along))
+    slope = slope / np.sqrt(noise.variance(signal))
     return np.where(slope <= np.median(slope), _standardised(signal, y, noise), np.nan)
 
 

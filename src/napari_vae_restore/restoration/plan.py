@@ -28,10 +28,11 @@ from napari_vae_restore.noise.hot import (
 )
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.noise.unmeasured import repeat_side, unmeasured
-from napari_vae_restore.restoration.intervals import kind_of
+from napari_vae_restore.restoration.intervals import kind_of, kind_of_holes
 from napari_vae_restore.restoration.mending import Defects
 from napari_vae_restore.restoration.parts import channel_groups, tile_grid
 from napari_vae_restore.restoration.problem import Problem
+from napari_vae_restore.restoration.result import Filled
 from napari_vae_restore.restoration.sampling import (
     PLANE_PIXELS,
     Rectangle,
@@ -118,6 +119,8 @@ class Plan:
         Where to compute: "auto" is settled by who computes.
     spread : Spread or None
         What the model's calibration says of such a problem's samples.
+    spread_in_holes : Spread or None
+        The same in the holes of a noisy image; None where there are none.
     defects : Defects
         What the detector does to single pixels.
     """
@@ -135,6 +138,7 @@ class Plan:
     seed: int
     device: str
     spread: Spread | None
+    spread_in_holes: Spread | None
     defects: Defects
 
     @property
@@ -218,9 +222,34 @@ def prepare(
         n_samples=n_samples,
         seed=seed,
         device=device,
-        spread=model.spreads.get(kind_of(problem.tasks, is_noisy=bool(noise))),
+        spread=_spread(model, kind_of(problem.tasks, is_noisy=bool(noise))),
+        spread_in_holes=model.spreads.get(
+            kind_of_holes(problem.tasks, is_noisy=bool(noise)) or ""
+        ),
         defects=defects,
     )
+
+
+def _spread(model: Model, kind: str) -> Spread | None:
+    """Of a mixture that a model was not calibrated for, that of its noise."""
+    return model.spreads.get(kind) or model.spreads.get(kind.split("+")[0])
+
+
+def filled_of(plan: Plan, missing: Any) -> Filled | None:
+    """The holes of a noisy image, with what is known of samples there.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of the image.
+    missing : numpy.ndarray, dask.array.Array or None
+        (N, C, H, W) bool.
+    """
+    if not plan.noise or missing is None or plan.n_samples < 2:
+        return None
+    factor = plan.problem.factor
+    large = missing.repeat(factor, axis=2).repeat(factor, axis=3)
+    return Filled(plan.layout.from_planes(large), plan.spread_in_holes)
 
 
 def fitting_tile(free_bytes: int, n_samples: int) -> int:

@@ -26,7 +26,7 @@ from napari_vae_restore.restoration.canvas import Canvas
 from napari_vae_restore.restoration.cautions import cautions
 from napari_vae_restore.restoration.labelled import labelled
 from napari_vae_restore.restoration.lazy import restore_lazily
-from napari_vae_restore.restoration.plan import prepare
+from napari_vae_restore.restoration.plan import filled_of, prepare
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.recipe import recipe_of
 from napari_vae_restore.restoration.result import Diagnostics, Restoration
@@ -286,7 +286,11 @@ def iter_restore(
         unmeasured=solver.tally.unmeasured(solver.repeated),
     )
     return Restoration(
-        *canvas.finish(layout, array), recipe_of(plan, problem), diagnostics, plan.spread
+        *canvas.finish(layout, array),
+        recipe_of(plan, problem),
+        diagnostics,
+        plan.spread,
+        filled_of(plan, missing),
     )
 
 

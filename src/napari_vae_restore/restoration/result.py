@@ -178,6 +178,23 @@ class Diagnostics:
         return tuple(found)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Filled:
+    """The holes of a noisy image, whose uncertainty is calibrated apart.
+
+    Attributes
+    ----------
+    mask : ndarray
+        bool, the shape of `std`: True where a pixel was filled.
+    spread : Spread or None
+        What the model's calibration says of `std` there; None for a model that was calibrated
+        without such mixtures.
+    """
+
+    mask: NDArray[Any]
+    spread: Spread | None
+
+
 @dataclass(frozen=True, slots=True)
 class Restoration:
     """A restored image.
@@ -197,6 +214,8 @@ class Restoration:
         How well it went.
     spread : Spread or None
         What the model's calibration says of `std`; None for a model without one.
+    filled : Filled or None
+        The holes of a noisy image; None where there are none, and without samples.
     """
 
     mean: NDArray[Any]
@@ -205,6 +224,7 @@ class Restoration:
     recipe: Recipe
     diagnostics: Diagnostics
     spread: Spread | None = None
+    filled: Filled | None = None
 
     def expected_error(self) -> NDArray[np.float32]:
         """How far the mean is from the truth, as a rule, pixel by pixel.

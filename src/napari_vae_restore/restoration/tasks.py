@@ -190,4 +190,5 @@ def image_for(
         axes,
         may_have_holes=any(isinstance(task, Inpaint) for task in listed),
         may_have_nan=any(isinstance(task, Denoise) for task in listed),
+        min_side=1,
     )

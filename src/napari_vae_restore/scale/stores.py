@@ -309,7 +309,7 @@ def _checked_path(output: str | Path, image: Any) -> Path:
 
 def _opened(image: Any, axes: str | None, tasks: Any) -> tuple[Any, str]:
     if is_lazy_image(image):
-        return as_lazy_image(image, axes)
+        return as_lazy_image(image, axes, min_side=1)
     return image_for(image, axes, tasks)
 
 

@@ -83,7 +83,6 @@ def adapt(
     adapted = train(images, start=model, budget=budget, **options)
     if adapted.record.n_steps == 0:
         _log.warning(
-            "training did not improve the model on held-out pixels: "
-            "the weights are those that it started from"
+            "training did not improve the model on held-out pixels: it is as at the start"
         )
     return adapted

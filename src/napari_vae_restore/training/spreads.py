@@ -14,15 +14,24 @@ from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.models.spread import Spread
+from napari_vae_restore.models.spread import LEAST_PIXELS, Spread
 from napari_vae_restore.noise.models import GaussianNoise, NoiseModel
 from napari_vae_restore.operators import Downsampling
-from napari_vae_restore.restoration.intervals import KINDS, noise_of, unit_of
+from napari_vae_restore.restoration.intervals import (
+    DENOISED,
+    ENLARGED,
+    FILLED,
+    NOISY_ENLARGED,
+    NOISY_FILLED,
+    noise_of,
+    unit_of,
+)
 from napari_vae_restore.restoration.restore import restore
 from napari_vae_restore.restoration.result import Restoration
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
 from napari_vae_restore.training.holes import draw_hole
 from napari_vae_restore.training.sources import (
+    SIMULATED,
     Clean,
     Pairs,
     Shots,
@@ -35,7 +44,7 @@ N_SAMPLES: Final = 16
 """Samples of each image, as users take them: fewer spread less."""
 _PIXELS: Final = 4_000
 """Of each image that count, so that none outweighs the others, nor dots a hole's middle."""
-_SIGMAS: Final = (0.02, 0.25)
+_SIGMAS: Final = (0.004, 0.25)
 """Noise that is simulated on clean images, relative to their range."""
 
 Found = tuple[str, NDArray[np.float64]]
@@ -59,7 +68,8 @@ def calibrate(
     ----------
     source : Pairs, Shots or Clean
         Pairs calibrate denoising, or super-resolution if the clean images are larger; two
-        shots denoising; clean images every task that is named, simulated on them. Images
+        shots denoising; clean images every task that is named, and its mixture with noise if
+        that is named too, simulated on them. Images
         that the model has not learned from.
     model : Model, str or Path
         What is calibrated; "default" for the bundled model.
@@ -100,6 +110,8 @@ def calibrate(
     fitted = {}
     for kind, parts in pixels.items():
         std, error, of_truth = np.concatenate(parts, axis=1)
+        if kind not in SIMULATED and std.size < LEAST_PIXELS:
+            continue  # a mixture that nobody asked for by name: the single task's holds
         fitted[kind] = Spread.fit(std, error, noise=of_truth, like=found.spreads.get(kind))
     return replace(found, spreads={**found.spreads, **fitted})
 
@@ -117,7 +129,7 @@ def _restored(
         for image in load_images(source.images, axes, skip_unreadable=skip):
             planes = Layout.of(image.data, image.axes).to_planes(image.data)
             plane = planes[len(planes) // 2, 0].astype(np.float32)
-            for kind in source.tasks:
+            for kind in _with_mixtures(source.tasks):
                 yield _simulated(kind, plane, model, rng, options)
         return
     sides = (
@@ -129,7 +141,7 @@ def _restored(
         factor = factor_between(measured, target)
         tasks: Sequence[Task] = [Denoise(noise)] if factor == 1 else [SuperResolve(factor)]
         out = restore(measured.data, tasks, model, axes=measured.axes, **options)
-        found = KINDS[0 if factor == 1 else 2]
+        found = DENOISED if factor == 1 else ENLARGED
         is_noisy = isinstance(source, Shots)
         yield _compared(found, out, target.data.astype(np.float64), is_noisy=is_noisy)
 
@@ -142,19 +154,34 @@ def _simulated(
     options: dict[str, Any],
 ) -> Found:
     """A task done on a clean plane, what it takes away being drawn at random."""
-    height, width = clean.shape
-    if kind == "denoise":
-        noisy = GaussianNoise(drawn_sigma(clean, rng)).sample(clean, rng).astype(np.float32)
-        return _compared(kind, restore(noisy, Denoise(), model, **options), clean)
-    if kind == "inpaint":
-        hole = np.zeros(clean.shape, bool)
-        side = min(height, width)
-        hole[:side, :side], _ = draw_hole(side, rng)
-        return _compared(kind, restore(clean, Inpaint(hole), model, **options), clean, hole)
-    factor = int(rng.choice([2, 3, 4]))
-    large = clean[: height // factor * factor, : width // factor * factor]
-    small = Downsampling(factor).apply(large)
-    return _compared(kind, restore(small, SuperResolve(factor), model, **options), large)
+    given, truth, where = clean, clean, None
+    tasks: list[Task] = []
+    if kind in (ENLARGED, NOISY_ENLARGED):
+        factor = int(rng.choice([2, 3, 4]))
+        height, width = (n // factor * factor for n in clean.shape)
+        truth = clean[:height, :width]
+        given = Downsampling(factor).apply(truth)
+        tasks.append(SuperResolve(factor))
+    if kind in (FILLED, NOISY_FILLED):
+        where = np.zeros(clean.shape, bool)
+        side = min(clean.shape)
+        where[:side, :side], _ = draw_hole(side, rng)
+        tasks.append(Inpaint(where))
+    if kind in (DENOISED, NOISY_FILLED, NOISY_ENLARGED):
+        noise = GaussianNoise(drawn_sigma(clean, rng))
+        given = noise.sample(given, rng).astype(np.float32)
+        # What is calibrated are samples, not the estimate of noise beside other tasks.
+        tasks.append(Denoise() if kind == DENOISED else Denoise(noise))
+    return _compared(kind, restore(given, tasks, model, **options), truth, where)
+
+
+def _with_mixtures(tasks: Sequence[str]) -> list[str]:
+    """Tasks, and what noise makes of the others."""
+    found = list(tasks)
+    if DENOISED in tasks:
+        mixtures = {FILLED: NOISY_FILLED, ENLARGED: NOISY_ENLARGED}
+        found += [mixture for task, mixture in mixtures.items() if task in tasks]
+    return found
 
 
 def drawn_sigma(clean: NDArray[np.float32], rng: np.random.Generator) -> float:
