@@ -10,13 +10,19 @@ from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.units import Units
-from napari_vae_restore.training.recorruption import local_noise, recorrupt
+from napari_vae_restore.training.local_noise import LocalNoise
+from napari_vae_restore.training.recorruption import Slow, local_noise, recorrupt, restored
 
 
 def bundled() -> RestorationVAE:
     network = find_model("default").network
     assert isinstance(network, RestorationVAE)
     return network
+
+
+def noise_of(image: NDArray[np.float32], slow: Slow, rng: np.random.Generator) -> LocalNoise:
+    network = bundled()
+    return local_noise(network, image, restored(network, image, slow), slow, rng)
 
 
 def test_the_two_measurements_have_independent_noise() -> None:
@@ -36,7 +42,7 @@ def test_noise_of_a_well_lit_image_is_as_told(clean: NDArray[np.float32]) -> Non
     y = noise.sample(clean, np.random.default_rng(0))[None]
     units = Units.of(Measurement(y, None, (noise,)))
     slow = (units.sigma, 0.0, 0.0, 0.0)
-    found = local_noise(bundled(), units.to_network(y)[0], slow, np.random.default_rng(1))
+    found = noise_of(units.to_network(y)[0], slow, np.random.default_rng(1))
     share = found.strength
     assert share.shape == clean.shape
     assert 0.93 < share.mean() <= 1
@@ -49,7 +55,7 @@ def test_noise_in_the_dark_is_found_weaker_than_stabilising_promises() -> None:
     y = rng.poisson(photons).astype(np.float64)[None]
     units = Units.of(Measurement(y, None, (PoissonGaussianNoise(1.0, 0.0),)))
     slow = (units.sigma, 0.0, 0.0, 0.0)
-    found = local_noise(bundled(), units.to_network(y)[0], slow, np.random.default_rng(1))
+    found = noise_of(units.to_network(y)[0], slow, np.random.default_rng(1))
     share = found.strength
     assert np.median(share[:, :100]) < 0.6
     assert np.median(share[:, 156:]) > 0.93
@@ -57,7 +63,7 @@ def test_noise_in_the_dark_is_found_weaker_than_stabilising_promises() -> None:
 
 def test_correlated_noise_is_taken_as_told() -> None:
     image = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
-    found = local_noise(bundled(), image, (0.1, 0.5, 0.5, 0.0), np.random.default_rng(1))
+    found = noise_of(image, (0.1, 0.5, 0.5, 0.0), np.random.default_rng(1))
     assert (found.strength == 1).all()
 
 
@@ -66,7 +72,7 @@ def test_noise_is_drawn_with_the_shape_that_the_image_shows() -> None:
     # The logarithm of speckle's intensity has a skewness of -1.14 (Gumbel).
     e = 0.1 * (np.log(rng.exponential(size=(256, 256))) + np.euler_gamma) / (np.pi / 6**0.5)
     image = (0.5 + e).astype(np.float32)
-    found = local_noise(bundled(), image, (0.1, 0.0, 0.0, 0.0), rng)
+    found = noise_of(image, (0.1, 0.0, 0.0, 0.0), rng)
     assert -1.3 < found.skewness < -0.8
     normal = rng.standard_normal(image.shape)
     n = 0.1 * found.shaped(normal, slice(None), slice(None))
@@ -85,7 +91,7 @@ def _bias(e: NDArray[np.float64], n: NDArray[np.floating]) -> float:
 def test_shapes_of_gaussian_noise_are_gaussian(clean: NDArray[np.float32]) -> None:
     rng = np.random.default_rng(0)
     image = (clean / 255 + 0.1 * rng.standard_normal(clean.shape)).astype(np.float32)
-    found = local_noise(bundled(), image, (0.1, 0.0, 0.0, 0.0), rng)
+    found = noise_of(image, (0.1, 0.0, 0.0, 0.0), rng)
     assert abs(found.skewness) < 0.15
     normal = rng.standard_normal(clean.shape)
     drawn = found.shaped(normal, slice(None), slice(None))
@@ -95,6 +101,6 @@ def test_shapes_of_gaussian_noise_are_gaussian(clean: NDArray[np.float32]) -> No
 def test_where_nothing_is_taken_away_noise_is_gaussian() -> None:
     image = np.full((96, 96), 0.5, np.float32)
     image[40, 40] = 0.9
-    found = local_noise(bundled(), image, (0.0, 0.0, 0.0, 0.0), np.random.default_rng(0))
+    found = noise_of(image, (0.0, 0.0, 0.0, 0.0), np.random.default_rng(0))
     assert np.isfinite(found.shapes).all()
     assert np.isfinite(found.skewness)

@@ -157,6 +157,7 @@ class Training:
         self._best_at = 0.0
         self._first: float | None = None
         self._start_judged: Judgement | None = None
+        self._judged_at = -1
 
     @classmethod
     def resume(
@@ -305,7 +306,8 @@ class Training:
         finally:
             torch.set_num_threads(threads)
             if self._step > first_step:
-                for share in self._objective.shares:
+                shares = self._objective.shares
+                for share in shares[1:] if self._judged_at == self._step else shares:
                     self._evaluate(share)
                 self._learn_likeness()
 
@@ -473,6 +475,7 @@ class Training:
         """Judge a candidate by held-out data; keeps its weights if they are the best."""
         candidate = self._candidate(share)
         found = self._judgement(candidate)
+        self._judged_at = self._step
         best = None if self._best is None else self._best[1].held_out
         if best is None or (found.value > best and self._is_better_than_start(found)):
             self._best = (_weights(candidate), self._record(found))

@@ -99,8 +99,7 @@ def noisy_scenes(
             pilot = restored(network, values, slow)
             found = local_noise(network, values, pilot, slow, rng, law)
             if isinstance(noise, str) and is_estimated(noise):
-                removed = (values - pilot) / found.strength
-                skewness = measure_skewness(removed, pilot, law, rng)
+                skewness = measure_skewness(values - pilot, pilot, law, rng)
                 _check_teachable(model, skewness, image.name)
             scenes.append(Scene(values, slow, found, None, model.correlation))
             terms.append(RiskTerms.of(large, pilot, model, units, clipped))

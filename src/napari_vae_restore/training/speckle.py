@@ -34,6 +34,11 @@ _BLOCK: Final = 16
 """Pixels a side within which neighbours may share their noise."""
 _GROUPS: Final = 16
 """Of blocks, left out one after the other."""
+_STRONG: Final = 0.9
+"""Of what stabilising promises: levels with weaker noise, in the dark and where it is clipped,
+have a shape that depends on the signal too much to be compared."""
+_MOST: Final = 0.1
+"""Quantile of a level's pixels that has to be as strong."""
 _MAX_PIXELS: Final = 2**18
 """Of the part that is looked at, rows from the middle."""
 
@@ -68,19 +73,31 @@ def measure_skewness(
     Parameters
     ----------
     removed : numpy.ndarray
-        (H, W), the image minus `pilot`, in units of its local noise.
+        (H, W), the image minus `pilot`, in network units.
     pilot : numpy.ndarray
         (H, W) float32, network units, as it was restored.
     law : NoiseLaw
         Of the noise model.
     rng : numpy.random.Generator
         Puts blocks into groups.
+
+    Returns
+    -------
+    Skewness
+        0 without error where no level of the signal shows the noise as it is.
     """
     rows = max(1, _MAX_PIXELS // removed.shape[1])
     first = max(0, (removed.shape[0] - rows) // 2)
     removed, pilot = removed[first : first + rows], pilot[first : first + rows]
     level, n_levels = levels_of(pilot)
-    members = [level == number for number in range(n_levels)]
+    strength = np.interp(pilot, law.mean, law.strength)
+    members = [
+        here
+        for here in (level == number for number in range(n_levels))
+        if here.any() and np.quantile(strength[here], _MOST) > _STRONG
+    ]
+    if not members:
+        return Skewness(0.0, 0.0)
     expected = float(np.mean([skewness_of(law.shape_at(pilot[each])) for each in members]))
     groups = _groups(removed.shape, rng)
 
