@@ -12,6 +12,7 @@ import napari_vae_restore as vr
 from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.model import Normalisation, build_network
+from napari_vae_restore.restoration.blend import Blend
 from napari_vae_restore.zoo.denoiser import Frame, NoiseLevel, denoiser, scripted
 
 SIGMA = 15.0
@@ -23,6 +24,13 @@ def full_precision(monkeypatch):
     """As the script: the library itself computes in bfloat16 where that is fast."""
     place = "napari_vae_restore.restoration.conditional.native_precision"
     monkeypatch.setattr(place, lambda device: nullcontext())
+
+
+@pytest.fixture(autouse=True)
+def the_answer_alone(monkeypatch):
+    """As the script, which is the network's answer: no decision, and no local mean."""
+    monkeypatch.setattr(Blend, "decide", lambda *_: None)
+    monkeypatch.setattr(Blend, "mean_shift", lambda self, answer, tile: 0.0)
 
 
 @pytest.fixture(scope="module")
