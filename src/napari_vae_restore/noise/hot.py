@@ -40,8 +40,10 @@ _N_AROUND: Final = 16  # independent pixels that a median of the surroundings is
 _MIN_AROUND: Final = 4  # observed pixels that tell the level of the surroundings
 _MAX_MISSING: Final = 2  # of the eight pixels around a single one; around clusters, none
 
-_RANGE: Final = (1, 99)  # percentiles
-_TEXTURE: Final = 60 / 255  # of that range
+_RARE: Final = 1e-3  # share of the pixels, at each end, that the range leaves out
+_RARE_PIXELS: Final = 8  # the same of small images
+_BRIGHT: Final = 0.9  # quantile at which the noise is compared with the range
+_STRONG: Final = 6 / 255  # noise, relative to the range, that is the measure alone
 
 _REACH: Final = 3  # pixels of a patch to each side: a row of three and what is around it
 _SIDE: Final = 2 * _REACH + 1
@@ -93,22 +95,28 @@ def without_hot_pixels(
     return values, is_hot
 
 
-def rise_beyond_texture(values: NDArray[Any]) -> float:
+def rise_beyond_texture(values: NDArray[Any], noise: NoiseModel) -> float:
     """Rise above its surroundings that no single pixel of a picture's own texture has.
 
-    In an image with next to no noise, glints and grains are far above it too: skimage's
-    photographs have as many such pixels below their surroundings as above them. From 60 of
-    255 of the range on, they have none.
+    With next to no noise, glints, grains and thin lines are far above it too: a pixel is called
+    hot where it rises by twice the picture's range. The stronger the noise, the less is
+    asked for; from 6 of 255 of the range on, the noise alone is the measure.
 
     Parameters
     ----------
     values : numpy.ndarray
-        Measured intensities of the image or a sample of it, any shape.
+        Measured intensities of the image or a sample of it, any shape, finite.
+    noise : NoiseModel
+        Of the image.
     """
     if values.size == 0:
         return 0.0
-    low, high = np.percentile(values, _RANGE)
-    return float(_TEXTURE * (high - low))
+    rare = max(_RARE, min(_RARE_PIXELS / values.size, 0.1))
+    low, bright, high = np.quantile(values, (rare, _BRIGHT, 1 - rare))
+    sigma = float(np.sqrt(noise.variance(bright)))
+    if high <= low:
+        return 0.0
+    return float(2 * (high - low) * max(1 - sigma / (_STRONG * (high - low)), 0.0))
 
 
 def persistent_hot_pixels(

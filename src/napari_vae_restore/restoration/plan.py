@@ -276,11 +276,10 @@ def _measured_noise(
     missing = _without_measurement(planes, missing, side)
     noise = problem.noise_models(planes, missing, model)
     rises = []
-    for channel in range(planes.shape[1]):
+    for channel, found in enumerate(noise):
         values = planes[:, channel]
-        rises.append(
-            rise_beyond_texture(values if missing is None else values[~missing[:, channel]])
-        )
+        measured = values if missing is None else values[~missing[:, channel]]
+        rises.append(rise_beyond_texture(measured, found))
     return noise, Defects(side, tuple(rises), _persistent(whole, problem.missing, noise))
 
 
