@@ -300,7 +300,7 @@ def _without_holes(
     """Image and mean without what is no measurement to be warned of.
 
     What a mask covers is stood in for by its fill, and what nothing measured by a value
-    that occurs.
+    that occurs; but for saturated pixels, of which one is warned.
     """
     mean, factor = canvas.mean, canvas.mean.shape[-1] // planes.shape[-1]
     if missing is not None:
@@ -311,6 +311,7 @@ def _without_holes(
         middle = np.median(mean[~unmeasured])
         mean = np.where(unmeasured, middle, mean)
         where = unmeasured[..., ::factor, ::factor]
+        where = where & ~(planes == np.nanmax(planes))
         planes = np.where(where, middle.astype(planes.dtype), planes)
     return planes, mean
 
