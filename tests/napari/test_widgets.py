@@ -247,7 +247,7 @@ def test_a_failure_of_torch_is_reported_and_the_button_returns(
     def fail(*args, **kwargs):
         return torch.ones(2) + torch.ones(3)
 
-    monkeypatch.setattr("napari_vae_restore.restoration.restore.as_image", fail)
+    monkeypatch.setattr("napari_vae_restore.restoration.restore.image_for", fail)
     viewer.add_image(make_image())
     model_store().add(tiny_model, "tiny")
     denoise = open_widget("Denoise")
