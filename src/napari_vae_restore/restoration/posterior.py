@@ -10,6 +10,7 @@ have the others.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -21,7 +22,7 @@ from napari_vae_restore.errors import InputError
 from napari_vae_restore.models.latents import NoiseSource
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.protocol import Features
-from napari_vae_restore.restoration.blend import Blend, Decided
+from napari_vae_restore.restoration.blend import LITTLE_NOISE, Blend, Decided
 from napari_vae_restore.restoration.description import Description, described
 from napari_vae_restore.restoration.keys import LatentKeys
 from napari_vae_restore.restoration.measurement import Measurement
@@ -89,8 +90,9 @@ class DenoisingPosterior:
         """The units that the model was trained in, whatever the image's range."""
         if model.normalisation is None:
             raise InputError(f"model {model.name}: it has no normalisation: train it anew")
-        # A model that was trained on a few noisy images is never above a decision.
-        return Units(sample.noise, model.normalisation, decides=True)
+        units = Units(sample.noise, model.normalisation)
+        # Such units have the images' standard deviation, some quarter of their range, for 1.
+        return replace(units, decides=units.sigma < 4 * LITTLE_NOISE)
 
     def signals(
         self, tile: Tile, n_samples: int, keys: LatentKeys
