@@ -184,7 +184,7 @@ def test_a_run_says_what_to_be_careful_about_and_check_says_it_again(
     assert "⚠" not in denoise.status
     denoise.run_button.click()
     finish(denoise)
-    first, warning = denoise.status.split("\n\n")
+    first, *_, warning = denoise.status.split("\n\n")
     assert "“bright denoised” added" in first
     assert warning.startswith("⚠")
     assert "saturated" in warning
