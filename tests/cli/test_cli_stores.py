@@ -55,7 +55,7 @@ def test_from_store_to_store_and_again(run: Any, slide: Path) -> None:
     values = np.asarray(zarr.open_array(source / "0", mode="r")[:])
     whole = vr.denoise(values, noise="gaussian:30", axes="CYX", n_samples=2)
     np.testing.assert_array_equal(level(out), whole.mean)
-    np.testing.assert_array_equal(level(std), whole.std)
+    np.testing.assert_allclose(level(std), whole.std, rtol=1e-3, atol=1e-3)  # of two samples
     assert (slide / "out.sample-2.ome.zarr").is_dir()
     status, told, _ = run(*words)
     assert status == 0

@@ -344,7 +344,7 @@ def test_an_error_on_a_worker_is_told(
     broken[0, 120, 140] = np.nan
     source, out = store("in.zarr", broken, "0.5"), tmp_path / "out.zarr"
     with pytest.raises(vr.InputError, match="1 NaN or infinite"):
-        restore_store(source, out, vr.Denoise("gaussian:10"), tile=TILE, client=client)
+        restore_store(source, out, vr.SuperResolve(2), tile=TILE, client=client)
 
 
 def test_no_scheduler_no_hang(

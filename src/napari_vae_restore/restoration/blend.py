@@ -191,7 +191,6 @@ class Blend:
     def decide(
         self,
         tile: Tile,
-        keys: LatentKeys,
         answer: FloatArray,
         again: Callable[[NDArray[np.float32]], FloatArray],
     ) -> Decided | None:
@@ -201,8 +200,6 @@ class Blend:
         ----------
         tile : Tile
             Of the output.
-        keys : LatentKeys
-            Of the plane.
         answer : numpy.ndarray
             (C, h, w), the network's, in network units.
         again : callable
@@ -224,7 +221,7 @@ class Blend:
             taken = np.where(seen, 1 - needed, 1.0)
             return Decided(taken, before, before, (part[1].start, part[2].start))
         if self._probe is None:
-            drawn = self._fields(tile, keys, (_PROBE_SEED, 0), self._measured.shape[1:])
+            drawn = self._fields(tile, 0, (_PROBE_SEED, 0), self._measured.shape[1:])
             self._probe = np.where(self._observed, sigma * drawn, 0.0)
         perturbed = (self._measured + _STEP * self._probe).astype(np.float32)
         moved = self._predicted(again(perturbed), tile)
@@ -286,7 +283,8 @@ class Blend:
         part = self._part(tile)
         start = part[1].start, part[2].start
         shape = part[1].stop - start[0], part[2].stop - start[1]
-        return self._fields(tile, keys, (keys.seed, _REMAINDER + sample), shape, start)
+        draw = keys.seed, _REMAINDER + sample
+        return self._fields(tile, keys.plane, draw, shape, start)
 
     def mean_shift(self, answer: FloatArray, tile: Tile) -> FloatArray:
         """What brings back local means that moved by more than noise allows, (C, h, w)."""
@@ -328,7 +326,7 @@ class Blend:
     def _fields(
         self,
         tile: Tile,
-        keys: LatentKeys,
+        plane: int,
         draw: tuple[int, int],
         shape: tuple[int, ...],
         start: tuple[int, int] = (0, 0),
@@ -343,7 +341,7 @@ class Blend:
         return np.stack(
             [
                 noise_field(
-                    (seed, number, keys.plane + c),
+                    (seed, number, plane + c),
                     origin,
                     (shape[0], shape[1]),
                     model.correlation,

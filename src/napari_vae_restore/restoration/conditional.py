@@ -151,7 +151,7 @@ class ConditionalPosterior:
             perturbed = enlarged(measured, self._problem.factor)
             return self._inference(perturbed, tile).mean() + shift
 
-        self.decided = decided = blend.decide(tile, keys, mean, again)
+        self.decided = decided = blend.decide(tile, mean, again)
         yield blend.blended(mean, tile, decided)
         for sample in range(n_samples):
             drawn = inference.sample(keys.noise(sample, tile)) + shift

@@ -265,10 +265,15 @@ def _measured_noise(
     """The noise of each channel, and what departs from it."""
     if problem.denoising is None:
         return (), Defects()
+    # Noise that is known needs no pixels, only what departs from it does.
+    n_windows = len(stack_windows(planes.shape))
+    step = 1 if problem.measures_noise(model) else max(1, n_windows // _REPEAT_PLANES)
     whole, missing = planes, problem.missing
     is_here = isinstance(planes, np.ndarray) and isinstance(missing, np.ndarray | None)
-    if not (is_here and stack_fits(planes.shape)):
-        windows = stack_windows(planes.shape)
+    if is_here and stack_fits(planes.shape):
+        planes, missing = (a if a is None else a[::step] for a in (planes, missing))
+    else:
+        windows = stack_windows(planes.shape)[::step]
         planes = _read(planes, windows)
         missing = None if missing is None else _read(missing, windows)
     sample = planes[:: max(1, len(planes) // _REPEAT_PLANES)]

@@ -106,7 +106,7 @@ class DenoisingPosterior:
         def again(measured: NDArray[np.float32]) -> NDArray[np.float64]:
             return self._decoded(self._encoded(measured, tile), None, tile) + shift
 
-        self.decided = decided = blend.decide(tile, keys, mean, again)
+        self.decided = decided = blend.decide(tile, mean, again)
         yield blend.blended(mean, tile, decided)
         for sample in range(n_samples):
             drawn = self._decoded(features, keys.noise(sample, tile), tile) + shift
