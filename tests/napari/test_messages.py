@@ -5,11 +5,10 @@ import torch
 
 from napari_vae_restore._napari.loss_plot import visible_range
 from napari_vae_restore._napari.messages import duration
-from napari_vae_restore._napari.words import noise_in_words, verdict
+from napari_vae_restore._napari.words import noise_in_words
 from napari_vae_restore._napari.worker import as_own_error
 from napari_vae_restore.errors import InputError, VAERestoreError
 from napari_vae_restore.noise.models import GaussianNoise, PoissonGaussianNoise
-from napari_vae_restore.restoration.result import Diagnostics
 
 
 @pytest.mark.parametrize(
@@ -40,16 +39,6 @@ def test_errors_of_torch_become_errors_that_qt_does_not_swallow():
         assert own.__cause__ is error
     known = InputError("as it is")
     assert as_own_error(known) is known
-
-
-@pytest.mark.parametrize(
-    ("ratio", "word"),
-    [(0.5, "some noise remains"), (1.0, ""), (1.6, "fine structure"), (None, "")],
-)
-def test_the_residual_in_plain_words(ratio, word):
-    text = verdict(Diagnostics(ratio, (), 0, n_tiles=1, halo=0, seconds=1.0, device="cpu"))
-    assert word in text
-    assert bool(text) == bool(word)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_a_perfect_result_leaves_noise(clean, noise):
     assert check.ratio == pytest.approx(1, abs=0.03)
     np.testing.assert_allclose(check.correlation, check.expected, atol=0.03)
     np.testing.assert_allclose(check.residual, noisy - clean, atol=1e-4)
-    assert check.verdict.startswith("The residual looks like noise")
+    assert check.verdict.startswith("Keep it: the residual looks like noise")
 
 
 def test_a_blurred_result_has_lost_structure(clean):
@@ -48,17 +48,34 @@ def test_a_blurred_result_has_lost_structure(clean):
     noisy = noise.sample(clean, np.random.default_rng(0))
     check = check_residual(noisy, gaussian_filter(noisy, 3), Denoise(), [noise], axes="YX")
     assert not check.looks_like_noise
-    assert check.verdict.startswith("Structure was removed")
+    assert check.judged.grade == "do not measure"
+    assert check.verdict.startswith("More than noise was removed in")
 
 
-def test_noise_that_stayed_and_noise_that_was_too_much(clean):
+def test_noise_that_is_kept_is_no_fault_and_noise_that_was_not_stated_is_seen(clean):
     noise = GaussianNoise(SIGMA)
     noisy = noise.sample(clean, np.random.default_rng(0))
     half = (noisy + clean) / 2
-    assert "noise remains" in check_residual(noisy, half, Denoise(), [noise], axes="YX").verdict
+    check = check_residual(noisy, half, Denoise(), [noise], axes="YX")
+    assert check.looks_like_noise
+    assert check.ratio == pytest.approx(0.5, abs=0.02)
     less = GaussianNoise(SIGMA / 2)
     check = check_residual(noisy, clean, Denoise(), [less], axes="YX")
-    assert check.verdict.startswith("More than noise was removed")
+    assert check.judged.grade == "do not measure"
+    check = check_residual(noisy, half, Denoise(), [less], axes="YX")
+    assert "2.0 × the noise that was assumed: some remains" in check.verdict
+
+
+def test_what_nothing_measured_does_not_count(clean):
+    noise = GaussianNoise(SIGMA)
+    noisy = noise.sample(clean, np.random.default_rng(0))
+    noisy[:60, :90] = np.nan
+    noisy[150:] = 0.0
+    truth = np.where(np.isnan(noisy) | (noisy == 0), noisy, clean)
+    check = check_residual(noisy, truth, Denoise(), [noise], axes="YX")
+    assert check.looks_like_noise
+    assert check.ratio == pytest.approx(1, abs=0.03)
+    assert np.isfinite(check.residual).all()
 
 
 def test_missing_pixels_do_not_count_and_channels_are_apart(clean):

@@ -36,7 +36,11 @@ from napari_vae_restore._napari.results import (
     uncertainty_of,
     warnings_of,
 )
-from napari_vae_restore._napari.spread_layers import show_residual, show_spread
+from napari_vae_restore._napari.spread_layers import (
+    show_regions,
+    show_residual,
+    show_spread,
+)
 from napari_vae_restore._napari.task_widget import TaskWidget
 from napari_vae_restore._napari.uncertainty import Uncertainty, with_uncertainty
 from napari_vae_restore._napari.uncertainty_line import UncertaintyLine
@@ -186,7 +190,9 @@ class CheckWidget(TaskWidget):
             return None
 
     def _on_checked(self, source: Image, subject: Subject, checked: Checked) -> None:
-        show_residual(self._viewer, source, checked, start(subject.region))
+        first = start(subject.region)
+        show_residual(self._viewer, source, checked, first)
+        show_regions(self._viewer, source, checked, subject.image.axes, first)
         parts = [checked.residual.verdict]
         if checked.closeness is not None:
             parts.append(checked.closeness.words)

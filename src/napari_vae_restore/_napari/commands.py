@@ -18,6 +18,7 @@ from napari.viewer import Viewer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_vae_restore._napari.files import open_file
+from napari_vae_restore._napari.layers import LOOK_KEY
 from napari_vae_restore._napari.mask_layers import MASK_KEY, missing_pixels
 from napari_vae_restore._napari.task_widget import NO_LAYER, PLUGIN
 
@@ -105,7 +106,11 @@ def open_files(viewer: Viewer) -> None:
 
 def _mask_for(viewer: Viewer, image: Image) -> Shapes | Labels | None:
     """The mask among the selected layers, or else the one that was made for an image."""
-    masks = [each for each in viewer.layers if isinstance(each, Shapes | Labels)]
+    masks = [
+        each
+        for each in viewer.layers
+        if isinstance(each, Shapes | Labels) and LOOK_KEY not in each.metadata
+    ]
     chosen = [each for each in masks if each in viewer.layers.selection]
     made = [each for each in masks if each.metadata.get(MASK_KEY) == image.unique_id]
     return next(iter([*chosen, *reversed(made)]), None)

@@ -9,7 +9,7 @@ from qtpy.QtCore import QSignalBlocker, Signal
 
 from napari_vae_restore._napari.comparing import WIPE_KEY
 from napari_vae_restore._napari.fields import Choice
-from napari_vae_restore._napari.layers import PREVIEW_KEY, RESIDUAL_KEY, SPREAD_KEY
+from napari_vae_restore._napari.layers import LOOK_KEY, PREVIEW_KEY, RESIDUAL_KEY, SPREAD_KEY
 from napari_vae_restore._napari.results import is_result
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 
-_NO_PICTURES = {PREVIEW_KEY, WIPE_KEY, RESIDUAL_KEY, SPREAD_KEY}
+_NO_PICTURES = {PREVIEW_KEY, WIPE_KEY, RESIDUAL_KEY, SPREAD_KEY, LOOK_KEY}
 """Keys in the metadata of layers that show something else than an image of the user's."""
 
 

@@ -43,6 +43,10 @@ result that they belong to."""
 RESIDUAL_KEY = "vae_restore_residual_of"
 """Key in the metadata of a residual layer; its value is the unique id of the source."""
 
+LOOK_KEY = "vae_restore_look_at"
+"""Key in the metadata of the frames of places to look at; its value is the unique id of the
+source."""
+
 MISSING_KEY = "vae_restore_missing"
 """Key in the metadata of a result; its value is the mask of what was filled."""
 

@@ -5,12 +5,15 @@ This module knows layers and the viewer's public API; it imports neither Qt nor 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_vae_restore._napari import region as regions
 from napari_vae_restore._napari.layers import (
     FACTOR_KEY,
+    LOOK_KEY,
     RECIPE_KEY,
     RESIDUAL_KEY,
     SPREAD_KEY,
@@ -21,12 +24,14 @@ from napari_vae_restore._napari.layers import (
 from napari_vae_restore._napari.view import steady
 
 if TYPE_CHECKING:
-    from napari.layers import Image
+    from napari.layers import Image, Shapes
+    from numpy.typing import NDArray
 
     from napari import Viewer
     from napari_vae_restore._napari.check_steps import Checked
     from napari_vae_restore._napari.uncertainty import Uncertainty
     from napari_vae_restore.restoration.result import Restoration
+    from napari_vae_restore.restoration.verdict import Region
 
 _COLORMAP = "inferno"
 
@@ -133,6 +138,84 @@ def show_residual(
         **place,
     )
     return added
+
+
+def show_regions(
+    viewer: Viewer, source: Image, checked: Checked, axes: str, first: tuple[int, ...]
+) -> Shapes | None:
+    """Frame where a result should be looked at; there is one such layer, or none.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Where it is shown.
+    source : napari.layers.Image
+        The image before.
+    checked : Checked
+        With the regions.
+    axes : str
+        Of the source's data.
+    first : tuple of int
+        First pixel of what was checked in the source's data.
+
+    Returns
+    -------
+    napari.layers.Shapes or None
+        The layer; None where there is nothing to look at.
+    """
+    for layer in tuple(viewer.layers):
+        if layer.metadata.get(LOOK_KEY) == source.unique_id:
+            viewer.layers.remove(layer)
+    regions = checked.residual.judged.regions
+    if not regions:
+        return None
+    added: Shapes = viewer.add_shapes(
+        frames(regions, axes, checked.residual.residual.shape, is_rgb=bool(source.rgb)),
+        shape_type="rectangle",
+        name=f"{source.name} look here",
+        metadata={LOOK_KEY: source.unique_id},
+        edge_color="magenta",
+        edge_width=1,
+        face_color="transparent",
+        **placement(source, start=first),
+    )
+    return added
+
+
+def frames(
+    regions: Sequence[Region], axes: str, shape: tuple[int, ...], *, is_rgb: bool
+) -> list[NDArray[np.float64]]:
+    """Corners (4, dimensions) of rectangles, one for each channel that has a slider.
+
+    Parameters
+    ----------
+    regions : sequence of Region
+        Of planes counted through in C order.
+    axes : str
+        One letter per dimension of the shape.
+    shape : tuple of int
+        Of what was checked.
+    is_rgb : bool
+        Whether the last dimension holds colours, which no layer counts as one.
+    """
+    if is_rgb:
+        axes, shape = axes[:-1], shape[:-1]
+    sizes = dict(zip(axes, shape, strict=True))
+    planes = [axis for axis in axes if axis not in "CSYX"]
+    channels = [axis for axis in axes if axis in "CS"]
+    found = []
+    for region in regions:
+        place = np.unravel_index(region.plane, [sizes[axis] for axis in planes] or (1,))
+        rows, columns = (region.top, region.bottom), (region.left, region.right)
+        for channel in np.ndindex(*(sizes[axis] for axis in channels)):
+            at: dict[str, Any] = dict(zip(planes, place, strict=False))
+            at |= dict(zip(channels, channel, strict=True))
+            corners = np.zeros((4, len(axes)))
+            for number, (row, column) in enumerate(((0, 0), (0, 1), (1, 1), (1, 0))):
+                values = at | {"Y": rows[row] - 0.5, "X": columns[column] - 0.5}
+                corners[number] = [values[axis] for axis in axes]
+            found.append(corners)
+    return found
 
 
 def _shown(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.noise.correlation import lag_one
 from napari_vae_restore.noise.models import GaussianNoise
-from napari_vae_restore.restoration.residual_check import RATIO_HIGH, RATIO_LOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -53,7 +52,7 @@ def account(
     planes = Layout.of(image, axes).to_planes(image)
     levels = [float(planes[:, channel].mean()) for channel in range(planes.shape[1])]
     noise = noise_in_words(diagnostics.noise, levels) if diagnostics.noise else ""
-    parts = (first, noise, verdict(diagnostics))
+    parts = (first, noise, diagnostics.verdict.text)
     paragraphs = [" ".join(part for part in parts if part)]
     paragraphs += diagnostics.findings
     paragraphs += [f"{note[:1].upper()}{note[1:]}." for note in diagnostics.notes]
@@ -65,32 +64,6 @@ def account(
 def cautious(warnings: Iterable[str]) -> str:
     """Warnings as paragraphs that are seen; none gives no text."""
     return "\n\n".join(f"{_CAUTION} {warning}" for warning in warnings)
-
-
-def verdict(diagnostics: Diagnostics) -> str:
-    """What the residual says about a result, in plain words; empty if all is well.
-
-    Parameters
-    ----------
-    diagnostics : Diagnostics
-        Of the restoration.
-
-    Returns
-    -------
-    str
-        One sentence, or none.
-    """
-    ratio = diagnostics.residual_std
-    if ratio is None:
-        return ""
-    if ratio > RATIO_HIGH:
-        return (
-            f"It removed {ratio:.2f} × the expected noise: fine structure may be missing. "
-            "Check the noise."
-        )
-    if ratio < RATIO_LOW:
-        return f"It removed only {ratio:.2f} × the expected noise: some noise remains."
-    return ""
 
 
 def noise_in_words(noise: Sequence[NoiseModel], levels: Sequence[float]) -> str:

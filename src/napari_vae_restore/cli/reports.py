@@ -25,9 +25,6 @@ _TITLES = {
     "deblur": "deblurring",
 }
 
-# Residual standard deviation, in units of the noise's, between which all is well.
-_ALL_REMOVED = (0.9, 1.1)
-
 
 def title(tasks: Iterable[Task]) -> str:
     """What a restoration does, such as "Filling and denoising"."""
@@ -57,13 +54,12 @@ def describe_diagnostics(diagnostics: Diagnostics) -> Rows:
     """The noise that was found and how much of it was removed, where there was any."""
     if diagnostics.residual_std is None:
         return []
-    rows = [
-        ("Noise", describe_channels(diagnostics.noise)),
-        ("Removed", describe_removal(diagnostics.residual_std)),
-    ]
+    rows = [("Noise", describe_channels(diagnostics.noise))]
     if diagnostics.n_hot_pixels:
         rows.append(("Hot pixels", f"{diagnostics.n_hot_pixels}, taken from their neighbours"))
     rows += [("Kept", text) for text in diagnostics.findings]
+    if diagnostics.verdict.text:
+        rows.append(("Verdict", diagnostics.verdict.text))
     return rows
 
 
@@ -76,17 +72,6 @@ def describe_channels(channels: tuple[NoiseModel, ...]) -> str:
     return "; ".join(
         f"channel {n}: {describe_noise(noise)}" for n, noise in enumerate(channels, start=1)
     )
-
-
-def describe_removal(residual_std: float) -> str:
-    """How much of the noise a restoration removed, and what to think of it."""
-    low, high = _ALL_REMOVED
-    verdict = "as much as the noise model says"
-    if residual_std < low:
-        verdict = "noise remains, or the noise model says too much"
-    elif residual_std > high:
-        verdict = "structure went with it, or the noise model says too little"
-    return f"{residual_std:.2f} of the noise's standard deviation ({verdict})"
 
 
 def as_typed(*words: object) -> str:

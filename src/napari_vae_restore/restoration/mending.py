@@ -128,3 +128,18 @@ def unmeasured_together(
     if missing is not None:
         repeated &= ~missing
     return repeated if repeated.any() else None
+
+
+def without_measurement(planes: NDArray[Any], missing: Any, side: int) -> Any:
+    """What is missing, or was not measured, of (N, C, H, W) planes; None if nothing."""
+    for n, plane in enumerate(planes):
+        for c, channel in enumerate(plane):
+            found = unmeasured(channel, side)
+            if found is None:
+                continue
+            if missing is None:
+                missing = np.zeros(planes.shape, bool)
+            elif not missing.flags.writeable or missing.base is not None:
+                missing = missing.copy()
+            missing[n, c] |= found
+    return missing

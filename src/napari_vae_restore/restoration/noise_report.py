@@ -38,9 +38,20 @@ from napari_vae_restore.noise.residuals import (
     usual,
     variance_curve,
 )
+from napari_vae_restore.noise.unmeasured import repeat_side
 from napari_vae_restore.noise.words import describe_noise
+from napari_vae_restore.restoration.mending import without_measurement
 from napari_vae_restore.restoration.noise_plot import draw
 from napari_vae_restore.restoration.restore import denoise
+from napari_vae_restore.restoration.verdict import (
+    KEEP,
+    Evidence,
+    Found,
+    Verdict,
+    evidence,
+    found_noise,
+    judged,
+)
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Kind: TypeAlias = Literal["auto", "gaussian", "poisson-gaussian", "mixture"]
@@ -56,7 +67,6 @@ _AGREEMENT: Final = 0.2
 model as it is: a pilot takes some noise for structure, and leaves some structure."""
 _COMPARED_LAGS: Final = 2  # pixels
 _DOUBTFUL: Final = 0.2  # difference of lag-1 autocorrelations that is told to the user
-_LEVELS: Final = (0.75, 1.25)  # of the residual, between which nothing is told
 _MIN_GAIN: Final = 0.01  # nats per pixel, for which a mixture is worth its length
 _MIN_DEPENDENCE: Final = 1.2  # variance ratio over the signals that calls for a line
 
@@ -75,13 +85,17 @@ class ChannelNoise:
         (13, 13), of the residual over the model's standard deviation, lags up to 6 pixels
         along Y and X; 1 at the centre.
     level : float
-        Root mean square of that residual but for outliers: near 1 where the level is right.
+        Root mean square of that residual but for outliers: near 1 where the level is right
+        and structure is rare.
+    judged : Verdict
+        Of the residual.
     """
 
     noise: NoiseModel
     curve: VarianceCurve
     autocorrelation: FloatArray
     level: float
+    judged: Verdict = KEEP
 
     def __str__(self) -> str:
         y, x = self.lag_one
@@ -101,10 +115,11 @@ class ChannelNoise:
             for axis, found, said in zip("YX", self.lag_one, told, strict=True)
             if abs(found - said) > _DOUBTFUL
         ]
-        doubts = [f"neighbours correlate {' and '.join(axes)}"] if axes else []
-        if not _LEVELS[0] <= self.level <= _LEVELS[1]:
-            doubts.append("the noise model's level does not fit")
-        return f"the residual contradicts this model: {', '.join(doubts)}" if doubts else ""
+        if axes:
+            alike = f"neighbours correlate {' and '.join(axes)}"
+            return f"the residual contradicts this model: {alike}"
+        text = self.judged.text
+        return f"the image contradicts this model: {text[0].lower()}{text[1:]}" if text else ""
 
     @property
     def lag_one(self) -> tuple[float, float]:
@@ -215,7 +230,8 @@ def estimate_noise(
     Parameters
     ----------
     image : array-like or napari.layers.Image
-        Noisy, any real dtype but bool, any axes; finite.
+        Noisy, any real dtype but bool, any axes. NaN, and regions of one repeated value,
+        were not measured and are left out; with `frames` all is finite.
     axes : str, optional
         One letter per dimension, such as "TZCYX"; read or guessed by default. Each
         channel (C, S) has a noise model of its own, which all other axes share.
@@ -250,7 +266,7 @@ def estimate_noise(
     """
     _check("kind", kind, _KINDS)
     _check("correlation", correlation, _NEIGHBOURS)
-    array, axes = as_image(image, axes, min_side=1)
+    array, axes = as_image(image, axes, min_side=1, may_have_nan=frames is None)
     stacks = _frames(array, axes, frames) if frames else _planes(array, axes)
     channels = []
     for stack in stacks:
@@ -266,8 +282,12 @@ def estimate_noise(
 
 
 def _planes(array: NDArray[Any], axes: str) -> list[NDArray[Any]]:
-    """(N, H, W) for each channel."""
+    """(N, H, W) for each channel; NaN where nothing was measured."""
     planes = Layout.of(array, axes).to_planes(array)
+    side = repeat_side(planes.reshape(-1, *planes.shape[2:]))
+    missing = without_measurement(planes, None, side)
+    if missing is not None:  # what is not finite is left out of everything
+        planes = np.where(missing, np.nan, planes)
     return [planes[:, channel] for channel in range(planes.shape[1])]
 
 
@@ -290,8 +310,10 @@ def _from_pilot(
         signal = _pilot(part, noise, model, device)
     if kind == "mixture":
         step = quantisation_step(planes)
-        noise = fit_mixture(signal, part, step=step, correlation=noise.correlation)
-    return _channel(signal, part, noise)
+        seen = np.isfinite(part)
+        noise = fit_mixture(signal[seen], part[seen], step=step, correlation=noise.correlation)
+    found = found_noise(part[:, None], ~np.isfinite(part[:, None]), [noise])
+    return _channel(signal, part, noise, found)
 
 
 def _part(planes: NDArray[Any]) -> FloatArray:
@@ -402,13 +424,18 @@ def _log_likelihood(noise: NoiseModel, signal: FloatArray, y: FloatArray) -> flo
 # -- either way --------------------------------------------------------------------------
 
 
-def _channel(signal: FloatArray, y: FloatArray, noise: NoiseModel) -> ChannelNoise:
+def _channel(
+    signal: FloatArray, y: FloatArray, noise: NoiseModel, found: Found | None = None
+) -> ChannelNoise:
     residual = _standardised(signal, y, noise)
+    pairs = zip(*(each.reshape(-1, 1, *each.shape[-2:]) for each in (y, signal)), strict=True)
+    parts = [evidence(before, after, [noise]) for before, after in pairs]
     return ChannelNoise(
         noise=noise,
         curve=variance_curve(signal, y),
         autocorrelation=residual_autocorrelation(_where_flat(signal, y, noise)),
         level=float(np.sqrt(np.mean(residual[usual(residual)] ** 2))),
+        judged=judged(Evidence.total(parts), found),
     )
 
 
@@ -424,7 +451,8 @@ def _where_flat(signal: FloatArray, y: FloatArray, noise: NoiseModel) -> FloatAr
     along = [axis for axis in (-2, -1) if signal.shape[axis] > 1]
     slope = np.sqrt(sum(np.square(np.gradient(signal, axis=axis)) for axis in along))
     slope = slope / np.sqrt(noise.variance(signal))
-    return np.where(slope <= np.median(slope), _standardised(signal, y, noise), np.nan)
+    is_flat = slope <= np.nanmedian(slope)
+    return np.where(is_flat, _standardised(signal, y, noise), np.nan)
 
 
 def _direction(neighbours: Neighbours) -> Direction | None:

@@ -27,9 +27,9 @@ from napari_vae_restore.noise.hot import (
     rise_beyond_texture,
 )
 from napari_vae_restore.noise.models import NoiseModel
-from napari_vae_restore.noise.unmeasured import repeat_side, unmeasured
+from napari_vae_restore.noise.unmeasured import repeat_side
 from napari_vae_restore.restoration.intervals import kind_of, kind_of_holes
-from napari_vae_restore.restoration.mending import Defects
+from napari_vae_restore.restoration.mending import Defects, without_measurement
 from napari_vae_restore.restoration.parts import channel_groups, tile_grid
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.result import Filled
@@ -41,6 +41,7 @@ from napari_vae_restore.restoration.sampling import (
     stack_fits,
     stack_windows,
 )
+from napari_vae_restore.restoration.verdict import Found, found_noise
 from napari_vae_restore.tiling import TILE, Tile
 
 BYTES_PER_PIXEL: Final = (200, 600)
@@ -123,6 +124,8 @@ class Plan:
         The same in the holes of a noisy image; None where there are none.
     defects : Defects
         What the detector does to single pixels.
+    stated : Found or None
+        What the image says of noise that was stated; None where it was measured.
     """
 
     layout: Layout
@@ -140,6 +143,7 @@ class Plan:
     spread: Spread | None
     spread_in_holes: Spread | None
     defects: Defects
+    stated: Found | None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -204,7 +208,7 @@ def prepare(
         _check("tile", tile, 1)
     where = choose_device(device)
     size = fitting_tile(free_memory(where), n_samples) if tile is None else tile
-    noise, defects = _measured_noise(planes, problem, model)
+    noise, defects, stated = _measured_noise(planes, problem, model)
     shape = planes.shape[2] * problem.factor, planes.shape[3] * problem.factor
     grid, halo = tile_grid(model.on(where), shape, problem, size)
     at_once = PLANE_PIXELS if plane_pixels is None else plane_pixels
@@ -227,6 +231,7 @@ def prepare(
             kind_of_holes(problem.tasks, is_noisy=bool(noise)) or ""
         ),
         defects=defects,
+        stated=stated,
     )
 
 
@@ -261,10 +266,10 @@ def fitting_tile(free_bytes: int, n_samples: int) -> int:
 
 def _measured_noise(
     planes: Any, problem: Problem, model: Model
-) -> tuple[tuple[NoiseModel, ...], Defects]:
-    """The noise of each channel, and what departs from it."""
+) -> tuple[tuple[NoiseModel, ...], Defects, Found | None]:
+    """The noise of each channel, what departs from it, and what is seen of one stated."""
     if problem.denoising is None:
-        return (), Defects()
+        return (), Defects(), None
     # Noise that is known needs no pixels, only what departs from it does.
     n_windows = len(stack_windows(planes.shape))
     step = 1 if problem.measures_noise(model) else max(1, n_windows // _REPEAT_PLANES)
@@ -278,14 +283,16 @@ def _measured_noise(
         missing = None if missing is None else _read(missing, windows)
     sample = planes[:: max(1, len(planes) // _REPEAT_PLANES)]
     side = repeat_side(sample.reshape(-1, *planes.shape[2:]))
-    missing = _without_measurement(planes, missing, side)
+    missing = without_measurement(planes, missing, side)
     noise = problem.noise_models(planes, missing, model)
     rises = []
     for channel, found in enumerate(noise):
         values = planes[:, channel]
         measured = values if missing is None else values[~missing[:, channel]]
         rises.append(rise_beyond_texture(measured, found))
-    return noise, Defects(side, tuple(rises), _persistent(whole, problem.missing, noise))
+    defects = Defects(side, tuple(rises), _persistent(whole, problem.missing, noise))
+    stated = None if problem.measures_noise(model) else found_noise(planes, missing, noise)
+    return noise, defects, stated
 
 
 def _persistent(
@@ -303,21 +310,6 @@ def _persistent(
         return ()
     found = [persistent_hot_pixels(frames[:, c], model) for c, model in enumerate(noise)]
     return tuple(found) if any(each.any() for each in found) else ()
-
-
-def _without_measurement(planes: NDArray[Any], missing: Any, side: int) -> Any:
-    """What is missing, or was not measured, of (N, C, H, W) planes; None if nothing."""
-    for n, plane in enumerate(planes):
-        for c, channel in enumerate(plane):
-            found = unmeasured(channel, side)
-            if found is None:
-                continue
-            if missing is None:
-                missing = np.zeros(planes.shape, bool)
-            elif not missing.flags.writeable or missing.base is not None:
-                missing = missing.copy()
-            missing[n, c] |= found
-    return missing
 
 
 def _read(planes: Any, windows: list[tuple[int, Rectangle]]) -> NDArray[Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,22 @@ from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
 from napari_vae_restore.noise.correlation import lag_one
 from napari_vae_restore.noise.models import NoiseModel
-from napari_vae_restore.noise.residuals import LAGS, MIN_CORRELATION, residual_autocorrelation
+from napari_vae_restore.noise.residuals import LAGS, residual_autocorrelation
+from napari_vae_restore.noise.unmeasured import repeat_side
+from napari_vae_restore.restoration.mending import without_measurement
 from napari_vae_restore.restoration.problem import Problem
-from napari_vae_restore.restoration.tasks import Task
+from napari_vae_restore.restoration.tasks import Denoise, Task
+from napari_vae_restore.restoration.verdict import (
+    KEEP,
+    Evidence,
+    Verdict,
+    evidence,
+    found_noise,
+    judged,
+)
 
-RATIO_LOW, RATIO_HIGH = 0.85, 1.15
-"""Residual over expected noise within which a result needs no comment."""
+_WHOLE: Final = 0.9
+"""Residual over expected noise from which on nothing need be said of its size."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,19 +54,21 @@ class ResidualCheck:
         Lag-1 autocorrelation along Y and X, of the residual in units of the noise.
     expected : (float, float)
         The same of the noise model, the mean over channels.
+    judged : Verdict
+        What speaks against the result, and where; the same that the restoration said, but
+        for the mean's rounding.
     """
 
     residual: NDArray[np.float32]
     ratio: float | None
     correlation: tuple[float, float]
     expected: tuple[float, float]
+    judged: Verdict = KEEP
 
     @property
     def looks_like_noise(self) -> bool:
-        """Whether neither its size nor its neighbours speak against noise."""
-        if self.ratio is None:
-            return False
-        return RATIO_LOW <= self.ratio <= RATIO_HIGH and self._excess < MIN_CORRELATION
+        """Whether there was noise, and nothing else was removed."""
+        return self.ratio is not None and self.judged.grade == "keep"
 
     @property
     def verdict(self) -> str:
@@ -67,30 +79,17 @@ class ResidualCheck:
                 "The image was taken as free of noise, and the result agrees with it to "
                 f"within {largest:.2g}."
             )
-        y, x = self.correlation
+        if self.judged.text:
+            return self.judged.text
         size = f"its σ is {self.ratio:.2f} × that of the noise"
-        alike = f"neighbours correlate by {_told(y)} along Y and {_told(x)} along X"
+        if self.ratio < _WHOLE:
+            size += ", since what is as fine as noise keeps some of it"
+        y, x = (_told(value) for value in self.correlation)
         expected = " and ".join(_told(value) for value in self.expected)
-        if self._excess >= MIN_CORRELATION:
-            return (
-                f"Structure was removed: in the residual {alike}, in the noise by {expected}. "
-                "Look where it shows edges or shapes, then state the noise or adapt the model "
-                "in Train & Adapt."
-            )
-        if self.ratio > RATIO_HIGH:
-            return (
-                f"More than noise was removed: {size}. Fine structure may be missing; check "
-                "the noise."
-            )
-        if self.ratio < RATIO_LOW:
-            return f"Some noise remains: {size}. State a stronger noise to remove more."
-        return f"The residual looks like noise: {size}, and {alike} (noise: {expected})."
-
-    @property
-    def _excess(self) -> float:
-        """By how much neighbours are more alike than those of the noise."""
-        pairs = zip(self.correlation, self.expected, strict=True)
-        return max(found - expected for found, expected in pairs)
+        return (
+            f"Keep it: the residual looks like noise. {size[0].upper()}{size[1:]}; neighbours "
+            f"correlate by {y} along Y and {x} along X (noise: {expected})."
+        )
 
 
 def check_residual(
@@ -137,20 +136,28 @@ def check_residual(
     True
     """
     layout = Layout.of(image, axes)
+    listed = tasks if isinstance(tasks, Sequence) else (tasks,)
     problem = Problem.of(tasks, layout)
     measured = layout.to_planes(image)
     estimate = Layout.of(restored, axes).to_planes(restored)
     _check_fit(measured.shape, estimate.shape, problem.factor, len(noise))
-    _check_usable(measured, estimate, problem.missing)
+    missing = problem.missing
+    if measured.dtype.kind == "f" and any(isinstance(task, Denoise) for task in listed):
+        unknown = np.isnan(measured)
+        missing = unknown if missing is None else np.asarray(missing) | unknown
+    _check_usable(measured, estimate, missing)
+    side = repeat_side(measured.reshape(-1, *measured.shape[2:]))
+    missing = without_measurement(measured, missing, side)
     residual = np.zeros(measured.shape, np.float32)
     standard = np.zeros(measured.shape)
     removed = expected = 0.0
+    parts = []
     for n, plane in enumerate(measured):
         predicted = problem.operator(None).apply(estimate[n].astype(np.float64))
-        missing = problem.missing
         where = np.ones(plane.shape, bool) if missing is None else ~np.asarray(missing[n])
         difference = plane.astype(np.float64) - predicted
         residual[n] = np.where(where, difference, 0.0)
+        parts.append(evidence(plane, predicted, noise, where, plane=n))
         standard[n] = np.where(where, difference, np.nan)
         for channel, model in enumerate(noise):
             variance = model.variance(predicted[channel])
@@ -166,6 +173,7 @@ def check_residual(
         math.sqrt(removed / expected) if expected else None,
         (float(lags[LAGS + 1, LAGS]), float(lags[LAGS, LAGS + 1])),
         (float(known[0]), float(known[1])),
+        judged(Evidence.total(parts), found_noise(measured, missing, noise)),
     )
 
 
@@ -173,7 +181,10 @@ def _check_usable(
     measured: NDArray[Any], estimate: NDArray[Any], missing: NDArray[np.bool_] | None
 ) -> None:
     observed = measured if missing is None else measured[~np.asarray(missing)]
-    for name, values in (("image", observed), ("restored", estimate)):
+    here = (
+        estimate if estimate.shape != measured.shape or missing is None else estimate[~missing]
+    )
+    for name, values in (("image", observed), ("restored", here)):
         if values.dtype.kind == "f" and not is_usable(values).all():
             raise InputError(
                 f"{name}: expected finite intensities up to {MAX_INTENSITY:g} outside the "

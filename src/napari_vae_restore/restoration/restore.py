@@ -38,6 +38,7 @@ from napari_vae_restore.restoration.tasks import (
     Task,
     image_for,
 )
+from napari_vae_restore.restoration.verdict import judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +285,7 @@ def iter_restore(
         unlikeness=solver.unlikeness,
         decision=None if problem.blur else solver.tally.decision,
         unmeasured=solver.tally.unmeasured(solver.repeated),
+        verdict=judged(solver.tally.evidence, plan.stated),
     )
     return Restoration(
         *canvas.finish(layout, array),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.models.spread import Spread
 from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.restoration.verdict import KEEP, Verdict
 
 _NEXT_TO_NOTHING: Final = 0.02
 """Share of the answer, or of the measurement, that is not worth a word."""
@@ -120,9 +121,9 @@ class Diagnostics:
     ----------
     residual_std : float or None
         Root mean square of (image - A mean) over that of the noise expected. Near 1
-        when exactly the noise was removed; well below 1, noise remains; above 1,
-        structure was taken away, or the noise model is wrong. None for an image that
-        was taken as noise-free.
+        when exactly the noise was removed and structure is rare; below 1 where structure
+        is as fine as noise, or the data decided to keep it. What it means, `verdict` says.
+        None for an image that was taken as noise-free.
     noise : tuple of NoiseModel
         What each channel's noise was found, or said, to be, its spatial correlation
         included; empty for an image that was taken as noise-free.
@@ -152,6 +153,9 @@ class Diagnostics:
         of blur, whose inference weighs the measurement itself, and of lazy arrays.
     unmeasured : Unmeasured or None
         Pixels that nothing measured; None where there are none, and of lazy arrays.
+    verdict : Verdict
+        Whether the result may be kept, by what was removed: "keep" where nothing speaks
+        against it, where no noise was to be removed, and of lazy arrays.
     """
 
     residual_std: float | None
@@ -166,6 +170,7 @@ class Diagnostics:
     unlikeness: float | None = None
     decision: Decision | None = None
     unmeasured: Unmeasured | None = None
+    verdict: Verdict = KEEP
 
     @property
     def findings(self) -> tuple[str, ...]:

@@ -233,7 +233,9 @@ class Solver:
             predicted = np.asarray(plan.problem.operator(None).apply(mean), np.float64)
             found = _joined(decided, core, plan.problem.factor, len(predicted))
             whole = (slice(None), *core)
-            self._tallies.append(tally(measurement, predicted, whole, found, is_hot))
+            origin = tuple(side.start // plan.problem.factor for side in block.core)
+            places: dict[str, Any] = {"plane": part[0], "origin": origin}
+            self._tallies.append(tally(measurement, predicted, whole, found, is_hot, **places))
         as_it_is = measurement.unmeasured
         if as_it_is is not None:
             held = measurement.intensities[as_it_is]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_vae_restore.restoration.blend import Decided
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.result import Decision, Unmeasured
+from napari_vae_restore.restoration.verdict import NO_EVIDENCE, Evidence, evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,11 @@ class Tally:
     before, after : float
         Estimated squared errors of the measurement and of the result, in units of the
         noise's variance, where a decision was made.
+    evidence : Evidence
+        What the residual says.
     """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid", "allow_inf_nan": False}
 
     removed: float = 0.0
     expected: float = 0.0
@@ -40,15 +45,18 @@ class Tally:
     taken: float = 0.0
     before: float = 0.0
     after: float = 0.0
+    evidence: Evidence = NO_EVIDENCE
 
     @classmethod
     def total(cls, parts: Sequence[Tally]) -> Tally:
         """The sum, rounded once: in whatever order blocks are done, it is the same."""
         sums: dict[str, Any] = {}
         for field in fields(cls):
+            if field.name == "evidence":
+                continue
             total = math.fsum(getattr(part, field.name) for part in parts)
             sums[field.name] = int(total) if field.name.startswith("n_") else total
-        return cls(**sums)
+        return cls(**sums, evidence=Evidence.total(part.evidence for part in parts))
 
     @property
     def residual_std(self) -> float | None:
@@ -82,6 +90,9 @@ def tally(
     core: tuple[slice, ...],
     decided: Decided | None,
     is_hot: NDArray[np.bool_] | None,
+    *,
+    plane: int = 0,
+    origin: tuple[int, int] = (0, 0),
 ) -> Tally:
     """What one block adds.
 
@@ -97,6 +108,10 @@ def tally(
         Of the core.
     is_hot : numpy.ndarray of bool, or None
         Hot pixels of the window.
+    plane : int
+        Number of the plane.
+    origin : (int, int)
+        Of the core in the plane, pixels of the input.
     """
     if not measurement.noise:
         return Tally()
@@ -112,6 +127,9 @@ def tally(
         removed += float(np.square(residual).sum(where=seen[channel]))
         expected += float(noise.sum(where=seen[channel]))
     unmeasured = measurement.unmeasured
+    measured = measurement.intensities[core]
+    cool = seen if is_hot is None else seen & ~is_hot[core]
+    places: dict[str, Any] = {"plane": plane, "origin": origin}
     return Tally(
         removed=removed,
         expected=expected,
@@ -121,4 +139,5 @@ def tally(
         taken=float(taken.sum(where=seen)),
         before=0.0 if decided is None else float(decided.before.sum()),
         after=0.0 if decided is None else float(decided.after.sum()),
+        evidence=evidence(measured, predicted, measurement.noise, cool, **places),
     )

@@ -36,6 +36,7 @@ from napari_vae_restore.restoration.result import Diagnostics, Recipe
 from napari_vae_restore.restoration.sampling import in_memory, stack_windows
 from napari_vae_restore.restoration.tally import Tally
 from napari_vae_restore.restoration.tasks import Task, image_for
+from napari_vae_restore.restoration.verdict import judged
 from napari_vae_restore.scale.cluster import computed_by
 from napari_vae_restore.scale.ome_zarr import (
     StoredImage,
@@ -239,6 +240,7 @@ def iter_restore_store(
                 unlikeness=None if spot is None else spot.unlikeness,
                 decision=None if problem.blur else tally.decision,
                 unmeasured=tally.unmeasured(),
+                verdict=judged(tally.evidence, plan.stated),
             )
             about = _all_attributes(work, layout, like, recipe, diagnostics)
             target.finish(about, overwrite=overwrite)
@@ -396,6 +398,7 @@ def _all_attributes(
             "note": note_on(recipe.tasks, output.kind),
             "residual_std": diagnostics.residual_std,
             "n_hot_pixels": diagnostics.n_hot_pixels,
+            "verdict": diagnostics.verdict.grade,
         }
         found[output.kind] = {"ome": ome, ATTRIBUTE: own}
     return found

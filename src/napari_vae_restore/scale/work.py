@@ -6,13 +6,15 @@ who died before the mark is repeated, to the same bits.
 
 from __future__ import annotations
 
-import sys
+import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
 
 from napari_vae_restore.restoration.lazy import measure_scale, solve_block
 from napari_vae_restore.restoration.parts import Scale
@@ -85,8 +87,9 @@ def do(work: Work, step: Step) -> Tally:
     kind, number = step
     name = "-".join(map(str, (kind, *number)))
     found = work.target.done(name)
-    if found is not None and set(found) == _MARKED and all(map(_is_number, found.values())):
-        return Tally(**found)
+    if found is not None:
+        with contextlib.suppress(ValidationError, OverflowError):
+            return _TALLY.validate_python(found)
     if kind == "block":
         tally = _restore(work, *number)
     else:
@@ -96,11 +99,7 @@ def do(work: Work, step: Step) -> Tally:
     return tally
 
 
-_MARKED = {field.name for field in fields(Tally)}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+_TALLY = TypeAdapter(Tally)
 
 
 def _restore(work: Work, p: int, b: int) -> Tally:
