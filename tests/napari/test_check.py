@@ -62,6 +62,28 @@ def test_the_residual_and_the_reference_are_told(checked, viewer, finish):
     viewer.dims.set_current_step(0, 0)
 
 
+def test_places_to_look_at_are_framed_and_are_no_mask(checked, viewer, open_widget, finish):
+    viewer.dims.set_current_step(0, 1)
+    result = viewer.layers["cells denoised"]
+    good = result.data.copy()
+    result.data[1, 16:48, 16:48] = 0
+    checked.check_button.click()
+    finish(checked)
+    assert "More than noise was removed" in checked.status
+    frames = viewer.layers["cells look here"]
+    (frame,) = frames.data
+    world = np.array([frames.data_to_world(corner) for corner in frame])
+    np.testing.assert_allclose(world[:, 0], 3)
+    np.testing.assert_allclose([world.min(0)[1:], world.max(0)[1:]], [[7.75] * 2, [23.75] * 2])
+    inpaint = open_widget("Inpaint")
+    assert not inpaint.masks.offers(frames)
+    result.data = good
+    checked.check_button.click()
+    finish(checked)
+    assert "cells look here" not in [layer.name for layer in viewer.layers]
+    viewer.dims.set_current_step(0, 0)
+
+
 def test_samples_are_drawn_for_the_plane_in_view(checked, viewer, finish, qtbot):
     checked.header.samples.setValue(3)
     viewer.dims.set_current_step(0, 1)
