@@ -87,9 +87,11 @@ def moved(image: NDArray[Any], out: vr.Restoration, axes: str) -> float:
     worst = 0.0
     for channel, noise in enumerate(out.diagnostics.noise):
         x, y = (planes[:, channel, :height, :width] for planes in (after, before))
+        step = 0.05 * np.sqrt(noise.variance(x).mean())  # as the stabilising transform says
+        variance = np.square(step / (noise.stabilise(x + step) - noise.stabilise(x)))
         means = [
             each.reshape(len(each), height // BLOCK, BLOCK, width // BLOCK, BLOCK).mean((2, 4))
-            for each in (x - y, noise.variance(x))
+            for each in (x - y, variance)
         ]
         error = np.sqrt(means[1]) / BLOCK * averaging_std(noise.correlation) + rounding
         worst = max(worst, float(np.nanmax(np.abs(means[0]) / np.maximum(error, 1e-300))))
