@@ -84,7 +84,7 @@ def test_holes_of_an_enlarged_image_were_looked_at_for_warnings(
 
 def test_a_residual_of_what_is_no_number_was_no_number(picture: Picture) -> None:
     noise = [vr.GaussianNoise(5.0)]
-    for spoilt, name in ((np.nan, "image"), (np.inf, "restored")):
+    for spoilt, name in ((np.inf, "image"), (np.inf, "restored")):
         images = {"image": picture, "restored": picture}
         images[name] = np.where(np.eye(40, 36), spoilt, picture)
         with pytest.raises(vr.InputError, match=f"{name}: expected finite"):
