@@ -191,3 +191,21 @@ def test_the_bundled_model_is_calibrated() -> None:
         low, high = out.interval(0.9)
         covered = float(((low <= clean) & (clean <= high))[where].mean())
         assert 0.8 < covered < 0.98, kind
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 3.0])
+def test_with_little_noise_no_error_is_expected_beyond_it(
+    clean: NDArray[np.float32], sigma: float
+) -> None:
+    """The decision takes no answer that is worse than the measurement, so intervals fit."""
+    part = clean[96:]
+    noise = vr.GaussianNoise(sigma)
+    y = noise.sample(part, np.random.default_rng(0)).astype(np.float32)
+    out = vr.denoise(y, noise=noise, n_samples=8)
+    assert out.expected_error().max() <= sigma * 1.001
+    low, high = out.interval(0.9)
+    assert 0.84 < ((low <= part) & (part <= high)).mean() < 0.96
+    hole = np.zeros(part.shape, bool)
+    hole[20:40, 20:40] = True
+    filled = vr.restore(y, [vr.Denoise(noise), vr.Inpaint(hole)], n_samples=8)
+    assert filled.expected_error()[hole].mean() > sigma

@@ -348,6 +348,18 @@ _FORMS: Final = (
 )
 
 
+def standard_deviation(noise: NoiseModel, signal: ArrayLike) -> FloatArray:
+    """Return what is a deviation of 1 behind a stabilising transform, in intensity units.
+
+    That of the noise, but for where its variance ends: there the transform goes on along its
+    tangent, and the deviation stays above zero.
+    """
+    x = np.asarray(signal, dtype=np.float64)
+    step = 0.05 * math.sqrt(float(np.mean(noise.variance(x))))
+    rise = np.asarray(noise.stabilise(x + step / 2)) - np.asarray(noise.stabilise(x - step / 2))
+    return np.asarray(step / rise)
+
+
 def noise_from_dict(form: Mapping[str, Any]) -> NoiseModel:
     """Build a noise model from its JSON form.
 

@@ -22,7 +22,8 @@ from scipy.stats import norm
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.layout import Layout
-from napari_vae_restore.restoration.tasks import Inpaint, SuperResolve, Task
+from napari_vae_restore.noise.models import standard_deviation
+from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
 from napari_vae_restore.restoration.units import BLACK_WHITE
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ ENLARGED: Final = "super-resolve"
 NOISY_FILLED: Final = "denoise+inpaint"
 """Holes beside noise; what was measured around them counts as denoised."""
 NOISY_ENLARGED: Final = "denoise+super-resolve"
+_ONE_TO_ONE: Final = {Denoise.kind, Inpaint.kind}
+"""Tasks that have a measurement of each pixel, but for holes."""
 
 
 def kind_of(tasks: Iterable[Task], *, is_noisy: bool) -> str:
@@ -66,6 +69,23 @@ def noise_of(result: Restoration) -> NDArray[np.float64] | None:
     planes = layout.to_planes(mean).astype(np.float64)
     variance = [model.variance(planes[:, c]) for c, model in enumerate(noise)]
     return layout.from_planes(np.sqrt(np.stack(variance, axis=1)))
+
+
+def error_measured(result: Restoration) -> NDArray[np.float64] | float:
+    """The error of what was measured, which no result exceeds that weighed it; else infinity.
+
+    In intensity units. A deviation of 1 behind the stabilising transform, whose floor holds
+    where a noise model's variance ends.
+    """
+    noise = result.diagnostics.noise
+    if not noise or not {task["kind"] for task in result.recipe.tasks} <= _ONE_TO_ONE:
+        return math.inf
+    mean = np.asarray(result.mean)
+    layout = Layout.of(mean, result.recipe.axes)
+    planes = layout.to_planes(mean).astype(np.float64)
+    found = [standard_deviation(model, planes[:, c]) for c, model in enumerate(noise)]
+    error = layout.from_planes(np.stack(found, axis=1))
+    return error if result.filled is None else np.where(result.filled.mask, math.inf, error)
 
 
 def unit_of(result: Restoration) -> NDArray[np.float64]:
@@ -132,7 +152,7 @@ def expected_error(result: Restoration) -> NDArray[np.float32]:
     if result.spread is None:
         return result.std
     unit = unit_of(replace(result, filled=None))
-    error = result.spread.error(result.std / unit) * unit
+    error = np.minimum(result.spread.error(result.std / unit) * unit, error_measured(result))
     if (filled := result.filled) is not None and filled.spread is not None:
         unit = unit_of(result)
         error = np.where(filled.mask, filled.spread.error(result.std / unit) * unit, error)

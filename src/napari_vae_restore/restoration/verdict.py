@@ -29,7 +29,7 @@ from napari_vae_restore.noise.correlation import (
     lag_one,
 )
 from napari_vae_restore.noise.estimation import estimate_noise
-from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.noise.models import NoiseModel, standard_deviation
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -318,7 +318,7 @@ def _channel(
     plane: int,
     origin: tuple[int, int],
 ) -> Evidence:
-    standard = np.hypot(_deviation(model, x), grain)
+    standard = np.hypot(standard_deviation(model, x), grain)
     z = np.where(
         good, np.clip((np.where(good, y, 0) - x) / standard, -_BRIGHTEST, _BRIGHTEST), 0
     )
@@ -385,12 +385,6 @@ def _detail(result: FloatArray, good: Mask) -> FloatArray:
     values = np.where(good, result, 0.0)
     n = np.maximum(_blocks(good.astype(np.float64)), 1.0)
     return np.asarray(_blocks(np.square(values)) / n - np.square(_blocks(values) / n))
-
-
-def _deviation(model: NoiseModel, x: FloatArray) -> FloatArray:
-    """What is a deviation of 1 behind the stabilising transform, which has a floor."""
-    step = 0.05 * np.sqrt(np.asarray(model.variance(x), np.float64).mean())
-    return np.asarray(step / (model.stabilise(x + step / 2) - model.stabilise(x - step / 2)))
 
 
 def _kurtosis(model: NoiseModel, x: FloatArray, standard: FloatArray) -> FloatArray:
