@@ -48,8 +48,8 @@ class ResidualCheck:
         y - A x in the image's axes and intensity units, without alpha; 0 where a pixel was
         missing.
     ratio : float or None
-        Its root mean square over that of the expected noise; None for an image that was
-        taken as free of noise.
+        Its root mean square over that of the expected noise, 0 where nothing was measured;
+        None for an image that was taken as free of noise.
     correlation : (float, float)
         Lag-1 autocorrelation along Y and X, of the residual in units of the noise.
     expected : (float, float)
@@ -170,7 +170,7 @@ def check_residual(
     known = np.mean([lag_one(model.correlation) for model in noise], axis=0)
     return ResidualCheck(
         layout.from_planes(residual),
-        math.sqrt(removed / expected) if expected else None,
+        math.sqrt(removed / expected) if expected else 0.0,
         (float(lags[LAGS + 1, LAGS]), float(lags[LAGS, LAGS + 1])),
         (float(known[0]), float(known[1])),
         judged(Evidence.total(parts), found_noise(measured, missing, noise)),
