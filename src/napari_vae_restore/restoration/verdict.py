@@ -49,6 +49,7 @@ _FLAT_SHARE: Final = 0.1  # and of all
 _OF_FLOOR: Final = 0.8
 _GRAIN: Final = 0.5  # of whole numbers, in their steps: rounding takes no structure
 _LEVEL: Final = (0.65, 1.5)  # variance over the model's that flat blocks allow it
+_QUIET: Final = 0.75  # deviation over the model's of all flat blocks, to speak of it
 _FEW: Final = 0.002  # marked blocks of all: to look at
 _MANY: Final = 0.2  # not to measure on
 _MOST_REGIONS: Final = 100
@@ -235,7 +236,7 @@ def judged(found: Evidence, noise: Found | None = None) -> Verdict:
     """
     level = math.sqrt(found.flat / found.n_flat) if found.n_flat else 1.0
     known = found.n_flat >= max(_LEAST_FLAT, _FLAT_SHARE * found.n_blocks)
-    is_quiet = known and found.n_quiet > found.n_flat / 2
+    is_quiet = known and level < _QUIET and found.n_quiet > found.n_flat / 2
     is_loud = known and found.n_loud > found.n_flat / 2
     if found.n_marked > _MANY * found.n_blocks:
         share = found.n_marked / found.n_blocks
@@ -327,7 +328,10 @@ def _channel(
     if not judged.any():
         return NO_EVIDENCE
     n = np.maximum(count, 1.0)
-    skewed = _blocks(np.where(good, _kurtosis(model, x, standard), 0.0)) / n
+    # Noise changes little within a block.
+    level, usual = (_blocks(np.where(good, values, 0.0)) / n for values in (x, standard))
+    usual = np.where(judged, usual, 1.0)
+    skewed = _kurtosis(model, level, usual)
     excess = np.zeros(count.shape)
     marked = np.zeros(count.shape, bool)
     first = np.zeros(count.shape)
@@ -355,8 +359,8 @@ def _channel(
     # Where the image is flat as well there is no noise to be told, nor structure to be lost.
     flat = _detail(x / standard, good) < _FLAT
     flat &= judged & (_detail(y / standard, good) >= _FLAT)
-    told = np.where(good, model.variance(x) / np.square(standard), 0.0)
-    flat &= _blocks(told) / n > _OF_FLOOR  # not where the transform's floor speaks
+    # Not where the transform's floor speaks.
+    flat &= np.asarray(model.variance(level)) > _OF_FLOOR * np.square(usual)
     low, high = _LEVEL
     return Evidence(
         n_blocks=int(judged.sum()),
