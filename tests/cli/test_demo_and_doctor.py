@@ -76,7 +76,7 @@ def test_demo_shows_its_results_and_keeps_to_its_files(run, tmp_path):
         assert drawn.shape[1] > 1.3 * drawn.shape[0]
     assert json.loads(read_image(folder / "denoised.tif").description)["model"] == "default"
     assert "vae-restore inpaint" in out
-    assert "standard deviation" in out
+    assert "Noise       Poisson-Gaussian" in out
     assert "A. Person" in (folder / "about.txt").read_text()
     assert demo.FOLDER.name == "vae-restore-demo"
 
