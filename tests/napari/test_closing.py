@@ -14,7 +14,7 @@ from napari_vae_restore._napari.training_process import _children
 
 pytestmark = pytest.mark.gui
 
-SOON = 2.0
+SOON = 5.0
 """Seconds in which a cancelled run ends: one on an idle machine, more where tests share it."""
 
 BLOCK = 2.0
