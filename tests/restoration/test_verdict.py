@@ -12,8 +12,9 @@ from scipy.ndimage import gaussian_filter
 from skimage import data
 
 from napari_vae_restore import GaussianNoise, PoissonGaussianNoise, denoise
+from napari_vae_restore.restoration.evidence import Evidence, evidence
 from napari_vae_restore.restoration.tally import Tally
-from napari_vae_restore.restoration.verdict import Evidence, evidence, found_noise, judged
+from napari_vae_restore.restoration.verdict import found_noise, judged
 
 NOISES = [
     GaussianNoise(3.0),

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari_vae_restore._napari.check_steps import Checked
     from napari_vae_restore._napari.uncertainty import Uncertainty
+    from napari_vae_restore.restoration.evidence import Region
     from napari_vae_restore.restoration.result import Restoration
-    from napari_vae_restore.restoration.verdict import Region
 
 _COLORMAP = "inferno"
 

@@ -40,18 +40,11 @@ from napari_vae_restore.noise.residuals import (
 )
 from napari_vae_restore.noise.unmeasured import repeat_side
 from napari_vae_restore.noise.words import describe_noise
+from napari_vae_restore.restoration.evidence import Evidence, evidence
 from napari_vae_restore.restoration.mending import without_measurement
 from napari_vae_restore.restoration.noise_plot import draw
 from napari_vae_restore.restoration.restore import denoise
-from napari_vae_restore.restoration.verdict import (
-    KEEP,
-    Evidence,
-    Found,
-    Verdict,
-    evidence,
-    found_noise,
-    judged,
-)
+from napari_vae_restore.restoration.verdict import KEEP, Found, Verdict, found_noise, judged
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Kind: TypeAlias = Literal["auto", "gaussian", "poisson-gaussian", "mixture"]

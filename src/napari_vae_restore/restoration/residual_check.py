@@ -22,17 +22,11 @@ from napari_vae_restore.noise.correlation import lag_one
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.noise.residuals import LAGS, residual_autocorrelation
 from napari_vae_restore.noise.unmeasured import repeat_side
+from napari_vae_restore.restoration.evidence import Evidence, evidence
 from napari_vae_restore.restoration.mending import without_measurement
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.tasks import Denoise, Task
-from napari_vae_restore.restoration.verdict import (
-    KEEP,
-    Evidence,
-    Verdict,
-    evidence,
-    found_noise,
-    judged,
-)
+from napari_vae_restore.restoration.verdict import KEEP, Verdict, found_noise, judged
 
 _WHOLE: Final = 0.9
 """Residual over expected noise from which on nothing need be said of its size."""
@@ -181,9 +175,8 @@ def _check_usable(
     measured: NDArray[Any], estimate: NDArray[Any], missing: NDArray[np.bool_] | None
 ) -> None:
     observed = measured if missing is None else measured[~np.asarray(missing)]
-    here = (
-        estimate if estimate.shape != measured.shape or missing is None else estimate[~missing]
-    )
+    is_apart = missing is not None and estimate.shape == measured.shape
+    here = estimate[~np.asarray(missing)] if is_apart else estimate
     for name, values in (("image", observed), ("restored", here)):
         if values.dtype.kind == "f" and not is_usable(values).all():
             raise InputError(

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.restoration.blend import Decided
+from napari_vae_restore.restoration.evidence import NO_EVIDENCE, Evidence, evidence
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.result import Decision, Unmeasured
-from napari_vae_restore.restoration.verdict import NO_EVIDENCE, Evidence, evidence
 
 
 @dataclass(frozen=True, slots=True)
