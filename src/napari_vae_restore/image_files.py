@@ -92,7 +92,7 @@ def read_image(path: StrPath, *, mapped: bool = False) -> ImageFile:
         return read_picture(path, _PICTURES[suffix])
     except ImageFileError:
         raise
-    except MemoryError as error:
+    except (MemoryError, SyntaxError) as error:  # Python's parser errs where memory ends
         raise ImageFileError(
             f"Cannot read {path}: it does not fit into memory; crop or convert it."
         ) from error

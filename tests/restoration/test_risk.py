@@ -14,6 +14,7 @@ from napari_vae_restore.restoration.risk import (
     divergence,
     probe,
     risk,
+    share_of_texture,
     window_means,
 )
 
@@ -59,8 +60,9 @@ def test_what_was_not_measured_does_not_count():
     assert np.isfinite(window_means(one, windows)).all()
 
 
-def windows_of(residual, trace):
-    return WindowRisk(np.asarray(residual), np.asarray(trace), np.ones(len(residual)))
+def windows_of(residual, trace, doubt=0.0):
+    n = len(residual)
+    return WindowRisk(np.asarray(residual), np.asarray(trace), np.ones(n), np.full(n, doubt))
 
 
 def test_chance_is_called_a_gain_as_often_as_is_said():
@@ -79,6 +81,16 @@ def test_a_gain_that_the_noise_estimate_could_feign_is_none():
     assert difference(smoother, start).is_lower
     assert difference(smoother, start, noise_error=0.1).is_lower
     assert not difference(smoother, start, noise_error=0.3).is_lower
+
+
+def test_nor_one_that_texture_in_the_noise_could_feign():
+    start = windows_of(np.full(9, 0.9), np.full(9, 0.2), doubt=0.3)
+    smoother = windows_of(np.full(9, 0.94), np.full(9, 0.175), doubt=0.3)
+    assert not difference(smoother, start).is_lower
+    # The same image's noise four times as strong holds a sixteenth of that doubt.
+    strong, weak = (share_of_texture(sigma / 255, is_correlated=False) for sigma in (8, 2))
+    assert 16 * strong == pytest.approx(weak) == 1
+    assert share_of_texture(1 / 255, is_correlated=True) == 1
 
 
 def test_few_windows_prove_nothing():

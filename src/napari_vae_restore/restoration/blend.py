@@ -27,7 +27,7 @@ from napari_vae_restore.restoration.local_mean import local_shift
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.noise_field import noise_field
 from napari_vae_restore.restoration.problem import Problem
-from napari_vae_restore.restoration.risk import divergence
+from napari_vae_restore.restoration.risk import divergence, share_of_texture
 from napari_vae_restore.restoration.units import Units
 from napari_vae_restore.solvers import consistent
 from napari_vae_restore.tiling import Tile
@@ -43,10 +43,6 @@ _SPOT: Final = 96
 _SURE: Final = 0.95
 """Share of the answer from which on the spot says that it does not. With texture all over, a
 micrograph's answer was 1 dB worse than the measurement even where the noise was strong."""
-_GRAIN: Final = (2 / 255, 4 / 255)
-"""Standard deviation, in network units, that texture may have where an estimate takes it for
-white, and for correlated noise: skimage's pictures have up to 1.4 and, but for those that are
-texture all over, up to 2.5."""
 _STEP: Final = 0.2
 """Of the perturbation, in standard deviations: between 0.1 and 0.3 it made no difference, at
 1 answers are no longer linear in it."""
@@ -61,15 +57,14 @@ _PROBE_SEED: Final = 0x5045
 _REMAINDER: Final = 2**20  # numbers of draws of what remains, apart from those of latents
 
 
-def _trusted(sigma: float, correlated: bool) -> float:
-    """Share of a measured noise's variance that is noise for sure, 0 to 1.
+def _trusted(sigma: float, *, is_correlated: bool) -> float:
+    """Share of a measured noise's variance that the estimate of the risk counts, 0 to 1.
 
-    An image's own grain and fine texture of up to g look like noise, and are part of the
-    truth: of an estimated variance v at least v - g^2 is noise. With twice that share in the
-    estimate of the risk, the blend is no worse than the measurement even in the worst case.
+    With twice the share that is noise for sure, the blend is no worse than the measurement
+    even in the worst case.
     """
-    grain = _GRAIN[correlated]
-    return min(max(2 * (1 - (grain / sigma) ** 2), 0.0), 1.0)
+    sure = 1 - share_of_texture(sigma, is_correlated=is_correlated)
+    return min(2 * sure, 1.0)
 
 
 def with_decision(
@@ -186,7 +181,7 @@ class Blend:
         self._observed = np.ones(measured.shape, bool) if observed is None else observed
         self._probe: FloatArray | None = None
         correlated = any(model.correlation != WHITE for model in measurement.noise)
-        self._trusted = _trusted(units.sigma, correlated) if is_estimated else 1.0
+        self._trusted = _trusted(units.sigma, is_correlated=correlated) if is_estimated else 1.0
 
     def decide(
         self,

@@ -17,9 +17,11 @@ from functools import lru_cache
 from typing import Any, ClassVar, Final, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects, label, uniform_filter
 from scipy.special import chdtri
+from torch.nn.functional import avg_pool2d
 
 from napari_vae_restore.noise.correlation import WHITE, Correlation, autocorrelation
 from napari_vae_restore.noise.models import NoiseModel, standard_deviation
@@ -43,6 +45,7 @@ _LEVEL: Final = (0.65, 1.5)  # variance over the model's that flat blocks allow 
 _MOST_REGIONS: Final = 100
 _SATURATED: Final = 1e-3  # of all pixels that hold the largest value
 _PILE: Final = 3  # times as many as hold the next
+_TABLE: Final = 4096  # levels, at which the noise's deviation is computed
 _REACH: Final = 8  # pixels, of the autocorrelations that are summed
 
 
@@ -140,36 +143,41 @@ def evidence(
     origin : (int, int)
         Of the part in its plane.
     """
-    shape = predicted.shape[1:]
     total: list[Evidence] = []
     for c, model in enumerate(noise):
-        good = np.ones(shape, bool) if seen is None else seen[c].copy()
-        y, x = measured[c].astype(np.float64), predicted[c].astype(np.float64)
-        good &= np.isfinite(y) & ~_saturated(measured[c])
+        y = torch.from_numpy(np.asarray(measured[c], np.float64))
+        x = torch.from_numpy(np.asarray(predicted[c], np.float64))
+        good = torch.isfinite(y)
+        if seen is not None:
+            good &= torch.from_numpy(np.ascontiguousarray(seen[c]))
+        top = _saturation(measured[c])
+        if top is not None:
+            good &= y != top
         grain = _GRAIN if measured.dtype.kind in "iu" else 0.0
         total.append(_channel(y, x, good, model, grain, plane, origin))
     return Evidence.total(total)
 
 
 def _channel(
-    y: FloatArray,
-    x: FloatArray,
-    good: Mask,
+    y: torch.Tensor,
+    x: torch.Tensor,
+    good: torch.Tensor,
     model: NoiseModel,
     grain: float,
     plane: int,
     origin: tuple[int, int],
 ) -> Evidence:
-    standard = np.hypot(standard_deviation(model, x), grain)
-    z = np.clip((np.where(good, y, x) - x) / standard, -_BRIGHTEST, _BRIGHTEST)
-    weight = good.astype(np.float64)
+    weight = good.to(torch.float32)
     count = _blocks(weight)
     is_judged = count >= _LEAST_SEEN * BLOCK**2
     if not is_judged.any():
         return NO_EVIDENCE
+    y = y.where(good, x)
+    standard = _standard(model, x, grain)
+    z = ((y - x) / standard).clamp_(-_BRIGHTEST, _BRIGHTEST).to(torch.float32)
     n = np.maximum(count, 1.0)
     # Noise changes little within a block.
-    level, usual = (_blocks(np.where(good, values, 0.0)) / n for values in (x, standard))
+    level, usual = (_blocks(values * weight) / n for values in (x, standard))
     usual = np.where(is_judged, usual, 1.0)
     skewed = _kurtosis(model, level, usual)
     excess = np.zeros(count.shape)
@@ -179,14 +187,13 @@ def _channel(
         if min(z.shape) < side:
             continue
         expected, alike = _of_means(model.correlation, side)
-        if side == 1:
-            mean, known = z, weight
-        else:
-            whole = uniform_filter(weight, side, mode="constant")
-            mean = uniform_filter(z, side, mode="constant") / np.maximum(whole, 1e-9)
-            known = np.where(whole > 1 - 1e-6, weight, 0.0)
+        mean, known = z, weight
+        if side > 1:
+            whole = _means(weight, side)
+            mean = _means(z, side) / whole.clamp(min=1e-9)
+            known = weight * (whole > 1 - 1e-6)
         n_known = _blocks(known)
-        ratio = _blocks(known * np.square(mean)) / np.maximum(n_known, 1.0) / expected
+        ratio = _blocks(known * mean.square()) / np.maximum(n_known, 1.0) / expected
         freedom = n_known / (alike * (1 + skewed / (2 * side**2)))
         limit = allowed * chdtri(np.maximum(freedom, 1.0), _CHANCE) / np.maximum(freedom, 1.0)
         enough = is_judged & (n_known >= _LEAST_SEEN * BLOCK**2)
@@ -196,8 +203,8 @@ def _channel(
         if side == 1:
             first = ratio
     # Where the image is flat as well there is no noise to be told, nor structure to be lost.
-    flat = _detail(x / standard, good, n) < _FLAT
-    flat &= is_judged & (_detail(y / standard, good, n) >= _FLAT)
+    flat = is_judged & (_detail(x, weight, n) < _FLAT * np.square(usual))
+    flat &= _detail(y, weight, n) >= _FLAT * np.square(usual)
     # Not where the transform's floor speaks.
     flat &= np.asarray(model.variance(level)) > _OF_FLOOR * np.square(usual)
     low, high = _LEVEL
@@ -208,25 +215,43 @@ def _channel(
         n_quiet=int((flat & (first < low)).sum()),
         n_loud=int((flat & (first > high)).sum()),
         flat=float(first[flat].sum()),
-        regions=_regions(marked, excess, y.shape, plane, origin),
+        regions=_regions(marked, excess, (y.shape[0], y.shape[1]), plane, origin),
     )
 
 
-def _saturated(values: NDArray[Any]) -> Mask:
-    """Pixels at the largest value, where many more hold it than the next smaller one."""
-    at_top = np.asarray(values == values.max())
-    if at_top.all():
-        return at_top
-    next_to = np.asarray(values == values[~at_top].max())
-    n = at_top.sum()
-    is_pile = n > _SATURATED * values.size and n > _PILE * next_to.sum()
-    return at_top if is_pile else np.zeros(values.shape, bool)
+def _saturation(values: NDArray[Any]) -> float | None:
+    """The largest value, if many more pixels hold it than the next smaller one."""
+    top = values.max()
+    n = np.count_nonzero(values == top)
+    if n <= _SATURATED * values.size:
+        return None
+    below = values[values < top]
+    is_pile = not below.size or n > _PILE * np.count_nonzero(below == below.max())
+    return float(top) if is_pile else None
 
 
-def _detail(result: FloatArray, good: Mask, n: FloatArray) -> FloatArray:
-    """Variance of a result in each block, of n good pixels."""
-    values = np.where(good, result, 0.0)
-    return np.asarray(_blocks(np.square(values)) / n - np.square(_blocks(values) / n))
+def _standard(model: NoiseModel, x: torch.Tensor, grain: float) -> torch.Tensor:
+    """Deviation of the noise at x, between evenly spaced levels on straight lines."""
+    low, high = float(x.min()), float(x.max())
+    levels = np.linspace(low, high, _TABLE)
+    table = torch.from_numpy(np.hypot(standard_deviation(model, levels), grain))
+    if not low < high:
+        return torch.full_like(x, float(table[0]))
+    at = (x - low) * ((_TABLE - 1) / (high - low))
+    place = at.to(torch.int64).clamp_(0, _TABLE - 2)
+    rise = table.diff()
+    return table[place] + rise[place] * (at - place)
+
+
+def _means(values: torch.Tensor, side: int) -> torch.Tensor:
+    """Means over squares around each pixel, with nothing beyond the border."""
+    return avg_pool2d(values[None, None], side, 1, side // 2, divisor_override=side**2)[0, 0]
+
+
+def _detail(values: torch.Tensor, weight: torch.Tensor, n: FloatArray) -> FloatArray:
+    """Variance of values in each block, of n good pixels."""
+    some = values * weight
+    return np.asarray(_blocks(some.square()) / n - np.square(_blocks(some) / n))
 
 
 def _kurtosis(model: NoiseModel, x: FloatArray, standard: FloatArray) -> FloatArray:
@@ -254,12 +279,10 @@ def _of_means(correlation: Correlation, side: int) -> tuple[float, float]:
     return variance, float(np.square(rho / variance).sum())
 
 
-def _blocks(values: FloatArray) -> FloatArray:
+def _blocks(values: torch.Tensor) -> FloatArray:
     """Sums over blocks; the last of a row or column may be smaller."""
-    height, width = values.shape
-    whole = np.pad(values, ((0, -height % BLOCK), (0, -width % BLOCK)))
-    rows, columns = (side // BLOCK for side in whole.shape)
-    return np.asarray(np.einsum("iajb->ij", whole.reshape(rows, BLOCK, columns, BLOCK)))
+    sums = avg_pool2d(values[None, None], BLOCK, ceil_mode=True, divisor_override=1)
+    return np.asarray(sums[0, 0].numpy(), np.float64)
 
 
 def _regions(

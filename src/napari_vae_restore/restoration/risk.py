@@ -31,6 +31,10 @@ STEP: Final = 0.05
 the rounding of half precision."""
 
 ERROR_PROBABILITY: Final = 0.05
+_GRAIN: Final = (2 / 255, 4 / 255)
+"""Standard deviation, in network units, that texture may have where an estimate takes it for
+white, and for correlated noise: skimage's pictures have up to 1.4 and, but for those that are
+texture all over, up to 2.5."""
 """Of calling an answer better that is not."""
 
 
@@ -119,6 +123,26 @@ def risk(
     return np.asarray(found if observed is None else np.where(observed, found, np.nan))
 
 
+def share_of_texture(sigma: float, *, is_correlated: bool) -> float:
+    """Share of a measured noise's variance that may be an image's grain and fine texture.
+
+    They look like noise, and are part of the truth.
+
+    Parameters
+    ----------
+    sigma : float
+        Of the noise, network units.
+    is_correlated : bool
+        Whether it was found to be.
+
+    Returns
+    -------
+    float
+        0 to 1.
+    """
+    return min((_GRAIN[is_correlated] / sigma) ** 2, 1.0)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowRisk:
     """The parts of an answer's risk, as means over windows.
@@ -131,11 +155,14 @@ class WindowRisk:
         (n,) of the divergence, in the same units.
     variance : numpy.ndarray
         (n,) of the noise.
+    doubt : numpy.ndarray
+        (n,) share of that variance that may be texture.
     """
 
     residual: FloatArray
     trace: FloatArray
     variance: FloatArray
+    doubt: FloatArray
 
     @property
     def mean(self) -> float:
@@ -150,7 +177,7 @@ class WindowRisk:
         return cls(
             *(
                 np.concatenate([np.empty(0), *(getattr(part, name) for part in parts)])
-                for name in ("residual", "trace", "variance")
+                for name in ("residual", "trace", "variance", "doubt")
             )
         )
 
@@ -193,15 +220,15 @@ def difference(
 
     The divergence is proportional to the noise's variance, which is an estimate: an answer
     that is a little smoother seems better by twice the difference of the divergences times
-    whatever the variance is overestimated by. So the comparison is made at both ends of what
-    the variance may be, and the worse one counts.
+    whatever the variance is overestimated by, and texture is easily taken for noise. So the
+    comparison is made at both ends of what the variance may be, and the worse one counts.
 
     Parameters
     ----------
     one, other : WindowRisk
         Of the same windows, by the same probes.
     noise_error : float
-        Relative error that the noise's variance may have.
+        Relative error that the noise's variance may have, beside the texture in it.
     error_probability : float
         Of a difference that is above `upper`.
 
@@ -217,7 +244,7 @@ def difference(
         return RiskDifference(mean, float("inf"))
     quantile = float(student_t.isf(error_probability, n - 1))
     ends = []
-    for factor in (1 - noise_error, 1 + noise_error):
+    for factor in (1 - np.maximum(one.doubt, noise_error), 1 + noise_error):
         values = residual + factor * trace
         ends.append(float(values.mean() + quantile * values.std(ddof=1) / np.sqrt(n)))
     return RiskDifference(mean, max(ends))

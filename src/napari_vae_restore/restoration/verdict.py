@@ -30,7 +30,7 @@ _FEW: Final = 0.002  # marked blocks of all: to look at
 _MANY: Final = 0.2  # not to measure on
 _STATED: Final = 1.5  # deviation of the image's noise over the assumed one's, either way
 _ALIKE: Final = 0.3
-_SIDE, _PLANES, _LEVELS = 512, 4, 10_000
+_SIDE, _PLANES, _LEVELS = 384, 4, 10_000
 """Of the sample that noise is measured on again: pixels, planes, and pixels of those."""
 _LEAST_PIXELS: Final = 4096  # fewer do not contradict anybody
 _STRONG: Final = 4 / 255

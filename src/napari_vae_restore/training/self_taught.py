@@ -19,6 +19,7 @@ from scipy.stats import norm
 from torch import Tensor
 
 from napari_vae_restore.models.condition import condition_tensor
+from napari_vae_restore.noise.correlation import WHITE
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.risk import (
     STEP,
@@ -26,6 +27,7 @@ from napari_vae_restore.restoration.risk import (
     WindowRisk,
     divergence,
     probe,
+    share_of_texture,
     window_means,
 )
 from napari_vae_restore.restoration.units import Units
@@ -123,10 +125,13 @@ class RiskPatch:
         answer, moved = (self.units.from_network(mean[None])[0] for mean in means)
         residual = np.square(answer - self.target) / self.variance
         trace = divergence(self.noise_probe, answer, moved) / self.variance
+        correlated = any(model.correlation != WHITE for model in self.units.noise)
+        doubt = share_of_texture(self.units.sigma, is_correlated=correlated)
         return WindowRisk(
             window_means(residual, self.windows),
             window_means(trace, self.windows),
             np.ones(len(self.windows)),
+            np.full(len(self.windows), doubt),
         )
 
 
