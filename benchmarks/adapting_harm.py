@@ -30,6 +30,7 @@ import torch
 from numpy.typing import NDArray
 
 import napari_vae_restore as vr
+from napari_vae_restore.noise.estimation import estimate_noise
 
 Image = NDArray[np.float64]
 
@@ -111,8 +112,8 @@ def cells(data: Path, side: int) -> Iterator[tuple[str, str, Image, Image, float
 def own_noise(truth: Image, std: Image | float) -> float:
     """The deviation of what looks like noise in a picture, over that of added noise."""
     try:
-        found = vr.estimate_noise(truth.astype(np.float32))
-    except vr.InputError:
+        found = estimate_noise(truth.astype(np.float32))
+    except vr.VAERestoreError:
         return 0.0
     return float(np.percentile(np.sqrt(found.variance(truth)) / std, 99))
 
