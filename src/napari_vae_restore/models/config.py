@@ -144,6 +144,9 @@ class RestorationConfig:
         Of the hierarchical VAE; see :class:`HVAEConfig`. It has as many levels.
     patch : int
         Pixels along each side that both stems fold into channels.
+    scaled : bool
+        Whether the mean is y + s f(c), with s the noise's standard deviation where only noise
+        is to go and 1 elsewhere, and the stem sees the detail in units of the noise.
 
     Raises
     ------
@@ -159,6 +162,7 @@ class RestorationConfig:
     latent: int = 16
     blocks: int = 1
     patch: int = 2
+    scaled: bool = False
 
     def __post_init__(self) -> None:
         for name in ("widths", "depths"):

@@ -57,7 +57,9 @@ class RestorationVAE(nn.Module):
         super().__init__()
         self.config = config
         self.vae = HVAE(config.vae)
-        self.condition = ConditionEncoder(config.widths, config.depths, config.patch)
+        self.condition = ConditionEncoder(
+            config.widths, config.depths, config.patch, scaled=config.scaled
+        )
         self.student = nn.ModuleList(
             PosteriorHead(config.width, width, config.latent) for width in config.widths
         )
