@@ -41,7 +41,7 @@ PATCH_MULTIPLE: Final = math.lcm(*FACTORS)
 _SIGMAS: Final = (1 / 255, 65 / 255)
 _WEAK: Final = (0.25 / 255, 10 / 255)
 _P_WEAK: Final = 0.35
-"""Little noise, log-uniform: there a network does harm that has not learned when to be still."""
+"""Little noise, log-uniform: a network does harm there until it has learned to be still."""
 _LEVELS: Final = np.array([1, 3, 10, 20, 35, 50]) / 255
 _CORRELATED: Final = 0.15
 """Lag-1 correlation from which noise counts as correlated, for the balance of the loss."""
