@@ -16,6 +16,7 @@ from napari_vae_restore.models.model import Normalisation, TrainingRecord, build
 CONFIGS = [
     vr.HVAEConfig(levels=2, width=8, latent=4),
     vr.FlatVAEConfig(size=16, width=8, z_dim=4),
+    vr.HVAEConfig(levels=2, latent=4, layers=(2, 1), widths=(8, 12)),
 ]
 NOISES = [None, vr.GaussianNoise(12.5), vr.PoissonGaussianNoise(0.8, -4.0)]
 

@@ -20,7 +20,11 @@ CONFIGS = [
     HVAEConfig(levels=3, width=8, latent=4),
     HVAEConfig(levels=1, width=8, latent=4, patch=1),
     HVAEConfig(channels=3, levels=2, width=8, latent=4, blocks=2),
+    HVAEConfig(levels=3, latent=2, layers=(1, 2, 3), widths=(8, 12, 12)),
     RestorationConfig(widths=(8, 12), depths=(1, 1), width=8, latent=4),
+    RestorationConfig(
+        widths=(8, 12), depths=(1, 1), latent=2, scaled=True, layers=(2, 1), vae_widths=(6, 8)
+    ),
     FlatVAEConfig(size=32, width=8, z_dim=6),
     FlatVAEConfig(channels=3, size=28, width=8, z_dim=6),
 ]

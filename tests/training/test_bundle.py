@@ -20,6 +20,7 @@ from napari_vae_restore.models.latents import NoiseSource, random_noise
 from napari_vae_restore.models.model import TrainingRecord, build_network
 from napari_vae_restore.models.restorer import Conditioned
 from napari_vae_restore.training.bundle import BundledTraining
+from napari_vae_restore.training.degradations import N_BUCKETS
 from napari_vae_restore.training.pictures import PatchSource, Picture
 from napari_vae_restore.training.plan import Plan
 from napari_vae_restore.training.stages import STAGES, MeanStage, Recipe, SpreadStage, Stage
@@ -106,7 +107,9 @@ def test_each_stage_lowers_its_loss_on_one_batch(
 def test_the_mean_is_by_least_squares_in_the_end(network: torch.nn.Module) -> None:
     """Errors of opposite sign, 1 and 3: twice the median's L1, but not its square."""
     stage = MeanStage(network)
-    stage.load_state({"typical": torch.full((31,), 0.5), "seen": torch.ones(31) * 1e9})
+    stage.load_state(
+        {"typical": torch.full((N_BUCKETS,), 0.5), "seen": torch.ones(N_BUCKETS) * 1e9}
+    )
     condition = torch.zeros(1, 6, 8, 8)
     with torch.no_grad():
         mean = network.infer(condition).mean

@@ -43,7 +43,7 @@ def of(examples: Examples, *starts: str) -> list[Example]:
 def test_probabilities_sum_to_one_and_buckets_differ() -> None:
     assert sum(TASKS.values()) == pytest.approx(1)
     assert sum(HOLES.values()) == pytest.approx(1)
-    assert len(set(BUCKETS)) == len(BUCKETS) == 31
+    assert len(set(BUCKETS)) == len(BUCKETS) == 39
 
 
 def test_every_kind_occurs(examples: Examples) -> None:

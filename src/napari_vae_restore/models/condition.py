@@ -16,6 +16,12 @@ from napari_vae_restore.models.blocks import stack
 CONDITION_CHANNELS: Final = 6
 """image, observed, noise sigma, lag-1 noise correlation along y and x, log2 of the factor."""
 
+_LEAST_SIGMA: Final = 0.25 / 255
+_MOST_DETAIL: Final = 8.0
+_DETAIL_UNIT: Final = 3.0
+_OCTAVES: Final = 5.0
+_BINOMIAL: Final = (1.0, 4.0, 6.0, 4.0, 1.0)
+
 _FINE: Final = 2
 """Leading channels that vary from pixel to pixel; the others are maps of slow values."""
 
@@ -62,13 +68,26 @@ class ConditionEncoder(nn.Module):
         Residual blocks of each level, on the way down and on the way up each.
     patch : int
         Pixels along each side that the stem folds into channels.
+    scaled : bool
+        Whether the mean is y + s f(c) in place of y + f(c), s being the noise's standard
+        deviation where a pixel was observed and only noise is to go, 1 elsewhere: as noise
+        goes to nothing, so does what is changed. The stem then sees the detail in units of
+        the noise as well, which half precision would round away.
     """
 
-    def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...], patch: int) -> None:
+    def __init__(
+        self,
+        widths: tuple[int, ...],
+        blocks: tuple[int, ...],
+        patch: int,
+        *,
+        scaled: bool = False,
+    ) -> None:
         super().__init__()
-        self.patch = patch
+        self.patch, self.scaled = patch, scaled
         pairs = list(pairwise(widths))
-        folded = _FINE * patch**2 + CONDITION_CHANNELS - _FINE
+        fine, slow = _FINE + scaled, CONDITION_CHANNELS - _FINE + scaled
+        folded = fine * patch**2 + slow
         self.stem = nn.Conv2d(folded, widths[0], 3, padding=1)
         self.bottom_up = nn.ModuleList(stack(w, n) for w, n in zip(widths, blocks, strict=True))
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
@@ -87,10 +106,14 @@ class ConditionEncoder(nn.Module):
             (N, 6, H, W) float32, sides multiples of the coarsest stride; the image in
             network units.
         """
-        fine = F.pixel_unshuffle(condition[:, :_FINE], self.patch)
-        # Slow values are constant over an image.
-        slow = condition[:, _FINE:, :: self.patch, :: self.patch]
-        h = self.stem(torch.cat([fine, slow], dim=1))
+        fine, slow = condition[:, :_FINE], condition[:, _FINE:]
+        if self.scaled:
+            fine = torch.cat([fine, _detail(condition)], dim=1)
+            loudness = torch.log2(255 * slow[:, :1].clamp(min=_LEAST_SIGMA)) / _OCTAVES
+            slow = torch.cat([slow, loudness], dim=1)
+        # Slow values vary from one coarse pixel to the next at most.
+        slow = slow[:, :, :: self.patch, :: self.patch]
+        h = self.stem(torch.cat([F.pixel_unshuffle(fine, self.patch), slow], dim=1))
         skips = []
         for level, blocks in enumerate(self.bottom_up):
             h = blocks(self.down[level - 1](h) if level else h)
@@ -101,4 +124,24 @@ class ConditionEncoder(nn.Module):
             h = cast("Tensor", self.top_down[level](coarse.add_(skips.pop())))
             features.append(h)
         residual = F.pixel_shuffle(self.head(h), self.patch).float()
+        if self.scaled:
+            residual = residual * _scale(condition)
         return tuple(reversed(features)), condition[:, :1] + residual
+
+
+def _scale(condition: Tensor) -> Tensor:
+    """s, (N, 1, H, W): the noise's deviation, or 1 where more than noise is to be undone."""
+    observed, sigma, log_factor = condition[:, 1:2], condition[:, 2:3], condition[:, 5:6]
+    only_noise = (observed > 0) & (log_factor == 0) & (sigma > 0)
+    return torch.where(only_noise, sigma, torch.ones_like(sigma)).float()
+
+
+def _detail(condition: Tensor) -> Tensor:
+    """The image less its smooth part, over the noise's deviation, bounded; (N, 1, H, W)."""
+    image, sigma = condition[:, :1].float(), condition[:, 2:3].float()
+    weights = image.new_tensor(_BINOMIAL)
+    kernel = (weights[:, None] * weights[None]).div(weights.sum() ** 2)[None, None]
+    reach = len(_BINOMIAL) // 2
+    padded = F.pad(image, (reach,) * 4, mode="replicate")
+    detail = (image - F.conv2d(padded, kernel)) / sigma.clamp(min=_LEAST_SIGMA)
+    return detail.clamp(-_MOST_DETAIL, _MOST_DETAIL) / _DETAIL_UNIT

@@ -13,7 +13,7 @@ def _require(condition: bool, expected: str, came: object) -> None:
         raise InputError(f"model config: expected {expected}, got {came!r}")
 
 
-_MOST = {"levels": 8, "blocks": 64, "depths": 64, "patch": 64}
+_MOST = {"levels": 8, "layers": 8, "blocks": 64, "depths": 64, "patch": 64}
 _MOST_ELSE = 2**16
 """Larger networks are nobody's; a file that asks for one was made up."""
 
@@ -35,16 +35,19 @@ class HVAEConfig:
     channels : int
         Image channels that the network sees jointly.
     levels : int
-        Latent levels; level ``l`` lives on a grid ``patch * 2**l`` times coarser
-        than the image.
+        Grids; grid ``g`` is ``patch * 2**g`` times coarser than the image.
     width : int
-        Feature channels at every level.
+        Feature channels on every grid.
     latent : int
-        Latent channels at every level.
+        Latent channels of every layer.
     blocks : int
-        Residual blocks per level, bottom-up and top-down each.
+        Residual blocks per grid bottom-up, and per layer top-down.
     patch : int
         Pixels along each side that the stem folds into channels (pixel unshuffle).
+    layers : tuple of int
+        Latent layers on each grid, finest grid first; empty for one each.
+    widths : tuple of int
+        Feature channels on each grid in place of `width`; empty for the same on all.
 
     Raises
     ------
@@ -60,20 +63,44 @@ class HVAEConfig:
     latent: int = 16
     blocks: int = 1
     patch: int = 2
+    layers: tuple[int, ...] = ()
+    widths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("channels", "levels", "width", "latent", "blocks", "patch"):
             _require_size(name, getattr(self, name))
+        for name in ("layers", "widths"):
+            values = getattr(self, name)
+            fits = len(values) in (0, self.levels)
+            _require(fits, f"{name}, one for each of {self.levels} levels, or none", values)
+            for value in values:
+                _require_size(name, value)
 
     @property
     def stride(self) -> int:
         """Image sides that enter the network are multiples of this many pixels."""
-        return self.strides[-1]
+        return self.grids[-1]
+
+    @property
+    def grids(self) -> tuple[int, ...]:
+        """Pixels per cell of each grid, finest first."""
+        return tuple(self.patch * 2**level for level in range(self.levels))
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The grid of each latent layer, finest first."""
+        layers = self.layers or (1,) * self.levels
+        return tuple(grid for grid, count in enumerate(layers) for _ in range(count))
+
+    @property
+    def grid_widths(self) -> tuple[int, ...]:
+        """Feature channels on each grid, finest first."""
+        return self.widths or (self.width,) * self.levels
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Pixels per latent cell of each level, finest first."""
-        return tuple(self.patch * 2**level for level in range(self.levels))
+        """Pixels per latent cell of each layer, finest first."""
+        return tuple(self.grids[place] for place in self.places)
 
     @property
     def fixed_size(self) -> int | None:
@@ -125,6 +152,11 @@ class FlatVAEConfig:
         return (self.size,)
 
     @property
+    def grids(self) -> tuple[int, ...]:
+        """Pixels per cell of the features: the image has one."""
+        return (self.size,)
+
+    @property
     def fixed_size(self) -> int | None:
         """The only side of image that the network takes; None for any multiple of `stride`."""
         return self.size
@@ -142,8 +174,13 @@ class RestorationConfig:
         Residual blocks of the condition encoder at each level, down and up each.
     width, latent, blocks : int
         Of the hierarchical VAE; see :class:`HVAEConfig`. It has as many levels.
+    layers, vae_widths : tuple of int
+        Of the hierarchical VAE: its `layers` and `widths`.
     patch : int
         Pixels along each side that both stems fold into channels.
+    scaled : bool
+        Whether the mean is y + s f(c), with s the noise's standard deviation where only noise
+        is to go and 1 elsewhere, and the stem sees the detail in units of the noise.
 
     Raises
     ------
@@ -159,6 +196,9 @@ class RestorationConfig:
     latent: int = 16
     blocks: int = 1
     patch: int = 2
+    scaled: bool = False
+    layers: tuple[int, ...] = ()
+    vae_widths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("widths", "depths"):
@@ -181,6 +221,8 @@ class RestorationConfig:
             latent=self.latent,
             blocks=self.blocks,
             patch=self.patch,
+            layers=self.layers,
+            widths=self.vae_widths,
         )
 
     @property
@@ -194,8 +236,13 @@ class RestorationConfig:
         return self.vae.stride
 
     @property
+    def grids(self) -> tuple[int, ...]:
+        """Pixels per cell of each grid, finest first."""
+        return self.vae.grids
+
+    @property
     def strides(self) -> tuple[int, ...]:
-        """Pixels per latent cell of each level, finest first."""
+        """Pixels per latent cell of each layer, finest first."""
         return self.vae.strides
 
     @property

@@ -207,12 +207,17 @@ def _computed_hash(model: Model) -> str:
     return digest.hexdigest()
 
 
+def _form(config: ModelConfig) -> dict[str, Any]:
+    """A configuration without what it does not use: models of before keep their hash."""
+    return {name: value for name, value in asdict(config).items() if value not in ((), False)}
+
+
 def _header(model: Model) -> dict[str, Any]:
     config = model.network.config
     return {
         "version": VERSION,
         "kind": next(kind for kind, cls in _KINDS.items() if isinstance(config, cls)),
-        "config": asdict(config),
+        "config": _form(config),
         "normalisation": _optional(model.normalisation, asdict),
         "noise": _optional(model.noise, lambda noise: noise.to_dict()),
         "record": asdict(model.record),

@@ -11,6 +11,7 @@ shared over space, so a network trained on patches runs on any size.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -39,16 +40,15 @@ class PosteriorHead(nn.Module):
         return DiagonalGaussian.from_parameters(self.parameters_of_z(merged))
 
 
-class LatentLevel(nn.Module):
+class LatentLayer(nn.Module):
     """One rung: prior and posterior of z_l from the state above, and the state after it."""
 
-    def __init__(self, config: HVAEConfig) -> None:
+    def __init__(self, width: int, latent: int, n_blocks: int) -> None:
         super().__init__()
-        width, latent = config.width, config.latent
         self.prior = nn.Sequential(stack(width, 1), nn.SiLU(), nn.Conv2d(width, 2 * latent, 1))
         self.posterior = PosteriorHead(width, width, latent)
         self.inject = nn.Conv2d(latent, width, 1)
-        self.blocks = stack(width, config.blocks)
+        self.blocks = stack(width, n_blocks)
 
     def p(self, state: Tensor) -> DiagonalGaussian:
         """p(z_l | z_{>l})."""
@@ -61,11 +61,15 @@ class LatentLevel(nn.Module):
 
 
 Posterior = Callable[[int, Tensor], DiagonalGaussian]
-"""``(level, state from above) -> q(z_l | z_{>l}, ...)``."""
+"""``(layer, state from above) -> q(z_l | z_{>l}, ...)``."""
+_Choose = Callable[[int, Tensor], Tensor]
+"""``(layer, state from above) -> z_l``."""
 
 
 class HVAE(nn.Module):
     """Hierarchical VAE over images whose sides are multiples of ``config.stride``.
+
+    Layers of latents are numbered from the finest; several may share a grid.
 
     Parameters
     ----------
@@ -76,18 +80,20 @@ class HVAE(nn.Module):
     def __init__(self, config: HVAEConfig) -> None:
         super().__init__()
         self.config = config
-        width, folded = config.width, config.channels * config.patch**2
-        self.stem = nn.Conv2d(folded, width, 3, padding=1)
-        self.bottom_up = nn.ModuleList(
-            stack(width, config.blocks) for _ in range(config.levels)
+        widths, places = config.grid_widths, config.places
+        pairs, folded = list(pairwise(widths)), config.channels * config.patch**2
+        self.stem = nn.Conv2d(folded, widths[0], 3, padding=1)
+        self.bottom_up = nn.ModuleList(stack(width, config.blocks) for width in widths)
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairs)
+        self.top = nn.Parameter(torch.zeros(1, widths[-1], 1, 1))
+        self.up = nn.ModuleList(
+            nn.Identity() if a == b else nn.Conv2d(b, a, 1) for a, b in pairs
         )
-        self.down = nn.ModuleList(
-            nn.Conv2d(width, width, 3, stride=2, padding=1) for _ in range(config.levels - 1)
+        self.ladder = nn.ModuleList(
+            LatentLayer(widths[place], config.latent, config.blocks) for place in places
         )
-        self.top = nn.Parameter(torch.zeros(1, width, 1, 1))
-        self.ladder = nn.ModuleList(LatentLevel(config) for _ in range(config.levels))
         self.head = nn.Sequential(
-            stack(width, 1), nn.SiLU(), nn.Conv2d(width, folded, 3, padding=1)
+            stack(widths[0], 1), nn.SiLU(), nn.Conv2d(widths[0], folded, 3, padding=1)
         )
 
     def encode(self, y: Tensor) -> Features:
@@ -99,16 +105,22 @@ class HVAE(nn.Module):
             features.append(h)
         return tuple(features)
 
+    def posterior(self, features: Features) -> Posterior:
+        """The teacher q(z | y), given what :meth:`encode` made of y."""
+
+        def q(layer: int, state: Tensor) -> DiagonalGaussian:
+            seen = features[self.config.places[layer]]
+            return cast("DiagonalGaussian", self._rung(layer).posterior(state, seen))
+
+        return q
+
     def decode(self, features: Features, noise: NoiseSource | None) -> Decoded:
         """See :meth:`~.protocol.VAE.decode`."""
+        return self.descend(features[-1], self.posterior(features), noise)
 
-        def posterior(level: int, state: Tensor) -> DiagonalGaussian:
-            head = self._rung(level).posterior
-            return cast("DiagonalGaussian", head(state, features[level]))
-
-        return self.descend(features[-1], posterior, noise)
-
-    def descend(self, top: Tensor, posterior: Posterior, noise: NoiseSource | None) -> Decoded:
+    def descend(
+        self, top: Tensor, posterior: Posterior, noise: NoiseSource | None, *, kl: bool = True
+    ) -> Decoded:
         """Top-down pass under any posterior.
 
         Parameters
@@ -116,58 +128,66 @@ class HVAE(nn.Module):
         top : Tensor
             (N, any, h, w) on the coarsest grid; only its shape is used.
         posterior : callable
-            q of each level, given the state from above.
+            q of each layer, given the state from above.
         noise : callable or None
             Noise of the latents; None takes every latent's mean.
+        kl : bool
+            Whether KL(q || p) is computed; else the prior is not asked, and KL are zeros.
         """
-        state = self.top.expand(top.shape[0], -1, *top.shape[2:])
-        kl, latents = [], []
-        for level in reversed(range(self.config.levels)):
-            rung = self._rung(level)
-            if level < self.config.levels - 1:
-                state = F.interpolate(state, scale_factor=2, mode="nearest")
-            p, q = rung.p(state), posterior(level, state)
-            z = q.mean if noise is None else q.sample(noise(level, q.mean))
-            kl.append(q.kl(p).sum(dim=(1, 2, 3)))
-            latents.append(z)
-            state = rung.descend(state, z)
-        return Decoded(self._signal(state), tuple(reversed(kl)), tuple(reversed(latents)))
+        zero = top.new_zeros(len(top), dtype=torch.float32)
+        kls, latents = [zero] * len(self.ladder), [zero] * len(self.ladder)
+
+        def choose(layer: int, state: Tensor) -> Tensor:
+            q = posterior(layer, state)
+            if kl:
+                kls[layer] = q.kl(self._rung(layer).p(state)).sum(dim=(1, 2, 3))
+            z = q.mean if noise is None else q.sample(noise(layer, q.mean))
+            latents[layer] = z
+            return z
+
+        signal = self._top_down(len(top), (top.shape[2], top.shape[3]), choose)
+        return Decoded(signal, tuple(kls), tuple(latents))
 
     def generate(
         self, n: int, height: int, width: int, noise: NoiseSource, temperature: float = 1.0
     ) -> Decoded:
         """See :meth:`~.protocol.VAE.generate`; sides are multiples of ``config.stride``."""
-        stride = self.config.stride
-        state = self.top.expand(n, -1, height // stride, width // stride)
-        latents = []
-        for level in reversed(range(self.config.levels)):
-            if level < self.config.levels - 1:
-                state = F.interpolate(state, scale_factor=2, mode="nearest")
-            rung = self._rung(level)
-            p = rung.p(state)
-            latents.append(p.sample(noise(level, p.mean), temperature))
-            state = rung.descend(state, latents[-1])
-        zero = state.new_zeros(n, dtype=torch.float32)
-        return Decoded(self._signal(state), (zero,) * len(latents), tuple(reversed(latents)))
+        zero = self.top.new_zeros(n, dtype=torch.float32)
+        latents = [zero] * len(self.ladder)
+
+        def choose(layer: int, state: Tensor) -> Tensor:
+            p = self._rung(layer).p(state)
+            latents[layer] = p.sample(noise(layer, p.mean), temperature)
+            return latents[layer]
+
+        signal = self._top_down(n, self._coarsest(height, width), choose)
+        return Decoded(signal, (zero,) * len(latents), tuple(latents))
 
     def traverse(
         self, features: Features | None, shape: tuple[int, int, int], choose: Chooser
     ) -> Tensor:
         """See :meth:`~.protocol.VAE.traverse`; sides are multiples of ``config.stride``."""
+        posterior = None if features is None else self.posterior(features)
+
+        def chosen(layer: int, state: Tensor) -> Tensor:
+            p = self._rung(layer).p(state)
+            return choose(layer, p, p if posterior is None else posterior(layer, state))
+
         n, height, width = shape
-        stride = self.config.stride
-        state = self.top.expand(n, -1, height // stride, width // stride)
-        for level in reversed(range(self.config.levels)):
-            if level < self.config.levels - 1:
-                state = F.interpolate(state, scale_factor=2, mode="nearest")
-            rung = self._rung(level)
-            p = rung.p(state)
-            q = p if features is None else rung.posterior(state, features[level])
-            state = rung.descend(state, choose(level, p, q))
-        return self._signal(state)
+        return self._top_down(n, self._coarsest(height, width), chosen)
 
-    def _rung(self, level: int) -> LatentLevel:
-        return cast("LatentLevel", self.ladder[level])
-
-    def _signal(self, state: Tensor) -> Tensor:
+    def _top_down(self, n: int, coarsest: tuple[int, int], choose: _Choose) -> Tensor:
+        """The signal, (N, C, H, W), that chosen latents decode to, the coarsest asked first."""
+        places = self.config.places
+        state = self.top.expand(n, -1, *coarsest)
+        for layer in reversed(range(len(places))):
+            if layer + 1 < len(places) and places[layer + 1] > places[layer]:
+                state = F.interpolate(self.up[places[layer]](state), scale_factor=2.0)
+            state = self._rung(layer).descend(state, choose(layer, state))
         return F.pixel_shuffle(self.head(state), self.config.patch).float()
+
+    def _coarsest(self, height: int, width: int) -> tuple[int, int]:
+        return height // self.config.stride, width // self.config.stride
+
+    def _rung(self, layer: int) -> LatentLayer:
+        return cast("LatentLayer", self.ladder[layer])

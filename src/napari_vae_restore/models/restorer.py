@@ -57,9 +57,13 @@ class RestorationVAE(nn.Module):
         super().__init__()
         self.config = config
         self.vae = HVAE(config.vae)
-        self.condition = ConditionEncoder(config.widths, config.depths, config.patch)
+        self.condition = ConditionEncoder(
+            config.widths, config.depths, config.patch, scaled=config.scaled
+        )
+        widths = config.vae.grid_widths
         self.student = nn.ModuleList(
-            PosteriorHead(config.width, width, config.latent) for width in config.widths
+            PosteriorHead(widths[place], config.widths[place], config.latent)
+            for place in config.vae.places
         )
         self.gain = nn.Conv2d(config.widths[0], config.patch**2, 1)
         for parameter in self.gain.parameters():
@@ -73,9 +77,10 @@ class RestorationVAE(nn.Module):
     def posterior(self, features: Features) -> Posterior:
         """The student q(z | c), given the condition's features."""
 
-        def q(level: int, state: Tensor) -> DiagonalGaussian:
-            bounded = features[level].clamp(-_MAX_FEATURE, _MAX_FEATURE)
-            found: DiagonalGaussian = self.student[level](state, bounded)
+        def q(layer: int, state: Tensor) -> DiagonalGaussian:
+            seen = features[self.config.vae.places[layer]]
+            bounded = seen.clamp(-_MAX_FEATURE, _MAX_FEATURE)
+            found: DiagonalGaussian = self.student[layer](state, bounded)
             mean = found.mean.clamp(-_MAX_Z, _MAX_Z)
             return DiagonalGaussian(mean, found.log_std.clamp(max=_MAX_LOG_STD))
 
@@ -83,7 +88,7 @@ class RestorationVAE(nn.Module):
 
     def decode_posterior(self, features: Features, noise: NoiseSource | None) -> Decoded:
         """Top-down pass under the student; ``noise=None`` takes every latent's mean."""
-        return self.vae.descend(features[-1], self.posterior(features), noise)
+        return self.vae.descend(features[-1], self.posterior(features), noise, kl=False)
 
     def centre(self, features: Features) -> Tensor:
         """What the latents' means decode to, (N, 1, H, W): one for all samples."""

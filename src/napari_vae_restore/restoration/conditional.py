@@ -53,7 +53,7 @@ class Inference:
 
     def describe(self, tile: Tile) -> Description | None:
         """What the condition encoder saw in the tile; see :func:`~.description.described`."""
-        return described(self._found.features, self._network.config.strides, tile)
+        return described(self._found.features, self._network.config.grids, tile)
 
     def mean(self) -> NDArray[np.float64]:
         """E[x | c] by the mean head, (1, h, w)."""

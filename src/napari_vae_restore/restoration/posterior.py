@@ -99,7 +99,7 @@ class DenoisingPosterior:
     ) -> Iterator[NDArray[np.float64]]:
         """See :meth:`PlanePosterior.signals`; the encoder runs once."""
         blend, features = self._blend, self._encoded(self._measured, tile)
-        self.description = described(features, self._network.config.strides, tile)
+        self.description = described(features, self._network.config.grids, tile)
         mean = self._decoded(features, None, tile)
         mean += (shift := blend.mean_shift(mean, tile))
 

@@ -39,7 +39,10 @@ PATCH_MULTIPLE: Final = math.lcm(*FACTORS)
 """Sides of patches are multiples of this."""
 
 _SIGMAS: Final = (1 / 255, 65 / 255)
-_LEVELS: Final = np.array([10, 20, 35, 50]) / 255
+_WEAK: Final = (0.25 / 255, 10 / 255)
+_P_WEAK: Final = 0.35
+"""Little noise, log-uniform: a network does harm there until it has learned to be still."""
+_LEVELS: Final = np.array([1, 3, 10, 20, 35, 50]) / 255
 _CORRELATED: Final = 0.15
 """Lag-1 correlation from which noise counts as correlated, for the balance of the loss."""
 _DENSE: Final = 0.65
@@ -211,7 +214,10 @@ def _noisy(clean: Patch, rng: np.random.Generator) -> _Noisy:
     correlation = _correlation(rng)
     if rng.random() < _P_PHOTONS:
         return _with_photon_noise(clean, correlation, rng)
-    sigma = float(rng.uniform(*_SIGMAS))
+    if rng.random() < _P_WEAK:
+        sigma = float(np.exp(rng.uniform(*np.log(_WEAK))))
+    else:
+        sigma = float(rng.uniform(*_SIGMAS))
     measured = GaussianNoise(sigma, correlation).sample(clean, rng)
     return _Noisy(measured.astype(np.float32), sigma=sigma, correlation=correlation)
 

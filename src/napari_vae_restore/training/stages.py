@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from napari_vae_restore.models.hvae import LatentLevel
 from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
 from napari_vae_restore.models.protocol import VAE
 from napari_vae_restore.models.restorer import RestorationVAE
@@ -275,14 +274,14 @@ class StudentStage(Stage):
             seen = self.network.infer(condition).features
             known = self.network.encode(target)
         student, kls = self.network.posterior(seen), {}
+        teacher = self.network.vae.posterior(known)
 
-        def teacher(level: int, state: Tensor) -> DiagonalGaussian:
-            head = cast("LatentLevel", self.network.vae.ladder[level]).posterior
-            q = cast("DiagonalGaussian", head(state, known[level]))
-            kls[level] = q.kl(student(level, state)).sum(dim=(1, 2, 3)) / target[0].numel()
+        def matched(layer: int, state: Tensor) -> DiagonalGaussian:
+            q = teacher(layer, state)
+            kls[layer] = q.kl(student(layer, state)).sum(dim=(1, 2, 3)) / target[0].numel()
             return q
 
-        self.network.vae.descend(seen[-1], teacher, noise)
+        self.network.vae.descend(seen[-1], matched, noise, kl=False)
         self._note(**{f"kl {level}": kls[level] for level in sorted(kls)})
         return torch.stack([kl.mean() for kl in kls.values()]).sum()
 

@@ -47,6 +47,7 @@ _MAX_HEADER_BYTES: Final = 4 * 2**20
 _MAX_PIXELS_PER_BYTE: Final = 2**14
 """A claim of more pixels for each byte of payload was made up."""
 
+_MOST_LEVELS: Final = 64  # of latents
 _MAX_STEP: Final = 2**40
 
 
@@ -202,7 +203,7 @@ def _check(header: Header, n_bytes: int) -> None:
         and any(plane.levels for plane in header.planes),
         "steps that cannot be": not all(
             0 < plane.step < _MAX_STEP
-            and 0 <= plane.levels <= 8
+            and 0 <= plane.levels <= _MOST_LEVELS
             and 0 < plane.latent_step < _MAX_STEP
             and 0 <= plane.sigma < 2**16
             and -_MAX_STEP < plane.black < plane.white < _MAX_STEP
