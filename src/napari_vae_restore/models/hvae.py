@@ -134,7 +134,8 @@ class HVAE(nn.Module):
         kl : bool
             Whether KL(q || p) is computed; else the prior is not asked, and KL are zeros.
         """
-        zero = top.new_zeros(len(top), dtype=torch.float32)
+        n, _, height, width = top.shape
+        zero = top.new_zeros(n, dtype=torch.float32)
         kls, latents = [zero] * len(self.ladder), [zero] * len(self.ladder)
 
         def choose(layer: int, state: Tensor) -> Tensor:
@@ -145,7 +146,7 @@ class HVAE(nn.Module):
             latents[layer] = z
             return z
 
-        signal = self._top_down(len(top), (top.shape[2], top.shape[3]), choose)
+        signal = self._top_down(n, (height, width), choose)
         return Decoded(signal, tuple(kls), tuple(latents))
 
     def generate(
