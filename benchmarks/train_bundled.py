@@ -50,7 +50,7 @@ from napari_vae_restore.training.textures import synthetic_pictures
 
 MANIFEST = Path(__file__).with_name("bundled_pictures.csv")
 N_SYNTHETIC, SYNTHETIC_SIDE = 45, 256
-SYNTHETIC_WEIGHT = 9.0  # of them all; the manifest's have about 130
+SYNTHETIC_WEIGHT = 0.2  # of them all; each kind of the manifest's pictures has 1
 N_CALIBRATION, CALIBRATION_SIDE, LEAST_CONTRAST = 96, 256, 0.3
 LEAST_DETAIL, COARSE = 0.1, 8  # standard deviation, of the range, of what is finer, pixels
 GRAIN = (0.002, 0.012)  # of the range: pictures as they come have some, and nobody foretells it

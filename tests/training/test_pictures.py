@@ -13,6 +13,7 @@ from skimage import data
 import napari_vae_restore as vr
 from napari_vae_restore.errors import ImageFileError
 from napari_vae_restore.training.pictures import (
+    KINDS,
     Entry,
     PatchSource,
     Picture,
@@ -21,7 +22,7 @@ from napari_vae_restore.training.pictures import (
 )
 from napari_vae_restore.training.textures import synthetic_pictures
 
-HEADER = "source,path,licence,author,reduce,weight\n"
+HEADER = "source,path,licence,author,kind,reduce,weight\n"
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -42,31 +43,41 @@ def collected(tmp_path: Path) -> Path:
 
 
 def test_the_table_lists_where_pictures_lie(tmp_path: Path) -> None:
-    table = write_table(tmp_path, 'pypi:some,a/b.png,"CC, zero",,2,0.5')
+    table = write_table(tmp_path, 'pypi:some,a/b.png,"CC, zero",,medicine,2,0.5')
     (entry,) = read_table(table)
-    assert entry == Entry("pypi:some", "a/b.png", "CC, zero", 2, 0.5, "")
+    assert entry == Entry("pypi:some", "a/b.png", "CC, zero", "medicine", 2, 0.5, "")
     assert entry.location == Path("some/a/b.png")
 
 
-@pytest.mark.parametrize("line", ["data:x,a.png,CC0,,two,1", "data:x,a.png,CC0,,1,", "data:x"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "data:x,a.png,CC0,,medicine,two,1",
+        "data:x,a.png,CC0,,medicine,1,",
+        "data:x,a.png,CC0,,cartoon,1,1",
+        "data:x,a.png,CC0,,medicine,1,0",
+        "data:x",
+    ],
+)
 def test_a_bad_line_is_told(tmp_path: Path, line: str) -> None:
     with pytest.raises(vr.InputError, match="line 2: expected source"):
         read_table(write_table(tmp_path, line))
 
 
 def test_a_table_without_author_is_read_and_other_columns_are_refused(tmp_path: Path) -> None:
-    header = "source,path,licence,reduce,weight\n"
-    assert read_table(write_table(tmp_path, "data:x,a.png,CC0,1,1", header=header))
-    table = write_table(tmp_path, "1,data:x,a.png,CC0,1,1", header="number," + header)
+    header = "source,path,licence,kind,reduce,weight\n"
+    assert read_table(write_table(tmp_path, "data:x,a.png,CC0,medicine,1,1", header=header))
+    table = write_table(tmp_path, "1,data:x,a.png,CC0,medicine,1,1", header="number," + header)
     with pytest.raises(vr.InputError):
         read_table(table)
 
 
 def test_every_picture_of_the_bundled_table_tells_its_licence() -> None:
     entries = read_table(REPOSITORY / "benchmarks" / "bundled_pictures.csv")
-    assert len({entry.location for entry in entries}) == len(entries) > 100
+    assert len({entry.location for entry in entries}) == len(entries) > 1000
     kinds = {entry.source.partition(":")[0] for entry in entries}
     assert kinds == {"debian", "pypi", "data"}
+    assert {entry.kind for entry in entries} == set(KINDS)
     assert all(entry.licence and entry.weight > 0 and entry.reduce >= 1 for entry in entries)
     benchmark = ("camera", "natural", "fmd", "w2s", "lena", "DepartmentStore")
     assert not [e for e in entries if any(word in f"{e.source}/{e.path}" for word in benchmark)]
@@ -74,12 +85,13 @@ def test_every_picture_of_the_bundled_table_tells_its_licence() -> None:
 
 def test_pictures_are_shrunk_and_scaled(collected: Path) -> None:
     table = write_table(
-        collected, "data:mine,photos/cat.png,CC0,,2,3", "data:mine,photos/stack.tif,CC0,,1,1"
+        collected,
+        "data:mine,photos/cat.png,CC0,,photograph,2,3",
+        "data:mine,photos/stack.tif,CC0,,medicine,1,1",
     )
     cat, stack = read_pictures(collected, table)
     assert cat.planes.shape == (1, 3, 150, 225)
     assert cat.is_colour
-    assert cat.weight == 3
     assert stack.planes.shape == (3, 1, 40, 50)
     assert not stack.is_colour
     for picture in (cat, stack):
@@ -88,9 +100,28 @@ def test_pictures_are_shrunk_and_scaled(collected: Path) -> None:
         assert 0.95 < picture.planes.max() <= 1.1
 
 
+def test_kinds_weigh_the_same_and_large_pictures_more(collected: Path) -> None:
+    cat, stack = "data:mine,photos/cat.png,CC0,", "data:mine,photos/stack.tif,CC0,"
+    table = write_table(
+        collected,
+        f"{cat},photograph,1,1",
+        f"{cat},photograph,3,3",
+        f"{stack},medicine,1,5",
+        f"{stack},microscopy,1,0.5",
+    )
+    large, small, *others = (picture.weight for picture in read_pictures(collected, table))
+    assert others == [1, 1]
+    assert large + small == pytest.approx(1)
+    assert small == pytest.approx(
+        large, rel=0.01
+    )  # a third of the side, three times the weight
+
+
 def test_a_missing_picture_is_told(collected: Path) -> None:
     with pytest.raises(ImageFileError, match="does not exist: collect"):
-        read_pictures(collected, write_table(collected, "data:mine,dog.png,CC0,,1,1"))
+        read_pictures(
+            collected, write_table(collected, "data:mine,dog.png,CC0,,photograph,1,1")
+        )
 
 
 def test_patches_have_their_shape_range_and_variety() -> None:

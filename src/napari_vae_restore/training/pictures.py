@@ -6,8 +6,9 @@ Knows nothing of degradations or networks.
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -19,6 +20,9 @@ from napari_vae_restore.image_files import read_image
 from napari_vae_restore.layout import Layout
 
 Patch: TypeAlias = NDArray[np.float32]
+
+KINDS: Final = ("microscopy", "medicine", "photograph")
+"""Kinds of pictures; each gives the same share of the patches."""
 
 _LUMA: Final = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _BLACK_WHITE: Final = (0.1, 99.9)
@@ -51,11 +55,14 @@ class Entry:
         Of the picture inside its source.
     licence : str
         As its source tells it.
+    kind : str
+        One of `KINDS`.
     reduce : int
         Factor by which the picture is shrunk before use, which averages its noise and
         compression artefacts away.
     weight : float
-        Share of the patches that come from it, relative to the others'.
+        Share of the patches that come from it, relative to other pictures of its kind and
+        its size; 1 is usual.
     author : str
         As its source tells it; empty where it does not.
     """
@@ -63,6 +70,7 @@ class Entry:
     source: str
     path: str
     licence: str
+    kind: str
     reduce: int
     weight: float
     author: str = ""
@@ -98,7 +106,8 @@ def read_table(table: Path) -> list[Entry]:
     Parameters
     ----------
     table : Path
-        CSV with the columns source, path, licence, reduce, weight and, optionally, author.
+        CSV with the columns source, path, licence, kind, reduce, weight and, optionally,
+        author.
 
     Returns
     -------
@@ -108,7 +117,8 @@ def read_table(table: Path) -> list[Entry]:
     Raises
     ------
     InputError
-        If a column is missing or a number is none.
+        If a column is missing, a number is none, a weight is not above 0 or a kind is none
+        of `KINDS`.
     """
     with table.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -117,10 +127,14 @@ def read_table(table: Path) -> list[Entry]:
         try:
             values: dict[str, Any] = dict(row)
             values |= {"reduce": int(row["reduce"]), "weight": float(row["weight"])}
+            if row["kind"] not in KINDS:
+                raise ValueError(f"{row['kind']!r} is not one of {', '.join(KINDS)}")
+            if not values["weight"] > 0:
+                raise ValueError(f"{row['weight']} is no weight above 0")
             entries.append(Entry(**values))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"{table}, line {line}: expected source, path, licence, reduce (a whole "
+                f"{table}, line {line}: expected source, path, licence, kind, reduce (a whole "
                 f"number), weight (a number) and perhaps author: {error}"
             ) from error
     return entries
@@ -139,7 +153,8 @@ def read_pictures(folder: Path, table: Path) -> list[Picture]:
     Returns
     -------
     list of Picture
-        In the table's order, shrunk and scaled.
+        In the table's order, shrunk and scaled. The weights of each kind add up to 1;
+        within a kind a picture's is the table's times the square root of its pixels.
 
     Raises
     ------
@@ -148,7 +163,16 @@ def read_pictures(folder: Path, table: Path) -> list[Picture]:
     ImageFileError
         If a picture is missing or cannot be read.
     """
-    return [_read(folder / entry.location, entry) for entry in read_table(table)]
+    entries = read_table(table)
+    pictures = [_read(folder / entry.location, entry) for entry in entries]
+    shares = [picture.weight * math.sqrt(picture.planes[:, 0].size) for picture in pictures]
+    totals = dict.fromkeys(KINDS, 0.0)
+    for entry, share in zip(entries, shares, strict=True):
+        totals[entry.kind] += share
+    return [
+        replace(picture, weight=share / totals[entry.kind])
+        for entry, picture, share in zip(entries, pictures, shares, strict=True)
+    ]
 
 
 def _read(path: Path, entry: Entry) -> Picture:
