@@ -30,7 +30,7 @@ import torch
 from numpy.typing import NDArray
 
 import napari_vae_restore as vr
-from napari_vae_restore.noise.estimation import estimate_noise
+from napari_vae_restore.noise.estimation.estimate import estimate_noise
 
 Image = NDArray[np.float64]
 

@@ -25,8 +25,8 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from napari_vae_restore.atomic import atomic_write
 from napari_vae_restore.errors import VAERestoreError
+from napari_vae_restore.images.atomic import atomic_write
 from napari_vae_restore.training.pictures import Entry, read_table
 from volumes import SUFFIXES, as_tiff, planes_across, read_volume
 

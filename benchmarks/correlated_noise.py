@@ -21,7 +21,7 @@ import imageio.v3 as iio
 import numpy as np
 
 import napari_vae_restore as vr
-from napari_vae_restore.noise.residuals import LAGS, residual_autocorrelation
+from napari_vae_restore.noise.estimation.residuals import LAGS, residual_autocorrelation
 
 SEED = 0
 SIGMA = 25

@@ -23,7 +23,7 @@ from skimage import data
 
 import napari_vae_restore as vr
 import peers
-from napari_vae_restore.noise.estimation import estimate_noise
+from napari_vae_restore.noise.estimation.estimate import estimate_noise
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 
 import napari_vae_restore as vr
-from napari_vae_restore.image_files import write_image
+from napari_vae_restore.images.image_files import write_image
 from napari_vae_restore.models.files import load_checkpoint
 from warm import Warm
 

@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import napari_vae_restore as vr
-from napari_vae_restore.noise.estimation import estimate_noise
-from napari_vae_restore.restoration.blend import Blend
+from napari_vae_restore.noise.estimation.estimate import estimate_noise
+from napari_vae_restore.restoration.inference.blend import Blend
 
 Image = NDArray[np.float32]
 

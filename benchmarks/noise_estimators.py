@@ -20,7 +20,7 @@ from skimage import data
 from skimage.restoration import estimate_sigma
 
 from napari_vae_restore.noise.correlation import lag_one
-from napari_vae_restore.noise.estimation import estimate_noise
+from napari_vae_restore.noise.estimation.estimate import estimate_noise
 from napari_vae_restore.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise
 
 SEED = 1

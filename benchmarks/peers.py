@@ -26,7 +26,7 @@ from skimage.restoration import (
 )
 
 from napari_vae_restore import NoiseModel
-from napari_vae_restore.resampling import enlargement, separable
+from napari_vae_restore.operators.resampling import enlargement, separable
 
 Image = NDArray[np.float64]
 Mask = NDArray[np.bool_]

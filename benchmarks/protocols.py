@@ -22,8 +22,8 @@ from scipy.stats import t as student
 from skimage.metrics import peak_signal_noise_ratio
 
 from napari_vae_restore import NoiseModel
-from napari_vae_restore.noise.estimation import estimate_noise
-from napari_vae_restore.resampling import reduction, separable
+from napari_vae_restore.noise.estimation.estimate import estimate_noise
+from napari_vae_restore.operators.resampling import reduction, separable
 
 Image = NDArray[np.float64]
 Mask = NDArray[np.bool_]

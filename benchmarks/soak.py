@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 
 import napari_vae_restore as vr
-from napari_vae_restore.devices import give_back_memory
+from napari_vae_restore.models.devices import give_back_memory
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -86,7 +86,7 @@ class Usage:
 
 
 def _n_widgets() -> int:
-    module = sys.modules.get("napari_vae_restore._napari.task_widget")
+    module = sys.modules.get("napari_vae_restore._napari.widgets.task_widget")
     if module is None:
         return 0
     # Not isinstance, which asks some of torch's objects for a name that is deprecated.

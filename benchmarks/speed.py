@@ -43,7 +43,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(int(sys.argv[3]))
 import napari_vae_restore as vr
-from napari_vae_restore.scale.stores import restore_store
+from napari_vae_restore.stores.restore import restore_store
 source, output, _, tile, samples, std = sys.argv[1:]
 started = time.monotonic()
 restore_store(
@@ -102,7 +102,7 @@ def main() -> None:
 
 def plot(rows: list[dict[str, float]], folder: Path) -> None:
     """Cost of a megapixel, and peak of memory, over the picture's size."""
-    from napari_vae_restore.pages import Curve, Plot
+    from napari_vae_restore.reports.pages import Curve, Plot
 
     named: dict[str, list[dict[str, float]]] = {}
     for row in rows:
@@ -221,7 +221,10 @@ def on_graphics_card() -> None:
     from napari_vae_restore.models.bundled import find_model
     from napari_vae_restore.models.condition import condition_tensor
     from napari_vae_restore.models.latents import random_noise
-    from napari_vae_restore.restoration.conditional import Inference, conditional_network
+    from napari_vae_restore.restoration.inference.conditional import (
+        Inference,
+        conditional_network,
+    )
 
     side = 2560
     network = conditional_network(find_model("default").on(torch.device("cuda")))

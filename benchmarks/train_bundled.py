@@ -32,8 +32,8 @@ from napari_vae_restore.errors import InputError, VAERestoreError
 from napari_vae_restore.models.bundled import export, find_model, store_halo
 from napari_vae_restore.models.likeness import Likeness
 from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.restoration.glance import Glance
-from napari_vae_restore.restoration.halo import measure_halo
+from napari_vae_restore.restoration.blocks.describe import Glance
+from napari_vae_restore.restoration.blocks.halo import measure_halo
 from napari_vae_restore.training.bundle import BundledTraining
 from napari_vae_restore.training.calibration import calibrate
 from napari_vae_restore.training.pictures import (

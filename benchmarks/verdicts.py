@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 import napari_vae_restore as vr
-from napari_vae_restore.layout import Layout
+from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.noise.correlation import averaging_std
 from no_harm import pictures
 

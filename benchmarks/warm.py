@@ -60,7 +60,7 @@ MODULES = (
     "napari_vae_restore.generation.compression.compress",
     "napari_vae_restore.generation.enhancement",
     "napari_vae_restore.restoration.restore",
-    "napari_vae_restore.scale.batch",
+    "napari_vae_restore.batch.run",
     "napari_vae_restore.training.engine",
     "dask.array",
     "imageio.plugins.pillow",

@@ -20,7 +20,7 @@ from skimage import data
 from skimage.transform import downscale_local_mean, rescale
 
 import napari_vae_restore as vr
-from napari_vae_restore.metrics import psnr
+from napari_vae_restore.evaluation.metrics import psnr
 from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.operators import Downsampling
 from napari_vae_restore.samples import sample_path

@@ -31,7 +31,7 @@ from qtpy.QtWidgets import (
 from screenshots import SIZE, settle, take, wait_until
 
 import napari
-from napari_vae_restore._napari.task_widget import TaskWidget
+from napari_vae_restore._napari.widgets.task_widget import TaskWidget
 
 LEFT = Qt.MouseButton.LeftButton
 PLUGIN_MENU = ("Plugins", "VAE Restore")

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import napari_vae_restore as vr
-from napari_vae_restore.arrays import guess_axes
-from napari_vae_restore.layout import Layout
+from napari_vae_restore.images.arrays import guess_axes
+from napari_vae_restore.images.layout import Layout
 
 TINY = vr.HVAEConfig(levels=2, width=8, latent=4)
 

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 import napari_vae_restore as vr
 from napari_vae_restore.cli import main
-from napari_vae_restore.image_files import write_image
+from napari_vae_restore.images.image_files import write_image
 
 NOISE = "gaussian:25"
 
@@ -244,7 +244,7 @@ def test_permission_denied(folder, refused, command, monkeypatch):
     def denied(*_, **__):
         raise PermissionError(13, "Permission denied", "noisy.tif")
 
-    monkeypatch.setattr("napari_vae_restore.image_files.read_tiff", denied)
+    monkeypatch.setattr("napari_vae_restore.images.image_files.read_tiff", denied)
     assert "Permission denied" in refused(*command(folder))
 
 

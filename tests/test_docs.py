@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_vae_restore import GaussianNoise, Model
 from napari_vae_restore.cli import main
-from napari_vae_restore.image_files import read_image, write_image
+from napari_vae_restore.images.image_files import read_image, write_image
 from napari_vae_restore.samples import SAMPLES, sample_path
 from napari_vae_restore.training import engine
 

@@ -49,7 +49,7 @@ def test_modules_that_say_they_do_without_a_library_do(
     says_so = re.compile(rf"\b(no|without|neither|nor|or)\s+{library}\b", re.IGNORECASE)
     modules = [
         ".".join(path.relative_to(root.parent).with_suffix("").parts)
-        for path in sorted((root / "_napari").glob("*.py"))
+        for path in sorted((root / "_napari").rglob("*.py"))
         if says_so.search(ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "")
     ]
     assert len(modules) > 2

@@ -35,16 +35,16 @@ _HOMES = {
     "Model": ".models.model",
     "ModelFileError": ".errors",
     "NoiseModel": ".noise.models",
-    "NoiseReport": ".restoration.noise_report",
+    "NoiseReport": ".reports.noise_report",
     "Pairs": ".training.sources",
     "PoissonGaussianNoise": ".noise.models",
     "Progress": ".training.progress",
     "Recipe": ".restoration.result",
-    "ResidualCheck": ".restoration.residual_check",
+    "ResidualCheck": ".reports.residual_check",
     "Restoration": ".restoration.result",
     "RestorationError": ".errors",
     "Shots": ".training.sources",
-    "Stored": ".scale.stores",
+    "Stored": ".stores.restore",
     "SuperResolve": ".restoration.tasks",
     "Sweep": ".evaluation.grid",
     "Tones": ".generation.tones",
@@ -53,32 +53,32 @@ _HOMES = {
     "TrainingSettings": ".training.settings",
     "VAERestoreError": ".errors",
     "adapt": ".training.one_call",
-    "add_to_viewer": "._napari.layers",
+    "add_to_viewer": "._napari.console",
     "calibrate": ".training.spreads",
-    "check_residual": ".restoration.residual_check",
+    "check_residual": ".reports.residual_check",
     "compress": ".generation.compression.compress",
     "decode": ".generation.latents",
     "decompress": ".generation.compression.compress",
     "denoise": ".restoration.restore",
     "encode": ".generation.latents",
     "enhance": ".generation.enhancement",
-    "estimate_noise": ".restoration.noise_report",
+    "estimate_noise": ".reports.noise_report",
     "evaluate": ".evaluation.evaluate",
-    "feathered": ".restoration.feathering",
+    "feathered": ".restoration.blocks.feathering",
     "features": ".generation.features",
     "inpaint": "._napari.console",
     "interpolate": ".generation.sampling",
     "iter_restore": ".restoration.restore",
-    "iter_restore_files": ".scale.batch",
-    "iter_restore_store": ".scale.stores",
+    "iter_restore_files": ".batch.run",
+    "iter_restore_store": ".stores.restore",
     "load": ".models.files",
     "mask_of": "._napari.console",
     "parse_budget": ".training.settings",
     "parse_noise": ".noise.models",
-    "read_image": ".image_files",
+    "read_image": ".images.image_files",
     "restore": ".restoration.restore",
-    "restore_files": ".scale.batch",
-    "restore_store": ".scale.stores",
+    "restore_files": ".batch.run",
+    "restore_store": ".stores.restore",
     "sample": ".generation.sampling",
     "super_resolve": ".restoration.restore",
     "sweep": ".evaluation.sweep",
@@ -89,9 +89,11 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
+    from napari_vae_restore._napari.console import add_to_viewer as add_to_viewer
     from napari_vae_restore._napari.console import inpaint as inpaint
     from napari_vae_restore._napari.console import mask_of as mask_of
-    from napari_vae_restore._napari.layers import add_to_viewer as add_to_viewer
+    from napari_vae_restore.batch.run import iter_restore_files as iter_restore_files
+    from napari_vae_restore.batch.run import restore_files as restore_files
     from napari_vae_restore.errors import ImageFileError as ImageFileError
     from napari_vae_restore.errors import InputError as InputError
     from napari_vae_restore.errors import ModelFileError as ModelFileError
@@ -114,7 +116,7 @@ if TYPE_CHECKING:
     from napari_vae_restore.generation.sampling import sample as sample
     from napari_vae_restore.generation.sampling import vary as vary
     from napari_vae_restore.generation.tones import Tones as Tones
-    from napari_vae_restore.image_files import read_image as read_image
+    from napari_vae_restore.images.image_files import read_image as read_image
     from napari_vae_restore.models.config import FlatVAEConfig as FlatVAEConfig
     from napari_vae_restore.models.config import HVAEConfig as HVAEConfig
     from napari_vae_restore.models.files import load as load
@@ -125,11 +127,11 @@ if TYPE_CHECKING:
     from napari_vae_restore.noise.models import NoiseModel as NoiseModel
     from napari_vae_restore.noise.models import PoissonGaussianNoise as PoissonGaussianNoise
     from napari_vae_restore.noise.models import parse_noise as parse_noise
-    from napari_vae_restore.restoration.feathering import feathered as feathered
-    from napari_vae_restore.restoration.noise_report import NoiseReport as NoiseReport
-    from napari_vae_restore.restoration.noise_report import estimate_noise as estimate_noise
-    from napari_vae_restore.restoration.residual_check import ResidualCheck as ResidualCheck
-    from napari_vae_restore.restoration.residual_check import check_residual as check_residual
+    from napari_vae_restore.reports.noise_report import NoiseReport as NoiseReport
+    from napari_vae_restore.reports.noise_report import estimate_noise as estimate_noise
+    from napari_vae_restore.reports.residual_check import ResidualCheck as ResidualCheck
+    from napari_vae_restore.reports.residual_check import check_residual as check_residual
+    from napari_vae_restore.restoration.blocks.feathering import feathered as feathered
     from napari_vae_restore.restoration.restore import denoise as denoise
     from napari_vae_restore.restoration.restore import iter_restore as iter_restore
     from napari_vae_restore.restoration.restore import restore as restore
@@ -141,11 +143,9 @@ if TYPE_CHECKING:
     from napari_vae_restore.restoration.tasks import Denoise as Denoise
     from napari_vae_restore.restoration.tasks import Inpaint as Inpaint
     from napari_vae_restore.restoration.tasks import SuperResolve as SuperResolve
-    from napari_vae_restore.scale.batch import iter_restore_files as iter_restore_files
-    from napari_vae_restore.scale.batch import restore_files as restore_files
-    from napari_vae_restore.scale.stores import Stored as Stored
-    from napari_vae_restore.scale.stores import iter_restore_store as iter_restore_store
-    from napari_vae_restore.scale.stores import restore_store as restore_store
+    from napari_vae_restore.stores.restore import Stored as Stored
+    from napari_vae_restore.stores.restore import iter_restore_store as iter_restore_store
+    from napari_vae_restore.stores.restore import restore_store as restore_store
     from napari_vae_restore.training.engine import Training as Training
     from napari_vae_restore.training.one_call import adapt as adapt
     from napari_vae_restore.training.one_call import train as train

@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
 import napari_vae_restore as vr
-from napari_vae_restore.array_files import open_array
 from napari_vae_restore.errors import told
 from napari_vae_restore.generation.compression import container
-from napari_vae_restore.image_files import read_image, write_image
+from napari_vae_restore.images.array_files import open_array
+from napari_vae_restore.images.image_files import read_image, write_image
 from napari_vae_restore.models.config import RestorationConfig
-from napari_vae_restore.restoration.recipes import read_recipe
-from napari_vae_restore.scale.ome_zarr import open_store
+from napari_vae_restore.restoration.recipes.replay import read_recipe
+from napari_vae_restore.stores.ome_zarr import open_store
 from napari_vae_restore.training.crops import Crops
 from napari_vae_restore.training.sources import listed
 from napari_vae_restore.zoo.archive import import_package

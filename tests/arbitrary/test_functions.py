@@ -22,10 +22,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import napari_vae_restore as vr
-from napari_vae_restore.image_files import write_image
-from napari_vae_restore.layout import Layout
-from napari_vae_restore.scale.ome_zarr import open_store, output_axes
-from napari_vae_restore.scale.plan import State
+from napari_vae_restore.batch.plan import State
+from napari_vae_restore.images.image_files import write_image
+from napari_vae_restore.images.layout import Layout
+from napari_vae_restore.stores.ome_zarr import open_store, output_axes
 from strategies import TINY, Picture, answer, assert_alike, assert_says, cases, pictures
 
 SETTINGS = vr.TrainingSettings(batch=1, patch=16)

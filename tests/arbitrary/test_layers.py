@@ -12,7 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Shapes
 
 import napari_vae_restore as vr
-from napari_vae_restore._napari.layers import RECIPE_KEY
+from napari_vae_restore._napari.layers.placement import RECIPE_KEY
 from strategies import Picture, answer, cases, pictures
 
 PLACES = st.fixed_dictionaries(

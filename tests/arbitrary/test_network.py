@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_vae_restore.image_files import write_image
+from napari_vae_restore.images.image_files import write_image
 
 OFFLINE = """
 import importlib, pkgutil, sys

@@ -6,8 +6,8 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from napari_vae_restore.image_files import read_image, write_image
-from napari_vae_restore.scale import batch as batches
+from napari_vae_restore.batch import run as batches
+from napari_vae_restore.images.image_files import read_image, write_image
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from napari_vae_restore.image_files import read_image, write_image
+from napari_vae_restore.images.image_files import read_image, write_image
 
 
 @pytest.fixture

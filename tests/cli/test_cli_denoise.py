@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 import napari_vae_restore as vr
-from napari_vae_restore.image_files import read_image, write_image
+from napari_vae_restore.images.image_files import read_image, write_image
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import napari_vae_restore as vr
-from napari_vae_restore.image_files import write_image
+from napari_vae_restore.images.image_files import write_image
 
 
 def test_evaluate(run, folder, clean, noisy, tmp_path):

@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 
 import napari_vae_restore as vr
-from napari_vae_restore.image_files import read_image, write_image
+from napari_vae_restore.images.image_files import read_image, write_image
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import napari_vae_restore as vr
-from napari_vae_restore.image_files import write_image
+from napari_vae_restore.images.image_files import write_image
 
 
 @pytest.fixture

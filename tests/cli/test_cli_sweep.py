@@ -7,7 +7,7 @@ import pytest
 from skimage import data
 
 import napari_vae_restore as vr
-from napari_vae_restore.image_files import read_image, write_image
+from napari_vae_restore.images.image_files import read_image, write_image
 
 
 @pytest.fixture(scope="module")

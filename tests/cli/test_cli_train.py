@@ -11,7 +11,7 @@ import pytest
 
 import napari_vae_restore as vr
 from napari_vae_restore.cli import runs
-from napari_vae_restore.image_files import write_image
+from napari_vae_restore.images.image_files import write_image
 
 NOISE = "gaussian:25"
 

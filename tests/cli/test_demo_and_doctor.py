@@ -10,7 +10,7 @@ import pytest
 
 import napari_vae_restore as vr
 from napari_vae_restore.cli import demo, doctor
-from napari_vae_restore.image_files import read_image
+from napari_vae_restore.images.image_files import read_image
 from napari_vae_restore.models import bundled
 
 

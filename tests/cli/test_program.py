@@ -10,8 +10,8 @@ import tifffile
 
 import napari_vae_restore as vr
 from napari_vae_restore.cli.options import Restoring
-from napari_vae_restore.restoration.recipes import Request
-from napari_vae_restore.tiling import TILE
+from napari_vae_restore.images.tiling import TILE
+from napari_vae_restore.restoration.recipes.replay import Request
 
 
 def test_help_is_quick_and_complete():
@@ -80,7 +80,7 @@ def test_unexpected_errors_name_themselves(run, folder, monkeypatch):
     def broken(*_, **__):
         raise KeyError("surprise")
 
-    monkeypatch.setattr("napari_vae_restore.metrics.psnr", broken)
+    monkeypatch.setattr("napari_vae_restore.evaluation.metrics.psnr", broken)
     words = ["evaluate", folder / "noisy.tif", "--reference", folder / "noisy.tif"]
     status, out, err = run(*words)
     assert (status, out) == (1, "")

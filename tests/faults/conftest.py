@@ -11,7 +11,7 @@ import pytest
 import zarr
 from skimage import data
 
-from napari_vae_restore.image_files import write_image
+from napari_vae_restore.images.image_files import write_image
 
 BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")
 if BENCHMARKS not in sys.path:

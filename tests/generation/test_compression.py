@@ -22,7 +22,7 @@ import napari_vae_restore as vr
 from napari_vae_restore.generation.compression import container, wavelet
 from napari_vae_restore.generation.compression.coder import Reader, Writer, code_plane
 from napari_vae_restore.generation.compression.exact import Exactly, exact_copy, on_grid
-from napari_vae_restore.image_metadata import ImageFile
+from napari_vae_restore.images.image_metadata import ImageFile
 from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.models.model import build_network
 

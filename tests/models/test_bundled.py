@@ -12,7 +12,7 @@ import napari_vae_restore as vr
 from napari_vae_restore.models import bundled
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.model import TrainingRecord, build_network
-from napari_vae_restore.restoration.halo import measure_halo
+from napari_vae_restore.restoration.blocks.halo import measure_halo
 
 TINY = RestorationConfig(widths=(8, 8), depths=(1, 1), width=8, latent=4)
 

@@ -10,9 +10,11 @@ import pytest
 from qtpy.QtCore import QThreadPool
 
 from napari_vae_restore import HVAEConfig, Training
-from napari_vae_restore._napari import settings, training_process, training_runs
-from napari_vae_restore._napari.model_store import model_store
-from napari_vae_restore._napari.settings import Preferences
+from napari_vae_restore._napari.forms import settings
+from napari_vae_restore._napari.forms.model_store import model_store
+from napari_vae_restore._napari.forms.settings import Preferences
+from napari_vae_restore._napari.training import process as training_process
+from napari_vae_restore._napari.training import runs as training_runs
 
 TINY_PROGRAM = """
 import sys
@@ -62,7 +64,9 @@ def drained():
 def shown_errors(monkeypatch):
     """Messages that the user is shown as errors."""
     messages = []
-    monkeypatch.setattr("napari_vae_restore._napari.task_widget.show_error", messages.append)
+    monkeypatch.setattr(
+        "napari_vae_restore._napari.widgets.task_widget.show_error", messages.append
+    )
     return messages
 
 

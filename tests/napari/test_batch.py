@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import napari_vae_restore as vr
-from napari_vae_restore._napari.batch_steps import (
+from napari_vae_restore._napari.jobs.batch_steps import (
     Planned,
     Wanted,
     What,
@@ -18,8 +18,8 @@ from napari_vae_restore._napari.batch_steps import (
     text_of,
 )
 from napari_vae_restore._napari.messages import Update
-from napari_vae_restore.image_files import read_image, write_image
-from napari_vae_restore.scale import batch as batches
+from napari_vae_restore.batch import run as batches
+from napari_vae_restore.images.image_files import read_image, write_image
 
 DENOISE = What("Denoise", {"tasks": [{"kind": "denoise"}]})
 
@@ -109,7 +109,7 @@ def test_paths_in_a_field(tmp_path):
 @pytest.fixture
 def widget(open_widget, data, tiny_model):
     """The widget with the folder and a quick model chosen."""
-    from napari_vae_restore._napari.model_store import model_store
+    from napari_vae_restore._napari.forms.model_store import model_store
 
     widget = open_widget("Batch")
     widget.header.images.text = str(data)

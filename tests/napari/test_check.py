@@ -5,11 +5,11 @@ import pytest
 from qtpy.QtWidgets import QApplication
 
 import napari_vae_restore as vr
-from napari_vae_restore._napari import layers
-from napari_vae_restore._napari.check_steps import check_steps
-from napari_vae_restore._napari.model_store import model_store
-from napari_vae_restore._napari.results import subject_of
-from napari_vae_restore.metrics import psnr
+from napari_vae_restore._napari.forms.model_store import model_store
+from napari_vae_restore._napari.jobs.check_steps import check_steps
+from napari_vae_restore._napari.layers import placement as layers
+from napari_vae_restore._napari.layers.results import subject_of
+from napari_vae_restore.evaluation.metrics import psnr
 
 pytestmark = pytest.mark.gui
 

@@ -9,8 +9,8 @@ import pytest
 from qtpy.QtCore import QThreadPool, QTimer
 
 import napari_vae_restore as vr
-from napari_vae_restore._napari.interruption import Interrupted, stopped_by, watch_networks
-from napari_vae_restore._napari.training_process import _children
+from napari_vae_restore._napari.jobs.interruption import Interrupted, stopped_by, watch_networks
+from napari_vae_restore._napari.training.process import _children
 
 pytestmark = pytest.mark.gui
 

@@ -5,7 +5,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_vae_restore import InputError
-from napari_vae_restore._napari.comparing import (
+from napari_vae_restore._napari.layers.comparing import (
     ViewState,
     current_slices,
     grid_of,

@@ -18,10 +18,10 @@ from qtpy.QtCore import QThreadPool, QTimer
 from qtpy.QtWidgets import QApplication
 
 import napari_vae_restore as vr
-from napari_vae_restore._napari.model_store import model_store
+from napari_vae_restore._napari.forms.model_store import model_store
 from napari_vae_restore.cli import main
-from napari_vae_restore.image_files import read_image, write_image
-from napari_vae_restore.metrics import psnr
+from napari_vae_restore.evaluation.metrics import psnr
+from napari_vae_restore.images.image_files import read_image, write_image
 
 pytestmark = pytest.mark.gui
 

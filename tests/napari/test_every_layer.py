@@ -7,7 +7,7 @@ import zarr
 from napari.layers import Image, Labels, Shapes
 
 import napari_vae_restore as vr
-from napari_vae_restore._napari.model_store import model_store
+from napari_vae_restore._napari.forms.model_store import model_store
 
 pytestmark = pytest.mark.gui
 

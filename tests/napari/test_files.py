@@ -9,11 +9,11 @@ from npe2 import PluginManager
 
 import napari_vae_restore as vr
 from napari_vae_restore._napari import commands
-from napari_vae_restore._napari.files import open_file, write_layer
-from napari_vae_restore._napari.recipe_places import file_of
+from napari_vae_restore._napari.forms.recipe_places import file_of
+from napari_vae_restore._napari.layers.files import open_file, write_layer
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.image_files import read_image
-from napari_vae_restore.restoration.recipes import read_recipe
+from napari_vae_restore.images.image_files import read_image
+from napari_vae_restore.restoration.recipes.replay import read_recipe
 
 PLUGIN = "napari-vae-restore"
 

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 import napari_vae_restore as vr
-from napari_vae_restore._napari.inpaint_steps import (
+from napari_vae_restore._napari.jobs.inpaint_steps import (
     Holes,
     inpaint_preview_steps,
     inpaint_steps,
     sample_steps,
 )
-from napari_vae_restore._napari.masks import Grid, Outline, Outlines, Painting
+from napari_vae_restore._napari.jobs.restoration_steps import RestoreOptions
+from napari_vae_restore._napari.layers.masks import Grid, Outline, Outlines, Painting
 from napari_vae_restore._napari.messages import Source
-from napari_vae_restore._napari.restoration_steps import RestoreOptions
-from napari_vae_restore.restoration.feathering import grown
+from napari_vae_restore.restoration.blocks.feathering import grown
 from napari_vae_restore.restoration.tasks import Denoise
 
 OPTIONS = RestoreOptions(device="cpu")

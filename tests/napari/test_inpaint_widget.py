@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_vae_restore._napari.model_store import BUNDLED, model_store
+from napari_vae_restore._napari.forms.model_store import BUNDLED, model_store
 
 pytestmark = pytest.mark.gui
 

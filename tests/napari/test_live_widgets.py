@@ -5,14 +5,14 @@ import pytest
 from skimage import data
 
 import napari_vae_restore as vr
-from napari_vae_restore._napari.enhance_steps import (
+from napari_vae_restore._napari.forms.model_store import model_store
+from napari_vae_restore._napari.jobs.enhance_steps import (
     EnhanceOptions,
     enhance_preview_steps,
     enhance_steps,
 )
-from napari_vae_restore._napari.explore_steps import ExploreOptions, draw_steps, like_steps
+from napari_vae_restore._napari.jobs.explore_steps import ExploreOptions, draw_steps, like_steps
 from napari_vae_restore._napari.messages import Source
-from napari_vae_restore._napari.model_store import model_store
 from napari_vae_restore.generation.tones import Tones
 
 OPTIONS = EnhanceOptions(((2, 1.5), (4, 1.0)), 0.0, 0.0, Tones(gamma=0.8), 0, "cpu")

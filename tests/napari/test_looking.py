@@ -7,9 +7,9 @@ import pytest
 from napari.settings import get_settings
 
 import napari_vae_restore as vr
-from napari_vae_restore._napari.looking_steps import look_steps, pays
-from napari_vae_restore._napari.restoration_steps import RestoreOptions
-from napari_vae_restore.restoration.looking import _Level
+from napari_vae_restore._napari.jobs.looking_steps import look_steps, pays
+from napari_vae_restore._napari.jobs.restoration_steps import RestoreOptions
+from napari_vae_restore.restoration.blocks.on_demand import _Level
 
 
 @pytest.fixture

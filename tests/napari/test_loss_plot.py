@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from napari_vae_restore._napari.loss_plot import TrainingPlots
 from napari_vae_restore._napari.messages import TrainingUpdate
+from napari_vae_restore._napari.widgets.loss_plot import TrainingPlots
 
 
 def update(seconds, losses, *, held_out=(), first=None, kl=()):

@@ -6,8 +6,8 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Shapes
 
 from napari_vae_restore import InputError
-from napari_vae_restore._napari.mask_layers import drawing_on, grid_of, new_mask
-from napari_vae_restore._napari.masks import Grid
+from napari_vae_restore._napari.layers.mask_layers import drawing_on, grid_of, new_mask
+from napari_vae_restore._napari.layers.masks import Grid
 
 ROTATED = {"scale": (0.5, 0.25), "translate": (7, -3), "rotate": 30, "shear": [0.2]}
 STACK = {

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from napari_vae_restore._napari.loss_plot import visible_range
 from napari_vae_restore._napari.messages import duration
+from napari_vae_restore._napari.widgets.loss_plot import visible_range
 from napari_vae_restore._napari.words import noise_in_words
 from napari_vae_restore._napari.worker import as_own_error
 from napari_vae_restore.errors import InputError, VAERestoreError

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QLabel
 
-from napari_vae_restore._napari.model_report import ModelReportDialog, report_steps
-from napari_vae_restore._napari.model_store import model_store
-from napari_vae_restore.models.report import report_of
+from napari_vae_restore._napari.forms.model_store import model_store
+from napari_vae_restore._napari.widgets.model_report import ModelReportDialog, report_steps
+from napari_vae_restore.reports.model_report import report_of
 
 pytestmark = pytest.mark.gui
 

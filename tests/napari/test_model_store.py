@@ -1,6 +1,6 @@
 """The models of a session."""
 
-from napari_vae_restore._napari.model_store import BUNDLED, ModelStore
+from napari_vae_restore._napari.forms.model_store import BUNDLED, ModelStore
 from napari_vae_restore.models.bundled import DEFAULT
 
 

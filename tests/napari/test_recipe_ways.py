@@ -7,10 +7,10 @@ import pytest
 from qtpy.QtWidgets import QApplication
 
 from napari_vae_restore import InputError
-from napari_vae_restore._napari.model_store import model_store
+from napari_vae_restore._napari.forms.model_store import model_store
 from napari_vae_restore.cli import main
-from napari_vae_restore.image_files import read_image, write_image
-from napari_vae_restore.restoration.recipe_code import Places, as_command, as_python
+from napari_vae_restore.images.image_files import read_image, write_image
+from napari_vae_restore.restoration.recipes.code import Places, as_command, as_python
 
 
 @pytest.mark.gui
@@ -18,7 +18,7 @@ def test_a_feathered_fill_of_one_plane_is_repeated_by_the_copied_python(
     viewer, open_widget, finish, make_image, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(
-        "napari_vae_restore._napari.recipe_places.kept_folder", lambda: tmp_path / "kept"
+        "napari_vae_restore._napari.forms.recipe_places.kept_folder", lambda: tmp_path / "kept"
     )
     layer = viewer.add_image(make_image((2, 48, 56)), name="stack")
     square = np.array([[1, 10, 10], [1, 10, 20], [1, 20, 20], [1, 20, 10]])
@@ -49,7 +49,7 @@ def test_three_ways_one_result(
     viewer, open_widget, finish, tiny_model, make_image, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(
-        "napari_vae_restore._napari.recipe_places.kept_folder", lambda: tmp_path / "kept"
+        "napari_vae_restore._napari.forms.recipe_places.kept_folder", lambda: tmp_path / "kept"
     )
     path = tmp_path / "my cells.tif"
     write_image(path, make_image((2, 48, 56)), "ZYX")

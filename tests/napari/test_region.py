@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_vae_restore._napari.region import (
+from napari_vae_restore._napari.layers.region import (
     bounding_region,
     central_region,
     start,

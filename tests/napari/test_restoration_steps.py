@@ -8,17 +8,17 @@ import pytest
 from napari.components import ViewerModel
 
 import napari_vae_restore as vr
-from napari_vae_restore._napari.layers import show_result
-from napari_vae_restore._napari.messages import Source, Update
-from napari_vae_restore._napari.reading import noise_region, read
-from napari_vae_restore._napari.region import visible_region
-from napari_vae_restore._napari.restoration_steps import (
+from napari_vae_restore._napari.jobs.restoration_steps import (
     RestoreOptions,
     doing,
     preview_steps,
     restore_steps,
 )
-from napari_vae_restore.noise.estimation import estimate_noise
+from napari_vae_restore._napari.layers.placement import show_result
+from napari_vae_restore._napari.layers.reading import noise_region, read
+from napari_vae_restore._napari.layers.region import visible_region
+from napari_vae_restore._napari.messages import Source, Update
+from napari_vae_restore.noise.estimation.estimate import estimate_noise
 from napari_vae_restore.restoration.tasks import (
     Deblur,
     Denoise,

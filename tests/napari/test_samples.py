@@ -3,7 +3,7 @@
 import pytest
 
 from napari_vae_restore import InputError
-from napari_vae_restore._napari import sample_data
+from napari_vae_restore._napari.layers import sample_data
 from napari_vae_restore.samples import SAMPLES, sample_path
 
 

@@ -16,9 +16,9 @@ from qtpy.QtWidgets import (
     QScrollBar,
 )
 
-from napari_vae_restore._napari import settings
-from napari_vae_restore._napari.model_store import model_store
-from napari_vae_restore._napari.settings import (
+from napari_vae_restore._napari.forms import settings
+from napari_vae_restore._napari.forms.model_store import model_store
+from napari_vae_restore._napari.forms.settings import (
     RECENT_MODELS,
     Preferences,
     last_used,

@@ -6,9 +6,9 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 import napari_vae_restore as vr
-from napari_vae_restore._napari.layers import placement
+from napari_vae_restore._napari.layers.placement import placement
+from napari_vae_restore._napari.layers.preview_layer import show_preview
 from napari_vae_restore._napari.messages import Preview
-from napari_vae_restore._napari.preview_layer import show_preview
 
 STACK = {
     "scale": (3.0, 0.5, 0.25),

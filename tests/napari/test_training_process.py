@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import pytest
 
-from napari_vae_restore._napari import training_process, training_runs
 from napari_vae_restore._napari.messages import (
     Preview,
     Source,
@@ -19,8 +18,10 @@ from napari_vae_restore._napari.messages import (
     TrainingStarted,
     TrainingUpdate,
 )
-from napari_vae_restore._napari.training_process import Tail, TrainingProcess, messages_of
-from napari_vae_restore._napari.training_runs import (
+from napari_vae_restore._napari.training import process as training_process
+from napari_vae_restore._napari.training import runs as training_runs
+from napari_vae_restore._napari.training.process import Tail, TrainingProcess, messages_of
+from napari_vae_restore._napari.training.runs import (
     ADAPT,
     CLEAN,
     PAIRS,
@@ -29,7 +30,7 @@ from napari_vae_restore._napari.training_runs import (
     Request,
     Run,
 )
-from napari_vae_restore._napari.training_steps import resume_steps, start_steps, watch_steps
+from napari_vae_restore._napari.training.steps import resume_steps, start_steps, watch_steps
 from napari_vae_restore.errors import TrainingError
 
 PATIENCE = 30
@@ -208,7 +209,7 @@ from pathlib import Path
 import numpy as np
 from napari_vae_restore._napari import training_process, training_runs
 from napari_vae_restore._napari.messages import Source, TrainingUpdate
-from napari_vae_restore._napari.training_steps import start_steps
+from napari_vae_restore._napari.training.steps import start_steps
 folder, script = sys.argv[1:]
 training_runs.runs_folder = lambda: Path(folder)
 training_process.PROGRAM = (sys.executable, script)

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from napari_vae_restore import Model, ModelFileError
-from napari_vae_restore._napari import warm_up
+from napari_vae_restore._napari.jobs import warm_up
 
 
 @pytest.fixture(autouse=True)

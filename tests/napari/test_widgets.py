@@ -11,8 +11,8 @@ import torch
 from qtpy.QtCore import QThreadPool, QTimer
 
 import napari_vae_restore as vr
-from napari_vae_restore._napari.model_store import BUNDLED, model_store
-from napari_vae_restore._napari.training_runs import known_runs
+from napari_vae_restore._napari.forms.model_store import BUNDLED, model_store
+from napari_vae_restore._napari.training.runs import known_runs
 
 pytestmark = pytest.mark.gui
 

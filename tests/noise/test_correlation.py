@@ -11,14 +11,14 @@ from skimage import data
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.noise.correlation import WHITE, correlated_noise
-from napari_vae_restore.noise.estimation import estimate_noise
+from napari_vae_restore.noise.estimation.estimate import estimate_noise
+from napari_vae_restore.noise.estimation.spectra import block_spectrum, fit_correlation
 from napari_vae_restore.noise.models import (
     GaussianNoise,
     PoissonGaussianNoise,
     noise_from_dict,
     parse_noise,
 )
-from napari_vae_restore.noise.spectra import block_spectrum, fit_correlation
 
 CORRELATIONS = [(0.6, 0.6), (0.3, 0.0), (0.0, 0.95), (0.78, 0.5)]
 

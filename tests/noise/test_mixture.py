@@ -10,7 +10,11 @@ import torch
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.noise.autoregression import Autoregression
-from napari_vae_restore.noise.calibration import fit_mixture, frame_pairs, quantisation_step
+from napari_vae_restore.noise.estimation.calibration import (
+    fit_mixture,
+    frame_pairs,
+    quantisation_step,
+)
 from napari_vae_restore.noise.mixture import MixtureNoise
 from napari_vae_restore.noise.models import (
     PoissonGaussianNoise,

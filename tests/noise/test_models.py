@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from skimage import data
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.noise.estimation import estimate_noise, resolve_noise
+from napari_vae_restore.noise.estimation.estimate import estimate_noise, resolve_noise
 from napari_vae_restore.noise.models import (
     GaussianNoise,
     NoiseModel,

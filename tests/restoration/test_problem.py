@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import napari_vae_restore as vr
-from napari_vae_restore.layout import Layout
+from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.operators import Composition, Downsampling, Identity, Masking
 from napari_vae_restore.restoration.problem import Problem
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from skimage.restoration import denoise_nl_means
 
 import napari_vae_restore as vr
-from napari_vae_restore.restoration.halo import measured_halo
-from napari_vae_restore.restoration.posterior import DenoisingPosterior
+from napari_vae_restore.restoration.blocks.halo import measured_halo
+from napari_vae_restore.restoration.inference.posterior import DenoisingPosterior
 
 SIGMA = 24.6
 """Standard deviation of the noise at the picture's middle intensity, 150."""

@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from napari_vae_restore.image_files import read_image
+from napari_vae_restore.images.image_files import read_image
 from napari_vae_restore.training.pictures import Entry
 
 BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")

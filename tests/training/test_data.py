@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_vae_restore import GaussianNoise, InputError, PoissonGaussianNoise
-from napari_vae_restore.image_files import write_image
+from napari_vae_restore.images.image_files import write_image
 from napari_vae_restore.training.data import TrainingSet, prepare
 from napari_vae_restore.training.sources import load_images
 

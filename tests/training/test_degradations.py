@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from skimage import data
 
 from napari_vae_restore.models.condition import CONDITION_CHANNELS
-from napari_vae_restore.resampling import enlargement, reduction, separable
+from napari_vae_restore.operators.resampling import enlargement, reduction, separable
 from napari_vae_restore.training.degradations import BUCKETS, TASKS, Example, simulate
 from napari_vae_restore.training.holes import HOLES, draw_hole
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 import napari_vae_restore as vr
-from napari_vae_restore.image_files import write_image
+from napari_vae_restore.images.image_files import write_image
 from napari_vae_restore.models.files import load_checkpoint, save
 from napari_vae_restore.training import engine, objective, threads
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from napari_vae_restore import PoissonGaussianNoise
 from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.models.restorer import RestorationVAE
+from napari_vae_restore.restoration.inference.units import Units
 from napari_vae_restore.restoration.measurement import Measurement
-from napari_vae_restore.restoration.units import Units
 from napari_vae_restore.training.local_noise import LocalNoise
 from napari_vae_restore.training.recorruption import Slow, local_noise, recorrupt, restored
 

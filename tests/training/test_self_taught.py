@@ -8,10 +8,10 @@ import torch
 from scipy.ndimage import distance_transform_edt, gaussian_filter, grey_dilation
 
 import napari_vae_restore as vr
-from napari_vae_restore.noise.blocks import clipped_levels
+from napari_vae_restore.noise.estimation.blocks import clipped_levels
+from napari_vae_restore.restoration.inference.risk import WindowRisk, difference
+from napari_vae_restore.restoration.inference.units import Units
 from napari_vae_restore.restoration.measurement import Measurement
-from napari_vae_restore.restoration.risk import WindowRisk, difference
-from napari_vae_restore.restoration.units import Units
 from napari_vae_restore.training.examples import Scene
 from napari_vae_restore.training.local_noise import LocalNoise, NoiseLaw, skewness_of
 from napari_vae_restore.training.self_taught import RiskTerms, SelfTaughtExamples

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import napari_vae_restore as vr
-from napari_vae_restore.image_files import write_image
+from napari_vae_restore.images.image_files import write_image
 from napari_vae_restore.training.sources import load_images, load_matched
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 import napari_vae_restore as vr
-from napari_vae_restore.image_files import write_image
+from napari_vae_restore.images.image_files import write_image
 from napari_vae_restore.training import crops, pool
 from napari_vae_restore.training.crops import HELD_OUT, Crops
 from napari_vae_restore.training.pool import EVERY, FIRST, SIZE, Pool

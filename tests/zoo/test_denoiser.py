@@ -12,7 +12,7 @@ import napari_vae_restore as vr
 from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.model import Normalisation, build_network
-from napari_vae_restore.restoration.blend import Blend
+from napari_vae_restore.restoration.inference.blend import Blend
 from napari_vae_restore.zoo.denoiser import Frame, NoiseLevel, denoiser, scripted
 
 SIGMA = 15.0
@@ -22,7 +22,7 @@ PICTURES = ("camera", "coins", "moon", "immunohistochemistry")
 @pytest.fixture(autouse=True)
 def full_precision(monkeypatch):
     """As the script: the library itself computes in bfloat16 where that is fast."""
-    place = "napari_vae_restore.restoration.conditional.native_precision"
+    place = "napari_vae_restore.restoration.inference.conditional.native_precision"
     monkeypatch.setattr(place, lambda device: nullcontext())
 
 
@@ -178,7 +178,7 @@ def test_the_noise_level_is_found(name, sigma):
 
 @pytest.mark.parametrize("length", [5, 16, 33])
 def test_the_frame_is_that_of_the_tiles(length):
-    from napari_vae_restore.tiling import tiles
+    from napari_vae_restore.images.tiling import tiles
 
     (tile,) = tiles(length, length, size=999, halo=0, stride=16, margin=16)
     found = Frame(16, 16).indices(length, torch.device("cpu"))

@@ -11,7 +11,7 @@ import napari_vae_restore as vr
 from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.model import Normalisation, build_network
-from napari_vae_restore.models.report import report_of
+from napari_vae_restore.reports.model_report import report_of
 from napari_vae_restore.zoo import package
 from napari_vae_restore.zoo.archive import CONFIG_KEY, import_package
 from napari_vae_restore.zoo.credit import Author, Credit

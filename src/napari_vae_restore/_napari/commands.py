@@ -17,10 +17,10 @@ from napari.utils.notifications import show_info
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QFileDialog
 
-from napari_vae_restore._napari.files import open_file
-from napari_vae_restore._napari.layers import LOOK_KEY
-from napari_vae_restore._napari.mask_layers import MASK_KEY, missing_pixels
-from napari_vae_restore._napari.task_widget import NO_LAYER, PLUGIN
+from napari_vae_restore._napari.layers.files import open_file
+from napari_vae_restore._napari.layers.mask_layers import MASK_KEY, missing_pixels
+from napari_vae_restore._napari.layers.placement import LOOK_KEY
+from napari_vae_restore._napari.widgets.task_widget import NO_LAYER, PLUGIN
 
 _NOTHING_MISSING = (
     "Nothing is known to be missing: select the image together with a Shapes or Labels layer "

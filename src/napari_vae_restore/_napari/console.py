@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels, Shapes
     from numpy.typing import NDArray
 
+    from napari import Viewer
     from napari_vae_restore.models.model import Model
     from napari_vae_restore.restoration.result import Restoration
 
@@ -55,9 +56,9 @@ def mask_of(
     """
     from napari.layers import Image, Labels, Shapes
 
-    from napari_vae_restore._napari.layers import layer_axes, layer_data
-    from napari_vae_restore._napari.mask_layers import drawing_on, grid_of
-    from napari_vae_restore.layout import checked_axes
+    from napari_vae_restore._napari.layers.mask_layers import drawing_on, grid_of
+    from napari_vae_restore._napari.layers.placement import layer_axes, layer_data
+    from napari_vae_restore.images.layout import checked_axes
 
     if not isinstance(mask, Shapes | Labels):
         raise InputError(f"mask: expected a Shapes or Labels layer, got {type(mask).__name__}")
@@ -110,3 +111,37 @@ def inpaint(
 
 def _is_layer(value: object) -> bool:
     return any(base.__module__.startswith("napari.") for base in type(value).__mro__)
+
+
+def add_to_viewer(
+    viewer: Viewer, restoration: Restoration, *, like: Image | None = None
+) -> list[Image]:
+    """Show a restoration in napari, as new layers in the place of its source.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where the layers go.
+    restoration : Restoration
+        What :func:`~napari_vae_restore.restore` returned.
+    like : napari.layers.Image, optional
+        The layer that was restored. The new ones take over its name, scale, translation,
+        rotation, shear, affine, units and axis labels, and the mean and the samples its
+        contrast limits and colormap. The pixels of an enlarged result are smaller by as
+        much as there are more of them, and cover the same place.
+
+    Returns
+    -------
+    list of napari.layers.Image
+        The mean; the uncertainty, if there is one: the error to be expected
+        (:meth:`~.result.Restoration.expected_error`), one value for all colours; the samples
+        along a first axis, if they were kept. Each carries the recipe in
+        ``metadata["vae_restore"]``.
+    """
+    from napari_vae_restore._napari.layers.placement import show_result
+    from napari_vae_restore._napari.layers.spread_layers import show_spread
+    from napari_vae_restore._napari.layers.uncertainty import Uncertainty
+
+    mean = show_result(viewer, restoration, like=like)
+    uncertainty = Uncertainty.of(restoration, is_rgb=bool(mean.rgb))
+    return [mean, *show_spread(viewer, restoration, uncertainty, like=like, result=mean)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_vae_restore._napari.training_runs import Run
+    from napari_vae_restore._napari.training.runs import Run
     from napari_vae_restore.models.model import Model
     from napari_vae_restore.noise.models import NoiseModel
     from napari_vae_restore.restoration.result import Diagnostics, Recipe

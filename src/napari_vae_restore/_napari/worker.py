@@ -12,9 +12,9 @@ from typing import Any
 from napari.qt.threading import GeneratorWorker
 from qtpy.QtCore import QObject, Signal
 
-from napari_vae_restore._napari.interruption import Interrupted, stopped_by
-from napari_vae_restore.devices import is_want_of_memory
+from napari_vae_restore._napari.jobs.interruption import Interrupted, stopped_by
 from napari_vae_restore.errors import RestorationError, VAERestoreError
+from napari_vae_restore.models.devices import is_want_of_memory
 
 _log = logging.getLogger(__name__)
 

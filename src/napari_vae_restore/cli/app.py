@@ -16,7 +16,6 @@ import typer
 import typer.main
 
 from napari_vae_restore import __version__
-from napari_vae_restore.atomic import why_not_written
 from napari_vae_restore.cli import terminal
 from napari_vae_restore.cli.calibrate import calibrate
 from napari_vae_restore.cli.compress import compress, decompress
@@ -35,8 +34,9 @@ from napari_vae_restore.cli.restore import restore
 from napari_vae_restore.cli.super_resolve import super_resolve
 from napari_vae_restore.cli.sweep import sweep
 from napari_vae_restore.cli.train import adapt, train
-from napari_vae_restore.devices import is_want_of_memory
 from napari_vae_restore.errors import VAERestoreError
+from napari_vae_restore.images.atomic import why_not_written
+from napari_vae_restore.models.devices import is_want_of_memory
 
 PROGRAM = "vae-restore"
 

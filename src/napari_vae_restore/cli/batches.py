@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 
 import typer
 
+from napari_vae_restore.batch.inputs import Found
+from napari_vae_restore.batch.plan import Batch, Job, State, counted, iter_plan
+from napari_vae_restore.batch.run import BatchProgress, iter_batch
 from napari_vae_restore.cli import reports, terminal
 from napari_vae_restore.errors import VAERestoreError
-from napari_vae_restore.scale.batch import BatchProgress, iter_batch
-from napari_vae_restore.scale.inputs import Found
-from napari_vae_restore.scale.plan import Batch, Job, State, counted, iter_plan
 
 SOME_FAILED = 1
 """Exit status where some of several files could not be restored."""

@@ -45,7 +45,7 @@ def compare(
     typer.Exit
         With 1, if some of several could not be measured.
     """
-    from napari_vae_restore.scale.inputs import is_several
+    from napari_vae_restore.batch.inputs import is_several
 
     if is_several(restored):
         return _several(restored, reference, data_range, lines=lines)
@@ -69,7 +69,7 @@ def compare(
 
 def page(rows: list[Row]) -> str:
     """The measures as a page of HTML: a table, and the PSNR as bars."""
-    from napari_vae_restore import pages
+    from napari_vae_restore.reports import pages
 
     table = [("Image", *_HEADINGS), *((row["restored"], *_texts(row)) for row in rows)]
     bars = [
@@ -85,8 +85,8 @@ def _several(
     restored: list[Path], reference: Path, data_range: float | None, *, lines: bool
 ) -> list[Row]:
     """Each against the reference of its name, or the one for all."""
+    from napari_vae_restore.batch.inputs import Found, find_images, partners_of
     from napari_vae_restore.cli import batches
-    from napari_vae_restore.scale.inputs import Found, find_images, partners_of
 
     is_folder = reference.is_dir()
     found = find_images(restored, without=[reference] if is_folder else [])
@@ -113,9 +113,9 @@ def _several(
 
 
 def _measure(restored: Path, reference: Path, data_range: float | None) -> Row:
-    from napari_vae_restore import metrics
-    from napari_vae_restore.image_files import read_image
-    from napari_vae_restore.layout import Layout
+    from napari_vae_restore.evaluation import metrics
+    from napari_vae_restore.images.image_files import read_image
+    from napari_vae_restore.images.layout import Layout
 
     x_hat, clean = read_image(restored), read_image(reference)
     x, y = x_hat.data, clean.data

@@ -55,11 +55,11 @@ def compress(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Compress a clean image; noise costs most of the bits, so restore first."""
-    from napari_vae_restore.atomic import atomic_write, why_not_written
+    from napari_vae_restore.batch import outputs
     from napari_vae_restore.generation.compression.compress import compress as compressed
-    from napari_vae_restore.image_files import read_image
+    from napari_vae_restore.images.atomic import atomic_write, why_not_written
+    from napari_vae_restore.images.image_files import read_image
     from napari_vae_restore.models.bundled import find_model
-    from napari_vae_restore.scale import outputs
 
     outputs.check_path(output, (_SUFFIX,), [image], overwrite=overwrite)
     source = read_image(image)
@@ -98,10 +98,10 @@ def decompress(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Read a .vaec file into an image file, with pixel size, units and channel names."""
+    from napari_vae_restore.batch import outputs
     from napari_vae_restore.generation.compression.compress import decompress as decompressed
-    from napari_vae_restore.image_files import write_image
+    from napari_vae_restore.images.image_files import write_image
     from napari_vae_restore.models.bundled import find_model
-    from napari_vae_restore.scale import outputs
 
     outputs.check_path(output, _IMAGES, [source], overwrite=overwrite)
     try:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_vae_restore.atomic import atomic_write
 from napari_vae_restore.cli import options, reports, runs, terminal
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.images.atomic import atomic_write
 
 if TYPE_CHECKING:
-    from napari_vae_restore.image_files import ImageFile
+    from napari_vae_restore.images.image_files import ImageFile
     from napari_vae_restore.models.model import Model
 
 FOLDER = Path("vae-restore-demo")
@@ -49,7 +49,7 @@ def demo(
 
     It takes seconds. Files of an earlier demo in the folder are replaced.
     """
-    from napari_vae_restore.image_files import read_image
+    from napari_vae_restore.images.image_files import read_image
     from napari_vae_restore.training.settings import parse_budget
 
     seconds = None if budget is None else parse_budget(budget)

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from napari_vae_restore.arrays import cast
 from napari_vae_restore.cli import comparison, reports, runs
 from napari_vae_restore.cli.comparison import Panel
-from napari_vae_restore.image_files import ImageFile, write_image
-from napari_vae_restore.image_metadata import refined
+from napari_vae_restore.images.arrays import cast
+from napari_vae_restore.images.image_files import ImageFile, write_image
+from napari_vae_restore.images.image_metadata import refined
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.operators import Downsampling
 from napari_vae_restore.restoration.restore import iter_restore

@@ -28,7 +28,7 @@ def denoise(
     the recipe, with which the result can be repeated.
     """
     from napari_vae_restore.cli.restoring import restore_files
-    from napari_vae_restore.restoration.recipes import Request
+    from napari_vae_restore.restoration.recipes.replay import Request
     from napari_vae_restore.restoration.tasks import Denoise
 
     restore_files(given, lambda mask: Request((Denoise(noise),)))

@@ -93,7 +93,7 @@ def _devices() -> list[Finding]:
 def _precision(name: str) -> str:
     from contextlib import nullcontext
 
-    from napari_vae_restore.devices import choose_device, native_precision
+    from napari_vae_restore.models.devices import choose_device, native_precision
 
     plain = isinstance(native_precision(choose_device(name)), nullcontext)
     return "trains in float32" if plain else "trains in bfloat16"

@@ -46,12 +46,12 @@ def encode(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Write the latents of an image as features of its regions, ready for PCA or UMAP."""
-    from napari_vae_restore.atomic import atomic_write, why_not_written
+    from napari_vae_restore.batch import outputs
     from napari_vae_restore.generation.features import features
     from napari_vae_restore.generation.latents import encode as encoded
-    from napari_vae_restore.image_files import read_image
+    from napari_vae_restore.images.atomic import atomic_write, why_not_written
+    from napari_vae_restore.images.image_files import read_image
     from napari_vae_restore.models.bundled import find_model
-    from napari_vae_restore.scale import outputs
 
     inputs = [image, *([regions] if regions else [])]
     outputs.check_path(output, (".csv",), inputs, overwrite=overwrite)

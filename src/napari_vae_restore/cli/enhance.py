@@ -71,13 +71,13 @@ def enhance(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Raise details, smooth, and change tones: for looking at, no longer for measuring."""
+    from napari_vae_restore.batch import outputs
     from napari_vae_restore.generation.enhancement import NOTE
     from napari_vae_restore.generation.enhancement import enhance as enhanced
     from napari_vae_restore.generation.tones import Tones
-    from napari_vae_restore.image_files import read_image, write_image
+    from napari_vae_restore.images.image_files import read_image, write_image
     from napari_vae_restore.models.bundled import find_model
     from napari_vae_restore.restoration.restore import denoise
-    from napari_vae_restore.scale import outputs
 
     output = output or image.with_name(f"{image.stem}-{_MARK}.tif")
     if _MARK not in output.name.lower():

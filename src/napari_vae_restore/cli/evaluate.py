@@ -118,7 +118,7 @@ def evaluate(
 
 def _sources(images: list[Path], reference: Path | None) -> tuple[list[Path], Any]:
     """Single files, and the reference of each."""
-    from napari_vae_restore.scale.inputs import find_images, partners_of
+    from napari_vae_restore.batch.inputs import find_images, partners_of
 
     is_folder = reference is not None and reference.is_dir()
     found = find_images(images, without=[reference] if reference and is_folder else [])
@@ -134,7 +134,7 @@ def _sources(images: list[Path], reference: Path | None) -> tuple[list[Path], An
 def _check_outputs(
     json_file: Path | None, report: Path | None, images: list[Path], *, overwrite: bool
 ) -> None:
-    from napari_vae_restore.scale import outputs
+    from napari_vae_restore.batch import outputs
 
     if json_file not in (None, STDOUT):
         outputs.check_path(json_file, [".json"], images, overwrite=overwrite)
@@ -159,7 +159,7 @@ def _write_page(path: Path, text: str) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    from napari_vae_restore.atomic import atomic_write
+    from napari_vae_restore.images.atomic import atomic_write
 
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

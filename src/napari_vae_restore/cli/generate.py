@@ -64,12 +64,12 @@ def generate(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Draw pictures that a model has learned to make; they show nothing that exists."""
+    from napari_vae_restore.batch import outputs
     from napari_vae_restore.generation import sampling
     from napari_vae_restore.generation.latents import encode
-    from napari_vae_restore.image_files import ImageFile, read_image, write_image
+    from napari_vae_restore.images.image_files import ImageFile, read_image, write_image
     from napari_vae_restore.models.bundled import find_model
-    from napari_vae_restore.restoration.invented import GENERATED
-    from napari_vae_restore.scale import outputs
+    from napari_vae_restore.restoration.trust.invented import GENERATED
 
     if between is not None and like is not None:
         raise InputError("Expected --between or --like, but both came: leave one out.")

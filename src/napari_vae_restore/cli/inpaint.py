@@ -16,7 +16,7 @@ def inpaint(
     All other pixels stay as they are, bit for bit, unless --noise has them denoised.
     """
     from napari_vae_restore.cli.restoring import denoising_too, restore_files
-    from napari_vae_restore.restoration.recipes import Request, read_mask
+    from napari_vae_restore.restoration.recipes.replay import Request, read_mask
 
     def request_of(own: Path | None) -> Request:
         return Request((read_mask(own or mask), *denoising_too(noise)))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_vae_restore.models.model import Model
-    from napari_vae_restore.models.report import ModelReport
+    from napari_vae_restore.reports.model_report import ModelReport
 
 BIOIMAGEIO = "bioimageio"
 
@@ -80,8 +80,8 @@ def show(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Show a model's report: data it saw, noise it found, ELBO, KL per level, figures."""
-    from napari_vae_restore.models.report import report_of
-    from napari_vae_restore.models.report_page import write_report
+    from napari_vae_restore.reports.model_page import write_report
+    from napari_vae_restore.reports.model_report import report_of
 
     report = report_of(_found(model), None if model == _DEFAULT else Path(model))
     if html is not None:
@@ -215,7 +215,7 @@ def _found(name: str) -> Model:
 
 
 def _picture(path: Path) -> tuple[NDArray[Any], str]:
-    from napari_vae_restore.image_files import read_image
+    from napari_vae_restore.images.image_files import read_image
 
     image = read_image(path)
     return image.data, image.axes
@@ -223,7 +223,7 @@ def _picture(path: Path) -> tuple[NDArray[Any], str]:
 
 def _entry(name: str) -> dict[str, Any]:
     """What there is to say of a model in a line; why it cannot be used, if so."""
-    from napari_vae_restore.models.report import KINDS, tasks_of
+    from napari_vae_restore.reports.model_report import KINDS, tasks_of
 
     about: dict[str, Any] = {"name": name if name == _DEFAULT else Path(name).name}
     try:

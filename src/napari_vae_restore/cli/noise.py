@@ -11,7 +11,7 @@ import typer
 from napari_vae_restore.cli import options, terminal
 
 if TYPE_CHECKING:
-    from napari_vae_restore.restoration.noise_report import ChannelNoise
+    from napari_vae_restore.reports.noise_report import ChannelNoise
 
 
 def noise(
@@ -65,11 +65,11 @@ def noise(
 
     A pilot restoration leaves a residual, whose variance and autocorrelation are shown.
     """
+    from napari_vae_restore.batch.inputs import Found, find_images, is_several
+    from napari_vae_restore.batch.outputs import check_path
     from napari_vae_restore.cli import batches
-    from napari_vae_restore.image_files import read_image
-    from napari_vae_restore.restoration.noise_report import estimate_noise
-    from napari_vae_restore.scale.inputs import Found, find_images, is_several
-    from napari_vae_restore.scale.outputs import check_path
+    from napari_vae_restore.images.image_files import read_image
+    from napari_vae_restore.reports.noise_report import estimate_noise
 
     def measure(image: Path, svg: Path | None) -> None:
         if svg is not None:

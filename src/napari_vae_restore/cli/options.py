@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from napari_vae_restore.scale.choices import ALWAYS, NEVER, POLICIES, SAMPLES
+from napari_vae_restore.batch.choices import ALWAYS, NEVER, POLICIES, SAMPLES
 
 NOISE_FORMS = (
     "gaussian:SIGMA or poisson-gaussian:A,B (variance = A · signal + B) in the image's "

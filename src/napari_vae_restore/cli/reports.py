@@ -9,11 +9,11 @@ import subprocess
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from napari_vae_restore.models.words import Rows as Rows
-from napari_vae_restore.models.words import describe_training as describe_training
+from napari_vae_restore.reports.model_words import Rows as Rows
+from napari_vae_restore.reports.model_words import describe_training as describe_training
 
 if TYPE_CHECKING:
-    from napari_vae_restore.image_files import ImageFile
+    from napari_vae_restore.images.image_files import ImageFile
     from napari_vae_restore.noise.models import NoiseModel
     from napari_vae_restore.restoration.result import Diagnostics
     from napari_vae_restore.restoration.tasks import Inpaint, SuperResolve, Task
@@ -89,7 +89,7 @@ def _filled(task: Inpaint, image: ImageFile, axes: str) -> str:
 
 
 def _enlarged(task: SuperResolve, image: ImageFile, axes: str) -> str:
-    from napari_vae_restore.image_metadata import PIXEL, refined
+    from napari_vae_restore.images.image_metadata import PIXEL, refined
 
     sizes = dict(zip(axes, image.data.shape, strict=True))
     height, width = sizes["Y"], sizes["X"]

@@ -38,7 +38,7 @@ def restore(
     asked for, by --samples or --uncertainty.
     """
     from napari_vae_restore.cli.restoring import restore_files
-    from napari_vae_restore.restoration.recipes import Request, read_recipe
+    from napari_vae_restore.restoration.recipes.replay import Request, read_recipe
 
     def request_of(own: Path | None) -> Request:
         return read_recipe(recipe, mask=own or mask)

@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from napari_vae_restore.batch.choices import MISSING, POLICIES, SAMPLES, n_drawn
+from napari_vae_restore.batch.inputs import is_several
+from napari_vae_restore.batch.one_file import Files, Storing, iter_restore_file, sample_path
+from napari_vae_restore.batch.plan import Batch, Job, State
 from napari_vae_restore.cli import batches, reports, runs, terminal
 from napari_vae_restore.cli.options import Restoring
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.models.bundled import DEFAULT, find_model
-from napari_vae_restore.restoration.recipes import Request
+from napari_vae_restore.restoration.recipes.replay import Request
 from napari_vae_restore.restoration.tasks import Denoise
-from napari_vae_restore.scale.choices import MISSING, POLICIES, SAMPLES, n_drawn
-from napari_vae_restore.scale.inputs import is_several
-from napari_vae_restore.scale.ome_zarr import is_store
-from napari_vae_restore.scale.one_file import Files, Storing, iter_restore_file, sample_path
-from napari_vae_restore.scale.plan import Batch, Job, State
+from napari_vae_restore.stores.ome_zarr import is_store
 
 
 def restore_files(

@@ -62,8 +62,8 @@ Simulated = Annotated[
 
 def check_model_path(path: Path, inputs: list[Path], *, overwrite: bool) -> None:
     """Make sure that a model can be written; errors as `outputs.check_path`."""
+    from napari_vae_restore.batch import outputs
     from napari_vae_restore.models.files import SUFFIX
-    from napari_vae_restore.scale import outputs
 
     outputs.check_path(path, [SUFFIX], inputs, overwrite=overwrite)
     if path.suffix != SUFFIX:
@@ -74,7 +74,7 @@ def check_model_path(path: Path, inputs: list[Path], *, overwrite: bool) -> None
 
 def files_of(images: Path) -> list[Path]:
     """The files that a path stands for."""
-    from napari_vae_restore.image_files import list_images
+    from napari_vae_restore.images.image_files import list_images
     from napari_vae_restore.training.sources import is_folder
 
     return list_images(images) if is_folder(images) else [images]

@@ -35,7 +35,7 @@ def super_resolve(
     --noise the output, reduced again, gives the input.
     """
     from napari_vae_restore.cli.restoring import denoising_too, restore_files
-    from napari_vae_restore.restoration.recipes import Request
+    from napari_vae_restore.restoration.recipes.replay import Request
     from napari_vae_restore.restoration.tasks import SuperResolve, Task
 
     tasks: tuple[Task, ...] = (SuperResolve(factor, kernel), *denoising_too(noise))

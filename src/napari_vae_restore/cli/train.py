@@ -336,7 +336,7 @@ def _tell(
     if stopped:
         terminal.report([("Go on with", reports.as_typed("vae-restore", *going_on))])
         return
-    from napari_vae_restore.array_files import is_array_file
+    from napari_vae_restore.images.array_files import is_array_file
 
     if is_array_file(inputs[0]):
         return  # the other commands read pictures
@@ -347,7 +347,7 @@ def _tell(
 
 def _write_report(model: Model, output: Path, *, overwrite: bool) -> reports.Rows:
     """Save the model's report beside it; a page that is in the way is no reason to fail."""
-    from napari_vae_restore.models.report_page import write_report_beside
+    from napari_vae_restore.reports.model_page import write_report_beside
 
     try:
         return [("Report", str(write_report_beside(model, output, overwrite=overwrite)))]

@@ -23,7 +23,7 @@ from napari_vae_restore.models.latents import DiagonalGaussian, random_noise
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.likelihood import Likelihood, network_likelihood
 from napari_vae_restore.noise.models import GaussianNoise
-from napari_vae_restore.restoration.units import Units
+from napari_vae_restore.restoration.inference.units import Units
 from napari_vae_restore.training.stages import CLEAN_STD
 
 ACTIVE_VARIANCE: Final = 0.01

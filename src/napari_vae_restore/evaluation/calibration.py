@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.layout import Layout
+from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.restoration.result import Restoration
 
 LEVELS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)

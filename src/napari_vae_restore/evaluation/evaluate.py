@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore import metrics
-from napari_vae_restore.devices import choose_device
+from napari_vae_restore.evaluation import metrics
 from napari_vae_restore.evaluation.bound import Tally, describe_likelihood, measure
 from napari_vae_restore.evaluation.calibration import Calibration, Reliability
 from napari_vae_restore.evaluation.figures import (
@@ -25,12 +24,13 @@ from napari_vae_restore.evaluation.figures import (
     ImageFigures,
     LevelFigures,
 )
-from napari_vae_restore.layout import Layout
+from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.models.config import RestorationConfig
+from napari_vae_restore.models.devices import choose_device
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.models.report import KINDS
 from napari_vae_restore.noise.models import NoiseModel, parse_noise
+from napari_vae_restore.reports.model_report import KINDS
 from napari_vae_restore.restoration.restore import RestoreProgress, denoise
 from napari_vae_restore.training.sources import Images, Loaded, listed, load_images, matched
 

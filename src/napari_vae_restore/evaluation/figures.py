@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.evaluation.calibration import Calibration
-from napari_vae_restore.layout import Layout
-from napari_vae_restore.models.words import Rows
+from napari_vae_restore.images.layout import Layout
+from napari_vae_restore.reports.model_words import Rows
 
 _SHOWN: Final = 128
 """Pixels along each side of what is shown of an image, at most."""

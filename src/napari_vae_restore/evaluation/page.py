@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import Final
 
-from napari_vae_restore import pages
 from napari_vae_restore.evaluation.calibration import Calibration
 from napari_vae_restore.evaluation.figures import Evaluation, Example
+from napari_vae_restore.reports import pages
 
 _ENLARGED_TO: Final = 160
 """Screen pixels, at least, along the side of a small picture."""

@@ -15,14 +15,14 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from napari_vae_restore.atomic import atomic_write
 from napari_vae_restore.errors import InputError, told
 from napari_vae_restore.evaluation.evaluate import evaluate
 from napari_vae_restore.evaluation.grid import Member, MemberFigures, Sweep, members_of
 from napari_vae_restore.evaluation.held_out import HeldOut, hold_out
 from napari_vae_restore.evaluation.sweep_page import page
+from napari_vae_restore.images.atomic import atomic_write
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.noise.estimation import resolve_noise
+from napari_vae_restore.noise.estimation.estimate import resolve_noise
 from napari_vae_restore.noise.models import NoiseModel, parse_noise
 from napari_vae_restore.training.engine import Training
 from napari_vae_restore.training.networks import network_config, settings_on

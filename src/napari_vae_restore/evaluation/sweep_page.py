@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from napari_vae_restore import pages
 from napari_vae_restore.evaluation.grid import Sweep
+from napari_vae_restore.reports import pages
 
 _WORDS = {"hvae": "hierarchical VAEs", "flat": "textbook VAEs"}
 

@@ -16,17 +16,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_vae_restore.devices import choose_device
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.generation.pieces import Grids, cells, pieces, seen
 from napari_vae_restore.generation.planes import Planes, torch_computing
-from napari_vae_restore.layout import Layout, cast
+from napari_vae_restore.images.layout import Layout, cast
+from napari_vae_restore.images.tiling import Tile
 from napari_vae_restore.models.bundled import DEFAULT, find_model
+from napari_vae_restore.models.devices import choose_device
 from napari_vae_restore.models.latents import DiagonalGaussian
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.protocol import Chooser
-from napari_vae_restore.restoration.units import Units
-from napari_vae_restore.tiling import Tile
+from napari_vae_restore.restoration.inference.units import Units
 
 
 @dataclass(frozen=True, slots=True, eq=False)

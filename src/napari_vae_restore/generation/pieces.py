@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_vae_restore.errors import RestorationError
+from napari_vae_restore.images.tiling import Tile, tiles
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.restoration.halo import measured_halo
-from napari_vae_restore.tiling import Tile, tiles
+from napari_vae_restore.restoration.blocks.halo import measured_halo
 
 PIECE: Final = 1024
 """Side of the pieces' cores in pixels: working memory stays below some 2 GB."""

@@ -16,14 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_vae_restore.arrays import as_image
-from napari_vae_restore.devices import is_want_of_memory
 from napari_vae_restore.errors import InputError, RestorationError, told
-from napari_vae_restore.layout import Layout
+from napari_vae_restore.images.arrays import as_image
+from napari_vae_restore.images.layout import Layout
+from napari_vae_restore.models.devices import is_want_of_memory
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.noise.estimation import resolve_noise
+from napari_vae_restore.noise.estimation.estimate import resolve_noise
+from napari_vae_restore.restoration.inference.units import Units
 from napari_vae_restore.restoration.measurement import Measurement
-from napari_vae_restore.restoration.units import Units
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,8 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_vae_restore.arrays import MIN_SIDE
-from napari_vae_restore.devices import choose_device
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.generation.latents import (
     LatentGrid,
@@ -29,13 +27,15 @@ from napari_vae_restore.generation.latents import (
 )
 from napari_vae_restore.generation.pieces import Grids, cells, check_memory, pieces, seen
 from napari_vae_restore.generation.planes import torch_computing
-from napari_vae_restore.layout import Layout
+from napari_vae_restore.images.arrays import MIN_SIDE
+from napari_vae_restore.images.layout import Layout
+from napari_vae_restore.images.tiling import Tile
 from napari_vae_restore.models.bundled import DEFAULT, find_model
+from napari_vae_restore.models.devices import choose_device
 from napari_vae_restore.models.latents import DiagonalGaussian, KeyedNoise
 from napari_vae_restore.models.model import Model, Normalisation
 from napari_vae_restore.models.protocol import Chooser
-from napari_vae_restore.restoration.units import Units
-from napari_vae_restore.tiling import Tile
+from napari_vae_restore.restoration.inference.units import Units
 
 SIDE: Final = 256
 """Pixels along each side of samples, where the model leaves it open."""

@@ -14,8 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from napari_vae_restore.atomic import atomic_write
 from napari_vae_restore.errors import ModelFileError
+from napari_vae_restore.images.atomic import atomic_write
 
 if TYPE_CHECKING:
     from napari_vae_restore.models.model import Model

@@ -20,8 +20,8 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import torch
 from torch import Tensor
 
-from napari_vae_restore.atomic import atomic_write, why_not_written
 from napari_vae_restore.errors import InputError, ModelFileError, told
+from napari_vae_restore.images.atomic import atomic_write, why_not_written
 from napari_vae_restore.models.config import (
     FlatVAEConfig,
     HVAEConfig,

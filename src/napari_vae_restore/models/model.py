@@ -135,7 +135,7 @@ class Model:
         For recipes and menus: the file's stem, or "untitled".
     spreads : mapping of str to Spread
         By kind of task, what the standard deviation of samples is worth; see
-        :mod:`~napari_vae_restore.restoration.intervals`.
+        :mod:`~napari_vae_restore.restoration.trust.intervals`.
     likeness : Likeness or None
         What the noisy images looked like to it that it was trained on; None if it was not
         trained to remove noise, or on too few pixels.

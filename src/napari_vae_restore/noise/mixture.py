@@ -6,7 +6,7 @@ as in PN2V and PPN2V (Krull et al. 2020, arXiv:1906.00651; Prakash et al. 2020,
 arXiv:1911.12291), but with parameters that are linear between a few knots of the signal,
 and with a small share e of outliers, so that hot pixels neither break a likelihood nor
 widen what is fitted to all others. The mean of y is s by construction. Fitting one is
-the business of :mod:`napari_vae_restore.noise.calibration`.
+the business of :mod:`napari_vae_restore.noise.estimation.calibration`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ units. Noise may be correlated between neighbouring pixels: a model carries by h
 (:mod:`napari_vae_restore.noise.correlation`) and draws such noise, while everything
 else about it is marginal, one pixel at a time. This module knows nothing of networks,
 tiles or files, and it imports torch for type checking only. Estimating a model's
-parameters from an image is the business of :mod:`napari_vae_restore.noise.estimation`.
+parameters from an image is the business of :mod:`napari_vae_restore.noise.estimation.estimate`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from scipy.sparse import csr_array
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.operators.least_squares import least_squares
 from napari_vae_restore.operators.protocol import FloatArray, SameGrid, double, image_shape
-from napari_vae_restore.resampling import separable
+from napari_vae_restore.operators.resampling import separable
 
 # A normalised blur passes 1 at its best. Frequencies that it passes by less than the root
 # of this, a thousandth, are left out of the inverse rather than blown up with the noise.
@@ -30,7 +30,7 @@ class Blur(SameGrid):
     The pseudo-inverse is regularised: with it, x minimises |A x - y|^2 + 1e-6 |x|^2.
     What the blur passes by less than a thousandth is not brought back, and noise is
     amplified by up to five hundred. To deconvolve noisy images, use
-    :func:`napari_vae_restore.solvers.data_step`.
+    :func:`napari_vae_restore.operators.consistency.data_step`.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.operators.protocol import FloatArray, double, image_shape
-from napari_vae_restore.resampling import KERNELS, along, reduction, separable
+from napari_vae_restore.operators.resampling import KERNELS, along, reduction, separable
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Downsampling:
     """Blur with a kernel and keep every factor-th pixel along both axes.
 
     A is R along the rows times R along the columns, with R of
-    :func:`napari_vae_restore.resampling.reduction`, so the pseudo-inverse is
+    :func:`napari_vae_restore.operators.resampling.reduction`, so the pseudo-inverse is
     R^+ = R^T (R R^T)^-1 along each; R R^T is banded and well-conditioned.
 
     Parameters
@@ -28,7 +28,7 @@ class Downsampling:
     factor : int
         How many pixels of the image become one of the measurement, along each side.
     kernel : str
-        A name in :data:`napari_vae_restore.resampling.KERNELS`.
+        A name in :data:`napari_vae_restore.operators.resampling.KERNELS`.
 
     Raises
     ------

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.filling import smooth_fill
 from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.operators.filling import smooth_fill
 
 Mask = NDArray[np.bool_]
 

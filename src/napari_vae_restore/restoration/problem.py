@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.layout import Layout
-from napari_vae_restore.noise.estimation import is_estimated, resolve_noise
+from napari_vae_restore.images.layout import Layout
+from napari_vae_restore.noise.estimation.estimate import is_estimated, resolve_noise
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.operators import (
     Blur,

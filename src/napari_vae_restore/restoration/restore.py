@@ -15,22 +15,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.arrays import MAX_INTENSITY, is_lazy_image, is_usable
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.layout import Layout, cast
-from napari_vae_restore.lazy_arrays import is_labelled
+from napari_vae_restore.images.arrays import MAX_INTENSITY, is_lazy_image, is_usable
+from napari_vae_restore.images.layout import Layout, cast
+from napari_vae_restore.images.lazy_arrays import is_labelled
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.models import NoiseModel
-from napari_vae_restore.restoration.canvas import Canvas
-from napari_vae_restore.restoration.cautions import cautions
+from napari_vae_restore.restoration.blocks.canvas import Canvas
+from napari_vae_restore.restoration.blocks.lazy import restore_lazily
+from napari_vae_restore.restoration.blocks.plan import filled_of, prepare
+from napari_vae_restore.restoration.blocks.recipe import recipe_of
+from napari_vae_restore.restoration.blocks.solver import Solver
 from napari_vae_restore.restoration.labelled import labelled
-from napari_vae_restore.restoration.lazy import restore_lazily
-from napari_vae_restore.restoration.plan import filled_of, prepare
 from napari_vae_restore.restoration.problem import Problem
-from napari_vae_restore.restoration.recipe import recipe_of
 from napari_vae_restore.restoration.result import Diagnostics, Restoration
-from napari_vae_restore.restoration.solver import Solver
 from napari_vae_restore.restoration.tasks import (
     Denoise,
     Inpaint,
@@ -38,7 +37,8 @@ from napari_vae_restore.restoration.tasks import (
     Task,
     image_for,
 )
-from napari_vae_restore.restoration.verdict import judged
+from napari_vae_restore.restoration.trust.verdict import judged
+from napari_vae_restore.restoration.trust.warnings import cautions
 
 
 @dataclass(frozen=True, slots=True)

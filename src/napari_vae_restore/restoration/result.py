@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.models.spread import Spread
 from napari_vae_restore.noise.models import NoiseModel
-from napari_vae_restore.restoration.verdict import KEEP, Verdict
+from napari_vae_restore.restoration.trust.verdict import KEEP, Verdict
 
 _NEXT_TO_NOTHING: Final = 0.02
 """Share of the answer, or of the measurement, that is not worth a word."""
@@ -246,7 +246,7 @@ class Restoration:
         InputError
             If there were fewer than two samples.
         """
-        from napari_vae_restore.restoration.intervals import expected_error
+        from napari_vae_restore.restoration.trust.intervals import expected_error
 
         return expected_error(self)
 
@@ -275,7 +275,7 @@ class Restoration:
         A. N. Angelopoulos and S. Bates, "A gentle introduction to conformal prediction",
         2021, arXiv:2107.07511; here with one quantile for each task.
         """
-        from napari_vae_restore.restoration.intervals import interval
+        from napari_vae_restore.restoration.trust.intervals import interval
 
         return interval(self, level)
 
@@ -298,6 +298,6 @@ class Restoration:
         InputError
             If there were fewer than two samples.
         """
-        from napari_vae_restore.restoration.invented import invented
+        from napari_vae_restore.restoration.trust.invented import invented
 
         return invented(self)

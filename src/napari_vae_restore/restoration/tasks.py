@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.arrays import as_image
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.lazy_arrays import as_dask, is_lazy, packed_digest
+from napari_vae_restore.images.arrays import as_image
+from napari_vae_restore.images.lazy_arrays import as_dask, is_lazy, packed_digest
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.operators import Blur
-from napari_vae_restore.resampling import KERNELS
+from napari_vae_restore.operators.resampling import KERNELS
 
 MAX_FACTOR = 4
 """Largest factor of super-resolution that models are trained for."""

@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from napari_vae_restore import __version__
-from napari_vae_restore.devices import choose_device, native_precision
 from napari_vae_restore.errors import InputError, ModelFileError
 from napari_vae_restore.models.bundled import DEFAULT
 from napari_vae_restore.models.config import RestorationConfig
+from napari_vae_restore.models.devices import choose_device, native_precision
 from napari_vae_restore.models.files import load_checkpoint, save
 from napari_vae_restore.models.latents import random_noise
 from napari_vae_restore.models.model import Model, TrainingRecord, build_network, channels_last

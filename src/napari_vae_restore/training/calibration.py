@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from napari_vae_restore.devices import native_precision
+from napari_vae_restore.models.devices import native_precision
 from napari_vae_restore.models.latents import random_noise
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.training.degradations import BUCKETS

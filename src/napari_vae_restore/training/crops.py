@@ -15,9 +15,9 @@ from typing import Final
 
 import numpy as np
 
-from napari_vae_restore.array_files import is_array_file
-from napari_vae_restore.arrays import as_image, open_image
 from napari_vae_restore.errors import ImageFileError, InputError, VAERestoreError, told
+from napari_vae_restore.images.array_files import is_array_file
+from napari_vae_restore.images.arrays import as_image, open_image
 from napari_vae_restore.training.sources import Item, Loaded, factor_between, opened_file
 
 _log = logging.getLogger(__name__)

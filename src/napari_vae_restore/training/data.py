@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.layout import Layout
+from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.model import Normalisation
 from napari_vae_restore.noise.correlation import lag_one
 from napari_vae_restore.noise.models import NoiseModel
@@ -179,7 +179,7 @@ def prepare(
     images : sequence of Loaded
         Noisy.
     noise : NoiseModel or str
-        As :func:`~napari_vae_restore.noise.estimation.resolve_noise` takes it.
+        As :func:`~napari_vae_restore.noise.estimation.estimate.resolve_noise` takes it.
     channels : int
         Channels that the network sees jointly; with 1, channels become planes.
     patch : int

@@ -14,10 +14,10 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.filling import smooth_fill
 from napari_vae_restore.noise.correlation import WHITE
 from napari_vae_restore.noise.models import GaussianNoise, PoissonGaussianNoise
-from napari_vae_restore.resampling import enlargement, reduction, separable
+from napari_vae_restore.operators.filling import smooth_fill
+from napari_vae_restore.operators.resampling import enlargement, reduction, separable
 from napari_vae_restore.training.holes import HOLES, draw_hole
 
 Patch: TypeAlias = NDArray[np.float32]

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from napari_vae_restore import __version__
-from napari_vae_restore.devices import is_want_of_memory
 from napari_vae_restore.errors import InputError, ModelFileError, TrainingError, told
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.config import ModelConfig
+from napari_vae_restore.models.devices import is_want_of_memory
 from napari_vae_restore.models.files import load_checkpoint, save
 from napari_vae_restore.models.model import Model, TrainingRecord
-from napari_vae_restore.models.words import EXPECTED_GAIN
 from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.reports.model_words import EXPECTED_GAIN
 from napari_vae_restore.training import checkpoint
 from napari_vae_restore.training.checkpoint import Course
 from napari_vae_restore.training.lessons import Lesson, make_objective

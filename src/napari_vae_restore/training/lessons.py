@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.layout import Layout
+from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.models.config import HVAEConfig, ModelConfig, RestorationConfig
 from napari_vae_restore.models.model import Model, build_network

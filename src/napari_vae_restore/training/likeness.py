@@ -9,12 +9,12 @@ from typing import Any, Final
 import numpy as np
 
 from napari_vae_restore.errors import VAERestoreError
-from napari_vae_restore.layout import Layout
+from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.likeness import LEAST_BLOCKS, Likeness
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.models import GaussianNoise
-from napari_vae_restore.restoration.description import Description
-from napari_vae_restore.restoration.glance import Glance
+from napari_vae_restore.restoration.blocks.describe import Glance
+from napari_vae_restore.restoration.inference.description import Description
 from napari_vae_restore.restoration.tasks import Denoise
 from napari_vae_restore.training.crops import spread_out
 from napari_vae_restore.training.lessons import Lesson

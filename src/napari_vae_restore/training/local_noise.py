@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from napari_vae_restore.noise.models import NoiseModel
-from napari_vae_restore.restoration.units import Units
+from napari_vae_restore.restoration.inference.units import Units
 
 Plane = NDArray[np.float32]
 FloatArray = NDArray[np.float64]

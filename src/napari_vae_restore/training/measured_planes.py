@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.filling import smooth_fill
-from napari_vae_restore.noise.estimation import resolve_noise
-from napari_vae_restore.noise.hot import without_hot_pixels
+from napari_vae_restore.noise.estimation.estimate import resolve_noise
+from napari_vae_restore.noise.estimation.hot import without_hot_pixels
+from napari_vae_restore.noise.estimation.unmeasured import repeat_side, unmeasured
 from napari_vae_restore.noise.models import NoiseModel
-from napari_vae_restore.noise.unmeasured import repeat_side, unmeasured
+from napari_vae_restore.operators.filling import smooth_fill
 
 _LOOKED_AT: Final = 4
 """Planes that show how often chance repeats a value."""

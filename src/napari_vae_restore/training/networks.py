@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.layout import Layout
+from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.config import FlatVAEConfig, HVAEConfig, ModelConfig
 from napari_vae_restore.training.settings import TrainingSettings, settings_for
 from napari_vae_restore.training.sources import Loaded

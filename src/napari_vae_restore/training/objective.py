@@ -19,16 +19,16 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from napari_vae_restore.devices import native_precision
 from napari_vae_restore.models.condition import ConditionEncoder
+from napari_vae_restore.models.devices import native_precision
 from napari_vae_restore.models.latents import NoiseSource, random_noise
 from napari_vae_restore.models.model import Normalisation, build_network, channels_last
 from napari_vae_restore.models.protocol import VAE, VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise.likelihood import Likelihood, network_likelihood
 from napari_vae_restore.noise.models import NoiseModel
-from napari_vae_restore.restoration.local_mean import with_local_mean
-from napari_vae_restore.restoration.risk import WindowRisk, difference
+from napari_vae_restore.restoration.inference.local_mean import with_local_mean
+from napari_vae_restore.restoration.inference.risk import WindowRisk, difference
 from napari_vae_restore.training.settings import TrainingSettings
 
 if TYPE_CHECKING:

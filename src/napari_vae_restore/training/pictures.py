@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.errors import ImageFileError, InputError
-from napari_vae_restore.image_files import read_image
-from napari_vae_restore.layout import Layout
+from napari_vae_restore.images.image_files import read_image
+from napari_vae_restore.images.layout import Layout
 
 Patch: TypeAlias = NDArray[np.float32]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from napari_vae_restore.devices import choose_device
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.models.devices import choose_device
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

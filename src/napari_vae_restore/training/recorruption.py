@@ -23,8 +23,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import convolve
 
-from napari_vae_restore.devices import native_precision
 from napari_vae_restore.models.condition import condition_tensor
+from napari_vae_restore.models.devices import native_precision
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.training.local_noise import (
     LocalNoise,

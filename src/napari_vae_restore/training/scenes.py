@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.layout import Layout
+from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.noise.blocks import clipped_levels
 from napari_vae_restore.noise.correlation import WHITE, lag_one, nearest_blur
-from napari_vae_restore.noise.estimation import is_estimated, resolve_noise
-from napari_vae_restore.noise.hot import without_hot_pixels
+from napari_vae_restore.noise.estimation.blocks import clipped_levels
+from napari_vae_restore.noise.estimation.estimate import is_estimated, resolve_noise
+from napari_vae_restore.noise.estimation.hot import without_hot_pixels
+from napari_vae_restore.noise.estimation.neighbours import MIN_CORRELATION
 from napari_vae_restore.noise.models import NoiseModel
-from napari_vae_restore.noise.neighbours import MIN_CORRELATION
-from napari_vae_restore.restoration.conditional import enlarged
+from napari_vae_restore.restoration.inference.conditional import enlarged
+from napari_vae_restore.restoration.inference.units import Units
 from napari_vae_restore.restoration.measurement import Measurement
-from napari_vae_restore.restoration.units import Units
 from napari_vae_restore.training.examples import Scene
 from napari_vae_restore.training.local_noise import Clipped, NoiseLaw, Plane
 from napari_vae_restore.training.measured_planes import measured_planes
@@ -68,7 +68,7 @@ def noisy_scenes(
     network : RestorationVAE
         What is going to be trained; tells how strong the noise is in the dark.
     noise : NoiseModel or str
-        As :func:`~napari_vae_restore.noise.estimation.resolve_noise` takes it.
+        As :func:`~napari_vae_restore.noise.estimation.estimate.resolve_noise` takes it.
     seed : int
         Of the pixels at which the noise is looked at.
     least : int

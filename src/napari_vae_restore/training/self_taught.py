@@ -21,7 +21,7 @@ from torch import Tensor
 from napari_vae_restore.models.condition import condition_tensor
 from napari_vae_restore.noise.correlation import WHITE
 from napari_vae_restore.noise.models import NoiseModel
-from napari_vae_restore.restoration.risk import (
+from napari_vae_restore.restoration.inference.risk import (
     STEP,
     Window,
     WindowRisk,
@@ -30,7 +30,7 @@ from napari_vae_restore.restoration.risk import (
     share_of_texture,
     window_means,
 )
-from napari_vae_restore.restoration.units import Units
+from napari_vae_restore.restoration.inference.units import Units
 from napari_vae_restore.training.examples import Batch, Scene, SceneExamples
 from napari_vae_restore.training.local_noise import Clipped, FloatArray, Plane
 

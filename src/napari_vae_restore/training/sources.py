@@ -15,9 +15,9 @@ from typing import Any, Final, TypeAlias
 
 from numpy.typing import NDArray
 
-from napari_vae_restore.array_files import is_array_file, open_array
-from napari_vae_restore.arrays import as_image
 from napari_vae_restore.errors import ImageFileError, InputError
+from napari_vae_restore.images.array_files import is_array_file, open_array
+from napari_vae_restore.images.arrays import as_image
 from napari_vae_restore.training.degradations import FACTORS
 
 _log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ class Loaded:
     name : str
         Of its file, or "image 3".
     data : numpy.ndarray
-        Checked by :func:`~napari_vae_restore.arrays.as_image`.
+        Checked by :func:`~napari_vae_restore.images.arrays.as_image`.
     axes : str
         One letter per dimension.
     """
@@ -291,7 +291,7 @@ def is_folder(images: Images) -> bool:
 def listed(images: Images) -> list[Item]:
     """Each image by itself, unread; a folder stands for the pictures in it."""
     if isinstance(images, str | Path):
-        from napari_vae_restore.image_files import list_images
+        from napari_vae_restore.images.image_files import list_images
 
         path = Path(images)
         files = list_images(path) if is_folder(path) else [path]
@@ -323,7 +323,7 @@ def opened_file(path: Path, *, mapped: bool = False) -> tuple[Any, str | None]:
     Parameters
     ----------
     path : Path
-        A picture, or a file of :mod:`~napari_vae_restore.array_files`.
+        A picture, or a file of :mod:`~napari_vae_restore.images.array_files`.
     mapped : bool
         Whether large pictures, too, are to be read by slicing.
 
@@ -337,7 +337,7 @@ def opened_file(path: Path, *, mapped: bool = False) -> tuple[Any, str | None]:
     ImageFileError
         If it cannot be read.
     """
-    from napari_vae_restore.image_files import read_image
+    from napari_vae_restore.images.image_files import read_image
 
     if is_array_file(path):
         return open_array(path)

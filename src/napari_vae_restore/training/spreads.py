@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.layout import Layout
+from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.spread import LEAST_PIXELS, Spread
 from napari_vae_restore.noise.models import GaussianNoise, NoiseModel
 from napari_vae_restore.operators import Downsampling
-from napari_vae_restore.restoration.intervals import (
+from napari_vae_restore.restoration.restore import restore
+from napari_vae_restore.restoration.result import Restoration
+from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
+from napari_vae_restore.restoration.trust.intervals import (
     DENOISED,
     ENLARGED,
     FILLED,
@@ -26,9 +29,6 @@ from napari_vae_restore.restoration.intervals import (
     noise_of,
     unit_of,
 )
-from napari_vae_restore.restoration.restore import restore
-from napari_vae_restore.restoration.result import Restoration
-from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
 from napari_vae_restore.training.holes import draw_hole
 from napari_vae_restore.training.sources import (
     SIMULATED,

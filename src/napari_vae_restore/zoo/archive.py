@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any, Final
 
-from napari_vae_restore.atomic import atomic_write, why_not_written
 from napari_vae_restore.errors import InputError, ModelFileError, told
+from napari_vae_restore.images.atomic import atomic_write, why_not_written
 from napari_vae_restore.models.files import SUFFIX, load
 from napari_vae_restore.models.model import Model
 

@@ -24,7 +24,7 @@ from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise.anscombe import OFFSET, TABLE_PHOTONS, inverse_table, tangent
 from napari_vae_restore.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise
-from napari_vae_restore.restoration.units import (
+from napari_vae_restore.restoration.inference.units import (
     BLACK_WHITE,
     LEAST_RANGE,
     MAX_SIGMA,

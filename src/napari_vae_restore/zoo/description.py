@@ -12,8 +12,8 @@ from typing import Any, Final
 import torch
 
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.models.report import ModelReport
 from napari_vae_restore.noise.words import describe_noise
+from napari_vae_restore.reports.model_report import ModelReport
 from napari_vae_restore.zoo.archive import CONFIG_KEY, Attachment
 from napari_vae_restore.zoo.credit import Credit
 

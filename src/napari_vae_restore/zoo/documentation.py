@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from napari_vae_restore.models.report import ModelReport
-from napari_vae_restore.models.words import Rows
 from napari_vae_restore.noise.models import PoissonGaussianNoise
+from napari_vae_restore.reports.model_report import ModelReport
+from napari_vae_restore.reports.model_words import Rows
 
 SAMPLE_CREDIT: Final = (
     "The test image is the NEUBIAS training resources' "

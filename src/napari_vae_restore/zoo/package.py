@@ -20,13 +20,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_vae_restore.arrays import as_image
-from napari_vae_restore.atomic import atomic_write, why_not_written
 from napari_vae_restore.errors import InputError, ModelFileError
-from napari_vae_restore.layout import Layout
+from napari_vae_restore.images.arrays import as_image
+from napari_vae_restore.images.atomic import atomic_write, why_not_written
+from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.models.report import report_of
-from napari_vae_restore.models.report_page import page
+from napari_vae_restore.reports.model_page import page
+from napari_vae_restore.reports.model_report import report_of
 from napari_vae_restore.zoo.archive import EXTRA
 from napari_vae_restore.zoo.credit import Credit
 from napari_vae_restore.zoo.denoiser import denoiser, scripted
@@ -184,7 +184,7 @@ def _fill(
 def _test_image(model: Model, picture: tuple[NDArray[Any], str] | None) -> NDArray[np.float32]:
     """The middle of a picture, (1, C, h, w), of sides that the network takes."""
     if picture is None:
-        from napari_vae_restore.image_files import read_image
+        from napari_vae_restore.images.image_files import read_image
         from napari_vae_restore.samples import sample_path
 
         sample = read_image(sample_path("cells"))

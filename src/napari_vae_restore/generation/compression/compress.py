@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore import __version__
-from napari_vae_restore.arrays import as_image
 from napari_vae_restore.errors import ImageFileError, InputError
 from napari_vae_restore.generation.compression.coder import Integers, constriction
 from napari_vae_restore.generation.compression.container import (
@@ -30,8 +29,9 @@ from napari_vae_restore.generation.compression.planes import (
     encoded_plane,
 )
 from napari_vae_restore.generation.planes import torch_computing
-from napari_vae_restore.image_metadata import ImageFile
-from napari_vae_restore.layout import Layout, cast
+from napari_vae_restore.images.arrays import as_image
+from napari_vae_restore.images.image_metadata import ImageFile
+from napari_vae_restore.images.layout import Layout, cast
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.restorer import RestorationVAE

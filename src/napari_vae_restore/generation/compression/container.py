@@ -26,9 +26,9 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from napari_vae_restore.arrays import MAX_INTENSITY
 from napari_vae_restore.errors import ImageFileError, InputError, told
-from napari_vae_restore.layout import checked_axes
+from napari_vae_restore.images.arrays import MAX_INTENSITY
+from napari_vae_restore.images.layout import checked_axes
 
 MAGIC: Final = b"\x89VAEC\r\n\x1a"
 """As PNG's: a text mode or seven bits on the way show at once."""
@@ -94,7 +94,7 @@ class Header:
     axes, shape, dtype : str, tuple of int, str
         Of the image; the dtype as numpy spells it, little-endian.
     scale, units, channel_names : tuple
-        As in :class:`~napari_vae_restore.image_files.ImageFile`.
+        As in :class:`~napari_vae_restore.images.image_files.ImageFile`.
     model, model_sha256 : str
         The model that is needed.
     quality : float
@@ -102,7 +102,7 @@ class Header:
     lossless : bool
         Whether an exact residual follows.
     planes : tuple of PlaneHeader
-        In the order of :meth:`~napari_vae_restore.arrays.Layout.to_planes`.
+        In the order of :meth:`~napari_vae_restore.images.arrays.Layout.to_planes`.
     payload_sha256, image_sha256 : str
         Of the payload, and of the decoded pixels: what cannot be read as it was written is
         refused.

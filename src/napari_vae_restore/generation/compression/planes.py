@@ -28,9 +28,9 @@ from napari_vae_restore.generation.compression.exact import GRID, Exactly, on_gr
 from napari_vae_restore.generation.compression.latent_layer import code_latents
 from napari_vae_restore.generation.compression.subbands import code_subbands
 from napari_vae_restore.generation.planes import padded_to
+from napari_vae_restore.images.tiling import tiles
 from napari_vae_restore.models.condition import condition_tensor
 from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.tiling import tiles
 
 FRACTION: Final = 16
 """The transform's unit is a sixteenth of an integer."""

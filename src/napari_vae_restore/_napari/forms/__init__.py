@@ -1,0 +1,1 @@
+"""What a widget asks for, and what it remembers."""

@@ -1,0 +1,1 @@
+"""Between layers and arrays: placement, results, masks, regions."""

@@ -1,0 +1,219 @@
+"""Between napari's Shapes and Labels layers and masks of an image.
+
+This module knows layers and the viewer's public API; it imports neither Qt nor torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pint
+from napari.layers import Labels, Shapes
+
+from napari_vae_restore._napari.layers.masks import (
+    Drawing,
+    Grid,
+    Outline,
+    Outlines,
+    Painting,
+    Points,
+)
+from napari_vae_restore._napari.layers.placement import layer_data, placement, to_physical
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Layer
+
+    from napari import Viewer
+
+MASK_KEY = "vae_restore_mask_of"
+"""Key in the metadata of a mask layer; its value is the unique id of the image layer."""
+
+_COLOUR = "#ff3b6b"
+_OPACITY = 0.5
+_CORNERS_OF_AN_ELLIPSE = 180
+
+
+def new_mask(viewer: Viewer, image: Image) -> Shapes:
+    """Add a Shapes layer to draw what is missing of an image, ready to draw on.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where it goes.
+    image : napari.layers.Image
+        Whose place it takes.
+
+    Returns
+    -------
+    napari.layers.Shapes
+        Selected, adding polygons.
+    """
+    layer = viewer.add_shapes(
+        None,
+        ndim=image.ndim,
+        name=f"mask of {image.name}",
+        face_color=_COLOUR,
+        edge_color=_COLOUR,
+        opacity=_OPACITY,
+        metadata={MASK_KEY: image.unique_id},
+        **placement(image),
+    )
+    viewer.layers.selection.active = layer
+    layer.mode = "add_polygon"
+    return layer
+
+
+def missing_pixels(viewer: Viewer, image: Image) -> Labels | None:
+    """Add a Labels layer that covers the pixels of an image that are not a number.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where it goes.
+    image : napari.layers.Image
+        Whose place it takes. Of lazy data nothing is read.
+
+    Returns
+    -------
+    napari.layers.Labels or None
+        None if there is no such pixel.
+    """
+    data = layer_data(image)
+    if not isinstance(data, np.ndarray) or data.dtype.kind != "f":
+        return None
+    missing = np.asarray(~np.isfinite(data))
+    if image.rgb:
+        missing = np.asarray(missing.any(axis=-1))
+    if not missing.any():
+        return None
+    return viewer.add_labels(
+        missing.astype(np.uint8),
+        name=f"missing pixels of {image.name}",
+        opacity=_OPACITY,
+        metadata={MASK_KEY: image.unique_id},
+        **placement(image),
+    )
+
+
+def grid_of(image: Image, axes: str) -> Grid:
+    """The pixel grid of an image layer."""
+    return Grid(axes, tuple(layer_data(image).shape), image.ndim)
+
+
+def drawing_on(
+    image: Image, mask: Shapes | Labels, axes: str, point: Sequence[float]
+) -> Drawing:
+    """What a mask layer holds now, in data coordinates of an image.
+
+    Parameters
+    ----------
+    image : napari.layers.Image
+        What it was drawn over.
+    mask : napari.layers.Shapes or napari.layers.Labels
+        Of any transform. One of fewer dimensions lies along the last ones, on the plane
+        in view; of one of more, the leading ones do not count.
+    axes : str
+        Of the image's data.
+    point : sequence of float
+        Where the viewer's sliders stand, in world coordinates.
+
+    Returns
+    -------
+    Drawing
+        To be rasterised in any thread.
+    """
+    image_to_world, mask_to_world = _to_world(image, image), _to_world(mask, image)
+    if isinstance(mask, Shapes):
+        to_image = np.linalg.inv(image_to_world) @ _last(mask_to_world, image.ndim, point)
+        return Outlines(tuple(_outlines(mask, to_image)))
+    from_image = np.linalg.inv(mask_to_world) @ _last(image_to_world, mask.ndim, point)
+    plane = None
+    if mask.ndim < image.ndim:
+        to_data = np.asarray(np.linalg.inv(image_to_world), float)
+        step = _mapped(to_data, _padded(point, image.ndim))
+        plane = tuple(math.floor(step[dim] + 0.5) for dim in grid_of(image, axes).plane_dims)
+    return Painting(layer_data(mask), from_image, plane)
+
+
+def _to_world(layer: Layer, like: Layer) -> Points:
+    """(ndim + 1, ndim + 1), data to world coordinates, in units of another layer."""
+    matrix = layer.affine.affine_matrix @ to_physical(layer).affine_matrix
+    n = min(layer.ndim, like.ndim)
+    ratios = np.ones(layer.ndim + 1)
+    for axis, unit, wanted in zip(range(-n, 0), layer.units[-n:], like.units[-n:], strict=True):
+        ratios[axis - 1] = _ratio(unit, wanted)
+    return np.asarray(ratios[:, None] * matrix)
+
+
+def _ratio(unit: Any, wanted: Any) -> float:
+    """How many of one unit another is; 1 where they measure different things."""
+    try:
+        return float(pint.Quantity(1, unit).m_as(wanted))
+    except pint.DimensionalityError:
+        return 1.0
+
+
+def _last(matrix: Points, ndim: int, point: Sequence[float]) -> Points:
+    """The last `ndim` coordinates of a map, those of the view where it has less."""
+    missing = ndim + 1 - len(matrix)
+    if missing <= 0:
+        return matrix[-ndim - 1 :]
+    above = np.zeros((missing, matrix.shape[1]))
+    above[:, -1] = _padded(point, ndim)[:missing]
+    return np.concatenate([above, matrix])
+
+
+def _padded(point: Sequence[float], ndim: int) -> Points:
+    """The last `ndim` coordinates of a point, 0 where it has less."""
+    values = np.zeros(ndim)
+    known = np.asarray(point, float)[-ndim:]
+    values[ndim - len(known) :] = known
+    return values
+
+
+def _outlines(shapes: Shapes, to_image: Points) -> list[Outline]:
+    found = []
+    for kind, corners, width in zip(
+        shapes.shape_type, shapes.data, shapes.edge_width, strict=True
+    ):
+        points = np.asarray(corners, float)
+        if kind in ("line", "path"):
+            parts = [Outline(points, is_closed=False), *_stroke(points, float(width))]
+        else:
+            parts = [Outline(_ellipse(points) if kind == "ellipse" else points)]
+        found += [Outline(_mapped(to_image, part.points), part.is_closed) for part in parts]
+    return found
+
+
+def _mapped(matrix: Points, points: Points) -> Points:
+    return np.asarray(points @ matrix[:-1, :-1].T + matrix[:-1, -1])
+
+
+def _ellipse(box: Points) -> Points:
+    """The ellipse that touches the middles of the sides of a box, given by its corners."""
+    centre = box.mean(axis=0)
+    one, other = (box[1] - box[0]) / 2, (box[3] - box[0]) / 2
+    angles = np.linspace(0, 2 * np.pi, _CORNERS_OF_AN_ELLIPSE, endpoint=False)[:, None]
+    return np.asarray(centre + np.cos(angles) * one + np.sin(angles) * other)
+
+
+def _stroke(points: Points, width: float) -> list[Outline]:
+    """A line as broad as it is drawn: a bar for each part, a disc at each corner."""
+    angles = np.linspace(0, 2 * np.pi, _CORNERS_OF_AN_ELLIPSE, endpoint=False)
+    circle = np.zeros((len(angles), points.shape[1]))
+    circle[:, -2], circle[:, -1] = width / 2 * np.sin(angles), width / 2 * np.cos(angles)
+    parts = [Outline(point + circle) for point in points]
+    for start, end in pairwise(points):
+        dy, dx = (end - start)[-2:]
+        length = float(np.hypot(dy, dx))
+        if length > 0:
+            side = np.zeros(points.shape[1])
+            side[-2:] = np.array([-dx, dy]) * width / 2 / length
+            parts.append(
+                Outline(np.stack([start + side, end + side, end - side, start - side]))
+            )
+    return parts

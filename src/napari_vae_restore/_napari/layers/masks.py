@@ -1,0 +1,248 @@
+"""What a user drew over an image, as masks on the image's own pixel grid.
+
+A drawing is in data coordinates of the image; :mod:`mask_layers` brings it there from
+napari's layers. This module knows arrays and axes; neither napari, Qt nor torch.
+Inside, a mask is (H, W), or (planes..., H, W) with the planes' axes in their order.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.draw import line, polygon
+
+from napari_vae_restore._napari.layers.region import Region
+from napari_vae_restore.errors import InputError
+
+Mask = NDArray[np.bool_]
+Points = NDArray[np.float64]
+
+_MAX_TILT = 0.5
+"""Half a plane's distance: how far the corners of one shape may lie apart across planes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The pixel grid of an image.
+
+    Attributes
+    ----------
+    axes : str
+        One letter per dimension of the data.
+    shape : tuple of int
+        Of the data.
+    ndim : int
+        Leading dimensions that have coordinates; a colour axis behind them has none.
+    start : tuple of int
+        First pixel of a part of an image, in data coordinates of the whole; empty for a
+        whole one.
+    """
+
+    axes: str
+    shape: tuple[int, ...]
+    ndim: int
+    start: tuple[int, ...] = ()
+
+    @property
+    def spatial(self) -> tuple[int, int]:
+        """Which dimensions are height and width."""
+        return self.axes.index("Y"), self.axes.index("X")
+
+    @property
+    def plane_dims(self) -> tuple[int, ...]:
+        """Which dimensions are stepped through, each of their planes drawn on apart."""
+        return tuple(d for d, a in enumerate(self.axes[: self.ndim]) if a not in "YXS")
+
+    @property
+    def plane_shape(self) -> tuple[int, ...]:
+        """How many planes there are along each of `plane_dims`."""
+        return tuple(self.shape[d] for d in self.plane_dims)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        y, x = self.spatial
+        return self.shape[y], self.shape[x]
+
+    @property
+    def origin(self) -> Points:
+        """(ndim,) data coordinates of its first pixel in the whole image."""
+        return np.array(self.start or (0,) * self.ndim, float)[: self.ndim]
+
+    def part(self, region: Region) -> Grid:
+        """The grid of a part of a whole image."""
+        shape = tuple(each.stop - each.start for each in region)
+        return Grid(self.axes, shape, self.ndim, tuple(each.start for each in region))
+
+    def spread(self, mask: NDArray[Any]) -> NDArray[Any]:
+        """View a mask (..., H, W) in the image's full shape, in its order of axes."""
+        y, x = self.spatial
+        dims = (*(self.plane_dims if mask.ndim > 2 else ()), y, x)
+        ordered = mask.transpose(np.argsort(dims))
+        kept = tuple(slice(None) if d in dims else None for d in range(len(self.shape)))
+        return np.broadcast_to(ordered[kept], self.shape)
+
+    def for_task(self, mask: Mask) -> Mask:
+        """Bring a mask (..., H, W) into the smallest form that :class:`Inpaint` takes."""
+        y, x = self.spatial
+        if mask.ndim == 2:
+            return mask if y < x else mask.T
+        return self.spread(mask)
+
+
+class Drawing(Protocol):
+    """Something drawn over an image."""
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing was drawn at all."""
+
+    def on(self, grid: Grid, *, all_planes: bool) -> Mask:
+        """Rasterise: (H, W) for all planes, else (planes..., H, W); True where drawn."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outline:
+    """One polygon or line.
+
+    Attributes
+    ----------
+    points : numpy.ndarray
+        (n, ndim) corners in data coordinates of the image.
+    is_closed : bool
+        A polygon, which has an inside; otherwise a line of one pixel.
+    """
+
+    points: Points
+    is_closed: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outlines:
+    """Polygons and lines.
+
+    A pixel belongs to a polygon if its centre lies in it.
+
+    Attributes
+    ----------
+    outlines : tuple of Outline
+        In any order.
+    """
+
+    outlines: tuple[Outline, ...]
+
+    @property
+    def is_blank(self) -> bool:
+        """See :class:`Drawing`."""
+        return not self.outlines
+
+    def on(self, grid: Grid, *, all_planes: bool) -> Mask:
+        """See :class:`Drawing`.
+
+        Raises
+        ------
+        InputError
+            If a shape was drawn across planes.
+        """
+        planes = () if all_planes else grid.plane_shape
+        mask = np.zeros((*planes, *grid.size), bool)
+        for outline in self.outlines:
+            points = outline.points - grid.origin
+            index = _plane(points, grid)
+            if all_planes:
+                index = ()
+            elif any(not 0 <= i < n for i, n in zip(index, planes, strict=True)):
+                continue
+            _draw(points, mask[index], grid, is_closed=outline.is_closed)
+        return mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Painting:
+    """Painted pixels of any grid, looked up at the centre of each pixel of the image.
+
+    Attributes
+    ----------
+    labels : array
+        Not 0 where it is painted.
+    from_image : numpy.ndarray
+        (labels.ndim + 1, image.ndim + 1), affine from data coordinates of the image to
+        those of the labels.
+    plane : tuple of int or None
+        Of `plane_dims`, the only plane that labels of fewer dimensions are painted on;
+        None where they have coordinates of their own.
+    """
+
+    labels: Any
+    from_image: Points
+    plane: tuple[int, ...] | None = None
+
+    @property
+    def is_blank(self) -> bool:
+        """See :class:`Drawing`."""
+        return not np.any(np.asarray(self.labels))
+
+    def on(self, grid: Grid, *, all_planes: bool) -> Mask:
+        """See :class:`Drawing`; for all planes, what is painted on any of them."""
+        labels = np.asarray(self.labels)
+        mask = np.zeros((*grid.plane_shape, *grid.size), bool)
+        planes = list(np.ndindex(*grid.plane_shape))
+        if self.plane is not None:
+            first = grid.origin[list(grid.plane_dims)].astype(int)
+            own = tuple(int(i) for i in np.subtract(self.plane, first))
+            planes = [plane for plane in planes if plane == own]
+        for index in planes:
+            mask[index] = self._looked_up(labels, index, grid)
+        if not all_planes:
+            return mask
+        return np.asarray(mask.any(axis=tuple(range(mask.ndim - 2))), dtype=bool)
+
+    def _looked_up(self, labels: NDArray[Any], plane: tuple[int, ...], grid: Grid) -> Mask:
+        """One plane of the image, nearest pixel; (H, W)."""
+        linear = self.from_image[:-1, :-1]
+        offset = self.from_image[:-1, -1] + linear @ grid.origin
+        y, x = grid.spatial
+        rows, columns = (np.arange(n, dtype=float) for n in grid.size)
+        inside = np.ones(grid.size, bool)
+        index = []
+        for weights, constant, length in zip(linear, offset, labels.shape, strict=True):
+            for dim, number in zip(grid.plane_dims, plane, strict=True):
+                constant = constant + weights[dim] * number
+            # A layer that lies straight needs no array of the plane's size.
+            place = np.full((1, 1), constant)
+            place = place + weights[y] * rows[:, None] if weights[y] else place
+            place = place + weights[x] * columns if weights[x] else place
+            nearest = np.floor(place + 0.5).astype(np.intp)
+            inside &= (nearest >= 0) & (nearest < length)
+            index.append(nearest.clip(0, length - 1))
+        return np.asarray((labels[tuple(index)] != 0) & inside)
+
+
+def _plane(points: Points, grid: Grid) -> tuple[int, ...]:
+    """The plane that a shape was drawn on, along each of the grid's `plane_dims`."""
+    across = points[:, list(grid.plane_dims)]
+    if across.size and bool((np.ptp(across, axis=0) > _MAX_TILT).any()):
+        raise InputError(
+            "The mask holds a shape that lies across planes: draw it on a plane in Y and X, "
+            "the way the image is restored."
+        )
+    return tuple(math.floor(value + 0.5) for value in across.mean(axis=0))
+
+
+def _draw(points: Points, plane: Mask, grid: Grid, *, is_closed: bool) -> None:
+    """Set the pixels of one outline, in place."""
+    points = points[:, list(grid.spatial)]
+    if is_closed:
+        plane[polygon(points[:, 0], points[:, 1], shape=plane.shape)] = True
+        return
+    ends = np.floor(points + 0.5).astype(int)
+    for start, end in pairwise(ends):
+        rows, columns = line(*start, *end)
+        inside = (rows >= 0) & (rows < plane.shape[0]) & (columns >= 0)
+        inside &= columns < plane.shape[1]
+        plane[rows[inside], columns[inside]] = True

@@ -1,0 +1,94 @@
+"""What of a layer is in view, the current plane and the visible pixels; and that it stays so.
+
+This module reads a layer and the viewer's public API; `region` does the arithmetic.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_vae_restore._napari.layers.placement import layer_data
+from napari_vae_restore.images.arrays import MIN_SIDE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari.layers import Image
+
+    from napari import Viewer
+
+
+def current_step(viewer: Viewer, layer: Image) -> tuple[int, ...]:
+    """Index of the current plane along each dimension of the layer's data.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose sliders count.
+    layer : napari.layers.Image
+        One of its layers; layers of fewer dimensions lie along the last ones.
+
+    Returns
+    -------
+    tuple of int
+        One per dimension of its data, 0 along colours; may lie outside of these.
+    """
+    world = viewer.dims.point[viewer.dims.ndim - layer.ndim :]
+    step = tuple(int(np.rint(value)) for value in layer.world_to_data(world))
+    # A colour axis is no dimension of the layer, but one of its data.
+    return step + (0,) * (len(layer_data(layer).shape) - len(step))
+
+
+@contextmanager
+def steady(viewer: Viewer) -> Iterator[None]:
+    """Keep the view while layers are added; napari shows all of it where a dimension comes.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose camera stays.
+
+    Yields
+    ------
+    None
+        Once.
+    """
+    scene = viewer.scene if hasattr(viewer, "scene") else viewer  # before napari 0.9
+    camera, ndim = scene.camera, viewer.dims.ndim
+    seen = camera.center, camera.zoom, camera.angles
+    yield
+    if viewer.dims.ndim != ndim:
+        camera.center, camera.zoom, camera.angles = seen
+
+
+def visible_pixels(viewer: Viewer, layer: Image) -> list[tuple[float, float]] | None:
+    """First and last visible pixel along each dimension, at the finest resolution.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where it is seen.
+    layer : napari.layers.Image
+        One of its layers.
+
+    Returns
+    -------
+    list of (float, float) or None
+        None in 3D, where nothing rectangular is in view, and if hardly a pixel is.
+    """
+    if viewer.dims.ndisplay != 2:
+        return None
+    corners = np.asarray(layer.corner_pixels, float)
+    if layer.multiscale:
+        factors = np.asarray(layer.downsample_factors)[layer.data_level]
+        corners = np.stack([corners[0] * factors, (corners[1] + 1) * factors - 1])
+    first, last = corners
+    spread = np.sort(last - first)[::-1][:2]
+    if spread.min() < MIN_SIDE:
+        return None
+    # A colour axis is no dimension of the layer, but one of its data.
+    extra = len(layer_data(layer).shape) - layer.ndim
+    return [*zip(first.tolist(), last.tolist(), strict=True), *[(0.0, 0.0)] * extra]

@@ -1,0 +1,1 @@
+"""A training in its own process and folder, and its layer."""

@@ -1,0 +1,238 @@
+"""A training in a process of its own: started, watched, stopped; it outlives the window.
+
+The process is ``vae-restore train`` and writes what it does into its run's log, so that it
+never waits for a reader, and any later window reads the same from the beginning. No Qt
+and no torch here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import math
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from napari_vae_restore._napari.messages import (
+    TrainingFailed,
+    TrainingSaved,
+    TrainingStarted,
+    TrainingUpdate,
+)
+from napari_vae_restore._napari.training.runs import Run, parse_event
+from napari_vae_restore.errors import TrainingError
+
+PROGRAM = (sys.executable, "-m", "napari_vae_restore")
+"""The command line, by the interpreter that runs the window."""
+
+_STOP = b"stop\n"
+
+Told = TrainingStarted | TrainingUpdate | TrainingSaved | TrainingFailed
+
+# By number. A process goes on when nobody watches it, and can be watched again.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+class TrainingProcess:
+    """The process of a run.
+
+    Parameters
+    ----------
+    run : Run
+        With the number of its process, which this window may have started or not.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._child = None if run.pid is None else _children.get(run.pid)
+        self._log = Tail(run.log_path)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it is at work."""
+        if self._child is not None:
+            return self._child.poll() is None
+        return self.run.is_alive
+
+    def read(self) -> list[Told]:
+        """What it has told since the last call, at first since the run began."""
+        return list(messages_of(self._log.read()))
+
+    def stop(self) -> None:
+        """Have it end after the step under way, and save what it has learned."""
+        if self._child is not None and self._child.stdin is not None:
+            with contextlib.suppress(OSError):  # it has ended already
+                self._child.stdin.write(_STOP)
+                self._child.stdin.flush()
+        elif (process := self.run.process) is not None:
+            # On Windows this is the end at once: the last checkpoint is what was learned.
+            with contextlib.suppress(psutil.Error):
+                process.terminate()
+
+    def kill(self) -> None:
+        """End it at once and wait for that; its last checkpoint stays."""
+        if (process := self.run.process) is not None:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        if self._child is not None:
+            self._child.wait()
+
+    def last_error(self) -> str:
+        """The last line that it wrote to stderr."""
+        path = self.run.errors_path
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        lines = text.strip().splitlines()
+        return lines[-1].removeprefix("error: ") if lines else ""
+
+
+class Tail:
+    """Reads what is added to a log.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Of the log, which may come later.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Events of complete lines; what comes after the last one is left for the next time."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as log:
+            log.seek(self._offset)
+            added = log.read()
+        complete = added[: added.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        for line in complete.splitlines():
+            if (event := parse_event(line)) is not None:
+                yield event
+
+
+def start(run: Run, *, resumed: bool = False) -> TrainingProcess:
+    """Start the process of a run.
+
+    Parameters
+    ----------
+    run : Run
+        Whose images are there.
+    resumed : bool
+        Whether it goes on from its checkpoint.
+
+    Returns
+    -------
+    TrainingProcess
+        At work.
+
+    Raises
+    ------
+    TrainingError
+        If it cannot be started.
+    """
+    words = [*PROGRAM, *run.request.words(run.model_path, resumed=resumed)]
+    try:
+        with run.log_path.open("ab") as log, run.errors_path.open("wb") as errors:
+            # What a killed process left of a line stays alone.
+            log.write(b"\n")
+            log.flush()
+            # In its own folder: python -m looks for modules where it is started.
+            child = subprocess.Popen(
+                words,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=errors,
+                cwd=run.folder,
+                **_on_its_own(),
+            )
+    except OSError as error:
+        raise TrainingError(f"the training could not be started: {error}") from error
+    _forget_ended()
+    _children[child.pid] = child
+    return TrainingProcess(run.with_process(child.pid))
+
+
+def messages_of(events: Iterable[dict[str, Any]]) -> Iterator[Told]:
+    """What a log says, steps in a row as one update.
+
+    Parameters
+    ----------
+    events : iterable of dict
+        Lines of ``vae-restore train --json-lines``; unknown events are passed over.
+
+    Yields
+    ------
+    Told
+        In the order of the log.
+    """
+    steps: list[dict[str, Any]] = []
+    for event in events:
+        if event["event"] == "progress":
+            steps.append(event)
+            continue
+        if steps:
+            yield _update(steps)
+            steps = []
+        if event["event"] == "started":
+            yield TrainingStarted(event["noise"])
+        elif event["event"] == "saved":
+            yield TrainingSaved(Path(event["path"]), event["complete"])
+        elif event["event"] == "failed":
+            yield TrainingFailed(event["message"])
+    if steps:
+        yield _update(steps)
+
+
+def _forget_ended() -> None:
+    for pid, child in list(_children.items()):
+        if child.poll() is not None:
+            child.communicate()  # closes its stdin
+            del _children[pid]
+
+
+@atexit.register
+def _let_go() -> None:
+    """Close what leads to the processes, which go on without."""
+    for child in _children.values():
+        if child.stdin is not None:
+            with contextlib.suppress(OSError):
+                child.stdin.close()
+
+
+def _update(lines: list[dict[str, Any]]) -> TrainingUpdate:
+    last = lines[-1]
+    steps = [step for line in lines for step in line["steps"]]
+    return TrainingUpdate(
+        seconds=tuple(at for at, _ in steps),
+        losses=tuple(_number(loss) for _, loss in steps),
+        held_out=tuple(
+            (line["seconds"], _number(line["held_out"]))
+            for line in lines
+            if line["held_out"] is not None
+        ),
+        held_out_first=last["held_out_first"],
+        kl=tuple((line["seconds"], tuple(map(_number, line["kl"]))) for line in lines),
+        step=last["step"],
+        fraction=last["fraction"],
+        seconds_left=last["seconds_left"],
+    )
+
+
+def _number(value: float | None) -> float:
+    """What was no finite number is none."""
+    return math.nan if value is None else value
+
+
+def _on_its_own() -> dict[str, Any]:
+    """Options that keep a process alive when the window or its terminal is closed."""
+    if sys.platform == "win32":
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+        return {"creationflags": flags}
+    return {"start_new_session": True}

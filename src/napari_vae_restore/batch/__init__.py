@@ -1,0 +1,1 @@
+"""Many files, restored one after another."""

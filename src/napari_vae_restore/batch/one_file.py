@@ -1,0 +1,361 @@
+"""One image file restored: read, checked, computed, written, and recognised again.
+
+The command line, the window and :func:`~.batch.restore_files` drain the same generator,
+once for each file. This module knows neither terminals nor windows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from napari_vae_restore.batch import outputs
+from napari_vae_restore.batch.inputs import split_name
+from napari_vae_restore.errors import ImageFileError
+from napari_vae_restore.images.arrays import guess_axes
+from napari_vae_restore.images.image_files import ImageFile, read_image, write_image
+from napari_vae_restore.images.image_metadata import refined
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.restoration.recipes.replay import REMARKS, Request
+from napari_vae_restore.restoration.restore import RestoreProgress, iter_restore
+from napari_vae_restore.restoration.result import Diagnostics, Recipe, Restoration
+from napari_vae_restore.restoration.tasks import Inpaint, SuperResolve, Task, image_for
+from napari_vae_restore.restoration.trust.invented import note_on
+from napari_vae_restore.stores.ome_zarr import is_store, open_store
+from napari_vae_restore.stores.restore import iter_restore_store
+
+_log = logging.getLogger(__name__)
+
+TIFF = (".tif", ".tiff")
+"""Endings of files that hold any image."""
+
+_FREE = ("noise", "model", "tile", "package_version", *REMARKS)
+"""What a recipe tells beside what is asked for: names, speed, and what comes of the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """An image, and what is written of it.
+
+    Attributes
+    ----------
+    image : Path
+        The file to restore.
+    mean : Path
+        TIFF or PNG for the result.
+    samples : tuple of Path
+        The same for samples, as many as are kept.
+    std : Path or None
+        TIFF for their standard deviation.
+    """
+
+    image: Path
+    mean: Path
+    samples: tuple[Path, ...] = ()
+    std: Path | None = None
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """All outputs; the mean is the last, so that it says that the others are there."""
+        return (*([] if self.std is None else [self.std]), *self.samples, self.mean)
+
+    def check(self, inputs: Sequence[Path], *, overwrite: bool) -> None:
+        """Make sure that all outputs can be written.
+
+        Parameters
+        ----------
+        inputs : sequence of Path
+            Files that must not be written to.
+        overwrite : bool
+            Whether others that exist may be replaced.
+
+        Raises
+        ------
+        InputError
+            As :func:`~.outputs.check_path`, or if two outputs are the same file.
+        """
+        if is_store(self.mean):
+            outputs.check_stores(self.written, inputs)
+            return
+        for path in (self.mean, *self.samples):
+            outputs.check_path(path, (*TIFF, ".png"), inputs, overwrite=overwrite)
+        if self.std is not None:
+            outputs.check_path(self.std, TIFF, inputs, overwrite=overwrite)
+            for path in (self.mean, *self.samples):
+                outputs.check_different(path, self.std)
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredFile:
+    """What was done to a file.
+
+    Attributes
+    ----------
+    files : Files
+        Where it is.
+    source : ImageFile
+        The image.
+    axes : str
+        Its axes.
+    tasks : tuple of Task
+        What was undone.
+    diagnostics : Diagnostics or None
+        How well it went; None where a store was there before.
+    """
+
+    files: Files
+    source: ImageFile
+    axes: str
+    tasks: tuple[Task, ...]
+    diagnostics: Diagnostics | None
+
+
+@dataclass(frozen=True, slots=True)
+class Storing:
+    """How stores are written.
+
+    Attributes
+    ----------
+    shard : bool
+        Whether the chunks of a block go into one file.
+    client : object or None
+        A dask client, or the address of a scheduler, whose workers compute.
+    """
+
+    shard: bool = False
+    client: Any = None
+
+
+HERE = Storing()
+"""By this process, a file a chunk."""
+
+
+def sample_path(output: Path, number: int) -> Path:
+    """out.ome.tif becomes out.sample-1.ome.tif."""
+    stem, endings = split_name(output)
+    return output.with_name(f"{stem}.sample-{number}{endings}")
+
+
+def iter_restore_file(
+    files: Files,
+    request: Request,
+    model: Model,
+    *,
+    device: str,
+    overwrite: bool,
+    storing: Storing = HERE,
+) -> Generator[RestoreProgress, None, RestoredFile]:
+    """Restore a file step by step: yields progress, returns what was done; close to cancel.
+
+    Every output is written entirely or not at all, the mean after all others.
+
+    Parameters
+    ----------
+    files : Files
+        What to read and write; folders exist.
+    request : Request
+        What is to be done; samples are drawn as many as it says.
+    model : Model
+        By which model.
+    device : str
+        As for :func:`~napari_vae_restore.restore`.
+    overwrite : bool
+        Whether files that exist may be replaced.
+    storing : Storing
+        How, where the result is a store.
+
+    Yields
+    ------
+    RestoreProgress
+        As :func:`~napari_vae_restore.iter_restore`.
+
+    Returns
+    -------
+    RestoredFile
+        What was done; the result itself is in the files.
+
+    Raises
+    ------
+    InputError
+        If the image, the request or a format does not suit.
+    ImageFileError, RestorationError
+        If reading, writing or computing fails.
+    """
+    tasks = tuple(_named_from(files.mean.parent, task) for task in request.tasks)
+    if is_store(files.mean):
+        return (
+            yield from _iter_store(files, request, tasks, model, device, overwrite, storing)
+        )
+    source = (
+        open_store(files.image).read() if is_store(files.image) else read_image(files.image)
+    )
+    digest = _digest(files.image)  # of what was read: the file may change, or go, meanwhile
+    axes = request.axes or source.axes
+    _, axes = image_for(source.data, axes, tasks)
+    outputs.check_format(files.mean, source, axes, source.data.dtype)
+    if files.std is not None:
+        outputs.check_format(files.std, source, axes, "float32")
+    if any(isinstance(task, Inpaint) and not task.mask.any() for task in tasks):
+        _log.warning("the mask is 0 everywhere: there is nothing to fill")
+    restoration = yield from iter_restore(
+        source.data,
+        tasks,
+        model,
+        axes=axes,
+        n_samples=request.n_samples,
+        keep_samples=bool(files.samples),
+        tile=request.tile,
+        seed=request.seed,
+        device=device,
+    )
+    recipe = replace(restoration.recipe, image_sha256=digest)
+    restoration = replace(restoration, recipe=recipe)
+    factor = math.prod(task.factor for task in tasks if isinstance(task, SuperResolve))
+    _write(files, restoration, axes, refined(source, factor), overwrite=overwrite)
+    return RestoredFile(files, source, axes, tasks, restoration.diagnostics)
+
+
+def _iter_store(
+    files: Files,
+    request: Request,
+    tasks: tuple[Task, ...],
+    model: Model,
+    device: str,
+    overwrite: bool,
+    storing: Storing,
+) -> Generator[RestoreProgress, None, RestoredFile]:
+    """The same into stores, block by block; they know themselves how far they are."""
+    if is_store(files.image):
+        opened = open_store(files.image)
+        axes = opened.axes or guess_axes(opened.array.shape, opened.array.dtype)
+        source = ImageFile(
+            opened.array, axes, opened.scale, opened.units, "ome-tiff", opened.channel_names
+        )
+    else:
+        source = read_image(files.image)
+    axes = request.axes or source.axes
+    stored = yield from iter_restore_store(
+        files.image if is_store(files.image) else source.data,
+        files.mean,
+        tasks,
+        model,
+        axes=axes,
+        n_samples=request.n_samples,
+        uncertainty=files.std,
+        sample_paths=files.samples,
+        tile=request.tile,
+        seed=request.seed,
+        device=device,
+        shard=storing.shard,
+        overwrite=overwrite,
+        client=storing.client,
+        like=source,
+    )
+    return RestoredFile(files, source, axes, tasks, stored.diagnostics)
+
+
+def is_made(path: Path, image: Path, request: Request, model: Model) -> bool:
+    """Whether a file is what a request makes of an image.
+
+    Parameters
+    ----------
+    path : Path
+        An image file that may be a result.
+    image : Path
+        The file to restore.
+    request : Request
+        What is to be done.
+    model : Model
+        By which model.
+
+    Returns
+    -------
+    bool
+        True if its recipe has the hash of the image, and tasks, model, axes, seed and
+        samples of the request. Tile and version of this package do not count.
+    """
+    try:
+        found = json.loads(read_image(path).description)
+        if not isinstance(found, dict) or found.get("image_sha256") != _digest(image):
+            return False
+        axes = request.axes or read_image(image).axes
+    except (ValueError, OSError, RecursionError, ImageFileError):
+        return False
+    wanted = Recipe(
+        tasks=tuple(task.to_dict() for task in request.tasks),
+        noise=(),
+        model=model.name,
+        model_sha256=model.sha256,
+        axes=axes.upper(),
+        n_samples=request.n_samples,
+        tile=0,
+        seed=request.seed,
+        package_version="",
+        image_sha256=found["image_sha256"],
+    )
+    return _telling(found) == _telling(wanted.to_dict())
+
+
+def _telling(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe without what may differ between two that make the same."""
+    values = {key: value for key, value in recipe.items() if key not in _FREE}
+    tasks = recipe.get("tasks")
+    # A mask is told by its hash.
+    values["tasks"] = [
+        {key: value for key, value in task.items() if key != "mask"}
+        for task in (tasks if isinstance(tasks, list) else [])
+    ]
+    return values
+
+
+def _write(
+    files: Files, result: Restoration, axes: str, like: ImageFile, *, overwrite: bool
+) -> None:
+    samples = () if result.samples is None else result.samples
+    std = [] if files.std is None or result.std is None else [result.std]
+    kinds = [*("std" for _ in std), *("sample" for _ in samples), "mean"]
+    arrays = [*std, *samples, result.mean]
+    for path, kind, array in zip(files.written, kinds, arrays, strict=True):
+        # The recipe is ASCII, so that no name in it can hold what a file cannot.
+        write_image(
+            path,
+            array,
+            axes,
+            like=like,
+            description=json.dumps(_about(result.recipe, kind)),
+            overwrite=overwrite,
+        )
+
+
+def _about(recipe: Recipe, kind: str) -> dict[str, Any]:
+    """What a file says of itself: its recipe, and what in it was not measured."""
+    told = {} if kind == "mean" else {"is": kind}
+    if note := note_on(recipe.tasks, kind):
+        told["note"] = note
+    return recipe.to_dict() | told
+
+
+def _digest(image: Path) -> str:
+    """Hash of a file; a store, which is a folder, has none."""
+    if image.is_dir():
+        return ""
+    with image.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _named_from(folder: Path, task: Task) -> Task:
+    """The task, its mask named by the way to it from the output, which both can move along."""
+    if not isinstance(task, Inpaint):
+        return task
+    try:
+        name = Path(os.path.relpath(task.name, folder))
+    except ValueError:  # another drive of Windows
+        name = Path(task.name).resolve()
+    return replace(task, name=name.as_posix())

@@ -1,0 +1,339 @@
+"""Many images to restore alike: what goes where, and what stands in the way.
+
+Everything that can be known before the first pixel is computed is found out here:
+names, collisions, masks, results that are there already. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import get_args
+
+from napari_vae_restore.batch.choices import ALWAYS, MISSING, NEVER, POLICIES
+from napari_vae_restore.batch.inputs import (
+    Found,
+    find_images,
+    partners_of,
+    split_name,
+)
+from napari_vae_restore.batch.one_file import HERE, TIFF, Files, Storing, is_made, sample_path
+from napari_vae_restore.errors import InputError
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.noise.estimation.estimate import NoiseKind
+from napari_vae_restore.noise.models import parse_noise
+from napari_vae_restore.restoration.recipes.replay import Request
+from napari_vae_restore.restoration.tasks import Denoise
+from napari_vae_restore.stores.ome_zarr import is_store
+
+_MASK_ENDINGS = ("", "_mask", "-mask")
+"""What the name of a mask may have behind that of its image."""
+
+_NAMED = 3
+"""Files that a message names."""
+
+
+class State(Enum):
+    """How far a job is; the value is what to call it."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    RESTORED = "restored"
+    KEPT = "there already"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One image of a batch.
+
+    Attributes
+    ----------
+    files : Files
+        The image and its results.
+    mask : Path or None
+        Its own mask.
+    state : State
+        How far it is.
+    reason : str
+        Why it failed.
+    may_replace : bool
+        Whether outputs that exist may be replaced: they were asked to be, or were left
+        behind by this very batch.
+    """
+
+    files: Files
+    mask: Path | None = None
+    state: State = State.WAITING
+    reason: str = ""
+    may_replace: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Images to restore alike, and where the results go.
+
+    Parameters
+    ----------
+    images : sequence of str or Path
+        Files, stores, folders and globs, as for :func:`~.inputs.find_images`.
+    output : Path
+        Folder of the results, which keep their names and the folders below the given ones.
+        JPEG and BMP become PNG.
+    request_of : callable
+        Gives what is to be done, with an image's own mask, or None where it has none.
+    model : Model
+        By which model.
+    suffix : str
+        What stands behind a result's name, before its ending.
+    masks : Path, optional
+        Folder of masks with the names of their images, "_mask" or "-mask" behind them or
+        not; in the same folders, or all in one.
+    n_kept : int
+        Samples that are written beside each result.
+    uncertainty : Path, optional
+        Folder for the standard deviations of the samples.
+    overwrite : str
+        What becomes of outputs that exist. "never": those that this batch would make again
+        are kept, any other is an error before anything is computed. "missing": an image
+        whose result exists is left out. "always": all are made anew.
+    device : str
+        As for :func:`~napari_vae_restore.restore`.
+    storing : Storing
+        How stores are written.
+
+    Raises
+    ------
+    InputError
+        If `overwrite` is another word, or a suffix would lead into another folder.
+    """
+
+    images: Sequence[str | Path]
+    output: Path
+    request_of: Callable[[Path | None], Request]
+    model: Model
+    suffix: str = ""
+    masks: Path | None = None
+    n_kept: int = 0
+    uncertainty: Path | None = None
+    overwrite: str = NEVER
+    device: str = "auto"
+    storing: Storing = HERE
+
+    def __post_init__(self) -> None:
+        if self.overwrite not in POLICIES:
+            raise InputError(
+                f"overwrite: expected one of {', '.join(POLICIES)}, got {self.overwrite!r}"
+            )
+        if Path(f"a{self.suffix}").name != f"a{self.suffix}":
+            raise InputError(
+                f"suffix: expected the end of a name, such as -denoised, got {self.suffix!r}"
+            )
+
+
+def iter_plan(batch: Batch) -> Generator[None, None, tuple[Job, ...]]:
+    """Find out for each image what is to be done: yields after each, returns the jobs.
+
+    Parameters
+    ----------
+    batch : Batch
+        What is asked for.
+
+    Yields
+    ------
+    None
+        Looking at a result that exists takes as long as reading it.
+
+    Returns
+    -------
+    tuple of Job
+        Waiting; kept, where the results are there; or failed for want of a mask. Images
+        that are results or masks of others of the batch are not among them.
+
+    Raises
+    ------
+    InputError
+        If there is no image or no mask, what is asked for makes no sense, a folder cannot
+        be written to, two images would have the same result, or a result would replace an
+        image or a file that may not be replaced.
+    ImageFileError
+        If a folder cannot be listed, or a mask cannot be read.
+    """
+    folders = [each for each in (batch.output, batch.uncertainty) if each is not None]
+    for folder in folders:
+        _check_folder(folder)
+    without = [*folders, *([] if batch.masks is None else [batch.masks])]
+    found = find_images(batch.images, without=without)
+    jobs = [_job(batch, each) for each in found]
+    results = {path.resolve() for job in jobs for path in job.files.written}
+    kept = [
+        (job, each)
+        for job, each in zip(jobs, found, strict=True)
+        if (place := each.path.resolve()) not in results or place == job.files.mean.resolve()
+    ]
+    jobs = [job for job, _ in kept]
+    if batch.masks is not None:
+        jobs = _with_masks(batch.masks, jobs, [each for _, each in kept])
+    _check_outputs(jobs)
+    waiting = next((job for job in jobs if job.state is State.WAITING), None)
+    request = None if waiting is None else _checked(batch.request_of(waiting.mask))
+    planned, alien = [], []
+    for job in jobs:
+        yield
+        settled = _settled(batch, job, request if batch.masks is None else None)
+        planned.append(job if settled is None else settled)
+        if settled is None:
+            alien.append(job.files.mean)
+    if alien:
+        raise InputError(
+            f"Expected new files, but {_some(alien)} were made otherwise or of other images: "
+            "choose another folder, keep them (--overwrite missing) or replace them "
+            "(--overwrite always)."
+        )
+    return tuple(planned)
+
+
+def counted(jobs: Iterable[Job], *, waiting: str = "waiting") -> str:
+    """Say what became of jobs.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+        Those at work count as waiting.
+    waiting : str
+        What to call these.
+
+    Returns
+    -------
+    str
+        Such as "2 restored, 1 failed, of 3 images".
+    """
+    counts: Counter[State] = Counter(
+        State.WAITING if j.state is State.RUNNING else j.state for j in jobs
+    )
+    words = {state: state.value for state in _IN_ORDER} | {State.WAITING: waiting}
+    parts = [f"{counts[state]} {words[state]}" for state in _IN_ORDER if counts[state]]
+    number = counts.total()
+    return f"{', '.join(parts)}, of {number} image{'s' if number != 1 else ''}"
+
+
+_IN_ORDER = (State.RESTORED, State.KEPT, State.WAITING, State.FAILED)
+
+
+def _job(batch: Batch, found: Found) -> Job:
+    stem, ending = split_name(found.relative)
+    if not is_store(found.path) and ending.lower() not in (*TIFF, ".ome.tif", ".ome.tiff"):
+        # What is no TIFF is a picture, and PNG the format of pictures that loses nothing.
+        ending = ".png"
+    place = found.relative.parent / f"{stem}{batch.suffix}{ending}"
+    mean, std = batch.output / place, None
+    if batch.uncertainty is not None:
+        std = batch.uncertainty / (place if ending != ".png" else place.with_suffix(".tif"))
+    samples = tuple(sample_path(mean, number) for number in range(1, batch.n_kept + 1))
+    return Job(Files(found.path, mean, samples, std), may_replace=batch.overwrite == ALWAYS)
+
+
+def _with_masks(folder: Path, jobs: Sequence[Job], found: Sequence[Found]) -> list[Job]:
+    """Jobs with the masks of their names; those without one have failed."""
+    if not folder.is_dir():
+        raise InputError(f"Expected a folder of masks, but {folder} is none.")
+    partners = partners_of(found, folder, endings=_MASK_ENDINGS)
+    matched = []
+    for job, each, mask in zip(jobs, found, partners, strict=True):
+        if mask is None:
+            stem, _ = split_name(each.path)
+            names = " or ".join(f"{stem}{ending}" for ending in _MASK_ENDINGS)
+            reason = f"there is no mask {names} in {folder}"
+            matched.append(replace(job, state=State.FAILED, reason=reason))
+        else:
+            matched.append(replace(job, mask=mask))
+    used = {job.mask.resolve() for job in matched if job.mask is not None}
+    if not used:
+        raise InputError(
+            f"Expected masks with the names of the images, but {matched[0].reason}, nor for "
+            "any other image: rename them."
+        )
+    return [job for job in matched if job.files.image.resolve() not in used]
+
+
+def _check_outputs(jobs: Iterable[Job]) -> None:
+    """Make sure that no result replaces another, an image or a mask."""
+    read = {
+        path.resolve()
+        for job in jobs
+        for path in (job.files.image, job.mask)
+        if path is not None
+    }
+    makers: dict[Path, Path] = {}
+    for job in jobs:
+        for path in job.files.written:
+            place = path.resolve()
+            if place in read:
+                raise InputError(
+                    f"Expected results beside the images, but {path} would replace one: choose "
+                    "another folder, or give a suffix."
+                )
+            if place in makers:
+                raise InputError(
+                    f"Expected results of different names, but {path} would be made of "
+                    f"{makers[place]} and of {job.files.image}: restore them into different "
+                    "folders."
+                )
+            makers[place] = job.files.image
+
+
+def _checked(request: Request) -> Request:
+    """A request whose noise can be read: else every single file would fail for it."""
+    for task in request.tasks:
+        noise = task.noise if isinstance(task, Denoise) else None
+        if isinstance(noise, str) and noise not in get_args(NoiseKind):
+            parse_noise(noise)
+    return request
+
+
+def _settled(batch: Batch, job: Job, request: Request | None) -> Job | None:
+    """A job as what exists decides; None if that may not be replaced."""
+    there = [path for path in job.files.written if path.exists()]
+    if not there or job.state is not State.WAITING or batch.overwrite == ALWAYS:
+        return job
+    if batch.overwrite == MISSING and job.files.mean in there:
+        return replace(job, state=State.KEPT)
+    if is_store(job.files.mean):
+        return job  # a store knows itself how far it is
+    if request is None:
+        request = batch.request_of(job.mask)
+    if not all(is_made(path, job.files.image, request, batch.model) for path in there):
+        return None
+    is_whole = len(there) == len(job.files.written)
+    return replace(job, state=State.KEPT) if is_whole else replace(job, may_replace=True)
+
+
+def _check_folder(folder: Path) -> None:
+    """Make sure that a folder is there or can be made, and written to."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(
+            f"Expected a folder for several results, but {folder} is a file: name a folder."
+        )
+    if is_store(folder) or (folder.suffix.lower() in (*TIFF, ".png") and not folder.exists()):
+        raise InputError(
+            f"Expected a folder for several results, but {folder} is the name of one image: "
+            "name a folder."
+        )
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise InputError(
+            f"Cannot write into the folder {there}: {error.strerror}; choose another place for "
+            "the results."
+        ) from error
+
+
+def _some(paths: Sequence[Path]) -> str:
+    """Some of many files, by name."""
+    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    return ", ".join(map(str, paths[:_NAMED])) + more

@@ -1,0 +1,320 @@
+"""Many image files restored one after the other, for `plan.Batch`.
+
+A run goes on past a bad file, leaves only complete files behind, and is taken up again
+by running the same batch. The command line, the window and `restore_files` drain the same
+generator. Knows neither terminals nor windows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from napari_vae_restore.batch.choices import NEVER, n_drawn
+from napari_vae_restore.batch.one_file import RestoredFile, iter_restore_file
+from napari_vae_restore.batch.plan import Batch, Job, State, iter_plan
+from napari_vae_restore.errors import InputError, VAERestoreError
+from napari_vae_restore.images.atomic import why_not_written
+from napari_vae_restore.models.bundled import DEFAULT, find_model
+from napari_vae_restore.models.devices import is_want_of_memory
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.restoration.recipes.replay import Request, read_mask
+from napari_vae_restore.restoration.restore import RestoreProgress
+from napari_vae_restore.restoration.tasks import Inpaint, Task
+
+
+@dataclass(frozen=True, slots=True)
+class BatchProgress:
+    """How far a batch is.
+
+    Attributes
+    ----------
+    number : int
+        Which job this is about, from 0 on.
+    job : Job
+        As it is now.
+    share : float
+        Of this file, 0 to 1.
+    fraction : float
+        Of all that is computed, 0 to 1, by the sizes of the files.
+    seconds_left : float or None
+        Estimate of the rest; None before there is one.
+    restored : RestoredFile or None
+        The result, in the message that says that it is written.
+    """
+
+    number: int
+    job: Job
+    share: float
+    fraction: float
+    seconds_left: float | None
+    restored: RestoredFile | None = None
+
+
+def restore_files(
+    images: str | Path | Sequence[str | Path],
+    output: str | Path,
+    tasks: Task | Sequence[Task] = (),
+    model: Model | str | Path = DEFAULT,
+    **options: Any,
+) -> tuple[Job, ...]:
+    """Restore many image files into a folder.
+
+    What is there already from an earlier run is not made again; a file that cannot be
+    restored does not keep the others from it.
+
+    Parameters
+    ----------
+    images : str, Path or sequence of them
+        Files, folders with all that is below them, or globs such as ``"data/**/*.tif"``.
+    output : str or Path
+        Folder of the results; made if it is not there.
+    tasks : Task or sequence of Task, optional
+        As for :func:`~napari_vae_restore.restore`. With `masks`, filling is one of them.
+    model : Model, str or Path
+        As for :func:`~napari_vae_restore.restore`; it is loaded once.
+    **options
+        The keyword parameters of :func:`iter_restore_files`.
+
+    Returns
+    -------
+    tuple of Job
+        One for each image: ``job.state`` is ``State.RESTORED``, ``KEPT`` or ``FAILED``,
+        and ``job.reason`` says why.
+
+    Raises
+    ------
+    InputError, ImageFileError, ModelFileError
+        Before anything is computed, as :func:`iter_restore_files`.
+    """
+    steps = iter_restore_files(images, output, tasks, model, **options)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            jobs: tuple[Job, ...] = stop.value
+            return jobs
+
+
+def iter_restore_files(
+    images: str | Path | Sequence[str | Path],
+    output: str | Path,
+    tasks: Task | Sequence[Task] = (),
+    model: Model | str | Path = DEFAULT,
+    *,
+    masks: str | Path | None = None,
+    suffix: str = "",
+    samples: int | None = None,
+    uncertainty: str | Path | None = None,
+    overwrite: str = NEVER,
+    axes: str | None = None,
+    seed: int = 0,
+    tile: int | None = None,
+    device: str = "auto",
+) -> Generator[BatchProgress, None, tuple[Job, ...]]:
+    """Restore many image files: yields progress, returns the jobs; close it to cancel.
+
+    Parameters
+    ----------
+    images, output, tasks, model
+        As for :func:`restore_files`.
+    masks : str or Path, optional
+        Folder of masks with the names of their images, "_mask" or "-mask" behind them or
+        not.
+    suffix : str
+        What stands behind a result's name, before its ending.
+    samples : int, optional
+        Samples that are written beside each result.
+    uncertainty : str or Path, optional
+        Folder for the standard deviations of the samples, or of 16 that are not kept.
+    overwrite : str
+        What becomes of results that exist. "never": those that this call would make again
+        are kept, any other is an error before anything is computed. "missing": an image
+        whose result exists is left out. "always": all are made anew.
+    axes : str, optional
+        Of all images; by default, each file says its own.
+    seed, tile : int
+        As for :func:`~napari_vae_restore.restore`, for all images.
+    device : str
+        As for :func:`~napari_vae_restore.restore`.
+
+    Yields
+    ------
+    BatchProgress
+        When a file begins, at each of its steps, and when it is written or has failed.
+
+    Returns
+    -------
+    tuple of Job
+        One for each image.
+
+    Raises
+    ------
+    InputError
+        As :func:`~.plan.iter_plan`, and if there is nothing to do.
+    ImageFileError
+        As :func:`~.plan.iter_plan`.
+    ModelFileError
+        If the model cannot be used.
+    """
+    listed = tuple(tasks) if isinstance(tasks, Sequence) else (tasks,)
+    if masks is not None and any(isinstance(task, Inpaint) for task in listed):
+        raise InputError("masks: expected no Inpaint in tasks beside them: leave one out")
+    if masks is None and not listed:
+        raise InputError("tasks: expected at least one, such as Denoise(), or masks=")
+
+    n_samples = n_drawn(samples, has_uncertainty=uncertainty is not None)
+
+    def request_of(mask: Path | None) -> Request:
+        own = () if mask is None else (read_mask(mask),)
+        return Request((*own, *listed), n_samples=n_samples, seed=seed, tile=tile, axes=axes)
+
+    batch = Batch(
+        (images,) if isinstance(images, str | Path) else tuple(images),
+        Path(output),
+        request_of,
+        find_model(model),
+        suffix=suffix,
+        masks=None if masks is None else Path(masks),
+        n_kept=samples or 0,
+        uncertainty=None if uncertainty is None else Path(uncertainty),
+        overwrite=overwrite,
+        device=device,
+    )
+    planning = iter_plan(batch)
+    while True:
+        try:
+            next(planning)
+        except StopIteration as stop:
+            jobs: tuple[Job, ...] = stop.value
+            break
+    return (yield from iter_batch(batch, jobs))
+
+
+def iter_batch(
+    batch: Batch, jobs: Sequence[Job]
+) -> Generator[BatchProgress, None, tuple[Job, ...]]:
+    """Restore what is waiting, one file after the other; close it to cancel.
+
+    Whatever stops it, the files that were written are complete.
+
+    Parameters
+    ----------
+    batch : Batch
+        How.
+    jobs : sequence of Job
+        The plan.
+
+    Yields
+    ------
+    BatchProgress
+        When a file begins, at each of its steps, and when it is written or has failed.
+
+    Returns
+    -------
+    tuple of Job
+        None of them is waiting any more.
+    """
+    ended = list(jobs)
+    shared = None if batch.masks is not None else _shared_request(batch, jobs)
+    clock = _Clock(jobs)
+    for number, job in enumerate(jobs):
+        if job.state is not State.WAITING:
+            continue
+        running, restored = replace(job, state=State.RUNNING), None
+        yield clock.progress(number, running, 0.0)
+        try:
+            with closing(_steps(batch, job, shared)) as steps:
+                while restored is None:
+                    try:
+                        step = next(steps)
+                    except StopIteration as stop:
+                        restored = stop.value
+                    else:
+                        yield clock.progress(number, running, step.done / step.total)
+            ended[number] = replace(job, state=State.RESTORED)
+        except Exception as error:  # of any type, on damaged files
+            ended[number] = replace(job, state=State.FAILED, reason=_reason(error))
+        yield clock.progress(number, ended[number], 1.0, restored)
+        clock.end(number)
+    return tuple(ended)
+
+
+def _shared_request(batch: Batch, jobs: Sequence[Job]) -> Request | None:
+    """What is to be done with every image, read once; None if there is nothing to do."""
+    is_needed = any(job.state is State.WAITING for job in jobs)
+    return batch.request_of(None) if is_needed else None
+
+
+def _steps(
+    batch: Batch, job: Job, request: Request | None
+) -> Generator[RestoreProgress, None, RestoredFile]:
+    request = batch.request_of(job.mask) if request is None else request
+    for path in job.files.written:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return (
+        yield from iter_restore_file(
+            job.files,
+            request,
+            batch.model,
+            device=batch.device,
+            overwrite=job.may_replace,
+            storing=batch.storing,
+        )
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Why a file failed, in one line."""
+    if isinstance(error, VAERestoreError):
+        text = str(error)
+    elif is_want_of_memory(error):
+        text = "the memory does not suffice"
+    elif isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        text = f"{place}{why_not_written(error)}"
+    else:
+        text = f"{type(error).__name__}: {error}"
+    return " ".join(text.split())
+
+
+class _Clock:
+    """Shares of the whole, by the sizes of the files, and the time that is left."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        sizes = {
+            number: _size(job.files.image)
+            for number, job in enumerate(jobs)
+            if job.state is State.WAITING
+        }
+        known = [size for size in sizes.values() if size]
+        usual = sum(known) / len(known) if known else 1.0
+        self._sizes = {number: size or usual for number, size in sizes.items()}
+        self._total = sum(self._sizes.values())
+        self._done = 0.0
+        self._started = time.monotonic()
+
+    def progress(
+        self, number: int, job: Job, share: float, restored: RestoredFile | None = None
+    ) -> BatchProgress:
+        """Say how far all is when this share of one job is done."""
+        fraction = (self._done + share * self._sizes[number]) / self._total
+        seconds = time.monotonic() - self._started
+        left = seconds / fraction - seconds if fraction else None
+        return BatchProgress(number, job, share, fraction, left, restored)
+
+    def end(self, number: int) -> None:
+        """Count a job as done."""
+        self._done += self._sizes[number]
+
+
+def _size(image: Path) -> int:
+    """Bytes of a file; 0 for a store, whose size no one knows without reading it."""
+    try:
+        return image.stat().st_size if image.is_file() else 0
+    except OSError:
+        return 0

@@ -1,0 +1,1 @@
+"""Any image to planes and back: arrays, layouts, files and their metadata."""

@@ -1,0 +1,330 @@
+"""Image files: TIFF, PNG, JPEG and BMP in; TIFF and PNG out, metadata kept.
+
+`read_image` gives the pixels with their axes, pixel size and units, `write_image`
+stores them entirely or not at all, `check_output` guards the originals and
+`list_images` finds the images of a folder. The dialects of TIFF are in `tiff`, PNG and
+other pictures in `picture_files`.
+
+This module does not judge whether an image can be restored: `arrays.as_image` does.
+"""
+
+import logging
+import os
+import re
+import struct
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore.errors import ImageFileError, InputError, told
+from napari_vae_restore.images.atomic import atomic_write, why_not_written
+from napari_vae_restore.images.image_metadata import PIXEL, Format, ImageFile, calibration
+from napari_vae_restore.images.layout import checked_axes
+from napari_vae_restore.images.pictures import fits_png, read_picture, write_png
+from napari_vae_restore.images.tiff import dialect, read_tiff, write_tiff
+
+__all__ = [
+    "ImageFile",
+    "check_output",
+    "is_readable",
+    "list_images",
+    "natural_key",
+    "read_image",
+    "write_image",
+]
+
+logger = logging.getLogger(__name__)
+
+StrPath = str | os.PathLike[str]
+
+_TIFF = (".tif", ".tiff")
+_PICTURES: dict[str, Format] = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".bmp": "bmp",
+}
+_READABLE = (*_TIFF, *_PICTURES)
+# Characters that XML, and so OME-TIFF, cannot hold, nor text tags in general.
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+def read_image(path: StrPath, *, mapped: bool = False) -> ImageFile:
+    """Read an image file.
+
+    Parameters
+    ----------
+    path : path-like
+        A .tif, .tiff, .png, .jpg, .jpeg or .bmp file. Of several images in a TIFF
+        the first is read, and a warning logged.
+    mapped : bool
+        Whether the pixels of a TIFF of more than 256 MB stay on disk until a part of them
+        is asked for. They are then in the file's byte order, and it must not be compressed.
+
+    Returns
+    -------
+    ImageFile
+        Pixels in their own dtype, axes, pixel size and units. Axes of length one
+        that the file does not keep are absent; files that `write_image` wrote keep
+        all. Stack axes without names are taken as "Z", "TZ" or "TCZ".
+
+    Raises
+    ------
+    ImageFileError
+        If the file is missing, a folder, of another kind, torn or not readable.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ImageFileError(f"Cannot read {path}: it is a folder; give an image file in it.")
+    suffix = path.suffix.lower()
+    if suffix not in _READABLE:
+        raise ImageFileError(
+            f"Cannot read {path}: files that can be read end in {', '.join(_READABLE)}."
+        )
+    if not path.exists():
+        raise ImageFileError(f"Cannot read {path}: there is no such file.")
+    try:
+        if suffix in _TIFF:
+            return read_tiff(path, mapped=mapped)
+        return read_picture(path, _PICTURES[suffix])
+    except ImageFileError:
+        raise
+    except (MemoryError, SyntaxError) as error:  # Python's parser errs where memory ends
+        raise ImageFileError(
+            f"Cannot read {path}: it does not fit into memory; crop or convert it."
+        ) from error
+    except Exception as error:  # on damaged files the decoders raise errors of any type
+        raise ImageFileError(f"Cannot read {path}: {_reason_not_read(error)}.") from error
+
+
+def write_image(
+    path: StrPath,
+    data: NDArray[Any],
+    axes: str,
+    *,
+    like: ImageFile | None = None,
+    scale: Sequence[float] | None = None,
+    units: Sequence[str] | None = None,
+    description: str | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write an image file, entirely or not at all.
+
+    The name decides: .ome.tif (or .tif, if `like` is OME-TIFF) gives OME-TIFF where
+    it can hold the image; other .tif an ImageJ hyperstack where ImageJ can (uint8,
+    uint16, float32; T, Z, C, Y, X, uint8 RGB; below 4 GB), else plain TIFF; .png a
+    picture. `read_image` returns from a TIFF the same data, axes, scale (to 1e-6
+    along X and Y), units, channel names and description. PNG keeps Y, X, S, the
+    description and, to 1e-5, pixel sizes below 10 micrometers.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write.
+    data : numpy.ndarray
+        Integer, floating or bool.
+    axes : str
+        One letter per dimension.
+    like : ImageFile, optional
+        Where scale, units, channel names and description come from, axis by axis,
+        unless they are given.
+    scale : sequence of float, optional
+        Size of a step along each axis.
+    units : sequence of str, optional
+        Its units.
+    description : str, optional
+        Text to store, for example a recipe in JSON.
+    overwrite : bool, default: False
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    InputError
+        If the format cannot hold the image, the arguments do not fit it, or the
+        path is refused by `check_output`.
+    ImageFileError
+        If writing fails; the file is then as it was before.
+    """
+    path = Path(path)
+    check_output(path, (), overwrite=overwrite)
+    image = _described(path, np.asarray(data), axes, like, scale, units, description)
+    try:
+        with atomic_write(path) as temporary:
+            if image.format == "png":
+                write_png(temporary, image)
+            else:
+                write_tiff(temporary, image)
+    except MemoryError as error:
+        raise ImageFileError(f"Cannot write {path}: the memory does not suffice.") from error
+    except OSError as error:
+        place = "" if error.filename in (None, str(path)) else f" ({error.filename})"
+        reason = f"{why_not_written(error)}{place}"
+        raise ImageFileError(f"Cannot write {path}: {reason}.") from error
+    except (ValueError, struct.error) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ImageFileError(f"Cannot write {path}: {reason}.") from error
+
+
+def check_output(path: StrPath, inputs: Iterable[StrPath], *, overwrite: bool) -> None:
+    """Make sure, before hours of work, that a result may be written to a path.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to be written.
+    inputs : iterable of path-like
+        Files that must not be written to, whatever `overwrite` says and however
+        they are spelled or linked.
+    overwrite : bool
+        Whether another existing file may be replaced.
+
+    Raises
+    ------
+    InputError
+        If the path is one of the inputs, exists although it may not, is a folder
+        or lies in none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"Expected a file to write, but {path} is a folder: add a file name.")
+    if not path.parent.is_dir():
+        raise InputError(
+            f"Expected an existing folder, but {path.parent} is none: create it or correct "
+            "the output path."
+        )
+    if not path.exists():
+        return
+    for source in map(Path, inputs):
+        if source.exists() and path.samefile(source):
+            raise InputError(
+                f"Expected an output beside the inputs, but {path} is the input {source} "
+                "itself: choose another name."
+            )
+    if not overwrite:
+        raise InputError(
+            f"Expected a new file, but {path} exists: choose another name, or give --overwrite "
+            "(overwrite=True)."
+        )
+
+
+def list_images(folder: StrPath) -> list[Path]:
+    """List the image files of a folder, in the order that people count in.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder; its own folders and hidden files are passed over.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Files that `read_image` may read, t2 before t10.
+
+    Raises
+    ------
+    ImageFileError
+        If the folder cannot be read or holds no image.
+    """
+    folder = Path(folder)
+    try:
+        files = [file for file in folder.iterdir() if is_readable(file) and file.is_file()]
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ImageFileError(f"Cannot list the folder {folder}: {reason}.") from error
+    if not files:
+        raise ImageFileError(
+            f"No image in the folder {folder}: files that can be read end in "
+            f"{', '.join(_READABLE)}."
+        )
+    return sorted(files, key=natural_key)
+
+
+def is_readable(file: Path) -> bool:
+    """Whether a file of a folder counts as an image, by its name; hidden ones do not."""
+    return file.suffix.lower() in _READABLE and file.name[0] != "."
+
+
+def natural_key(file: Path) -> tuple[list[tuple[bool, int, str]], str]:
+    """A key that sorts names as people count, t2 before t10."""
+    # Numbers compare by value and come before text.
+    parts = re.findall(r"([0-9]+)|([^0-9]+)", file.name.casefold())
+    return [(bool(text), int(number or 0), text) for number, text in parts], file.name
+
+
+def _described(
+    path: Path,
+    data: NDArray[Any],
+    axes: str,
+    like: ImageFile | None,
+    scale: Sequence[float] | None,
+    units: Sequence[object] | None,
+    description: str | None,
+) -> ImageFile:
+    """Put together what is to be written, and check that it can be."""
+    axes = checked_axes(axes, data.shape)
+    if data.dtype.kind not in "biuf" or data.dtype.itemsize > 8 or data.size == 0:
+        raise InputError(
+            f"Expected integer, floating or bool pixels of at most 64 bits, but {data.dtype} "
+            f"of shape {data.shape} came: convert the image."
+        )
+    if data.dtype.kind == "b" and "S" in axes:
+        raise InputError(
+            f"Expected bool pixels without colour, but axes {axes} came: convert them to uint8."
+        )
+    known = {} if like is None else like.sizes
+    sizes = [known.get(axis, (1.0, PIXEL)) for axis in axes]
+    sizes_and_units = scale, _ = calibration(
+        axes,
+        [size for size, _ in sizes] if scale is None else scale,
+        [unit for _, unit in sizes] if units is None else units,
+    )
+    if description is None:
+        description = "" if like is None else _UNWRITABLE.sub("", like.description)
+    elif found := _UNWRITABLE.search(description):
+        raise InputError(
+            f"Expected a description of printable text, but {found[0]!r} came at position "
+            f"{found.start()}: remove it, or write JSON, which escapes it."
+        )
+    n_channels = data.shape[axes.index("C")] if "C" in axes else 0
+    names = () if like is None or len(like.channel_names) != n_channels else like.channel_names
+    wants_ome = like is not None and like.format == "ome-tiff"
+    kind = _format(path, data, axes, scale, wants_ome=wants_ome)
+    return ImageFile(data, axes, *sizes_and_units, kind, names, description)
+
+
+def _format(
+    path: Path, data: NDArray[Any], axes: str, scale: Sequence[float], *, wants_ome: bool
+) -> Format:
+    suffix = path.suffix.lower()
+    if suffix in _TIFF:
+        named_ome = path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+        found = dialect(data, axes, scale, ome=named_ome or wants_ome)
+        if named_ome and found != "ome-tiff":
+            raise InputError(
+                f"Expected an image that OME-TIFF can hold, but axes {axes} with {data.dtype} "
+                "came: write to a name that ends in .tif without .ome."
+            )
+        return found
+    if suffix != ".png":
+        raise InputError(
+            f"Expected an output that ends in .tif, .tiff or .png, but {path.name} came: "
+            "choose one of them."
+        )
+    if not fits_png(data, axes):
+        raise InputError(
+            f"Expected for PNG one plane, uint8 grey or colour or uint16 grey, but axes {axes} "
+            f"of shape {data.shape} with {data.dtype} came: write to a name that ends in .tif."
+        )
+    return "png"
+
+
+def _reason_not_read(error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or told(error)
+    if "imagecodecs" in reason:
+        return "its compression needs a further package; run pip install imagecodecs"
+    if isinstance(error, LookupError):  # the decoder fell over what should be there
+        return f"it is damaged ({reason})"
+    return " ".join(reason.split()).rstrip(".")

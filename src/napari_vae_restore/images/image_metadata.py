@@ -1,0 +1,242 @@
+"""What an image file says beside its pixels: axes, pixel size, units, names.
+
+Units are named as pint, and so napari, names them. This module reads and writes
+nothing; the file formats are in `tiff` and `image_files`.
+"""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from numpy.typing import NDArray
+
+from napari_vae_restore.errors import ImageFileError, InputError
+
+logger = logging.getLogger(__name__)
+
+Format = Literal["ome-tiff", "imagej", "tiff", "png", "jpeg", "bmp"]
+
+_TRUSTED = 2**28
+"""Bytes that are allocated on the word of a header alone."""
+_MOST_COMPRESSED = 2**14
+"""Bytes of pixels for each byte of a file; a claim of more was made up."""
+
+PIXEL = "pixel"
+"""The unit of an axis of which nothing is known."""
+
+
+class Unit(NamedTuple):
+    """How file formats spell a unit, and what it is worth."""
+
+    imagej: str
+    ome: str
+    si: float  # in metres, or in seconds
+
+
+LENGTHS = {
+    "angstrom": Unit("angstrom", "Å", 1e-10),
+    "picometer": Unit("pm", "pm", 1e-12),
+    "nanometer": Unit("nm", "nm", 1e-9),
+    "micrometer": Unit("micron", "µm", 1e-6),
+    "millimeter": Unit("mm", "mm", 1e-3),
+    "centimeter": Unit("cm", "cm", 1e-2),
+    "meter": Unit("m", "m", 1.0),
+    "kilometer": Unit("km", "km", 1e3),
+    "inch": Unit("inch", "in", 2.54e-2),
+}
+TIMES = {
+    "nanosecond": Unit("nsec", "ns", 1e-9),
+    "microsecond": Unit("usec", "µs", 1e-6),
+    "millisecond": Unit("msec", "ms", 1e-3),
+    "second": Unit("sec", "s", 1.0),
+    "minute": Unit("min", "min", 60.0),
+    "hour": Unit("hour", "h", 3600.0),
+    "day": Unit("day", "d", 86400.0),
+}
+_ALIASES = {
+    PIXEL: PIXEL,
+    "pixels": PIXEL,
+    "px": PIXEL,
+    "": PIXEL,
+    "um": "micrometer",
+    "microns": "micrometer",
+    "inches": "inch",
+    "hr": "hour",
+    "us": "microsecond",
+    **{
+        spelling: name
+        for name, unit in (LENGTHS | TIMES).items()
+        for word in (name, name.replace("meter", "metre"))
+        for spelling in (word, word + "s", unit.imagej, unit.ome)
+    },
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageFile:
+    """The pixels of an image file and what it says about them.
+
+    Attributes
+    ----------
+    data : numpy.ndarray
+        The pixels as stored, in the order of `axes`.
+    axes : str
+        One capital letter per dimension, as in `napari_vae_restore.images.arrays`.
+    scale : tuple of float
+        Size of a step along each axis in its unit; 1.0 where unknown or, as along
+        C and S, without meaning.
+    units : tuple of str
+        Name of each unit ("micrometer", "second", ...); "pixel" where unknown.
+    format : str
+        "ome-tiff", "imagej", "tiff", "png", "jpeg" or "bmp".
+    channel_names : tuple of str
+        One per channel along C, or none.
+    description : str
+        Free text of the file, for example a recipe in JSON; empty if none.
+    """
+
+    data: NDArray[Any]
+    axes: str
+    scale: tuple[float, ...]
+    units: tuple[str, ...]
+    format: Format
+    channel_names: tuple[str, ...] = ()
+    description: str = ""
+
+    @property
+    def sizes(self) -> dict[str, tuple[float, str]]:
+        """Scale and unit by axis."""
+        return dict(zip(self.axes, zip(self.scale, self.units, strict=True), strict=True))
+
+
+def check_claim(path: Path, n_bytes: int) -> None:
+    """Make sure that a file can hold as many pixels as its header says, before any are read.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A file, or the folder of a store, whose files are then counted.
+    n_bytes : int
+        Of the pixels, or of a chunk of them.
+
+    Raises
+    ------
+    ImageFileError
+        If no compression of real images makes them so small.
+    """
+    if n_bytes <= _TRUSTED:
+        return
+    stored = 0
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        stored += file.stat().st_size if file.is_file() else 0
+        if n_bytes <= stored * _MOST_COMPRESSED:
+            return
+    gigabytes = min(n_bytes, 10**30) / 2**30  # not all numbers of JSON are a float's
+    raise ImageFileError(
+        f"Cannot read {path}: it claims {gigabytes:.3g} GB of pixels, and has {stored} "
+        "bytes: it is damaged or was made up; copy or export it again."
+    )
+
+
+def refined(image: ImageFile, factor: int) -> ImageFile:
+    """Return what a file says of an image, for an enlargement of it.
+
+    Parameters
+    ----------
+    image : ImageFile
+        The file of the image, whose pixels are kept.
+    factor : int
+        New pixels for each pixel along Y and X.
+
+    Returns
+    -------
+    ImageFile
+        With pixel sizes divided by the factor along Y and X where they are known.
+    """
+    sizes = zip(image.axes, image.scale, image.units, strict=True)
+    scale = tuple(
+        size / factor if axis in "YX" and (size, unit) != (1.0, PIXEL) else size
+        for axis, size, unit in sizes
+    )
+    return replace(image, scale=scale)
+
+
+def canonical_unit(text: object) -> str:
+    """Return the pint name of a unit, however a file or layer spells it.
+
+    Parameters
+    ----------
+    text : object
+        A text or a pint unit; ImageJ's escape for the micro sign is understood.
+
+    Returns
+    -------
+    str
+        One of `LENGTHS` or `TIMES`, or "pixel", also (logged) for what is unknown.
+
+    Examples
+    --------
+    >>> canonical_unit("um"), canonical_unit("metres"), canonical_unit("pixel")
+    ('micrometer', 'meter', 'pixel')
+    """
+    # Two code points look like the micro sign; ImageJ escapes one of them.
+    spelled = str(text).strip().replace("\\u00B5", "µ").replace("\u03bc", "µ")
+    name = _ALIASES.get(spelled) or _ALIASES.get(spelled.lower())
+    if name is None:
+        logger.warning("The unit %r is not known; the axis is taken to be in pixels.", spelled)
+        return PIXEL
+    return name
+
+
+def calibration(
+    axes: str, scale: Sequence[float], units: Sequence[object]
+) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """Check the pixel sizes of an image and bring them into the form that files hold.
+
+    Parameters
+    ----------
+    axes : str
+        One letter per dimension.
+    scale : sequence of float
+        Size of a step along each axis, above zero.
+    units : sequence of str
+        Its unit, in any spelling.
+
+    Returns
+    -------
+    scale : tuple of float
+        With 1.0 along C and S, where a step has no size.
+    units : tuple of str
+        Canonical names. A unit of time along Y, X or Z, or of length along T, is
+        "pixel"; an interval along T other than 1 without unit is in seconds.
+
+    Raises
+    ------
+    InputError
+        If there is not one finite size above zero and one unit per axis.
+    """
+    if len(scale) != len(axes) or len(units) != len(axes):
+        raise InputError(
+            f"Expected one pixel size and one unit for each of the axes {axes}, but "
+            f"{len(scale)} and {len(units)} came: give scale= and units= of that length."
+        )
+    sizes, names = [], []
+    for axis, size, unit in zip(axes, map(float, scale), units, strict=True):
+        if not (math.isfinite(size) and size > 0):
+            raise InputError(
+                f"Expected pixel sizes above zero, but {size} came for {axis}: correct scale=."
+            )
+        name = canonical_unit(unit)
+        if axis in "CS":
+            size, name = 1.0, PIXEL
+        elif name in (TIMES if axis in "YXZ" else LENGTHS if axis == "T" else ()):
+            logger.warning("The unit %s does not suit the axis %s; it is left out.", name, axis)
+            name = PIXEL
+        if axis == "T" and name == PIXEL and size != 1:
+            name = "second"
+        sizes.append(size)
+        names.append(name)
+    return tuple(sizes), tuple(names)

@@ -1,0 +1,1 @@
+"""The noise model and its parameters, measured in one image."""

@@ -1,0 +1,1 @@
+"""Reports for people: noise, residuals, models; HTML pages and plots."""

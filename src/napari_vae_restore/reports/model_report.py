@@ -1,0 +1,235 @@
+"""A model's report: what it is, what it saw, what it reached, and what it imagines.
+
+This module computes and words it. :mod:`~.report_page` makes a page of it, the command
+line prints it, and the window shows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_vae_restore.models.bundled import DEFAULT, WEIGHTS
+from napari_vae_restore.models.config import (
+    FlatVAEConfig,
+    HVAEConfig,
+    ModelConfig,
+    RestorationConfig,
+)
+from napari_vae_restore.models.latents import random_noise
+from napari_vae_restore.models.model import Model, TrainingRecord
+from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.noise.words import describe_noise
+from napari_vae_restore.reports.model_words import (
+    NOT_RECORDED,
+    Rows,
+    describe_bound,
+    describe_course,
+    describe_figures,
+    describe_gain,
+    rounded,
+)
+
+
+class Kind(NamedTuple):
+    """A kind of network: its name in the header of model files, and in words."""
+
+    name: str
+    words: str
+
+
+KINDS: Final[dict[type[ModelConfig], Kind]] = {
+    HVAEConfig: Kind("hvae", "hierarchical VAE, trained on noisy images"),
+    FlatVAEConfig: Kind("flat", "textbook VAE with one latent vector"),
+    RestorationConfig: Kind("restoration", "hierarchical VAE for every task"),
+}
+_KIND_WORDS: Final = {kind.name: kind.words for kind in KINDS.values()}
+_EVERY_TASK: Final = ("denoise", "inpaint", "super-resolve", "deblur")
+_NOISE_ONLY: Final = ("denoise",)
+
+_SHEET: Final = 4
+"""Samples along each side of the sheet."""
+_SAMPLE_SIDE: Final = 64
+"""Pixels; rounded up to what the network takes."""
+_SEED: Final = 0
+_GAP: Final = 2
+"""Pixels between the samples of a sheet."""
+_BLACK_WHITE: Final = (0.5, 99.5)
+"""Percentiles of all samples that a sheet shows as black and white."""
+_HASH_DIGITS: Final = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelReport:
+    """What is to be known of a model.
+
+    Attributes
+    ----------
+    name : str
+        The model's.
+    file : Path or None
+        Where it was read from.
+    sha256 : str
+        Hash of configuration, normalisation, noise model and weights.
+    kind : str
+        "hvae", "flat" or "restoration", as in the header of model files.
+    n_parameters : int
+        Of the network.
+    channels : int
+        Image channels that it sees jointly.
+    strides : tuple of int
+        Pixels per latent cell of each level, finest first.
+    tasks : tuple of str
+        What it can undo, as in recipes.
+    noise : NoiseModel or None
+        Of the images it was trained on; None where it differed.
+    record : TrainingRecord
+        How it was trained.
+    samples : numpy.ndarray
+        (16, C, h, w) float32 in network units, drawn from its prior with seed 0.
+    """
+
+    name: str
+    file: Path | None
+    sha256: str
+    kind: str
+    n_parameters: int
+    channels: int
+    strides: tuple[int, ...]
+    tasks: tuple[str, ...]
+    noise: NoiseModel | None
+    record: TrainingRecord
+    samples: NDArray[np.float32]
+
+    def rows(self) -> Rows:
+        """Everything but KL, figures and samples in words: a label and its text each."""
+        record = self.record
+        rows = [("Model", self.name)]
+        if self.file is not None:
+            rows.append(("File", self.file.name))
+        rows += [
+            ("Kind", _KIND_WORDS[self.kind]),
+            ("Size", self._size()),
+            ("Does", ", ".join(self.tasks) + (", mixtures" if len(self.tasks) > 1 else "")),
+            ("Noise", describe_noise(self.noise)),
+            *describe_course(record),
+            *(describe_bound(record) or describe_gain(record) or [("ELBO", NOT_RECORDED)]),
+        ]
+        if record.n_steps:
+            rows.append(("Seed", str(record.seed)))
+        if record.package_version:
+            rows.append(("Version", f"napari-vae-restore {record.package_version}"))
+        rows.append(("Hash", self.sha256[:_HASH_DIGITS]))
+        return rows
+
+    def kl_rows(self) -> list[tuple[str, float]]:
+        """Each level, finest first, with its KL in nats per pixel; none if not recorded."""
+        levels = zip(self.strides, self.record.kl, strict=False)
+        return [(f"every {stride} px", kl) for stride, kl in levels]
+
+    def figure_rows(self) -> Rows:
+        """The figures that training recorded, in words."""
+        return describe_figures(self.record)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values; the samples by number, size and seed alone."""
+        return {
+            "name": self.name,
+            "file": None if self.file is None else str(self.file),
+            "sha256": self.sha256,
+            "kind": self.kind,
+            "n_parameters": self.n_parameters,
+            "channels": self.channels,
+            "strides": list(self.strides),
+            "tasks": list(self.tasks),
+            "noise": None if self.noise is None else self.noise.to_dict(),
+            "record": asdict(self.record) | {"figures": dict(self.record.figures)},
+            "samples": {"shape": list(self.samples.shape), "seed": _SEED},
+        }
+
+    def _size(self) -> str:
+        grids = ", ".join(str(stride) for stride in self.strides)
+        channels = f"; {self.channels} channels jointly" if self.channels > 1 else ""
+        return f"{rounded(self.n_parameters)} parameters; latents every {grids} px{channels}"
+
+
+def report_of(model: Model, file: Path | None = None) -> ModelReport:
+    """Report on a model; draws samples from its prior, which takes about a second.
+
+    Parameters
+    ----------
+    model : Model
+        Any.
+    file : pathlib.Path, optional
+        Where it was read from.
+
+    Returns
+    -------
+    ModelReport
+        The same for the same model.
+    """
+    network = model.network
+    config = network.config
+    return ModelReport(
+        name=model.name,
+        file=WEIGHTS if file is None and model.name == DEFAULT else file,
+        sha256=model.sha256,
+        kind=KINDS[type(config)].name,
+        n_parameters=sum(parameter.numel() for parameter in network.parameters()),
+        channels=config.channels,
+        strides=config.strides,
+        tasks=tasks_of(config),
+        noise=model.noise,
+        record=model.record,
+        samples=_samples(model),
+    )
+
+
+def tasks_of(config: ModelConfig) -> tuple[str, ...]:
+    """What a network of this configuration can undo, as in recipes."""
+    return _EVERY_TASK if isinstance(config, RestorationConfig) else _NOISE_ONLY
+
+
+def sheet(samples: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Lay samples out in a square to look at.
+
+    Parameters
+    ----------
+    samples : numpy.ndarray
+        (n, C, h, w), any range; three channels are shown as colours, of others the first.
+
+    Returns
+    -------
+    numpy.ndarray of uint8
+        (H, W), or (H, W, 3): contrast stretched alike for all.
+    """
+    n, channels, height, width = samples.shape
+    black, white = np.percentile(samples, _BLACK_WHITE)
+    grey = np.clip((samples - black) / max(float(white - black), 1e-6), 0, 1)
+    shown = grey if channels == 3 else grey[:, :1]
+    side = int(np.ceil(np.sqrt(n)))
+    rows, columns = side * (height + _GAP) - _GAP, side * (width + _GAP) - _GAP
+    page = np.ones((rows, columns, shown.shape[1]), np.float32)
+    for index, picture in enumerate(shown):
+        row, column = divmod(index, side)
+        top, left = row * (height + _GAP), column * (width + _GAP)
+        page[top : top + height, left : left + width] = np.moveaxis(picture, 0, -1)
+    pixels = np.round(255 * page).astype(np.uint8)
+    return pixels if channels == 3 else pixels[..., 0]
+
+
+def _samples(model: Model) -> NDArray[np.float32]:
+    config = model.network.config
+    side = -(-_SAMPLE_SIDE // config.stride) * config.stride
+    if config.fixed_size is not None:
+        side = config.fixed_size
+    noise = random_noise(torch.Generator().manual_seed(_SEED))
+    with torch.inference_mode():
+        drawn = model.network.generate(_SHEET**2, side, side, noise).signal
+    samples: NDArray[np.float32] = drawn.float().cpu().numpy()
+    return samples

@@ -1,0 +1,304 @@
+"""Restorations of pyramids, computed where they are looked at.
+
+Each level is restored by itself: a coarse one is a small picture, there within a second,
+where a reduced restoration would need all of the finest first. What is looked at closely is
+the finest level, whose pixels are those of :func:`~.restore.restore`. This module knows
+arrays; windows are none of its business.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore.errors import InputError
+from napari_vae_restore.images.arrays import as_lazy_image
+from napari_vae_restore.images.layout import Layout, cast
+from napari_vae_restore.images.lazy_arrays import as_dask
+from napari_vae_restore.models.bundled import DEFAULT, find_model
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.models.restorer import RestorationVAE
+from napari_vae_restore.restoration.blocks.lazy import measure_scale, solve_block
+from napari_vae_restore.restoration.blocks.parts import Scale, channel_groups, tile_grid
+from napari_vae_restore.restoration.blocks.plan import Plan, prepare
+from napari_vae_restore.restoration.blocks.recipe import recipe_of
+from napari_vae_restore.restoration.blocks.windows import read_window
+from napari_vae_restore.restoration.problem import Problem
+from napari_vae_restore.restoration.result import Recipe
+from napari_vae_restore.restoration.tasks import Denoise, Inpaint, Task
+
+TILE: Final = 512
+"""Side of the chunks in pixels: half a second's work on two cores, its halo included."""
+
+_COARSEST: Final = 1024
+"""Pixels: a plane of at most so many along each side has no coarser level."""
+
+_AT_ONCE: Final = 1280
+"""Pixels: a plane of at most so many along each side is one chunk, without any halo."""
+
+_MOST_BYTES: Final = 2**29
+"""Of restored chunks that are remembered: those of some hundred views."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looked:
+    """A restoration that is computed where it is looked at.
+
+    Attributes
+    ----------
+    levels : tuple of dask.array.Array
+        Finest first, in the axes and the dtype of the image.
+    recipe : Recipe
+        Of the finest level.
+    """
+
+    levels: tuple[Any, ...]
+    recipe: Recipe
+
+
+def restore_levels(
+    levels: Sequence[Any],
+    tasks: Sequence[Task],
+    model: Model | str | Path = DEFAULT,
+    *,
+    axes: str | None = None,
+    tile: int = TILE,
+    seed: int = 0,
+    device: str = "auto",
+) -> Looked:
+    """Prepare the restoration of an image and of its coarser levels; next to nothing is read.
+
+    Parameters
+    ----------
+    levels : sequence of array-like
+        The image, and the same image with fewer pixels, finest first; see :func:`pyramid`.
+    tasks : sequence of Task
+        What was done to the finest level. Coarser ones have noise of their own, which is
+        measured, and miss what any of their pixels' parts miss.
+    model : Model, str or Path
+        Of the finest level. One that was trained on noisy images knows no other pixel size:
+        coarser levels are then restored by the bundled model.
+    axes : str, optional
+        One letter per dimension of each level.
+    tile : int
+        Side of the chunks in pixels.
+    seed, device
+        As for :func:`~.restore.restore`.
+
+    Returns
+    -------
+    Looked
+        Chunks are computed when they are asked for, and the latest are remembered.
+
+    Raises
+    ------
+    InputError, ModelFileError
+        As :func:`~.restore.restore`.
+    """
+    found = find_model(model)
+    general = found if isinstance(found.network, RestorationVAE) else find_model(DEFAULT)
+    options: dict[str, Any] = {"n_samples": 0, "tile": tile, "seed": seed, "device": device}
+    memory, made = _Memory(), []
+    for number, level in enumerate(levels):
+        own = [_on(task, levels, number) for task in tasks]
+        made.append(_Level(level, axes, own, general if number else found, options, memory))
+    return Looked(tuple(level.array() for level in made), made[0].recipe())
+
+
+def pyramid(image: Any, axes: str) -> list[Any]:
+    """An image and its coarser levels, means over 2 x 2 pixels.
+
+    Parameters
+    ----------
+    image : array-like
+        Of one resolution. A coarse level reads all of the plane that it shows.
+    axes : str
+        One letter per dimension, Y and X among them.
+
+    Returns
+    -------
+    list of dask.array.Array
+        Finest first; the coarsest is at most 1024 pixels high and wide.
+    """
+    import dask.array as da
+
+    spatial = [axes.index(letter) for letter in "YX"]
+    levels = [as_dask(image)]
+    while max(levels[-1].shape[axis] for axis in spatial) > _COARSEST:
+        # Blocks of even sides, so that no row is lost between them.
+        even = levels[-1].rechunk(dict.fromkeys(spatial, _COARSEST))
+        coarse = da.coarsen(np.mean, even, dict.fromkeys(spatial, 2), trim_excess=True)
+        dtype = levels[0].dtype
+        levels.append(coarse.map_blocks(cast, dtype, dtype=dtype, meta=levels[0]._meta))
+    return levels
+
+
+def reduced_mask(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """A mask on a coarser grid: True where any of a pixel's parts is.
+
+    Examples
+    --------
+    >>> reduced_mask(np.array([False, True, False, False, False]), (2,))
+    array([ True, False])
+    """
+    for axis, (length, wanted) in enumerate(zip(mask.shape, shape, strict=True)):
+        if length != wanted:
+            starts = np.arange(wanted) * length // wanted
+            mask = np.logical_or.reduceat(mask, starts, axis=axis)
+    return mask
+
+
+def _on(task: Task, levels: Sequence[Any], number: int) -> Task:
+    """A task on one of the levels."""
+    if number == 0:
+        return task
+    if isinstance(task, Denoise):
+        return Denoise("auto")
+    if isinstance(task, Inpaint):
+        if not isinstance(task.mask, np.ndarray):
+            raise InputError("Expected a mask in memory for several levels, got a lazy one.")
+        fine, coarse = levels[0].shape, levels[number].shape
+        if task.mask.ndim != len(fine):
+            raise InputError("Expected a mask of the image's shape for several levels.")
+        whole = np.broadcast_to(task.mask, fine)
+        return Inpaint(reduced_mask(whole, coarse), task.name)
+    return task
+
+
+class _Memory:
+    """The chunks that were computed last."""
+
+    def __init__(self) -> None:
+        self._chunks: OrderedDict[tuple[int, ...], NDArray[Any]] = OrderedDict()
+        self._lock, self._n_bytes = threading.Lock(), 0
+
+    def get(self, key: tuple[int, ...]) -> NDArray[Any] | None:
+        with self._lock:
+            if key in self._chunks:
+                self._chunks.move_to_end(key)
+            return self._chunks.get(key)
+
+    def put(self, key: tuple[int, ...], chunk: NDArray[Any]) -> None:
+        with self._lock:
+            if key not in self._chunks:
+                self._n_bytes += chunk.nbytes
+            self._chunks[key] = chunk
+            while self._n_bytes > _MOST_BYTES:
+                self._n_bytes -= self._chunks.popitem(last=False)[1].nbytes
+
+
+class _Level:
+    """One level; its noise is measured when it is first looked at.
+
+    Parameters
+    ----------
+    image, axes, tasks, model
+        Of the level.
+    options : dict
+        Of :func:`~.plan.prepare`.
+    memory : _Memory
+        Of all levels.
+    """
+
+    def __init__(
+        self,
+        image: Any,
+        axes: str | None,
+        tasks: list[Task],
+        model: Model,
+        options: dict[str, Any],
+        memory: _Memory,
+    ) -> None:
+        self._image, axes = as_lazy_image(image, axes, min_side=1)
+        self._layout = Layout(axes, tuple(self._image.shape), self._image.dtype)
+        self._problem, self._model = Problem.of(tasks, self._layout), model
+        self._planes = self._layout.to_planes(self._image)
+        longest = max(self._layout.planes_shape[2:]) * self._problem.factor
+        whole = {"tile": longest} if longest <= _AT_ONCE else {}
+        self._options, self._memory = options | whole, memory
+        self._plan: Plan | None = None
+        self._scales: dict[int, Scale | None] = {}
+        self._lock = threading.Lock()
+
+    def array(self) -> Any:
+        """The level restored, in the axes of the image."""
+        import dask.array as da
+
+        n, _, height, width = self._layout.planes_shape
+        is_noisy = any(isinstance(task, Denoise) for task in self._problem.tasks)
+        groups = channel_groups(self._model, self._problem, self._layout, is_noisy=is_noisy)
+        shape = height * self._problem.factor, width * self._problem.factor
+        grid, _ = tile_grid(self._model, shape, self._problem, self._options["tile"])
+        chunks = (
+            (1,) * n,
+            tuple(group.stop - group.start for group in groups),
+            _sizes([tile.core[0] for tile in grid]),
+            _sizes([tile.core[1] for tile in grid]),
+        )
+        dtype = self._layout.dtype
+        meta = np.empty((0,) * len(chunks), dtype)
+        planes = da.map_blocks(self._chunk, chunks=chunks, dtype=dtype, meta=meta)
+        return self._layout.from_planes(planes, like=self._image)
+
+    def recipe(self) -> Recipe:
+        """How the level is restored; the noise is measured now."""
+        return recipe_of(self._prepared(), self._problem)
+
+    def _chunk(self, block_id: tuple[int, int, int, int] = (0, 0, 0, 0)) -> NDArray[Any]:
+        """(1, C, h, w), from memory if it was computed lately."""
+        key = (id(self), *block_id)
+        known = self._memory.get(key)
+        if known is None:
+            known = self._computed(*block_id)
+            self._memory.put(key, known)
+        return known
+
+    def _computed(self, plane: int, group: int, i: int, j: int) -> NDArray[Any]:
+        plan = self._prepared()
+        number = plane * len(plan.groups) + group
+        part = plan.part(number)
+        n_columns = len({block.core[1].start for block in plan.blocks})
+        block = plan.blocks[i * n_columns + j]
+        window = read_window(self._planes, self._problem.missing, part, block.window)
+        scale = self._scale(plan, number) if plan.sample else None
+        (mean, _, _), _ = solve_block(plan, part, block, window, scale)
+        return mean
+
+    def _prepared(self) -> Plan:
+        with self._lock:
+            if self._plan is None:
+                side = self._options["tile"]
+                self._plan = prepare(
+                    self._planes,
+                    self._layout,
+                    self._problem,
+                    self._model,
+                    plane_pixels=side**2,
+                    **self._options,
+                )
+            return self._plan
+
+    def _scale(self, plan: Plan, number: int) -> Scale | None:
+        """What the blocks of a plane share, measured once."""
+        with self._lock:
+            if number not in self._scales:
+                part = plan.part(number)
+                windows = [
+                    read_window(self._planes, self._problem.missing, part, place)
+                    for place in plan.sample
+                ]
+                self._scales[number] = measure_scale(plan, part[1], windows)
+            return self._scales[number]
+
+
+def _sizes(cores: list[slice]) -> tuple[int, ...]:
+    """Lengths of the stretches of one axis, in their order."""
+    found = {core.start: core.stop - core.start for core in cores}
+    return tuple(int(found[start]) for start in sorted(found))

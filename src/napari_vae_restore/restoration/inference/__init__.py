@@ -1,0 +1,1 @@
+"""Posterior inference in one window: from a measurement to its restoration."""

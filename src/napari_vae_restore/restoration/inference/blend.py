@@ -1,0 +1,363 @@
+"""Between the measurement and the network's answer, tile by tile, as the data decide.
+
+Where there is little noise a network takes more structure away than noise. How much of its
+answer is taken there is decided by :mod:`~.restoration.decision`, for which the network runs
+once more on a measurement with a little more noise. Where noise is far above what a network
+could lose, and what it took away is no more than noise, its answer is taken as it is. What is
+left of the measurement keeps its noise, so samples get such noise anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_vae_restore.images.tiling import Tile
+from napari_vae_restore.noise.correlation import WHITE, averaging_std
+from napari_vae_restore.operators.consistency import consistent
+from napari_vae_restore.restoration.inference.decision import (
+    local_sum,
+    spread_out,
+    weights,
+)
+from napari_vae_restore.restoration.inference.keys import LatentKeys
+from napari_vae_restore.restoration.inference.local_mean import local_shift
+from napari_vae_restore.restoration.inference.noise_field import noise_field
+from napari_vae_restore.restoration.inference.risk import divergence, share_of_texture
+from napari_vae_restore.restoration.inference.units import Units
+from napari_vae_restore.restoration.measurement import Measurement
+from napari_vae_restore.restoration.problem import Problem
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+LITTLE_NOISE: Final = 20 / 255
+"""In network units: below it the decision is always made."""
+_SMALL: Final = 2**16
+"""Pixels of a plane for which it is always made: the time is nothing."""
+_SPOT: Final = 96
+"""Pixels a side of the spot that says whether a larger plane with strong noise needs it."""
+_SURE: Final = 0.95
+"""Share of the answer from which on the spot says that it does not. With texture all over, a
+micrograph's answer was 1 dB worse than the measurement even where the noise was strong."""
+_STEP: Final = 0.2
+"""Of the perturbation, in standard deviations: between 0.1 and 0.3 it made no difference, at
+1 answers are no longer linear in it."""
+_CHANCE: Final = 0.08
+"""Share of the measurement that chance keeps of strong noise, and that is not kept."""
+_REMOVED: Final = (1.1, 1.4)
+"""Energy of what was taken away over the noise's: where it is less, strong noise needs no
+decision; where it is more, it is the decision's."""
+_MEAN_SIGMAS: Final = 5.0
+"""Standard errors by which a local mean may move in noise that does not average out well."""
+_PROBE_SEED: Final = 0x5045
+_REMAINDER: Final = 2**20  # numbers of draws of what remains, apart from those of latents
+
+
+def _trusted(sigma: float, *, is_correlated: bool) -> float:
+    """Share of a measured noise's variance that the estimate of the risk counts, 0 to 1.
+
+    With twice the share that is noise for sure, the blend is no worse than the measurement
+    even in the worst case.
+    """
+    sure = 1 - share_of_texture(sigma, is_correlated=is_correlated)
+    return min(2 * sure, 1.0)
+
+
+def with_decision(
+    units: Units, sample: Measurement, answer: Callable[[NDArray[np.float32]], FloatArray]
+) -> Units:
+    """Units that say whether a plane needs a decision everywhere.
+
+    Parameters
+    ----------
+    units : Units
+        Of the plane.
+    sample : Measurement
+        The plane or windows of it, (C, H, W).
+    answer : callable
+        The network's, (C, h, w) in network units, to values of that shape, with the stride's
+        multiples as sides.
+    """
+    if not units.noise:
+        return units
+    if units.sigma < LITTLE_NOISE or sample.intensities[0].size <= _SMALL:
+        return replace(units, decides=True)
+    rows, columns = (
+        slice((n - min(n, _SPOT)) // 2, (n - min(n, _SPOT)) // 2 + min(n, _SPOT))
+        for n in sample.intensities.shape[1:]
+    )
+    part = np.s_[:, rows, columns]
+    observed = None if sample.observed is None else sample.observed[part]
+    spot = Measurement(sample.intensities[part], observed, units.noise)
+    seen = np.ones(spot.intensities.shape, bool) if observed is None else observed
+    if not seen.any():
+        return units
+    y = spot.filled(units.to_network(spot.intensities)).astype(np.float32)
+    probe = np.stack(
+        [
+            noise_field((_PROBE_SEED, 0, c), (0, 0), y.shape[1:], model.correlation)
+            for c, model in enumerate(units.noise)
+        ]
+    )
+    probe = np.where(seen, units.sigma * probe, 0.0)
+    found = answer(y)
+    moved = answer((y + _STEP * probe).astype(np.float32))
+    products = (divergence(probe, found, moved, _STEP) - units.sigma**2) * seen
+    square = float(np.square(np.where(seen, found - y, 0.0)).sum())
+    return replace(units, decides=-float(products.sum()) < _SURE * square)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decided:
+    """What was decided of a tile, on the measurement's grid; (C, h, w) each.
+
+    Attributes
+    ----------
+    taken : numpy.ndarray
+        Share of the network's answer, 0 to 1; 1 where nothing was measured.
+    before, after : numpy.ndarray
+        Estimated squared error of the measurement and of the blend, in units of the noise's
+        variance; only sums of many pixels say something. 0 where nothing was measured, and
+        where no decision was needed.
+    origin : (int, int)
+        Row and column of the first pixel in the window.
+    """
+
+    taken: FloatArray
+    before: FloatArray
+    after: FloatArray
+    origin: tuple[int, int]
+
+    def within(self, rows: slice, columns: slice) -> Decided:
+        """The same of a rectangle of the window, which lies in it."""
+        top, left = self.origin
+        part = (
+            slice(None),
+            slice(rows.start - top, rows.stop - top),
+            slice(columns.start - left, columns.stop - left),
+        )
+        origin = rows.start, columns.start
+        return Decided(self.taken[part], self.before[part], self.after[part], origin)
+
+
+class Blend:
+    """The measurement of one window, and how much of it is kept.
+
+    Tiles are on the output's grid. Everything here is on the measurement's, for that part of
+    a tile that lies in the plane.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was done to the image; without blur.
+    measurement : Measurement
+        With noise, (C, H, W).
+    units : Units
+        Of the window's network.
+    measured : numpy.ndarray
+        (C, H, W) the measurement in network units, holes filled.
+    is_estimated : bool
+        Whether the noise was measured in the image.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        measurement: Measurement,
+        units: Units,
+        measured: NDArray[np.floating],
+        *,
+        is_estimated: bool,
+    ) -> None:
+        self._factor = problem.factor
+        self._operator = problem.operator(None)
+        self._units, self._measured = units, measured
+        self._intensities, self._noise = measurement.intensities, measurement.noise
+        observed = measurement.observed
+        self._observed = np.ones(measured.shape, bool) if observed is None else observed
+        self._probe: FloatArray | None = None
+        correlated = any(model.correlation != WHITE for model in measurement.noise)
+        self._trusted = _trusted(units.sigma, is_correlated=correlated) if is_estimated else 1.0
+
+    def decide(
+        self,
+        tile: Tile,
+        answer: FloatArray,
+        again: Callable[[NDArray[np.float32]], FloatArray],
+    ) -> Decided | None:
+        """Decide for one tile.
+
+        Parameters
+        ----------
+        tile : Tile
+            Of the output.
+        answer : numpy.ndarray
+            (C, h, w), the network's, in network units.
+        again : callable
+            The network's answer in the tile to other values (C, H, W) of the whole window.
+
+        Returns
+        -------
+        Decided or None
+            None where the answer is to be taken as it is.
+        """
+        sigma, part = self._units.sigma, self._part(tile)
+        seen = self._observed[part]
+        difference = np.where(seen, self._predicted(answer, tile) - self._measured[part], 0.0)
+        needed = self._needed(difference, seen)
+        if not needed.any():
+            return None
+        if self._trusted == 0:
+            before = seen.astype(np.float64)
+            taken = np.where(seen, 1 - needed, 1.0)
+            return Decided(taken, before, before, (part[1].start, part[2].start))
+        if self._probe is None:
+            drawn = self._fields(tile, 0, (_PROBE_SEED, 0), self._measured.shape[1:])
+            self._probe = np.where(self._observed, sigma * drawn, 0.0)
+        perturbed = (self._measured + _STEP * self._probe).astype(np.float32)
+        moved = self._predicted(again(perturbed), tile)
+        trace = divergence(self._probe[part], self._predicted(answer, tile), moved, _STEP)
+        products = self._trusted * (trace - sigma**2) * seen
+        taken = np.ones_like(difference)
+        for c in range(len(taken)):
+            kept = 1 - weights(difference[c, None], products[c, None], seen[c])[0]
+            if sigma >= LITTLE_NOISE:
+                kept = np.maximum(kept - _CHANCE, 0.0) / (1 - _CHANCE)
+            taken[c] = np.where(seen[c], 1 - needed[c] * kept, 1.0)
+        before = seen.astype(np.float64)
+        after = before + (np.square(taken * difference) + 2 * taken * products) / sigma**2
+        return Decided(taken, before, after, (part[1].start, part[2].start))
+
+    def blended(
+        self,
+        values: FloatArray,
+        tile: Tile,
+        decided: Decided | None,
+        noise: FloatArray | None = None,
+    ) -> FloatArray:
+        """A signal in intensities, from one in network units (C, h, w).
+
+        Parameters
+        ----------
+        values : numpy.ndarray
+            The network's mean or sample.
+        tile : Tile
+            Of the output.
+        decided : Decided or None
+            Of the tile.
+        noise : numpy.ndarray, optional
+            Of deviation 1, drawn anew for what is kept of the measurement; see `redrawn`.
+        """
+        if decided is None:
+            return self._units.from_network(values)
+        part, inside = self._part(tile), self._inside(tile)
+        kept = 1 - decided.taken
+        if self._factor > 1:
+            # Photons are many where noise is little: stabilised values are as good as theirs.
+            rest = self._measured[part] - self._predicted(values, tile)
+            if noise is not None:
+                rest = rest + self._units.sigma * noise
+            predicted = self._predicted(values, tile)
+            values = values.copy()
+            values[inside] = consistent(values[inside], predicted + kept * rest, self._operator)
+            return self._units.from_network(values)
+        found = self._units.from_network(values)
+        y, x = self._intensities[part].astype(np.float64), found[inside]
+        if noise is not None:
+            variance = [model.variance(s) for model, s in zip(self._noise, x, strict=True)]
+            y = y + noise * np.sqrt(np.stack(variance))
+        found[inside] = np.where(kept > 0, x + kept * (y - x), x)
+        return found
+
+    def redrawn(self, tile: Tile, keys: LatentKeys, sample: int) -> FloatArray:
+        """Noise of deviation 1 in the tile, for one sample."""
+        part = self._part(tile)
+        start = part[1].start, part[2].start
+        shape = part[1].stop - start[0], part[2].stop - start[1]
+        draw = keys.seed, _REMAINDER + sample
+        return self._fields(tile, keys.plane, draw, shape, start)
+
+    def mean_shift(self, answer: FloatArray, tile: Tile) -> FloatArray:
+        """What brings back local means that moved by more than noise allows, (C, h, w)."""
+        part = self._part(tile)
+        measured, seen = self._measured[part], self._observed[part]
+        predicted = self._predicted(answer, tile)
+        shift = np.zeros(answer.shape)
+        found = [
+            local_shift(
+                measured[c, None],
+                seen[c, None],
+                predicted[c, None],
+                self._units.sigma * averaging_std(model.correlation),
+                significant=_MEAN_SIGMAS,
+            )
+            for c, model in enumerate(self._noise)
+        ]
+        large = np.concatenate(found).repeat(self._factor, axis=1).repeat(self._factor, axis=2)
+        shift[self._inside(tile)] = large
+        return shift
+
+    def _needed(self, difference: FloatArray, seen: NDArray[np.bool_]) -> FloatArray:
+        """Where the decision counts, (C, h, w), 0 to 1."""
+        if self._units.decides:
+            return np.ones_like(difference)
+        low, high = _REMOVED
+        found = []
+        for d, o in zip(difference, seen, strict=True):
+            share = np.maximum(local_sum(o.astype(np.float64)), 1e-12)
+            removed = local_sum(np.square(d)) / share / self._units.sigma**2
+            found.append(np.clip((removed - low) / (high - low), 0.0, 1.0))
+        return spread_out(np.stack(found), difference.shape[1:])
+
+    def _predicted(self, values: FloatArray, tile: Tile) -> FloatArray:
+        """A x on the tile's part of the measurement."""
+        found = values[self._inside(tile)]
+        return found if self._factor == 1 else np.asarray(self._operator.apply(found))
+
+    def _fields(
+        self,
+        tile: Tile,
+        plane: int,
+        draw: tuple[int, int],
+        shape: tuple[int, ...],
+        start: tuple[int, int] = (0, 0),
+    ) -> FloatArray:
+        """A field for each channel, from a pixel of the window on; the same in any tile."""
+        first = [
+            (at + inner.start - core.start) // self._factor
+            for at, inner, core in zip(tile.origin, tile.inner, tile.core, strict=True)
+        ]
+        origin = first[0] + start[0], first[1] + start[1]
+        seed, number = draw
+        return np.stack(
+            [
+                noise_field(
+                    (seed, number, plane + c),
+                    origin,
+                    (shape[0], shape[1]),
+                    model.correlation,
+                )
+                for c, model in enumerate(self._noise)
+            ]
+        )
+
+    def _inside(self, tile: Tile) -> tuple[slice, slice, slice]:
+        rows, columns = tile.within(self._shape)[0]
+        return slice(None), rows, columns
+
+    def _part(self, tile: Tile) -> tuple[slice, slice, slice]:
+        rows, columns = (
+            slice(p.start // self._factor, p.stop // self._factor)
+            for p in tile.within(self._shape)[1]
+        )
+        return slice(None), rows, columns
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        """Of the window on the output's grid."""
+        height, width = self._measured.shape[1:]
+        return height * self._factor, width * self._factor

@@ -1,0 +1,1 @@
+"""Recipes: a restoration repeated from a file, as Python and as a command."""

@@ -1,0 +1,392 @@
+"""Recipes and masks from files: what is to be done to an image, read back.
+
+A recipe is the JSON that :class:`~.result.Recipe` gives, in a file of its own or in the
+description of a result. Written by hand, it may hold the tasks alone. What is read here
+is passed on to :func:`~.restore.restore`, which checks the numbers; this module knows
+nothing of networks and computes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from napari_vae_restore import __version__
+from napari_vae_restore.errors import InputError, told
+from napari_vae_restore.images.array_files import is_array_file, open_array, stored_recipe
+from napari_vae_restore.images.image_files import read_image
+from napari_vae_restore.models.bundled import DEFAULT
+from napari_vae_restore.noise.models import parse_noise
+from napari_vae_restore.restoration.result import Recipe
+from napari_vae_restore.restoration.tasks import (
+    Deblur,
+    Denoise,
+    Inpaint,
+    SuperResolve,
+    Task,
+)
+
+if TYPE_CHECKING:
+    from napari_vae_restore.models.model import Model
+
+_IMAGES = (".tif", ".tiff", ".png")
+"""Endings of the files whose description holds a recipe."""
+
+_TASK_KEYS = {
+    Denoise.kind: {"noise"},
+    Inpaint.kind: {"mask", "shape", "missing", "mask_sha256", "feather"},
+    SuperResolve.kind: {"factor", "kernel"},
+    Deblur.kind: {"psf"},
+}
+REMARKS = ("is", "note")
+"""What a file says of itself beside its recipe."""
+_KEYS = {field.name for field in fields(Recipe)} | set(REMARKS)
+
+_Value = TypeVar("_Value", int, str)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a recipe asks for.
+
+    Attributes
+    ----------
+    tasks : tuple of Task
+        At least one.
+    model : str
+        Name of the model; "default" is the bundled one.
+    n_samples, seed : int
+        As for :func:`~.restore.restore`.
+    tile : int or None
+        The same.
+    axes : str or None
+        Axes of the image.
+    model_sha256, mask_sha256 : str
+        Hashes that the recipe was made with; empty where it does not tell.
+    """
+
+    tasks: tuple[Task, ...]
+    model: str = DEFAULT
+    n_samples: int = 0
+    seed: int = 0
+    tile: int | None = None
+    axes: str | None = None
+    model_sha256: str = ""
+    mask_sha256: str = ""
+
+    def departures(self, model: Model) -> list[str]:
+        """Say in what a run with a model departs from the recipe.
+
+        Parameters
+        ----------
+        model : Model
+            The model that is going to be used.
+
+        Returns
+        -------
+        list of str
+            A sentence on the model and on the mask, where they are not the recipe's.
+        """
+        found = []
+        if self.model_sha256 and model.sha256 != self.model_sha256:
+            found.append(
+                f"the recipe was made with another model named {self.model!r}: the result will "
+                "differ"
+            )
+        masks = [t.to_dict()["mask_sha256"] for t in self.tasks if isinstance(t, Inpaint)]
+        if self.mask_sha256 and masks != [self.mask_sha256]:
+            found.append("the recipe was made with another mask: the result will differ")
+        return found
+
+
+def read_recipe(path: str | Path, *, mask: str | Path | None = None) -> Request:
+    """Read a recipe from a JSON file, or from a result that this package wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        A text file with one JSON object, in which all but ``"tasks"`` may be absent; or
+        a .tif, .tiff or .png file whose description holds such an object, or a .zarr
+        store whose attributes do.
+    mask : str or Path, optional
+        Mask in place of the one that the recipe names, which is looked for from the
+        recipe's folder.
+
+    Returns
+    -------
+    Request
+        The masks are read, and named by the path that they were read from.
+
+    Raises
+    ------
+    InputError
+        If it is no recipe, has a key or a kind of task that is not known, a value of
+        another type, or names a mask that cannot be used or is not there.
+    ImageFileError
+        If `path` is an image that cannot be read, or the mask is.
+    """
+    path = Path(path)
+    values = recipe_values(path)
+    try:
+        return request_of(values, path.parent, mask=mask)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def tasks_of(
+    recipe: Mapping[str, Any], *, missing: Any = None, resolved: bool = False
+) -> list[Task]:
+    """Give the tasks of a recipe that was made in this session.
+
+    Parameters
+    ----------
+    recipe : mapping
+        What :meth:`~.result.Recipe.to_dict` gives.
+    missing : array-like, optional
+        The mask, True where a pixel is missing; a recipe tells its hash only.
+    resolved : bool
+        Whether to take the noise that was found, in place of the one that was asked for.
+
+    Returns
+    -------
+    list of Task
+        In the recipe's order.
+
+    Raises
+    ------
+    InputError
+        If the recipe fills holes and `missing` is not given, or has an unknown task.
+    """
+    tasks: list[Task] = []
+    for form in recipe["tasks"]:
+        if form["kind"] == Inpaint.kind:
+            if missing is None:
+                raise InputError(
+                    "The recipe fills holes, and the mask that says where is not there any "
+                    "more: run Inpaint once more."
+                )
+            tasks.append(Inpaint(missing, str(form.get("mask", ""))))
+        elif form["kind"] == Denoise.kind and resolved:
+            tasks.append(Denoise([parse_noise(text) for text in recipe["noise"]]))
+        else:
+            tasks.append(_task(form, Path(), None))
+    return tasks
+
+
+def read_mask(path: str | Path) -> Inpaint:
+    """Read a mask from an image file.
+
+    Parameters
+    ----------
+    path : str or Path
+        An image, or a Zarr store, whose values are 0 where a pixel was measured. In a
+        picture in colour, as drawing programs save masks, a pixel is missing where any
+        colour is not 0 and the alpha, if there is one, not 0 either.
+
+    Returns
+    -------
+    Inpaint
+        The task, named by the path. Its mask has no axis of colours.
+
+    Raises
+    ------
+    InputError
+        If the values are neither booleans nor integers, or the file is a JPEG.
+    ImageFileError
+        If the file cannot be read.
+    """
+    if is_array_file(Path(path)):
+        return Inpaint(open_array(Path(path))[0], str(path))
+    image = read_image(path)
+    if image.format == "jpeg":
+        raise InputError(
+            f"mask {path}: JPEG changes values near every edge, so that 0 does not stay 0: "
+            "save the mask as PNG or TIFF"
+        )
+    try:
+        mask: Any = Inpaint(image.data).mask
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    if "S" in image.axes:
+        samples = np.moveaxis(mask, image.axes.index("S"), -1)
+        has_alpha = samples.shape[-1] in (2, 4)
+        colours = samples[..., :-1] if has_alpha else samples
+        mask = np.asarray(colours.any(axis=-1))
+        if has_alpha:
+            mask &= samples[..., -1]
+    return Inpaint(mask, str(path))
+
+
+def recipe_values(path: Path) -> dict[str, Any]:
+    """Read the JSON object of a recipe without looking at what it asks for.
+
+    Parameters
+    ----------
+    path : Path
+        As for :func:`read_recipe`.
+
+    Returns
+    -------
+    dict
+        For :func:`request_of`.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    ImageFileError
+        If it is an image that cannot be read.
+    """
+    is_image = path.suffix.lower() in (*_IMAGES, ".zarr")
+    try:
+        if is_array_file(path):
+            text = stored_recipe(path)
+        else:
+            text = read_image(path).description if is_image else path.read_text("utf-8-sig")
+        values = json.loads(text)
+    except OSError as error:
+        raise InputError(f"cannot read the recipe {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        found = "its description holds none" if is_image else f"it is not JSON ({told(error)})"
+        raise InputError(
+            f"{path}: expected a recipe, but {found}: give a result of this program, or a file "
+            "with its description"
+        ) from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected a recipe, one JSON object, got {values!r:.40}")
+    return values
+
+
+def request_of(
+    values: Mapping[str, Any], folder: str | Path = "", *, mask: str | Path | None = None
+) -> Request:
+    """Make a request of a recipe's values, as :meth:`Recipe.to_dict` gives them.
+
+    Parameters
+    ----------
+    values : mapping
+        All but ``"tasks"`` may be absent.
+    folder : str or Path, optional
+        From where the mask that the recipe names is looked for.
+    mask : str or Path, optional
+        In its place.
+
+    Returns
+    -------
+    Request
+        As of :func:`read_recipe`.
+
+    Raises
+    ------
+    InputError, ImageFileError
+        As :func:`read_recipe`.
+    """
+    folder, mask = Path(folder), None if mask is None else Path(mask)
+    _check_keys("recipe", values, _KEYS, version=values.get("package_version"))
+    given = values.get("tasks")
+    if not isinstance(given, list) or not given:
+        raise InputError(
+            'tasks: expected a list with at least one, such as [{"kind": "denoise"}], got '
+            f"{given!r:.40}"
+        )
+    tasks = tuple(_task(form, folder, mask) for form in given)
+    if mask is not None and not any(isinstance(task, Inpaint) for task in tasks):
+        raise InputError("a mask was given, but no task of the recipe fills anything")
+    number, text = partial(_value, values, int), partial(_value, values, str)
+    return Request(
+        tasks,
+        model=text("model", DEFAULT),
+        n_samples=number("n_samples", 0),
+        seed=number("seed", 0),
+        tile=number("tile", 0) or None,
+        axes=text("axes", "") or None,
+        model_sha256=text("model_sha256", ""),
+        mask_sha256="".join(_value(form, str, "mask_sha256", "") for form in given),
+    )
+
+
+def _task(form: Any, folder: Path, mask: Path | None) -> Task:
+    kind = form.get("kind") if isinstance(form, dict) else None
+    if not isinstance(kind, str) or kind not in _TASK_KEYS:
+        raise InputError(
+            f'tasks: expected objects with a "kind" out of {", ".join(_TASK_KEYS)}, got '
+            f"{form!r:.60}"
+        )
+    _check_keys(f"task {kind}", form, {"kind", *_TASK_KEYS[kind]})
+    readers: dict[str, Callable[[], Task]] = {
+        Denoise.kind: lambda: _denoise(form),
+        Inpaint.kind: lambda: _inpaint(form, folder, mask),
+        SuperResolve.kind: lambda: SuperResolve(
+            form.get("factor"), _value(form, str, "kernel", "bicubic")
+        ),
+        Deblur.kind: lambda: _deblur(form),
+    }
+    return readers[kind]()
+
+
+def _denoise(form: Mapping[str, Any]) -> Denoise:
+    noise = form.get("noise")
+    if isinstance(noise, list) and all(isinstance(each, str) for each in noise):
+        return Denoise([parse_noise(each) for each in noise])
+    if noise is None or isinstance(noise, str):
+        return Denoise(noise)
+    raise InputError(
+        'noise: expected text such as "auto" or "gaussian:12.5", or a list of such, got '
+        f"{noise!r}"
+    )
+
+
+def _inpaint(form: Mapping[str, Any], folder: Path, mask: Path | None) -> Inpaint:
+    if width := _value(form, int, "feather", 0):
+        raise InputError(
+            f"the recipe's fill fades into the image over {width} pixels, which Python does "
+            "alone: vr.feathered(out, image, mask, width)"
+        )
+    if mask is not None:
+        return read_mask(mask)
+    name = _value(form, str, "mask", "")
+    path = folder / name
+    try:
+        is_there = bool(name) and path.exists()
+    except OSError:  # of a name that no file can have
+        is_there = False
+    if not is_there:
+        problem = f"no {path!s:.200}" if name else "it names none"
+        raise InputError(f"the recipe's mask is not there ({problem}): give it, --mask FILE")
+    return read_mask(path)
+
+
+def _deblur(form: Mapping[str, Any]) -> Deblur:
+    try:
+        psf = np.asarray(form.get("psf"), np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError("psf: expected rows of numbers, all of one length") from None
+    return Deblur(psf)
+
+
+def _check_keys(
+    what: str, values: Mapping[str, Any], known: set[str], *, version: object = None
+) -> None:
+    if not (unknown := sorted(set(values) - known)):
+        return
+    advice = f"use those out of {', '.join(sorted(known))}"
+    if version not in (None, __version__):
+        advice = f"it was made by version {version}, and this is {__version__}: update"
+    raise InputError(f"{what}: unknown {', '.join(map(repr, unknown))}: {advice}")
+
+
+def _value(values: Mapping[str, Any], kind: type[_Value], name: str, default: _Value) -> _Value:
+    """One value of a type; `default` where it is absent or null."""
+    value = values.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, kind) or isinstance(value, bool):
+        expected = "an integer" if kind is int else "text"
+        raise InputError(f"{name}: expected {expected}, got {value!r:.40}")
+    return value

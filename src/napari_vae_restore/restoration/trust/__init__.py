@@ -1,0 +1,1 @@
+"""How far a restoration can be trusted: intervals, warnings, the verdict."""

@@ -1,1 +1,0 @@
-"""Images larger than memory: lazy arrays, stores, folders, clusters. Knows no window."""

@@ -1,0 +1,1 @@
+"""Images larger than memory, from store to store, on this machine or a cluster."""

@@ -1,0 +1,404 @@
+"""Restorations from array to OME-Zarr, of any size: stopped, resumed, shared by a cluster.
+
+:func:`iter_restore_store` is the only implementation; it yields how far it is and may be
+closed, or killed, at any moment. The same call goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from napari_vae_restore.errors import ImageFileError, InputError
+from napari_vae_restore.images.array_files import ATTRIBUTE, folder_of
+from napari_vae_restore.images.arrays import as_lazy_image, is_lazy_image
+from napari_vae_restore.images.atomic import why_not_written
+from napari_vae_restore.images.image_metadata import PIXEL, ImageFile
+from napari_vae_restore.images.layout import Layout
+from napari_vae_restore.models.bundled import DEFAULT, find_model
+from napari_vae_restore.models.devices import choose_device, give_back_memory
+from napari_vae_restore.models.model import Model
+from napari_vae_restore.restoration.blocks.describe import glance_at_spot
+from napari_vae_restore.restoration.blocks.plan import Plan, prepare
+from napari_vae_restore.restoration.blocks.recipe import recipe_of
+from napari_vae_restore.restoration.blocks.tally import Tally
+from napari_vae_restore.restoration.blocks.windows import in_memory, stack_windows
+from napari_vae_restore.restoration.problem import Problem
+from napari_vae_restore.restoration.restore import RestoreProgress
+from napari_vae_restore.restoration.result import Diagnostics, Recipe
+from napari_vae_restore.restoration.tasks import Task, image_for
+from napari_vae_restore.restoration.trust.invented import note_on
+from napari_vae_restore.restoration.trust.verdict import judged
+from napari_vae_restore.stores.cluster import computed_by
+from napari_vae_restore.stores.ome_zarr import (
+    StoredImage,
+    attributes,
+    is_store,
+    open_store,
+    output_axes,
+)
+from napari_vae_restore.stores.target import Output, Target, finished_orders
+from napari_vae_restore.stores.work import Step, Work, do
+
+_AT_ONCE: Final = 2
+"""Blocks under way: one computes while the other reads or writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a restoration into a store did.
+
+    Attributes
+    ----------
+    paths : tuple of Path
+        The stores: mean, then standard deviation and samples where asked for.
+    recipe : Recipe or None
+        How to repeat it; None where all was there before.
+    diagnostics : Diagnostics or None
+        How well it went; None where all was there before.
+    """
+
+    paths: tuple[Path, ...]
+    recipe: Recipe | None
+    diagnostics: Diagnostics | None
+
+
+def restore_store(
+    image: Any,
+    output: str | Path,
+    tasks: Task | Sequence[Task],
+    model: Model | str | Path = DEFAULT,
+    **options: Any,
+) -> Stored:
+    """Restore an image of any size into an OME-Zarr store.
+
+    Interrupted or killed, the same call goes on where it was; finished, it does nothing.
+    What is unfinished lies beside the output and ends in ``.partial``.
+
+    Parameters
+    ----------
+    image : str, Path or array-like
+        An OME-Zarr image, a Zarr array, or whatever :func:`~.restore.restore` takes.
+    output : str or Path
+        Ends in ``.zarr``.
+    tasks, model
+        As for :func:`~.restore.restore`; a mask may be a dask or zarr array.
+    **options
+        The keyword parameters of :func:`iter_restore_store`.
+
+    Returns
+    -------
+    Stored
+        Where it is, and how it was made.
+
+    Raises
+    ------
+    InputError, ImageFileError, ModelFileError, RestorationError
+        As :func:`iter_restore_store`.
+    """
+    steps = iter_restore_store(image, output, tasks, model, **options)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            stored: Stored = stop.value
+            return stored
+
+
+def iter_restore_store(
+    image: Any,
+    output: str | Path,
+    tasks: Task | Sequence[Task],
+    model: Model | str | Path = DEFAULT,
+    *,
+    axes: str | None = None,
+    n_samples: int = 0,
+    tile: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    uncertainty: str | Path | None = None,
+    sample_paths: Sequence[Path] = (),
+    shard: bool = False,
+    overwrite: bool = False,
+    client: Any = None,
+    like: StoredImage | ImageFile | None = None,
+) -> Generator[RestoreProgress, None, Stored]:
+    """Restore into a store step by step: yields progress; close it to stop.
+
+    Parameters
+    ----------
+    image, output, tasks, model
+        As for :func:`restore_store`.
+    axes, n_samples, tile, seed, device
+        As for :func:`~.restore.restore`.
+    uncertainty : str or Path, optional
+        Store for the standard deviation of at least two samples.
+    sample_paths : sequence of Path
+        Stores for that many samples.
+    shard : bool
+        Whether the chunks of a block go into one file: fewer files for file systems that
+        mind them.
+    overwrite : bool
+        Whether finished stores of these names are replaced.
+    client : distributed.Client, optional
+        Whose workers compute; they must see the stores at the same paths. By default this
+        process does, or one process for each of several graphics cards.
+    like : StoredImage or ImageFile, optional
+        Where pixel sizes and names come from; by default the image, where it is a store.
+
+    Yields
+    ------
+    RestoreProgress
+        After each block, those that were there before counted.
+
+    Raises
+    ------
+    InputError
+        For anything that is wrong with the image, the paths or the options, or if the
+        output is there or begun for something else.
+    ImageFileError
+        If a store cannot be read or written.
+    ModelFileError
+        If the model file cannot be used.
+    RestorationError
+        If the computation fails.
+    """
+    started = time.monotonic()
+    path = _checked_path(output, image)
+    if isinstance(image, str | Path):
+        like = open_store(Path(image))
+        image, axes = like.array, axes or like.axes
+    source = folder_of(image)
+    array, axes = _opened(image, axes, tasks)
+    if uncertainty is not None and n_samples < 2:
+        raise InputError(f"Expected n_samples of at least 2 for uncertainty, got {n_samples}.")
+    layout = Layout(axes, tuple(array.shape), np.dtype(array.dtype))
+    problem = Problem.of(tasks, layout)
+    planes, network = layout.to_planes(array), find_model(model)
+    request = {
+        "axes": axes,
+        "n_samples": n_samples,
+        "tile": tile,
+        "seed": seed,
+        "shard": shard,
+        "uncertainty": uncertainty is not None,
+        "n_kept": len(sample_paths),
+    }
+    what = _what(planes, problem, network, request)
+    outputs = _outputs(path, uncertainty, sample_paths, layout.dtype)
+    target = Target(outputs, (), 0, shard)
+    if all(finished_orders(each.path) == what for each in outputs):
+        target.clear()
+        return Stored(tuple(each.path for each in outputs), None, None)
+    for each in outputs:
+        if each.path.exists() and finished_orders(each.path) != what and not overwrite:
+            raise InputError(
+                f"Expected a new store, but {each.path} exists: choose another name, or give "
+                "--overwrite (overwrite=True)."
+            )
+    with target.locked():
+        begun = target.begun()
+        plan = prepare(
+            planes,
+            layout,
+            problem,
+            network,
+            n_samples=n_samples,
+            tile=begun.get("tile", tile),
+            seed=seed,
+            device=device,
+        )
+        spot = glance_at_spot(planes, layout, problem, network, device)
+        give_back_memory()
+        target = replace(target, shape=_output_shape(plan), side=_side(plan))
+        target.start({"what": what, "tile": plan.tile})
+        places = _places(layout)
+        work = Work(
+            plan, planes, problem.missing, target, places, len(sample_paths), what, source
+        )
+        try:
+            tally = yield from _computed(work, client)
+            recipe = recipe_of(plan, problem)
+            where = device if client is not None else str(choose_device(device))
+            diagnostics = Diagnostics(
+                residual_std=tally.residual_std,
+                noise=plan.noise,
+                n_hot_pixels=tally.n_hot,
+                n_tiles=plan.n_tiles,
+                halo=plan.halo,
+                seconds=time.monotonic() - started,
+                device=where,
+                warnings=() if spot is None else spot.warnings,
+                unlikeness=None if spot is None else spot.unlikeness,
+                decision=None if problem.blur else tally.decision,
+                unmeasured=tally.unmeasured(),
+                verdict=judged(tally.evidence, plan.stated),
+            )
+            about = _all_attributes(work, layout, like, recipe, diagnostics)
+            target.finish(about, overwrite=overwrite)
+        except OSError as error:
+            raise ImageFileError(
+                f"Cannot finish {path}: {_reason(error)}. What is done is kept: the same "
+                "command goes on with the rest."
+            ) from error
+    return Stored(tuple(each.path for each in outputs), recipe, diagnostics)
+
+
+def _computed(work: Work, client: Any) -> Generator[RestoreProgress, None, Tally]:
+    """Do all steps, stage after stage."""
+    stages = list(work.steps())
+    total = sum(map(len, stages))
+    yield RestoreProgress(0, total)
+    tallies: list[Tally] = []
+    with computed_by(client, work.plan.device) as cluster:
+        for steps in stages:
+            results = _here(work, steps) if cluster is None else cluster.results(work, steps)
+            for result in results:
+                tallies.append(result)
+                yield RestoreProgress(len(tallies), total)
+    return Tally.total(tallies)
+
+
+def _here(work: Work, steps: list[Step]) -> Iterator[Tally]:
+    """Steps done by this process; a few at once, so that it computes while it reads."""
+    waiting = iter(steps)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        running: set[Future[Tally]] = set()
+        try:
+            while True:
+                for step in waiting:
+                    running.add(pool.submit(do, work, step))
+                    if len(running) == _AT_ONCE:
+                        break
+                if not running:
+                    return
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _reason(error: OSError) -> str:
+    place = f" ({error.filename})" if error.filename else ""
+    return f"{why_not_written(error)}{place}"
+
+
+def _checked_path(output: str | Path, image: Any) -> Path:
+    path = Path(output)
+    if not is_store(path):
+        raise InputError(
+            f"Expected an output that ends in .zarr, but {path.name} came: add the ending."
+        )
+    if not path.parent.is_dir():
+        raise InputError(
+            f"Expected an existing folder, but {path.parent} is none: create it or correct "
+            "the output path."
+        )
+    if isinstance(image, str | Path) and path.resolve() == Path(image).resolve():
+        raise InputError(f"Expected an output beside the input, but {path} is both: rename it.")
+    return path
+
+
+def _opened(image: Any, axes: str | None, tasks: Any) -> tuple[Any, str]:
+    if is_lazy_image(image):
+        return as_lazy_image(image, axes, min_side=1)
+    return image_for(image, axes, tasks)
+
+
+def _what(planes: Any, problem: Problem, model: Model, request: dict[str, Any]) -> str:
+    """Hash of the image's looks and of all that the result depends on.
+
+    Stores carry it, so that a restoration is known again when it goes on: the names in the
+    request stay as they are.
+    """
+    digest = hashlib.sha256(str((planes.shape, planes.dtype)).encode())
+    for n, place in stack_windows(planes.shape):
+        digest.update(in_memory(planes[(n, slice(None), *place)]).tobytes())
+    tasks = [{k: v for k, v in t.to_dict().items() if k != "mask"} for t in problem.tasks]
+    request = request | {"tasks": tasks, "model": model.sha256}
+    digest.update(json.dumps(request, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _outputs(
+    path: Path, uncertainty: str | Path | None, samples: Sequence[Path], dtype: np.dtype[Any]
+) -> tuple[Output, ...]:
+    own = dtype.newbyteorder("=").name
+    outputs = [Output(path, "mean", own)]
+    if uncertainty is not None:
+        outputs.append(Output(_checked_path(uncertainty, path), "std", "float32"))
+    for number, sample in enumerate(samples, start=1):
+        outputs.append(Output(_checked_path(sample, path), f"sample-{number}", own))
+    return tuple(outputs)
+
+
+def _side(plan: Plan) -> int:
+    """Side of the blocks; whole planes are cut as large ones would be."""
+    core = plan.blocks[0].tiles[0].core
+    return max(int(part.stop - part.start) for part in core)
+
+
+def _output_shape(plan: Plan) -> tuple[int, ...]:
+    sizes = dict(zip(plan.layout.axes, plan.layout.shape, strict=True))
+    sizes["C"] = plan.shape[1]
+    sizes |= {"Y": plan.shape[2], "X": plan.shape[3]}
+    return tuple(sizes[letter] for letter in output_axes(plan.layout.axes))
+
+
+def _places(layout: Layout) -> tuple[tuple[int, ...], ...]:
+    """Each plane's index along the leading axes of the output; -1 for the channels."""
+    stacked = [letter for letter in layout.axes if letter not in "CSYX"]
+    sizes = [layout.shape[layout.axes.index(letter)] for letter in stacked]
+    found = []
+    for index in np.ndindex(*sizes):
+        own = dict(zip(stacked, index, strict=True)) | {"C": -1}
+        found.append(tuple(own[letter] for letter in output_axes(layout.axes)[:-2]))
+    return tuple(found)
+
+
+def _all_attributes(
+    work: Work,
+    layout: Layout,
+    like: StoredImage | ImageFile | None,
+    recipe: Recipe,
+    diagnostics: Diagnostics,
+) -> dict[str, dict[str, Any]]:
+    """What each output says of itself."""
+    factor = work.plan.problem.factor
+    sizes: dict[str, tuple[float, str]] = {}
+    if like is not None:
+        for letter, step, unit in zip(layout.axes, like.scale, like.units, strict=True):
+            finer = factor if letter in "YX" and (step, unit) != (1.0, PIXEL) else 1
+            sizes[letter] = step / finer, unit
+    names = () if like is None else like.channel_names
+    found = {}
+    for output in work.target.outputs:
+        name = output.path.name.removesuffix(".zarr").removesuffix(".ome")
+        ome = attributes(
+            output_axes(layout.axes),
+            sizes,
+            work.target.n_levels,
+            name=name,
+            channel_names=names if len(names) == work.plan.shape[1] else (),
+        )
+        own = {
+            "what": work.key,
+            "is": output.kind,
+            "recipe": recipe.to_dict(),
+            "note": note_on(recipe.tasks, output.kind),
+            "residual_std": diagnostics.residual_std,
+            "n_hot_pixels": diagnostics.n_hot_pixels,
+            "verdict": diagnostics.verdict.grade,
+        }
+        found[output.kind] = {"ome": ome, ATTRIBUTE: own}
+    return found
