@@ -11,6 +11,8 @@ in dB of the squared error against the picture before the noise.
 A picture has noise of its own, which an estimate finds and a told level leaves alone. So for
 estimates a second table leaves out the cells in which the picture's own noise, as the estimate
 before any was added says, is more than a third of what was added: there the truth is unknown.
+Few grey levels hide that noise from the estimate, so they are dithered by one step for it. A
+hot pixel of the picture is no truth either, and is replaced by its neighbours' median before.
 
 ``network`` is the network's answer alone, without the decision by risk.
 """
@@ -28,6 +30,7 @@ from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, median_filter
 
 import napari_vae_restore as vr
 from napari_vae_restore.noise.estimation.estimate import estimate_noise
@@ -39,6 +42,7 @@ SIGMAS = (0.25, 0.5, 1, 2, 3, 5, 10, 25)
 KINDS = ("white", "photons", "correlated")
 OWN_NOISE = 1 / 3
 LEAST_RANGE = 8  # grey levels; less is no picture
+HOT = 255
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,16 @@ def pictures(data: Path, side: int) -> Iterator[tuple[str, Image]]:
         plane = plane[top : top + side, left : left + side]
         low, high = np.percentile(plane, (0.1, 99.9))
         if high - low > LEAST_RANGE:
-            yield path.stem, ((plane - low) * 255 / (high - low)).astype(np.float32)
+            ranged = (plane - low) * 255 / (high - low)
+            yield path.stem, without_hot_pixels(ranged).astype(np.float32)
+
+
+def without_hot_pixels(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pixels that rise above all of their neighbours by the whole range, mended."""
+    around = np.ones((3, 3), bool)
+    around[1, 1] = False
+    is_hot = plane - maximum_filter(plane, footprint=around) > HOT
+    return np.where(is_hot, median_filter(plane, 3), plane)
 
 
 def noise_of(kind: str, sigma: float) -> vr.NoiseModel:
@@ -96,10 +109,14 @@ def gain(restored: Image, noisy: Image, truth: Image) -> float:
 
 def own_noise(truth: Image) -> vr.NoiseModel | None:
     """What the estimate finds before any noise is added; None where it finds nothing."""
-    try:
-        return estimate_noise(truth)
-    except vr.VAERestoreError:
-        return None
+    step = float(np.diff(np.unique(truth)).min())
+    dither = np.random.default_rng(1).uniform(-step / 2, step / 2, truth.shape)
+    for image in (truth, (truth + dither).astype(np.float32)):
+        try:
+            return estimate_noise(image)
+        except vr.VAERestoreError:
+            continue
+    return None
 
 
 def relative(own: vr.NoiseModel | None, added: vr.NoiseModel, truth: Image) -> float:
