@@ -110,7 +110,7 @@ class BundledTraining:
         workers: int = 1,
     ) -> None:
         self._path, self._workers = path, workers
-        self._source = PatchSource(pictures, plan.side)
+        self._pictures = pictures
         self._sizes = (
             sum(len(picture.planes) for picture in pictures),
             sum(picture.planes.size for picture in pictures),
@@ -190,7 +190,7 @@ class BundledTraining:
         seed = (self.plan.seed, index)
         stream = Stream(
             stage.recipe.draw,
-            self._source,
+            PatchSource(self._pictures, self.plan.side * stage.recipe.zoom),
             batch=stage.recipe.batch,
             seed=seed,
             first=self._step,

@@ -73,6 +73,8 @@ class Recipe:
         Decay of the exponential moving average of the weights, per step.
     max_gradient : float
         Gradients of a larger norm are scaled down to it.
+    zoom : int
+        Side of the patches, in those of the plan.
     """
 
     draw: Draw
@@ -83,6 +85,7 @@ class Recipe:
     decay: float
     average: float
     max_gradient: float
+    zoom: int = 1
 
     def rate_at(self, step: int, fraction: float) -> float:
         """Learning rate of a step, when `fraction` of the stage is over."""
@@ -178,7 +181,7 @@ class MeanStage(BalancedStage):
     name = "mean"
     recipe = Recipe(
         draw=simulated,
-        share=0.5,
+        share=0.38,
         batch=16,
         learning_rate=0.006,
         warmup_steps=300,
@@ -206,11 +209,17 @@ class MeanStage(BalancedStage):
 
 
 class FinishingStage(MeanStage):
-    """The mean head again, by the squared error from the start."""
+    """The mean head again, by the squared error from the start, on large patches."""
 
     name = "mean, finished"
     recipe = replace(
-        MeanStage.recipe, draw=mostly_noise, share=0.2, learning_rate=0.001, decay=1.0
+        MeanStage.recipe,
+        draw=mostly_noise,
+        share=0.17,
+        batch=4,
+        zoom=2,
+        learning_rate=0.001,
+        decay=1.0,
     )
 
 
@@ -220,7 +229,7 @@ class PriorStage(Stage):
     name = "VAE"
     recipe = Recipe(
         draw=clean,
-        share=0.12,
+        share=0.2,
         batch=8,
         learning_rate=0.007,
         warmup_steps=300,
@@ -253,7 +262,7 @@ class StudentStage(Stage):
     name = "student"
     recipe = Recipe(
         draw=simulated,
-        share=0.08,
+        share=0.17,
         batch=8,
         learning_rate=0.005,
         warmup_steps=100,
@@ -296,7 +305,7 @@ class SpreadStage(BalancedStage):
     name = "spread"
     recipe = Recipe(
         draw=mostly_holes,
-        share=0.1,
+        share=0.08,
         batch=8,
         learning_rate=0.003,
         warmup_steps=50,
