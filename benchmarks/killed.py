@@ -39,14 +39,15 @@ N_FILES = 8
 
 # A picture of 400² pixels is taken for a large one of 49 blocks with a short halo.
 BLOCKS = """
-from napari_vae_restore.restoration import parts, plan
+from napari_vae_restore.restoration.blocks import parts, plan
 parts.measured_halo = lambda model: 16
 plan.PLANE_PIXELS = 2**12
 """
 # A network of milliseconds a step, and a checkpoint each third of a second.
 PREPARED = f"""{BLOCKS}
 import os, time
-from napari_vae_restore import HVAEConfig, atomic
+from napari_vae_restore import HVAEConfig
+from napari_vae_restore.images import atomic
 from napari_vae_restore.cli import runs
 from napari_vae_restore.training import lessons
 lessons.HVAEConfig = lambda: HVAEConfig(levels=2, width=8, latent=4)

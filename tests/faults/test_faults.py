@@ -83,7 +83,7 @@ lessons.HVAEConfig = lambda: HVAEConfig(levels=2, width=8, latent=4)
 """
 AT_FLUSH = """
 import errno, os, signal
-from napari_vae_restore import atomic
+from napari_vae_restore.images import atomic
 def hindered(path, n=[0]):
     if not str(path).startswith(os.path.realpath(os.curdir)):
         return  # what is written on trial, elsewhere
@@ -287,7 +287,7 @@ def test_an_image_that_goes_away(warm: Warm, place: Path, name: str) -> None:
 
 VANISHED = """
 import shutil
-from napari_vae_restore.scale import work
+from napari_vae_restore.stores import work
 def read(*given, read=work.read_window):
     shutil.rmtree("in.zarr", ignore_errors=True)
     return read(*given)

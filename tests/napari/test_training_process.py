@@ -207,7 +207,7 @@ WINDOW = """
 import os, sys, threading
 from pathlib import Path
 import numpy as np
-from napari_vae_restore._napari import training_process, training_runs
+from napari_vae_restore._napari.training import process as training_process, runs as training_runs
 from napari_vae_restore._napari.messages import Source, TrainingUpdate
 from napari_vae_restore._napari.training.steps import start_steps
 folder, script = sys.argv[1:]
