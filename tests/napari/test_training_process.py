@@ -207,7 +207,8 @@ WINDOW = """
 import os, sys, threading
 from pathlib import Path
 import numpy as np
-from napari_vae_restore._napari.training import process as training_process, runs as training_runs
+from napari_vae_restore._napari.training import process as training_process
+from napari_vae_restore._napari.training import runs as training_runs
 from napari_vae_restore._napari.messages import Source, TrainingUpdate
 from napari_vae_restore._napari.training.steps import start_steps
 folder, script = sys.argv[1:]
