@@ -258,7 +258,7 @@ def test_a_file_where_a_folder_should_be(warm: Warm, place: Path, name: str) -> 
 
 
 GOING = """
-from napari_vae_restore import image_files
+from napari_vae_restore.images import image_files
 def read(path, *, mapped=False, read=image_files.read_tiff):
     {}
 image_files.read_tiff = read
