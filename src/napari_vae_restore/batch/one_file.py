@@ -1,6 +1,6 @@
 """One image file restored: read, checked, computed, written, and recognised again.
 
-The command line, the window and :func:`~.batch.restore_files` drain the same generator,
+The command line, the window and :func:`~.run.restore_files` drain the same generator,
 once for each file. This module knows neither terminals nor windows.
 """
 

@@ -25,7 +25,7 @@ def compare(
     Parameters
     ----------
     restored : list of Path
-        As :func:`~.scale.inputs.find_images` takes them.
+        As :func:`~.batch.inputs.find_images` takes them.
     reference : Path
         A file for all, or a folder with files of their names.
     data_range : float or None

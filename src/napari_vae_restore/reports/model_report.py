@@ -1,6 +1,6 @@
 """A model's report: what it is, what it saw, what it reached, and what it imagines.
 
-This module computes and words it. :mod:`~.report_page` makes a page of it, the command
+This module computes and words it. :mod:`~.model_page` makes a page of it, the command
 line prints it, and the window shows it.
 """
 

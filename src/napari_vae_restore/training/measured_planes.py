@@ -33,7 +33,7 @@ def measured_planes(
     planes : numpy.ndarray
         (N, C, H, W), any real dtype, intensity units; NaN where nothing was measured.
     noise : NoiseModel or str
-        As :func:`~.noise.estimation.resolve_noise` takes it.
+        As :func:`~.estimation.estimate.resolve_noise` takes it.
     seed : int
         Of the noise that is drawn.
 

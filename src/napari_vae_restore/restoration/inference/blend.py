@@ -1,7 +1,7 @@
 """Between the measurement and the network's answer, tile by tile, as the data decide.
 
 Where there is little noise a network takes more structure away than noise. How much of its
-answer is taken there is decided by :mod:`~.restoration.decision`, for which the network runs
+answer is taken there is decided by :mod:`~.inference.decision`, for which the network runs
 once more on a measurement with a little more noise. Where noise is far above what a network
 could lose, and what it took away is no more than noise, its answer is taken as it is. What is
 left of the measurement keeps its noise, so samples get such noise anew.

@@ -6,7 +6,7 @@ is the case can be told without x. For any weights w over candidates f_k, d_k = 
 
     E |y + sum_k w_k d_k - x|^2 = E |n|^2 + E |sum_k w_k d_k|^2 + 2 E sum_k w_k n . d_k ,
 
-and Stein's lemma turns the last product into the divergence of :mod:`~.restoration.risk` less
+and Stein's lemma turns the last product into the divergence of :mod:`~.inference.risk` less
 the noise's variance. Sums are taken over a smooth neighbourhood, so the weights vary over the
 plane. Weights are at least 0, with the sum 1 at most; what is missing to 1 is the share of
 the measurement. This module knows arrays, neither networks nor tiles. All values are in units

@@ -35,7 +35,7 @@ class Units:
         From stabilised values, or from noise-free intensities.
     decides : bool
         Whether it is decided everywhere how much of a network's answer is taken; see
-        :mod:`~.restoration.blend`.
+        :mod:`~.inference.blend`.
     """
 
     noise: tuple[NoiseModel, ...]
