@@ -36,10 +36,13 @@ SECTIONS = {
     "noise": "Noise",
     "training": "Training and calibration",
     "models": "Models",
-    "scale": "Many images, large images",
+    "batch": "Many images",
+    "stores": "Large images",
+    "reports": "Reports",
     "generation": "Generating, enhancing, compressing",
     "_napari": "In napari",
-    "image_files": "Files",
+    "evaluation": "Evaluating",
+    "images": "Files",
     "errors": "Errors",
 }
 """Parts of the package, as the reference orders and names them."""
