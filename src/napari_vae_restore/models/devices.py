@@ -93,6 +93,16 @@ def give_back_memory() -> None:
             ctypes.CDLL(None).malloc_trim(0)
 
 
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies in bfloat16; elsewhere it is slower than float32."""
+    import torch
+
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return device.type == "cpu" and bool(probe())
+
+
 def native_precision(device: torch.device) -> AbstractContextManager[object]:
     """Autocast to bfloat16 where the hardware computes in it, else nothing.
 
@@ -100,9 +110,5 @@ def native_precision(device: torch.device) -> AbstractContextManager[object]:
     """
     import torch
 
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported()
-    else:
-        probe = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-        native = device.type == "cpu" and bool(probe())
+    native = computes_in_bfloat16(device)
     return torch.autocast(device.type, torch.bfloat16) if native else nullcontext()

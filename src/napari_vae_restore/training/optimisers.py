@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from napari_vae_restore.models.devices import computes_in_bfloat16
+
 _MOMENTUM: Final = 0.95
 _WEIGHT_DECAY: Final = 0.01
 _ITERATIONS: Final = 5
@@ -102,10 +104,10 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     -------
     Tensor
         (m, n) float32 with the matrix's singular vectors. The singular values that were
-        not tiny beside the greatest are about 0.7 to 1.2. Computed in bfloat16.
+        not tiny beside the greatest are about 0.7 to 1.2.
     """
     a, b, c = _QUINTIC
-    x = matrix.bfloat16()
+    x = matrix.bfloat16() if computes_in_bfloat16(matrix.device) else matrix.float()
     is_tall = x.shape[0] > x.shape[1]
     if is_tall:
         x = x.T
