@@ -59,6 +59,7 @@ def without_hot_pixels(
     observed: Mask | None = None,
     known: Mask | None = None,
     least_rise: float = 0.0,
+    excess: float = 1.0,
 ) -> tuple[FloatArray, Mask]:
     """Replace hot pixels by the median of their surroundings.
 
@@ -76,6 +77,8 @@ def without_hot_pixels(
     least_rise : float
         Intensity above the surroundings that a hot pixel has at least, whatever the noise;
         see :func:`rise_beyond_texture`.
+    excess : float
+        Deviation of the noise over the model's, at least 1.
 
     Returns
     -------
@@ -90,7 +93,9 @@ def without_hot_pixels(
     if known is not None and known.any():
         for where, calm in _known(padded, np.broadcast_to(known, values.shape)):
             is_hot[where], values[where] = True, calm
-    for where, calm in _clusters(padded, noise, _SIGMAS, _ALLOWANCE, least_rise):
+    for where, calm in _clusters(
+        padded, noise, excess * _SIGMAS, excess * _ALLOWANCE, least_rise
+    ):
         is_hot[where], values[where] = True, calm
     return values, is_hot
 

@@ -35,11 +35,15 @@ class Defects:
         Of each channel, see :func:`~.noise.hot.rise_beyond_texture`.
     persistent : tuple of numpy.ndarray of bool
         (H, W) of each channel, pixels that are hot in all planes; empty for none.
+    excess : float
+        Deviation of the image's own noise over that of one stated too low. What the image's
+        own noise reaches is not hot.
     """
 
     repeat_side: int = LEAST
     least_rises: tuple[float, ...] = ()
     persistent: tuple[NDArray[np.bool_], ...] = ()
+    excess: float = 1.0
 
 
 def mended(
@@ -91,6 +95,7 @@ def mended(
             observed=None if seen is None else seen[None],
             known=known,
             least_rise=defects.least_rises[channel],
+            excess=defects.excess,
         )
         is_hot[c] = where[0] if seen is None else where[0] & seen
         np.copyto(calm[c], found[0], where=is_hot[c], casting="unsafe")

@@ -290,8 +290,10 @@ def _measured_noise(
         values = planes[:, channel]
         measured = values if missing is None else values[~missing[:, channel]]
         rises.append(rise_beyond_texture(measured, found))
-    defects = Defects(side, tuple(rises), _persistent(whole, problem.missing, noise))
     stated = None if problem.measures_noise(model) else found_noise(planes, missing, noise)
+    excess = 1.0 if stated is None else stated.excess
+    persistent = _persistent(whole, problem.missing, noise)
+    defects = Defects(side, tuple(rises), persistent, excess)
     return noise, defects, stated
 
 

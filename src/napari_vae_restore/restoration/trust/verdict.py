@@ -72,10 +72,15 @@ class Found:
     alike : float
         Lag-1 correlation of neighbours, less that which was assumed, along the axis and of
         the channel where that is most.
+    excess : float
+        Deviation over that of the assumed noise, of the channel where that is most, and at
+        least 1. Unlike the others, it is of weak noise too, where texture may be taken for
+        noise: it serves to spare what is no defect, not to contradict anybody.
     """
 
-    level: float
-    alike: float
+    level: float = 1.0
+    alike: float = 0.0
+    excess: float = 1.0
 
 
 def found_noise(
@@ -95,7 +100,7 @@ def found_noise(
     Returns
     -------
     Found or None
-        None where no channel's noise can be seen, or is strong enough to be sure of.
+        None where no channel's noise can be seen.
     """
     n, _, height, width = planes.shape
     rows, columns = (
@@ -103,7 +108,7 @@ def found_noise(
         for side in (height, width)
     )
     some = slice(None, None, max(1, n // _PLANES)), slice(None), rows, columns
-    levels, alike = [], []
+    levels, alike, excess = [], [], []
     for c, model in enumerate(noise):
         values = planes[some][:, c]
         observed = None if missing is None else ~missing[some][:, c]
@@ -116,16 +121,20 @@ def found_noise(
             continue
         at = at[:: max(1, at.size // _LEVELS)].astype(np.float64)
         assumed = math.sqrt(model.variance(at).mean())
+        level = math.sqrt(seen.variance(at).mean()) / assumed
+        excess.append(level)
         low, high = np.percentile(at, (0.5, 99.5))
         if assumed < _STRONG * (high - low):
             continue
-        level = math.sqrt(seen.variance(at).mean()) / assumed
         pairs = zip(lag_one(seen.correlation), lag_one(model.correlation), strict=True)
         levels.append(level)
         alike.append(max(found - told for found, told in pairs))
-    if not levels:
+    if not excess:
         return None
-    return Found(max(levels, key=lambda level: abs(math.log(level))), max(alike))
+    if not levels:
+        return Found(excess=max(1.0, *excess))
+    level = max(levels, key=lambda level: abs(math.log(level)))
+    return Found(level, max(alike), max(1.0, *excess))
 
 
 def judged(found: Evidence, noise: Found | None = None) -> Verdict:
