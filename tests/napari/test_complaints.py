@@ -28,8 +28,8 @@ pytestmark = pytest.mark.gui
 PLUGIN = "napari-vae-restore"
 SOON = 2.0
 """Seconds in which a cancelled run ends: one on an idle machine."""
-BLOCK = 0.1
-"""Seconds of its own work that the window may do at a time, beyond what a layer takes."""
+SHARE = 3
+"""What the window may do at a time, in what one layer costs napari; a run would be a dozen."""
 
 
 @pytest.fixture
@@ -94,11 +94,13 @@ def test_03_big_data_fill_the_memory(tiny_model, make_image):
 def test_04_the_window_is_frozen(viewer, open_widget, finish, qtbot, make_image, name):
     """The processor time of the window's thread between two rounds of its event loop.
 
-    A layer costs napari some hundredths of a second, which no plugin can cut in pieces.
+    A layer costs napari some tenths of a second, which no plugin can cut in pieces.
     """
-    began = time.thread_time()
-    viewer.add_image(make_image((2, 256, 256)))
-    napari_needs = time.thread_time() - began
+    napari_needs = 0.0
+    for _ in range(3):
+        began = time.thread_time()
+        viewer.add_image(make_image((2, 256, 256)))
+        napari_needs = max(napari_needs, time.thread_time() - began)
     viewer.layers.clear()
     viewer.add_image(make_image((256, 256)))
     widget = open_widget(name)
@@ -123,7 +125,7 @@ def test_04_the_window_is_frozen(viewer, open_widget, finish, qtbot, make_image,
     timer.stop()
     assert len(viewer.layers) == 4  # the image, the result, its uncertainty and its samples
     assert len(gaps) > 10
-    assert max(gaps) < napari_needs + BLOCK
+    assert max(gaps) < SHARE * napari_needs
 
 
 def test_05_cancel_does_not_cancel(viewer, denoise, finish, qtbot, make_image):

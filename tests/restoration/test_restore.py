@@ -272,3 +272,15 @@ def test_hot_pixels_do_not_spread(noisy: NDArray[np.float32]) -> None:
     assert np.abs(out.mean - calm.mean).max() < 60
     assert float(np.square(out.mean - calm.mean).mean()) < 2
     assert out.diagnostics.residual_std == pytest.approx(calm.diagnostics.residual_std, 0.05)
+
+
+@pytest.mark.parametrize("sigma", [2.0, 5.0, 10.0])
+def test_pixels_that_the_own_noise_of_an_image_reaches_are_not_hot(sigma: float) -> None:
+    """A detector with gain: single photons of 50 grey levels; the noise is stated too low."""
+    rng = np.random.default_rng(3)
+    image = (50 * rng.poisson(0.2, (160, 160)) + rng.normal(10, 2, (160, 160))).astype("f4")
+    hot = image.copy()
+    hot[80, 80] = 5000
+    for picture, expected in ((image, 0), (hot, 1)):
+        out = vr.denoise(picture, noise=vr.GaussianNoise(sigma), device="cpu")
+        assert out.diagnostics.n_hot_pixels == expected
