@@ -1,7 +1,7 @@
 """One way through: image and task in, restoration out, the same numbers everywhere.
 
-:func:`iter_restore` is the only implementation. :func:`restore` and :func:`denoise`
-drain it, as do the command line and napari's worker.
+:func:`restore` and the functions for one task drain the generator behind :func:`iter_restore`,
+as do the command line and napari's worker. For lazy arrays, see :mod:`~.blocks.lazy`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.generators import drain
 from napari_vae_restore.images.arrays import MAX_INTENSITY, is_lazy_image, is_usable
 from napari_vae_restore.images.layout import Layout, cast
 from napari_vae_restore.images.lazy_arrays import is_labelled
@@ -24,10 +25,12 @@ from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.blocks.canvas import Canvas
 from napari_vae_restore.restoration.blocks.lazy import restore_lazily
-from napari_vae_restore.restoration.blocks.plan import filled_of, prepare
+from napari_vae_restore.restoration.blocks.measuring import measure_noise
+from napari_vae_restore.restoration.blocks.plan import Plan, filled_of, make_plan
 from napari_vae_restore.restoration.blocks.recipe import recipe_of
 from napari_vae_restore.restoration.blocks.solver import Solver
 from napari_vae_restore.restoration.labelled import labelled
+from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.result import Diagnostics, Restoration
 from napari_vae_restore.restoration.tasks import (
@@ -105,20 +108,20 @@ def restore(
     ModelFileError
         If the model file cannot be used.
     RestorationError
-        If the computation fails, for example for want of memory.
+        If the computation fails, for example for lack of memory.
     """
-    options: dict[str, Any] = {
-        "axes": axes,
-        "n_samples": n_samples,
-        "keep_samples": keep_samples,
-        "tile": tile,
-        "seed": seed,
-        "device": device,
-    }
+    options = Options(
+        axes=axes,
+        n_samples=n_samples,
+        keep_samples=keep_samples,
+        tile=tile,
+        seed=seed,
+        device=device,
+    )
     if is_lazy_image(image):
-        result = restore_lazily(image, tasks, model, **options)
+        result = restore_lazily(image, tasks, find_model(model), options)
     else:
-        result = drain(iter_restore(image, tasks, model, **options))
+        result = drain(_steps(image, tasks, model, options))
     return _labelled(result, image) if is_labelled(image) else result
 
 
@@ -220,89 +223,107 @@ def super_resolve(
     return restore(image, SuperResolve(factor, kernel), model, **options)
 
 
-def drain(steps: Generator[RestoreProgress, None, Restoration]) -> Restoration:
-    """Run a restoration to its end and return its result."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            result: Restoration = stop.value
-            return result
-
-
 def iter_restore(
     image: Any,
     tasks: Task | Sequence[Task],
     model: Model | str | Path = DEFAULT,
-    *,
-    axes: str | None = None,
-    n_samples: int = 0,
-    keep_samples: bool = False,
-    tile: int | None = None,
-    seed: int = 0,
-    device: str = "auto",
+    **options: Any,
 ) -> Generator[RestoreProgress, None, Restoration]:
     """Restore step by step: yields progress, returns the result; close it to cancel.
 
-    Parameters, result and errors are those of :func:`restore`. The input is checked at
-    the first step.
+    The input is checked at the first step.
+
+    Parameters
+    ----------
+    image : array-like or napari.layers.Image
+        As for :func:`restore`, but in memory.
+    tasks : Task or sequence of Task
+        As for :func:`restore`.
+    model : Model, str or Path
+        As for :func:`restore`.
+    **options
+        The keyword parameters of :func:`restore`.
 
     Yields
     ------
     RestoreProgress
         After each pass through the decoder.
+
+    Returns
+    -------
+    Restoration
+        As :func:`restore`.
+
+    Raises
+    ------
+    InputError, ModelFileError, RestorationError
+        As :func:`restore`.
     """
+    return (yield from _steps(image, tasks, model, Options(**options)))
+
+
+def _steps(
+    image: Any, tasks: Task | Sequence[Task], model: Model | str | Path, options: Options
+) -> Generator[RestoreProgress, None, Restoration]:
+    """The walk of an image; `Solver.solve_block` has the stages of each block."""
     started = time.monotonic()
-    listed = tasks if isinstance(tasks, Sequence) else (tasks,)
-    array, axes = image_for(image, axes, listed)
+    array, axes = image_for(image, options.axes, tasks)
     layout = Layout.of(array, axes)
     problem = Problem.of(tasks, layout)
     planes, missing = layout.to_planes(array), problem.missing
     _check_observed(planes, problem)
-    options: dict[str, Any] = {"n_samples": n_samples, "tile": tile, "seed": seed}
-    plan = prepare(planes, layout, problem, find_model(model), device=device, **options)
-    solver = Solver(plan)
-    canvas = Canvas(plan.shape, layout.dtype, n_samples, keep_samples)
+    network = find_model(model)
+    found = measure_noise(planes, problem, network)
+    plan = make_plan(layout, problem, network, found, options)
+    solver, canvas = Solver(plan), Canvas(plan.shape, layout.dtype, options)
     yield RestoreProgress(0, solver.n_passes)
-    for n_done, _ in enumerate(solver.paint_all(canvas, planes, missing), start=1):
+    for n_done, _ in enumerate(solver.solve_all(canvas, planes, missing), start=1):
         yield RestoreProgress(n_done, solver.n_passes)
-    diagnostics = Diagnostics(
-        residual_std=solver.tally.residual_std,
+    return Restoration(
+        *canvas.finish(layout, array),
+        recipe_of(plan, problem),
+        _diagnostics(plan, problem, solver, _without_holes(planes, missing, canvas), started),
+        plan.spread,
+        filled_of(plan, missing),
+    )
+
+
+def _diagnostics(
+    plan: Plan,
+    problem: Problem,
+    solver: Solver,
+    seen: tuple[NDArray[Any], NDArray[Any]],
+    started: float,
+) -> Diagnostics:
+    """Of a restoration that is done; `seen` are image and mean, to look for warnings in."""
+    tally, unlikeness = solver.tally, solver.unlikeness
+    is_denoised = problem.denoising is not None
+    return Diagnostics(
+        residual_std=tally.residual_std,
         noise=plan.noise,
-        n_hot_pixels=solver.tally.n_hot,
+        n_hot_pixels=tally.n_hot,
         n_tiles=plan.n_tiles,
         halo=plan.halo,
         seconds=time.monotonic() - started,
         device=solver.device,
         notes=tuple(solver.notes),
         warnings=cautions(
-            *_without_holes(planes, missing, canvas),
-            layout,
-            plan.noise,
-            is_denoised=_has(listed, Denoise),
-            unlikeness=solver.unlikeness,
+            *seen, plan.layout, plan.noise, is_denoised=is_denoised, unlikeness=unlikeness
         ),
-        unlikeness=solver.unlikeness,
-        decision=None if problem.blur else solver.tally.decision,
-        unmeasured=solver.tally.unmeasured(solver.repeated),
-        verdict=judged(solver.tally.evidence, plan.stated),
-    )
-    return Restoration(
-        *canvas.finish(layout, array),
-        recipe_of(plan, problem),
-        diagnostics,
-        plan.spread,
-        filled_of(plan, missing),
+        unlikeness=unlikeness,
+        decision=None if problem.blur else tally.decision,
+        unmeasured=tally.unmeasured(solver.repeated),
+        verdict=judged(tally.evidence, plan.stated),
     )
 
 
 def _without_holes(
     planes: NDArray[Any], missing: Any, canvas: Canvas
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Image and mean without what is no measurement to be warned of.
+    """Image and mean in which warnings are looked for.
 
-    What a mask covers is stood in for by its fill, and what nothing measured by a value
-    that occurs; but for saturated pixels, of which one is warned.
+    The fill stands in for what a mask covers, and a value that occurs for what nothing
+    measured; saturated pixels stay, since there is a warning about them.
     """
     mean, factor = canvas.mean, canvas.mean.shape[-1] // planes.shape[-1]
     if missing is not None:
@@ -316,10 +337,6 @@ def _without_holes(
         where = where & ~(planes == np.nanmax(planes))
         planes = np.where(where, middle.astype(planes.dtype), planes)
     return planes, mean
-
-
-def _has(tasks: Sequence[Task], kind: type[Task]) -> bool:
-    return any(isinstance(task, kind) for task in tasks)
 
 
 def _labelled(result: Restoration, image: Any) -> Restoration:

@@ -27,10 +27,12 @@ from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.devices import choose_device, give_back_memory
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.restoration.blocks.describe import glance_at_spot
-from napari_vae_restore.restoration.blocks.plan import Plan, prepare
+from napari_vae_restore.restoration.blocks.measuring import measure_noise
+from napari_vae_restore.restoration.blocks.plan import Plan, make_plan
 from napari_vae_restore.restoration.blocks.recipe import recipe_of
 from napari_vae_restore.restoration.blocks.tally import Tally
 from napari_vae_restore.restoration.blocks.windows import in_memory, stack_windows
+from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.restore import RestoreProgress
 from napari_vae_restore.restoration.result import Diagnostics, Recipe
@@ -206,15 +208,16 @@ def iter_restore_store(
             )
     with target.locked():
         begun = target.begun()
-        plan = prepare(
-            planes,
-            layout,
-            problem,
-            network,
+        options = Options(
+            axes=axes,
             n_samples=n_samples,
+            keep_samples=bool(sample_paths),
             tile=begun.get("tile", tile),
             seed=seed,
             device=device,
+        )
+        plan = make_plan(
+            layout, problem, network, measure_noise(planes, problem, network), options
         )
         spot = glance_at_spot(planes, layout, problem, network, device)
         give_back_memory()
@@ -258,7 +261,7 @@ def _computed(work: Work, client: Any) -> Generator[RestoreProgress, None, Tally
     total = sum(map(len, stages))
     yield RestoreProgress(0, total)
     tallies: list[Tally] = []
-    with computed_by(client, work.plan.device) as cluster:
+    with computed_by(client, work.plan.options.device) as cluster:
         for steps in stages:
             results = _here(work, steps) if cluster is None else cluster.results(work, steps)
             for result in results:

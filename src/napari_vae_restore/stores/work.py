@@ -7,25 +7,19 @@ who died before the mark is repeated, to the same bits.
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from napari_vae_restore.restoration.blocks.lazy import measure_scale, solve_block
-from napari_vae_restore.restoration.blocks.parts import Scale
+from napari_vae_restore.restoration.blocks.lazy import PlaneScales, solve_alone
 from napari_vae_restore.restoration.blocks.plan import Plan
 from napari_vae_restore.restoration.blocks.tally import Tally
 from napari_vae_restore.restoration.blocks.windows import read_window
 from napari_vae_restore.stores.ome_zarr import check_there
 from napari_vae_restore.stores.target import Target
-
-_MOST_SCALES: Final = 64
-"""Planes whose scale a process remembers."""
 
 Step = tuple[str, tuple[int, ...]]
 """A block to restore, ("block", (part, block)), or to reduce, ("level-1", (..., i, j))."""
@@ -78,7 +72,7 @@ def do(work: Work, step: Step) -> Tally:
     Raises
     ------
     InputError, RestorationError
-        As :func:`~.lazy.solve_block`.
+        As :func:`~.lazy.solve_alone`.
     ImageFileError
         If the source has vanished.
     OSError
@@ -106,11 +100,9 @@ def _restore(work: Work, p: int, b: int) -> Tally:
     plan = _on_own_device(work.plan)
     part, block = plan.part(p), plan.blocks[b]
     window = read_window(work.planes, work.missing, part, block.window)
-    scale = _scale(work, plan, p) if plan.sample else None
+    scale = _scales.of(plan, p, work.planes, work.missing, work.key)
     check_there(work.source)
-    (mean, std, samples), tally = solve_block(
-        plan, part, block, window, scale, keep_samples=work.n_kept > 0
-    )
+    (mean, std, samples), tally = solve_alone(plan, part, block, window, scale)
     results = {"mean": mean, "std": std}
     if samples is not None:
         results |= {f"sample-{i + 1}": samples[i] for i in range(work.n_kept)}
@@ -125,30 +117,14 @@ def _restore(work: Work, p: int, b: int) -> Tally:
     return tally
 
 
-_scales: OrderedDict[tuple[str, int], Scale | None] = OrderedDict()
-_scales_lock = threading.Lock()
-
-
-def _scale(work: Work, plan: Plan, p: int) -> Scale | None:
-    """The scale of a plane, which its blocks share, measured once in a process."""
-    key = work.key, p
-    with _scales_lock:
-        if key not in _scales:
-            part = plan.part(p)
-            windows = [
-                read_window(work.planes, work.missing, part, place) for place in plan.sample
-            ]
-            _scales[key] = measure_scale(plan, part[1], windows)
-            if len(_scales) > _MOST_SCALES:
-                _scales.popitem(last=False)
-        return _scales[key]
+_scales = PlaneScales()
 
 
 def _on_own_device(plan: Plan) -> Plan:
     """The plan with the graphics card of this worker, where several share a machine."""
     import torch
 
-    if plan.device not in ("auto", "cuda") or torch.cuda.device_count() < 2:
+    if plan.options.device not in ("auto", "cuda") or torch.cuda.device_count() < 2:
         return plan
     from distributed import get_worker
 
@@ -158,4 +134,5 @@ def _on_own_device(plan: Plan) -> Plan:
         return plan
     if not isinstance(name, int):
         return plan
-    return replace(plan, device=f"cuda:{name % torch.cuda.device_count()}")
+    device = f"cuda:{name % torch.cuda.device_count()}"
+    return replace(plan, options=replace(plan.options, device=device))

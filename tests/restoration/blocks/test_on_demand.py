@@ -66,13 +66,13 @@ def test_only_what_is_looked_at_is_computed_and_once(
     image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     solved: list[int] = []
-    solve = looking.solve_block
+    solve = looking.solve_alone
 
     def counted(plan: Any, part: Any, block: Any, *rest: Any) -> Any:
         solved.append(part[0])
         return solve(plan, part, block, *rest)
 
-    monkeypatch.setattr(looking, "solve_block", counted)
+    monkeypatch.setattr(looking, "solve_alone", counted)
     monkeypatch.setattr(parts, "measured_halo", lambda model: 16)
     levels = [da.from_array(image, chunks=(1, 50, 50))]
     fine = restore_levels(levels, [vr.Denoise("gaussian:10")], axes="ZYX", tile=TILE).levels[0]

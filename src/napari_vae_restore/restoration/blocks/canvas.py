@@ -1,4 +1,4 @@
-"""Where tiles are put together; mean and variance are streamed over the samples."""
+"""A result while it is put together; mean and variance are streamed over the samples."""
 
 from __future__ import annotations
 
@@ -8,36 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.images.layout import Layout, cast
+from napari_vae_restore.restoration.options import Options
 
 Place = tuple[int, slice, slice, slice]
 """Plane, channels, rows and columns of a result."""
 
 
 class Canvas:
-    """The planes of a result while they are computed.
+    """The planes of a result, (N, C, H, W), while they are computed.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        (N, C, H, W) of the result.
-    dtype : numpy.dtype
-        Of the image.
-    n_samples : int
-        That each tile gets after its mean.
-    keep : bool
-        Whether samples are kept.
-
-    Attributes
-    ----------
-    mean : numpy.ndarray
-        (N, C, H, W), at least float32.
-    unmeasured : numpy.ndarray of bool, or None
-        Of that shape, pixels that nothing measured; None where there are none.
+    Each place gets its mean, then its samples. `unmeasured`, of that shape, marks pixels that
+    nothing measured; it is None where there are none.
     """
 
-    def __init__(
-        self, shape: tuple[int, ...], dtype: np.dtype[Any], n_samples: int, keep: bool
-    ) -> None:
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], options: Options) -> None:
+        n_samples, keep = options.n_samples, options.keep_samples
         wide = np.result_type(dtype, np.float32)
         self._dtype, self._n_samples = dtype, n_samples
         self.mean = np.empty(shape, wide)
@@ -70,17 +55,7 @@ class Canvas:
         self._count = 0
 
     def keep(self, place: Place, values: NDArray[Any], observed: NDArray[np.bool_]) -> None:
-        """Put noise-free measurements in, bit for bit.
-
-        Parameters
-        ----------
-        place : tuple
-            Where in the planes.
-        values : numpy.ndarray
-            (C, h, w), of the image.
-        observed : numpy.ndarray of bool
-            (C, h, w), where it was measured.
-        """
+        """Put the image's values (C, h, w) in, bit for bit, where it was measured."""
         np.copyto(self.mean[place], values, where=observed, casting="same_kind")
         if self._std is not None:
             self._std[place][observed] = 0

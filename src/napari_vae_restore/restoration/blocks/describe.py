@@ -1,4 +1,4 @@
-"""What is odd about an image, by what a network sees in it, or in a spot of a large one."""
+"""Warnings about an image, by what a network sees in it, or in a spot of a large one."""
 
 from __future__ import annotations
 
@@ -11,40 +11,27 @@ from napari_vae_restore.images.arrays import as_image
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.restoration.blocks.canvas import Canvas
-from napari_vae_restore.restoration.blocks.plan import prepare
+from napari_vae_restore.restoration.blocks.measuring import measure_noise
+from napari_vae_restore.restoration.blocks.plan import make_plan
 from napari_vae_restore.restoration.blocks.solver import Solver
 from napari_vae_restore.restoration.blocks.windows import in_memory, stack_windows
 from napari_vae_restore.restoration.inference.description import Description
+from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.tasks import Denoise
 from napari_vae_restore.restoration.trust.warnings import cautions
 
-_LOOKED_AT: Final = 4
-"""Windows, of which the one with most in it counts: an empty corner is like nothing."""
+_N_WINDOWS: Final = 4
+"""Windows that are read; the one with most contrast counts, since an empty corner is like
+nothing."""
 _SIDE: Final = 256
-"""Pixels."""
+"""Pixels a side of the spot, at most."""
 
 
 class Glance:
     """An image, denoised for the sake of what the network saw in it.
 
-    Parameters
-    ----------
-    image : array-like
-        As for :func:`~.restore.restore`.
-    model : Model
-        That looks.
-    task : Denoise
-        With the image's noise.
-    axes : str or None
-        Of the image.
-    device : str
-        As for :func:`~.restore.restore`.
-
-    Raises
-    ------
-    InputError, RestorationError
-        As :func:`~.restore.restore`.
+    Raises InputError and RestorationError as :func:`~.restore.restore`.
     """
 
     def __init__(
@@ -54,11 +41,12 @@ class Glance:
         self._layout = Layout.of(array, axes)
         self._planes = self._layout.to_planes(array)
         problem = Problem.of(task, self._layout)
-        options: dict[str, Any] = {"n_samples": 0, "tile": None, "seed": 0, "device": device}
-        self._plan = prepare(self._planes, self._layout, problem, model, **options)
+        found = measure_noise(self._planes, problem, model)
+        options = Options(device=device)
+        self._plan = make_plan(self._layout, problem, model, found, options)
         self._solver = Solver(self._plan)
-        canvas = Canvas(self._plan.shape, self._layout.dtype, 0, keep=False)
-        for _ in self._solver.paint_all(canvas, self._planes, None):
+        canvas = Canvas(self._plan.shape, self._layout.dtype, options)
+        for _ in self._solver.solve_all(canvas, self._planes, None):
             pass
 
     @property
@@ -73,7 +61,7 @@ class Glance:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """See :class:`~.result.Diagnostics`; that nothing is in it says nothing of a spot."""
+        """See :class:`~.result.Diagnostics`. A spot may be empty: no warning."""
         return cautions(
             self._planes,
             None,
@@ -87,35 +75,15 @@ class Glance:
 def glance_at_spot(
     planes: Any, layout: Layout, problem: Problem, model: Model, device: str
 ) -> Glance | None:
-    """Denoise a spot of an image.
+    """Denoise a spot of planes (N, C, H, W), numpy's or dask's; a few windows are read.
 
-    Parameters
-    ----------
-    planes : array-like
-        (N, C, H, W), of which a few windows are read.
-    layout : Layout
-        Of the image.
-    problem : Problem
-        What is going to be done to it.
-    model : Model
-        That does it.
-    device : str
-        As for :func:`~.restore.restore`.
-
-    Returns
-    -------
-    Glance or None
-        None for other tasks, and of a spot whose noise cannot be told.
-
-    Raises
-    ------
-    ImageFileError, RestorationError
-        If the image cannot be read, or the computation fails.
+    None for other tasks, and for a spot whose noise cannot be seen. Raises ImageFileError if
+    the image cannot be read, RestorationError if the computation fails.
     """
     if problem.denoising is None or len(problem.tasks) > 1:
         return None
     windows = stack_windows(tuple(planes.shape))
-    chosen = windows[:: max(1, len(windows) // _LOOKED_AT)][:_LOOKED_AT]
+    chosen = windows[:: max(1, len(windows) // _N_WINDOWS)][:_N_WINDOWS]
     spots = []
     for plane, (rows, columns) in chosen:
         place = (_middle(rows), _middle(columns))

@@ -1,17 +1,18 @@
 """Restorations of lazy images: a task of dask for each block, computed when it is looked at.
 
 The plan is made at once, from a few megapixels; a block then reads its own surroundings
-and computes what :func:`~.restore.iter_restore` would compute for it, to the bit. Stores
-and clusters are none of this module's business.
+and computes what :func:`~.restore.iter_restore` would compute for it, to the bit. This module
+knows nothing of stores and clusters.
 """
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,16 +20,17 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.images.arrays import as_lazy_image
 from napari_vae_restore.images.layout import Layout
-from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.devices import give_back_memory
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.restoration.blocks.canvas import Canvas
+from napari_vae_restore.restoration.blocks.measuring import measure_noise
 from napari_vae_restore.restoration.blocks.parts import Scale
-from napari_vae_restore.restoration.blocks.plan import Block, Plan, filled_of, prepare
+from napari_vae_restore.restoration.blocks.plan import Block, Plan, filled_of, make_plan
 from napari_vae_restore.restoration.blocks.recipe import recipe_of
 from napari_vae_restore.restoration.blocks.solver import Solver
 from napari_vae_restore.restoration.blocks.tally import Tally
-from napari_vae_restore.restoration.blocks.windows import Window
+from napari_vae_restore.restoration.blocks.windows import Window, read_window
+from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.result import Diagnostics, Restoration
 from napari_vae_restore.restoration.tasks import Task
@@ -43,48 +45,22 @@ _computing = ThreadPoolExecutor(1, "computing")
 
 
 def restore_lazily(
-    image: Any,
-    tasks: Task | Sequence[Task],
-    model: Model | str | Path = DEFAULT,
-    *,
-    axes: str | None = None,
-    n_samples: int = 0,
-    keep_samples: bool = False,
-    tile: int | None = None,
-    seed: int = 0,
-    device: str = "auto",
+    image: Any, tasks: Task | Sequence[Task], model: Model, options: Options
 ) -> Restoration:
-    """Prepare the restoration of a lazy image, which is computed block by block when asked for.
+    """Prepare the restoration of a lazy image; blocks are computed when they are asked for.
 
-    Parameters are those of :func:`~.restore.restore`.
-
-    Parameters
-    ----------
-    image : dask.array.Array, zarr.Array, xarray.DataArray or napari.layers.Image
-        Of any size.
-    tasks, model, axes, n_samples, keep_samples, tile, seed, device
-        As for :func:`~.restore.restore`. "auto" is the device of who computes.
-
-    Returns
-    -------
-    Restoration
-        Whose arrays are dask arrays: mean, and, computed together, standard deviation and
-        samples. The diagnostics know nothing of what is not computed yet.
-
-    Raises
-    ------
-    InputError, ModelFileError
-        As :func:`~.restore.restore`.
+    Arrays of the result are dask's: the mean, and, computed together, standard deviation and
+    samples. The diagnostics know nothing of what is not computed yet.
     """
     started = time.monotonic()
-    array, axes = as_lazy_image(image, axes, min_side=1)
+    array, axes = as_lazy_image(image, options.axes, min_side=1)
     layout = Layout(axes, tuple(array.shape), array.dtype)
     problem = Problem.of(tasks, layout)
     planes = layout.to_planes(array)
-    options: dict[str, Any] = {"n_samples": n_samples, "tile": tile, "seed": seed}
-    plan = prepare(planes, layout, problem, find_model(model), device=device, **options)
-    graph = _Graph(plan, planes, problem.missing, keep_samples)
-    samples = graph.samples()
+    found = measure_noise(planes, problem, model)
+    plan = make_plan(layout, problem, model, found, options)
+    graph = _Graph(plan, planes, problem.missing)
+    samples, std = graph.samples(), graph.std()
     diagnostics = Diagnostics(
         residual_std=None,
         noise=plan.noise,
@@ -92,9 +68,8 @@ def restore_lazily(
         n_tiles=plan.n_tiles,
         halo=plan.halo,
         seconds=time.monotonic() - started,
-        device=plan.device,
+        device=options.device,
     )
-    std = graph.std()
     return Restoration(
         layout.from_planes(graph.mean(), like=array),
         None if std is None else layout.from_planes(std),
@@ -106,58 +81,21 @@ def restore_lazily(
     )
 
 
-def solve_block(
-    plan: Plan,
-    part: tuple[int, slice],
-    block: Block,
-    window: Window,
-    scale: Scale | None,
-    *,
-    keep_samples: bool = False,
+def solve_alone(
+    plan: Plan, part: tuple[int, slice], block: Block, window: Window, scale: Scale | None
 ) -> tuple[Planes, Tally]:
-    """Restore one block; waits for others of this process.
+    """Restore one block by itself, and sum up; waits for others of this process.
 
-    Parameters
-    ----------
-    plan : Plan
-        Of the image.
-    part : (int, slice)
-        Plane and group of channels.
-    block : Block
-        Of the plan.
-    window : Window
-        What was read for it.
-    scale : Scale or None
-        Of the plane; None where it is measured on the window, which is the plane.
-    keep_samples : bool
-        Whether the samples are returned.
-
-    Returns
-    -------
-    planes : (ndarray, ndarray or None, ndarray or None)
-        Mean (1, C, h, w), standard deviation, and samples (n, 1, C, h, w).
-    tally : Tally
-        What the block adds to the diagnostics.
-
-    Raises
-    ------
-    InputError, RestorationError
-        If the values cannot be used, or the computation fails.
+    Mean and standard deviation are (1, C, h, w), samples (n, 1, C, h, w). Raises InputError for
+    values that cannot be used, RestorationError if the computation fails.
     """
-    rows, columns = block.core
-    group = part[1]
-    shape = (
-        1,
-        group.stop - group.start,
-        rows.stop - rows.start,
-        columns.stop - columns.start,
-    )
-    canvas = Canvas(shape, plan.layout.dtype, plan.n_samples, keep_samples)
-    at = 0, slice(0, shape[1]), rows.start, columns.start
+    rows, columns = (side.stop - side.start for side in block.core)
+    shape = 1, part[1].stop - part[1].start, rows, columns
+    canvas = Canvas(shape, plan.layout.dtype, plan.options)
 
     def solve() -> Tally:
         solver = Solver(plan)
-        for _ in solver.paint(canvas, part, block, window, scale, at=at):
+        for _ in solver.solve_block(canvas, part, block, window, scale, is_alone=True):
             pass
         give_back_memory()
         return solver.tally
@@ -167,33 +105,50 @@ def solve_block(
 
 
 def measure_scale(plan: Plan, group: slice, windows: list[Window]) -> Scale | None:
-    """What a plane's blocks share, from the windows that the plan names."""
+    """Measure what a plane's blocks share, in the windows that the plan names."""
     return _computing.submit(lambda: Solver(plan).scale(group, windows)).result()
 
 
+class PlaneScales:
+    """Scales of the planes that were computed last, each measured once in a process."""
+
+    def __init__(self, most: int = 64) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._scales: OrderedDict[tuple[object, int], Scale | None] = OrderedDict()
+
+    def of(
+        self, plan: Plan, number: int, planes: Any, missing: Any, key: object = None
+    ) -> Scale | None:
+        """Of the part with a number; None where it is measured on the window, or nothing is.
+
+        Restorations that share the object are told apart by `key`.
+        """
+        if not plan.sample:
+            return None
+        with self._lock:
+            if (key, number) not in self._scales:
+                part = plan.part(number)
+                windows = [read_window(planes, missing, part, each) for each in plan.sample]
+                self._scales[key, number] = measure_scale(plan, part[1], windows)
+                if len(self._scales) > self._most:
+                    self._scales.popitem(last=False)
+            return self._scales[key, number]
+
+
 class _Graph:
-    """The tasks of one image; those of a plane's blocks share its scale.
+    """Dask's tasks of one image (N, C, H, W); a plane's blocks share its scale."""
 
-    Parameters
-    ----------
-    plan : Plan
-        Of the image.
-    planes, missing : dask.array.Array
-        (N, C, H, W); missing may also be a numpy array, or None.
-    keep_samples : bool
-        Whether samples are asked for.
-    """
-
-    def __init__(self, plan: Plan, planes: Any, missing: Any, keep_samples: bool) -> None:
+    def __init__(self, plan: Plan, planes: Any, missing: Any) -> None:
         from dask import delayed
 
         self._plan, self._planes, self._missing = plan, planes, missing
-        self._keep = keep_samples and plan.n_samples > 0
+        self._n_samples = plan.options.n_samples
+        self._keep = plan.options.keep_samples and self._n_samples > 0
         # One node, so that a worker is sent plan and model once.
         self._node = delayed(plan, pure=False, traverse=False)
         self._parts = list(plan.parts())
         self._scales = [self._scale(part) for part in self._parts]
-        self._spreads = self._spread_tasks() if plan.n_samples >= 2 or self._keep else {}
+        self._spreads = self._spread_tasks() if self._n_samples >= 2 or self._keep else {}
 
     def mean(self) -> Any:
         """(N, C, H, W) in the image's dtype, without a single sample."""
@@ -213,7 +168,7 @@ class _Graph:
 
     def std(self) -> Any:
         """(N, C, H, W) float32, or None for fewer than two samples."""
-        if self._plan.n_samples < 2:
+        if self._n_samples < 2:
             return None
         stds = {place: spread[0] for place, spread in self._spreads.items()}
         return self._assembled(
@@ -232,7 +187,7 @@ class _Graph:
                     for place, spread in self._spreads.items()
                 }
             )
-            for number in range(self._plan.n_samples)
+            for number in range(self._n_samples)
         ]
 
     def _spread_tasks(self) -> dict[tuple[int, int], Any]:
@@ -241,7 +196,7 @@ class _Graph:
         spread, tasks = delayed(_spread, pure=False, nout=2), {}
         for p, b in self._places():
             window = self._window(self._parts[p], self._plan.blocks[b].window)
-            tasks[p, b] = spread(self._node, p, b, *window, self._scales[p], self._keep)
+            tasks[p, b] = spread(self._node, p, b, *window, self._scales[p])
         return tasks
 
     def _scale(self, part: tuple[int, slice]) -> Any:
@@ -294,18 +249,16 @@ class _Graph:
 
 
 def _mean(plan: Plan, p: int, b: int, values: Any, missing: Any, scale: Any) -> NDArray[Any]:
-    plan = replace(plan, n_samples=0)
-    (mean, _, _), _ = solve_block(plan, plan.part(p), plan.blocks[b], (values, missing), scale)
+    plan = replace(plan, options=replace(plan.options, n_samples=0))
+    (mean, _, _), _ = solve_alone(plan, plan.part(p), plan.blocks[b], (values, missing), scale)
     return mean
 
 
 def _spread(
-    plan: Plan, p: int, b: int, values: Any, missing: Any, scale: Any, keep_samples: bool
+    plan: Plan, p: int, b: int, values: Any, missing: Any, scale: Any
 ) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
     place = plan.part(p), plan.blocks[b]
-    (_, std, samples), _ = solve_block(
-        plan, *place, (values, missing), scale, keep_samples=keep_samples
-    )
+    (_, std, samples), _ = solve_alone(plan, *place, (values, missing), scale)
     return std, samples
 
 

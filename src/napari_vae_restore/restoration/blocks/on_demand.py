@@ -2,16 +2,17 @@
 
 Each level is restored by itself: a coarse one is a small picture, there within a second,
 where a reduced restoration would need all of the finest first. What is looked at closely is
-the finest level, whose pixels are those of :func:`~.restore.restore`. This module knows
-arrays; windows are none of its business.
+the finest level, whose pixels are those of :func:`~.restore.restore`. This module knows arrays
+and no windows.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,11 +26,13 @@ from napari_vae_restore.images.lazy_arrays import as_dask
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.restoration.blocks.lazy import measure_scale, solve_block
-from napari_vae_restore.restoration.blocks.parts import Scale, channel_groups, tile_grid
-from napari_vae_restore.restoration.blocks.plan import Plan, prepare
+from napari_vae_restore.restoration.blocks.lazy import PlaneScales, solve_alone
+from napari_vae_restore.restoration.blocks.measuring import measure_noise
+from napari_vae_restore.restoration.blocks.parts import channel_groups, tile_grid
+from napari_vae_restore.restoration.blocks.plan import Plan, make_plan
 from napari_vae_restore.restoration.blocks.recipe import recipe_of
 from napari_vae_restore.restoration.blocks.windows import read_window
+from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.result import Recipe
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, Task
@@ -49,83 +52,40 @@ _MOST_BYTES: Final = 2**29
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Looked:
-    """A restoration that is computed where it is looked at.
-
-    Attributes
-    ----------
-    levels : tuple of dask.array.Array
-        Finest first, in the axes and the dtype of the image.
-    recipe : Recipe
-        Of the finest level.
-    """
+    """A restoration that is computed where it is looked at; levels of dask, finest first."""
 
     levels: tuple[Any, ...]
-    recipe: Recipe
+    recipe: Recipe  # of the finest level
 
 
 def restore_levels(
     levels: Sequence[Any],
     tasks: Sequence[Task],
     model: Model | str | Path = DEFAULT,
-    *,
-    axes: str | None = None,
-    tile: int = TILE,
-    seed: int = 0,
-    device: str = "auto",
+    **options: Any,
 ) -> Looked:
-    """Prepare the restoration of an image and of its coarser levels; next to nothing is read.
+    """Prepare the restoration of an image and its coarser levels, finest first; see `pyramid`.
 
-    Parameters
-    ----------
-    levels : sequence of array-like
-        The image, and the same image with fewer pixels, finest first; see :func:`pyramid`.
-    tasks : sequence of Task
-        What was done to the finest level. Coarser ones have noise of their own, which is
-        measured, and miss what any of their pixels' parts miss.
-    model : Model, str or Path
-        Of the finest level. One that was trained on noisy images knows no other pixel size:
-        coarser levels are then restored by the bundled model.
-    axes : str, optional
-        One letter per dimension of each level.
-    tile : int
-        Side of the chunks in pixels.
-    seed, device
-        As for :func:`~.restore.restore`.
-
-    Returns
-    -------
-    Looked
-        Chunks are computed when they are asked for, and the latest are remembered.
-
-    Raises
-    ------
-    InputError, ModelFileError
-        As :func:`~.restore.restore`.
+    Next to nothing is read. Coarser levels have noise of their own, which is measured, and
+    miss what any of their pixels' parts miss. A model that was trained on noisy images knows no
+    other pixel size: coarser levels are then restored by the bundled model. The options are
+    those of :func:`~.restore.restore`, `tile` 512 by default; the latest chunks are remembered.
     """
     found = find_model(model)
     general = found if isinstance(found.network, RestorationVAE) else find_model(DEFAULT)
-    options: dict[str, Any] = {"n_samples": 0, "tile": tile, "seed": seed, "device": device}
+    asked = Options(**{"tile": TILE} | options)
     memory, made = _Memory(), []
     for number, level in enumerate(levels):
         own = [_on(task, levels, number) for task in tasks]
-        made.append(_Level(level, axes, own, general if number else found, options, memory))
+        made.append(_Level(level, own, general if number else found, asked, memory))
     return Looked(tuple(level.array() for level in made), made[0].recipe())
 
 
 def pyramid(image: Any, axes: str) -> list[Any]:
-    """An image and its coarser levels, means over 2 x 2 pixels.
+    """An image and its coarser levels, means over 2 x 2 pixels, as dask arrays, finest first.
 
-    Parameters
-    ----------
-    image : array-like
-        Of one resolution. A coarse level reads all of the plane that it shows.
-    axes : str
-        One letter per dimension, Y and X among them.
-
-    Returns
-    -------
-    list of dask.array.Array
-        Finest first; the coarsest is at most 1024 pixels high and wide.
+    The coarsest is at most 1024 pixels high and wide. A coarse level reads all of the plane
+    that it shows.
     """
     import dask.array as da
 
@@ -195,36 +155,20 @@ class _Memory:
 
 
 class _Level:
-    """One level; its noise is measured when it is first looked at.
-
-    Parameters
-    ----------
-    image, axes, tasks, model
-        Of the level.
-    options : dict
-        Of :func:`~.plan.prepare`.
-    memory : _Memory
-        Of all levels.
-    """
+    """One level; its noise is measured when it is first looked at."""
 
     def __init__(
-        self,
-        image: Any,
-        axes: str | None,
-        tasks: list[Task],
-        model: Model,
-        options: dict[str, Any],
-        memory: _Memory,
+        self, image: Any, tasks: list[Task], model: Model, options: Options, memory: _Memory
     ) -> None:
-        self._image, axes = as_lazy_image(image, axes, min_side=1)
+        self._image, axes = as_lazy_image(image, options.axes, min_side=1)
         self._layout = Layout(axes, tuple(self._image.shape), self._image.dtype)
         self._problem, self._model = Problem.of(tasks, self._layout), model
         self._planes = self._layout.to_planes(self._image)
         longest = max(self._layout.planes_shape[2:]) * self._problem.factor
-        whole = {"tile": longest} if longest <= _AT_ONCE else {}
-        self._options, self._memory = options | whole, memory
+        self._tile = longest if longest <= _AT_ONCE else options.tile or TILE
+        self._options, self._memory = replace(options, tile=self._tile), memory
         self._plan: Plan | None = None
-        self._scales: dict[int, Scale | None] = {}
+        self._scales = PlaneScales(most=math.prod(self._layout.planes_shape[:2]))
         self._lock = threading.Lock()
 
     def array(self) -> Any:
@@ -235,7 +179,7 @@ class _Level:
         is_noisy = any(isinstance(task, Denoise) for task in self._problem.tasks)
         groups = channel_groups(self._model, self._problem, self._layout, is_noisy=is_noisy)
         shape = height * self._problem.factor, width * self._problem.factor
-        grid, _ = tile_grid(self._model, shape, self._problem, self._options["tile"])
+        grid, _ = tile_grid(self._model, shape, self._problem, self._tile)
         chunks = (
             (1,) * n,
             tuple(group.stop - group.start for group in groups),
@@ -267,35 +211,23 @@ class _Level:
         n_columns = len({block.core[1].start for block in plan.blocks})
         block = plan.blocks[i * n_columns + j]
         window = read_window(self._planes, self._problem.missing, part, block.window)
-        scale = self._scale(plan, number) if plan.sample else None
-        (mean, _, _), _ = solve_block(plan, part, block, window, scale)
+        scale = self._scales.of(plan, number, self._planes, self._problem.missing)
+        (mean, _, _), _ = solve_alone(plan, part, block, window, scale)
         return mean
 
     def _prepared(self) -> Plan:
         with self._lock:
             if self._plan is None:
-                side = self._options["tile"]
-                self._plan = prepare(
-                    self._planes,
+                found = measure_noise(self._planes, self._problem, self._model)
+                self._plan = make_plan(
                     self._layout,
                     self._problem,
                     self._model,
-                    plane_pixels=side**2,
-                    **self._options,
+                    found,
+                    self._options,
+                    plane_pixels=self._tile**2,
                 )
             return self._plan
-
-    def _scale(self, plan: Plan, number: int) -> Scale | None:
-        """What the blocks of a plane share, measured once."""
-        with self._lock:
-            if number not in self._scales:
-                part = plan.part(number)
-                windows = [
-                    read_window(self._planes, self._problem.missing, part, place)
-                    for place in plan.sample
-                ]
-                self._scales[number] = measure_scale(plan, part[1], windows)
-            return self._scales[number]
 
 
 def _sizes(cores: list[slice]) -> tuple[int, ...]:

@@ -16,8 +16,8 @@ def recipe_of(plan: Plan, problem: Problem) -> Recipe:
         model=plan.model.name,
         model_sha256=plan.model.sha256,
         axes=plan.layout.axes,
-        n_samples=plan.n_samples,
+        n_samples=plan.options.n_samples,
         tile=plan.tile,
-        seed=plan.seed,
+        seed=plan.options.seed,
         package_version=__version__,
     )

@@ -1,7 +1,7 @@
-"""Blocks of a plan are computed here, whatever memory there is.
+"""Solves the blocks of a plan, whatever memory there is.
 
-Where it runs out, a tile is cut in half, again and again, and in the end the processor
-takes over from the graphics card: hours of work are not lost for a moment's want.
+Where memory runs out, a tile is cut in half, again and again, and in the end the processor
+takes over from the graphics card: hours of work are not lost for a moment's lack of memory.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,38 +36,26 @@ from napari_vae_restore.restoration.blocks.windows import (
 from napari_vae_restore.restoration.inference.blend import Decided
 from napari_vae_restore.restoration.inference.description import Description
 from napari_vae_restore.restoration.inference.keys import LatentKeys
+from napari_vae_restore.restoration.inference.posterior import PlanePosterior
 from napari_vae_restore.restoration.measurement import Measurement
 
 _log = logging.getLogger(__name__)
 
 
 class Solver:
-    """Restores the blocks of a plan, one after the other.
-
-    Parameters
-    ----------
-    plan : Plan
-        Of the image.
-
-    Attributes
-    ----------
-    notes : list of str
-        What was done for want of memory, in words.
-    descriptions : dict of (int, int) to list of numpy.ndarray
-        By the first channel of a group and the plane, what the network saw in its tiles.
-    n_passes : int
-        Passes that are to be expected for all of the image.
-    """
+    """Restores the blocks of a plan, one after the other."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._model = plan.model.on(choose_device(plan.device))
-        self._most = math.inf
-        self.notes: list[str] = []
-        self.descriptions: dict[tuple[int, int], list[Description]] = {}
+        self._model = plan.model.on(choose_device(plan.options.device))
+        self._tile_limit = math.inf  # pixels
         self._tallies: list[Tally] = []
         self._repeated: Counter[float] = Counter()
-        self.n_passes = plan.n_tiles * (1 + plan.n_samples)
+        self._passes_per_tile = 1 + plan.options.n_samples
+        self.n_passes = plan.n_tiles * self._passes_per_tile  # to be expected for all of it
+        self.notes: list[str] = []  # what was done for lack of memory
+        # By the first channel of a group and the plane, what the network saw in its tiles.
+        self.descriptions: dict[tuple[int, int], list[Description]] = {}
 
     @property
     def tally(self) -> Tally:
@@ -75,7 +64,7 @@ class Solver:
 
     @property
     def repeated(self) -> tuple[float, ...]:
-        """What unmeasured pixels hold, the most frequent first."""
+        """Values of unmeasured pixels, the most frequent first."""
         return tuple(value for value, _ in self._repeated.most_common())
 
     @property
@@ -95,8 +84,18 @@ class Solver:
         """Where the last block was computed."""
         return str(_device(self._model))
 
+    def solve_all(self, canvas: Canvas, planes: Any, missing: Any) -> Iterator[None]:
+        """Restore planes (N, C, H, W) in memory; yields after each pass through the decoder."""
+        plan = self._plan
+        for part in plan.parts():
+            sample = [read_window(planes, missing, part, place) for place in plan.sample]
+            scale = self.scale(part[1], sample) if sample else None
+            for block in plan.blocks:
+                window = read_window(planes, missing, part, block.window)
+                yield from self.solve_block(canvas, part, block, window, scale)
+
     def scale(self, group: slice, windows: list[Window]) -> Scale | None:
-        """What is measured once for a plane, from the plan's windows; None for nothing."""
+        """Measure the scale of a plane in the plan's windows; None if nothing was observed."""
         places = self._plan.sample
         parts = [
             mended(self._plan, group, *each)[0] for each in zip(places, windows, strict=True)
@@ -114,35 +113,7 @@ class Solver:
             return None
         return plane_scale(self._model, self._plan.problem, sample)
 
-    def paint_all(self, canvas: Canvas, planes: Any, missing: Any) -> Iterator[None]:
-        """Restore an image that is in memory, pass by pass.
-
-        Parameters
-        ----------
-        canvas : Canvas
-            Where the result goes.
-        planes, missing : numpy.ndarray
-            (N, C, H, W); missing may be None.
-
-        Yields
-        ------
-        None
-            After each pass through the decoder.
-
-        Raises
-        ------
-        InputError, RestorationError
-            As :func:`~.mending.mended`, and :meth:`paint`.
-        """
-        plan = self._plan
-        for part in plan.parts():
-            sample = [read_window(planes, missing, part, place) for place in plan.sample]
-            scale = self.scale(part[1], sample) if sample else None
-            for block in plan.blocks:
-                window = read_window(planes, missing, part, block.window)
-                yield from self.paint(canvas, part, block, window, scale)
-
-    def paint(
+    def solve_block(
         self,
         canvas: Canvas,
         part: tuple[int, slice],
@@ -150,68 +121,51 @@ class Solver:
         window: Window,
         scale: Scale | None,
         *,
-        at: tuple[int, slice, int, int] | None = None,
+        is_alone: bool = False,
     ) -> Iterator[None]:
-        """Restore one block, pass by pass.
+        """Restore one block of a plane and group of channels, from the window that was read.
 
-        Parameters
-        ----------
-        canvas : Canvas
-            Where the result goes.
-        part : (int, slice)
-            Plane and group of channels in the image.
-        block : Block
-            Of the plan.
-        window : Window
-            What was read for the block.
-        scale : Scale or None
-            Of the plane; None where it is measured on the window, which is the plane.
-        at : (int, slice, int, int), optional
-            Plane and channels on the canvas, row and column of its first pixel in the
-            result. By default the canvas holds the image.
-
-        Yields
-        ------
-        None
-            After each pass through the decoder.
-
-        Raises
-        ------
-        RestorationError
-            If the computation fails.
+        Without a scale it is measured on the window, which is the plane. The canvas holds the
+        whole image, or this block alone. Yields after each pass through the decoder. Raises
+        RestorationError if the computation fails.
         """
-        plan, (plane, group) = self._plan, part
-        n, channels, top, left = (plane, group, 0, 0) if at is None else at
-        place: Place = (n, channels, _from(block.core[0], top), _from(block.core[1], left))
-        measurement, is_hot = mended(plan, group, block.window, window)
-        keys = LatentKeys(
-            plan.seed,
-            plane * plan.layout.planes_shape[1] + group.start,
-            plan.model.network.config.strides,
-        )
-        first = [part.start * plan.problem.factor for part in block.window]
-        queue = deque(block.tiles)
-        posterior = None
+        measurement, is_hot = mended(self._plan, part[1], block.window, window)
+        here = _Here.alone(part, block) if is_alone else _Here.in_image(part, block)
+        decided = yield from self._solve_tiles(canvas, here, measurement, scale)
+        if self._plan.noise:
+            self._tallies.append(self._tally(canvas, here, measurement, is_hot, decided))
+        self._put_back(canvas, here, measurement)
+
+    def _solve_tiles(
+        self, canvas: Canvas, here: _Here, measurement: Measurement, scale: Scale | None
+    ) -> Generator[None, None, list[tuple[Tile, Decided]]]:
+        """Tile by tile: infer, decide, agree, put; smaller tiles where memory runs out."""
+        plan, (plane, group) = self._plan, here.part
+        n_samples = plan.options.n_samples
+        first_channel = plane * plan.layout.planes_shape[1] + group.start
+        strides = plan.model.network.config.strides
+        keys = LatentKeys(plan.options.seed, first_channel, strides)
+        queue = deque(here.block.tiles)
+        posterior: PlanePosterior | None = None
         decided: list[tuple[Tile, Decided]] = []
         while queue:
             tile = queue.popleft()
-            if _n_pixels(tile) > self._most and (halves := self._halves(tile)):
+            if _n_pixels(tile) > self._tile_limit and (halves := self._halves(tile)):
                 queue.extendleft(reversed(halves))
                 continue
-            here = _moved(n, channels, tile, first[0] - top, first[1] - left)
-            n_done = 0
+            place, n_done = here.place_of(tile, plan.problem.factor), 0
             try:
                 if self._passes_through(tile, measurement):
-                    kept = self._measured_core(measurement.intensities, tile.core)
-                    canvas.keep(here, kept, np.ones(kept.shape, bool))
-                    yield from [None] * (1 + plan.n_samples)
+                    kept = self._enlarged(measurement.intensities, tile.core)
+                    canvas.keep(place, kept, np.ones(kept.shape, bool))
+                    yield from [None] * self._passes_per_tile
                     continue
                 if scale is None:  # nor measured where nothing is missing
                     scale = plane_scale(self._model, plan.problem, measurement)
                 if posterior is None:
                     posterior = plane_posterior(self._model, plan.problem, measurement, scale)
-                for signal in posterior.signals(tile, plan.n_samples, keys):
-                    canvas.add(here, signal[(slice(None), *tile.inner)])
+                for signal in posterior.signals(tile, n_samples, keys):
+                    canvas.add(place, signal[(slice(None), *tile.inner)])
                     n_done += 1
                     yield
                 if posterior.description is not None:
@@ -227,28 +181,48 @@ class Solver:
                 queue.appendleft(tile)
                 if self._relieve(tile, error):
                     posterior = None
-        core = block.core_in_window(plan.problem.factor)
-        if plan.noise:
-            mean = np.nan_to_num(canvas.mean[place].astype(np.float64))
-            predicted = np.asarray(plan.problem.operator(None).apply(mean), np.float64)
-            found = _joined(decided, core, plan.problem.factor, len(predicted))
-            whole = (slice(None), *core)
-            origin = tuple(side.start // plan.problem.factor for side in block.core)
-            places: dict[str, Any] = {"plane": part[0], "origin": origin}
-            self._tallies.append(tally(measurement, predicted, whole, found, is_hot, **places))
-        as_it_is = measurement.unmeasured
+        return decided
+
+    def _tally(
+        self,
+        canvas: Canvas,
+        here: _Here,
+        measurement: Measurement,
+        is_hot: NDArray[np.bool_] | None,
+        decided: list[tuple[Tile, Decided]],
+    ) -> Tally:
+        """Sums of the block, for the diagnostics."""
+        problem, core = self._plan.problem, here.block.core_in_window(self._plan.problem.factor)
+        mean = np.nan_to_num(canvas.mean[here.place].astype(np.float64))
+        predicted = np.asarray(problem.operator(None).apply(mean), np.float64)
+        found = _joined(decided, core, problem.factor, len(predicted))
+        rows, columns = (side.start // problem.factor for side in here.block.core)
+        return tally(
+            measurement,
+            predicted,
+            (slice(None), *core),
+            found,
+            is_hot,
+            plane=here.part[0],
+            origin=(rows, columns),
+        )
+
+    def _put_back(self, canvas: Canvas, here: _Here, measurement: Measurement) -> None:
+        """Put in, bit for bit, what nothing measured, and what noise-free pixels held."""
+        plan, as_it_is = self._plan, measurement.unmeasured
         if as_it_is is not None:
             held = measurement.intensities[as_it_is]
             self._repeated.update(dict(zip(*_counted(held), strict=True)))
         if not plan.noise and plan.problem.keeps_observed:
             as_it_is = measurement.observed
-        if as_it_is is not None:
-            values, where = (
-                self._measured_core(each, scaled(core, plan.problem.factor))
-                for each in (measurement.intensities, as_it_is)
-            )
-            put = canvas.leave if plan.noise else canvas.keep
-            put(place, values, where)
+        if as_it_is is None:
+            return
+        core = scaled(here.block.core_in_window(plan.problem.factor), plan.problem.factor)
+        values, where = (
+            self._enlarged(each, core) for each in (measurement.intensities, as_it_is)
+        )
+        put = canvas.leave if plan.noise else canvas.keep
+        put(here.place, values, where)
 
     def _passes_through(self, tile: Tile, measurement: Measurement) -> bool:
         """Whether nothing of a tile's core is to be inferred."""
@@ -261,9 +235,9 @@ class Solver:
         unmeasured = measurement.unmeasured
         if unmeasured is None:
             return False
-        return bool(self._measured_core(unmeasured, tile.core).all())
+        return bool(self._enlarged(unmeasured, tile.core).all())
 
-    def _measured_core(self, values: NDArray[Any], core: Rectangle) -> NDArray[Any]:
+    def _enlarged(self, values: NDArray[Any], core: Rectangle) -> NDArray[Any]:
         """(C, h, w) of a window, in a rectangle of the output's grid, pixels repeated."""
         factor = self._plan.problem.factor
         rows, columns = (slice(p.start // factor, -(-p.stop // factor)) for p in core)
@@ -278,21 +252,21 @@ class Solver:
         stride = math.lcm(config.stride, problem.factor)
         halves = tile.halves(self._plan.halo or measured_halo(self._model), stride)
         if halves is not None:
-            self.n_passes += 1 + self._plan.n_samples
+            self.n_passes += self._passes_per_tile
         return halves
 
     def _relieve(self, tile: Tile, error: Exception) -> bool:
         """After a tile that memory did not suffice for; whether the device changed."""
         device = _device(self._model)
         if (halves := self._halves(tile)) is not None:
-            self.n_passes -= 1 + self._plan.n_samples  # it is halved when its turn comes
-            self._most = max(map(_n_pixels, halves))
+            self.n_passes -= self._passes_per_tile  # it is halved when its turn comes
+            self._tile_limit = max(map(_n_pixels, halves))
             height, width = (part.stop - part.start for part in halves[0].core)
             self._note(f"out of memory on {device}: went on with tiles of {height} x {width}")
             return False
         if device.type != "cpu":
             self._model = self._plan.model.on(torch.device("cpu"))
-            self._most = math.inf
+            self._tile_limit = math.inf
             self._note(f"out of memory on {device}: went on on the processor")
             return True
         raise RestorationError(
@@ -305,8 +279,44 @@ class Solver:
         _log.warning("%s", text)
 
 
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """A block, and its place on the canvas."""
+
+    part: tuple[int, slice]
+    block: Block
+    plane: int  # on the canvas
+    channels: slice
+    corner: tuple[int, int]  # first pixel of the canvas in the result
+
+    @classmethod
+    def in_image(cls, part: tuple[int, slice], block: Block) -> _Here:
+        return cls(part, block, *part, (0, 0))
+
+    @classmethod
+    def alone(cls, part: tuple[int, slice], block: Block) -> _Here:
+        rows, columns = block.core
+        channels = slice(0, part[1].stop - part[1].start)
+        return cls(part, block, 0, channels, (rows.start, columns.start))
+
+    @property
+    def place(self) -> Place:
+        return self._moved(self.block.core, (0, 0))
+
+    def place_of(self, tile: Tile, factor: int) -> Place:
+        rows, columns = self.block.window
+        return self._moved(tile.core, (rows.start * factor, columns.start * factor))
+
+    def _moved(self, core: Rectangle, by: tuple[int, int]) -> Place:
+        rows, columns = (
+            slice(side.start + offset - start, side.stop + offset - start)
+            for side, offset, start in zip(core, by, self.corner, strict=True)
+        )
+        return self.plane, self.channels, rows, columns
+
+
 def _counted(values: NDArray[Any]) -> tuple[list[float], list[int]]:
-    """Different values and how often each comes; all that are not a number are one."""
+    """Different values and how often each comes; all NaN are one."""
     found, counts = np.unique(values, return_counts=True, equal_nan=True)
     return [math.nan if v != v else float(v) for v in found], counts.tolist()
 
@@ -314,7 +324,7 @@ def _counted(values: NDArray[Any]) -> tuple[list[float], list[int]]:
 def _joined(
     decided: list[tuple[Tile, Decided]], core: Rectangle, factor: int, n_channels: int
 ) -> Decided | None:
-    """What was decided of a block's tiles, on the measurement's grid; None for nothing."""
+    """Decisions of a block's tiles, on the measurement's grid; None where there are none."""
     if not decided:
         return None
     top, left = core[0].start, core[1].start
@@ -334,12 +344,3 @@ def _n_pixels(tile: Tile) -> int:
 
 def _device(model: Model) -> torch.device:
     return next(model.network.parameters()).device
-
-
-def _from(part: slice, start: int) -> slice:
-    return slice(part.start - start, part.stop - start)
-
-
-def _moved(n: int, channels: slice, tile: Tile, rows: int, columns: int) -> Place:
-    """A tile's place on the canvas: its window starts at (rows, columns) there."""
-    return n, channels, _from(tile.core[0], -rows), _from(tile.core[1], -columns)
