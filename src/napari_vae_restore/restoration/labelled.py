@@ -12,26 +12,7 @@ from numpy.typing import NDArray
 
 
 def labelled(values: Any, like: Any, axes: str, *, lead: tuple[str, ...] = ()) -> Any:
-    """Return values as an xarray.DataArray that is labelled as another.
-
-    Parameters
-    ----------
-    values : numpy.ndarray or dask.array.Array
-        Of the other's axes; Y and X may be a whole number of times as long, and S
-        without its last sample.
-    like : xarray.DataArray
-        Where dimensions, coordinates, attributes and name come from.
-    axes : str
-        One letter for each of its dimensions.
-    lead : tuple of str
-        Dimensions that the values have before those.
-
-    Returns
-    -------
-    xarray.DataArray
-        Coordinates along Y and X are those of the finer pixels' centres; those that
-        depend on both, or are no numbers, are left out where the pixels are finer.
-    """
+    """Return values as an xarray.DataArray that is labelled as another."""
     sizes = dict(zip(like.dims, values.shape[len(lead) :], strict=True))
     coordinates: dict[Any, Any] = {}
     for name, coordinate in like.coords.items():

@@ -16,23 +16,13 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measurement:
-    """y of one plane or group of its channels.
+    """y of one plane or group of its channels."""
 
-    Attributes
-    ----------
-    intensities : numpy.ndarray
-        (C, H, W), any dtype. What missing pixels hold does not count.
-    observed : numpy.ndarray of bool, or None
-        (C, H, W), True where a pixel was measured; None where all were.
-    noise : tuple of NoiseModel
-        One for each channel; empty for a measurement that is taken as free of noise.
-    unmeasured : numpy.ndarray of bool, or None
-        (C, H, W), pixels that are not observed, and that keep what they hold.
-    """
-
-    intensities: NDArray[Any]
-    observed: Mask | None
+    intensities: NDArray[Any]  # (C, H, W), any dtype. What missing pixels hold does not count
+    observed: Mask | None  # (C, H, W), True where a pixel was measured; None where all were
+    # One for each channel; none for a measurement that is taken as free of noise.
     noise: tuple[NoiseModel, ...]
+    # (C, H, W), pixels that are not observed, and that keep what they hold.
     unmeasured: Mask | None = None
 
     def filled(self, values: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -13,10 +13,7 @@ from napari_vae_restore.errors import InputError
 class Options:
     """The keyword parameters of :func:`~.restore.restore`, which says what they mean.
 
-    Raises
-    ------
-    InputError
-        If a number is no integer, or too small.
+    Raises InputError if a number is no integer, or too small.
     """
 
     axes: str | None = None

@@ -33,49 +33,24 @@ class Problem:
     """All tasks on one image, in the order of the physics.
 
     First the blur, then the coarser pixels, then the loss of some, and last the noise.
-
-    Attributes
-    ----------
-    denoising : Denoise or None
-        None where the measurement is taken as free of noise.
-    missing : numpy.ndarray, dask.array.Array or None
-        (N, C, H, W) bool, a view; None where nothing is missing, or where others read it.
-    fills : bool
-        Whether pixels are missing.
-    factor : int
-        Output pixels for each input pixel along both sides.
-    kernel : str
-        Of the down-sampling.
-    blur : Blur or None
-        Which no network was trained on.
-    tasks : tuple of Task
-        As given.
     """
 
-    denoising: Denoise | None
+    denoising: Denoise | None  # none where the measurement is taken as free of noise
+    # (N, C, H, W) bool, a view; None where nothing is missing, or where others read it.
     missing: Any
-    fills: bool
-    factor: int
-    kernel: str
-    blur: Blur | None
-    tasks: tuple[Task, ...]
+    fills: bool  # whether pixels are missing
+    draws: bool  # whether these get a sample, in place of the mean
+    factor: int  # output pixels for each input pixel along both sides
+    kernel: str  # of the down-sampling
+    blur: Blur | None  # which no network was trained on
+    tasks: tuple[Task, ...]  # as given
 
     @classmethod
     def of(cls, tasks: Task | Sequence[Task], layout: Layout) -> Problem:
-        """Compose tasks for an image.
+        """Compose tasks, at most one of each kind, for an image.
 
-        Parameters
-        ----------
-        tasks : Task or sequence of Task
-            At most one of each kind, in any order.
-        layout : Layout
-            The image's.
-
-        Raises
-        ------
-        InputError
-            If there is no task, one of an unknown kind or one kind twice, or if a mask
-            has another shape or leaves nothing of a plane.
+        Raises InputError if there is none, an unknown one or one kind twice, or if a mask has
+        another shape or leaves nothing of a plane.
         """
         by_kind: dict[str, Task] = {}
         for task in tasks if isinstance(tasks, Sequence) else (tasks,):
@@ -99,6 +74,7 @@ class Problem:
             if isinstance(inpainting, Inpaint)
             else None,
             fills=inpainting is not None,
+            draws=isinstance(inpainting, Inpaint) and inpainting.fill == "sample",
             factor=enlarging.factor if isinstance(enlarging, SuperResolve) else 1,
             kernel=enlarging.kernel if isinstance(enlarging, SuperResolve) else "bicubic",
             blur=Blur(deblurring.psf) if isinstance(deblurring, Deblur) else None,
@@ -135,16 +111,9 @@ class Problem:
     def noise_models(
         self, planes: NDArray[Any], missing: Mask | None, model: Model
     ) -> tuple[NoiseModel, ...]:
-        """p(y | s) of each channel; empty for a noise-free image.
+        """p(y | s) of each channel of planes (N, C, H, W), or of a sample; none without noise.
 
-        Parameters
-        ----------
-        planes : numpy.ndarray
-            (N, C, H, W), the image or a sample of it.
-        missing : numpy.ndarray of bool, or None
-            Of their shape.
-        model : Model
-            Whose images' noise is taken where the task says none.
+        The noise of the model's images is taken where the task says none.
         """
         if self.denoising is None:
             return ()
@@ -180,24 +149,9 @@ def _one_for_each(noise: tuple[NoiseModel, ...], n_channels: int) -> tuple[Noise
 
 
 def missing_planes(task: Inpaint, layout: Layout) -> Any:
-    """The mask of a task as (N, C, H, W) planes of an image, a view where it can be one.
+    """The mask of a task as bool planes (N, C, H, W), a view where it can be one.
 
-    Parameters
-    ----------
-    task : Inpaint
-        Its mask has one of the shapes that it takes.
-    layout : Layout
-        The image's.
-
-    Returns
-    -------
-    numpy.ndarray or dask.array.Array
-        bool.
-
-    Raises
-    ------
-    InputError
-        If the mask does not fit the image, or covers a whole plane.
+    Raises InputError if the mask does not fit the image, or covers a whole plane.
     """
     mask, axes, shape = task.mask, layout.axes, layout.shape
     spatial = tuple(n for n, letter in zip(shape, axes, strict=True) if letter in "YX")

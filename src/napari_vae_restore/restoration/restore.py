@@ -159,7 +159,12 @@ def denoise(
 
 
 def inpaint(
-    image: Any, mask: Any, model: Model | str | Path = DEFAULT, **options: Any
+    image: Any,
+    mask: Any,
+    model: Model | str | Path = DEFAULT,
+    *,
+    fill: str = "mean",
+    **options: Any,
 ) -> Restoration:
     """Fill the missing pixels of a noise-free image; all others stay bit-identical.
 
@@ -171,6 +176,8 @@ def inpaint(
         True where a pixel is missing; as for :class:`~.tasks.Inpaint`.
     model : Model, str or Path
         As for :func:`restore`.
+    fill : {"mean", "sample"}
+        As for :class:`~.tasks.Inpaint`.
     **options
         The keyword parameters of :func:`restore`.
 
@@ -184,7 +191,7 @@ def inpaint(
     InputError, ModelFileError, RestorationError
         As :func:`restore`.
     """
-    return restore(image, Inpaint(mask), model, **options)
+    return restore(image, Inpaint(mask, fill=fill), model, **options)
 
 
 def super_resolve(
@@ -275,7 +282,7 @@ def _steps(
     network = find_model(model)
     found = measure_noise(planes, problem, network)
     plan = make_plan(layout, problem, network, found, options)
-    solver, canvas = Solver(plan), Canvas(plan.shape, layout.dtype, options)
+    solver, canvas = Solver(plan), Canvas(plan)
     yield RestoreProgress(0, solver.n_passes)
     for n_done, _ in enumerate(solver.solve_all(canvas, planes, missing), start=1):
         yield RestoreProgress(n_done, solver.n_passes)

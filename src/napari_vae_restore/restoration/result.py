@@ -62,19 +62,13 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How much of the network's answer was taken, as the data decided.
+    """How much of the network's answer was taken, as the data decided."""
 
-    Attributes
-    ----------
-    share : float
-        Mean share of the network's answer over the measured pixels, 0 to 1; the rest of
-        each pixel is the measurement.
-    gain : float or None
-        Expected gain over the measurement in dB, by Stein's unbiased risk estimate, over
-        the pixels for which a decision was needed; None where none was.
-    """
-
+    # Mean share of the network's answer over the measured pixels, 0 to 1; the rest of each
+    # pixel is the measurement.
     share: float
+    # Expected gain over the measurement in dB, by Stein's unbiased risk estimate, over the
+    # pixels for which a decision was needed; None where none was.
     gain: float | None
 
     @property
@@ -90,18 +84,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Unmeasured:
-    """Pixels that nothing measured, and that keep what they hold.
+    """Pixels that nothing measured, and that keep what they hold."""
 
-    Attributes
-    ----------
-    share : float
-        Of all pixels, 0 to 1.
-    values : tuple of float
-        What they hold, the most frequent first, NaN included; empty where this was not
-        collected, as of stores.
-    """
-
-    share: float
+    share: float  # of all pixels, 0 to 1
+    # What they hold, the most frequent first, NaN included; empty for stores.
     values: tuple[float, ...] = ()
 
     @property
@@ -185,18 +171,11 @@ class Diagnostics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Filled:
-    """The holes of a noisy image, whose uncertainty is calibrated apart.
+    """The holes of a noisy image, whose uncertainty is calibrated apart."""
 
-    Attributes
-    ----------
-    mask : ndarray
-        bool, the shape of `std`: True where a pixel was filled.
-    spread : Spread or None
-        What the model's calibration says of `std` there; None for a model that was calibrated
-        without such mixtures.
-    """
-
-    mask: NDArray[Any]
+    mask: NDArray[Any]  # bool, the shape of `std`: True where a pixel was filled
+    # What the model's calibration says of `std` there; None for a model that was calibrated
+    # without such mixtures.
     spread: Spread | None
 
 

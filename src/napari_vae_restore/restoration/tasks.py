@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from napari_vae_restore.operators.resampling import KERNELS
 
 MAX_FACTOR = 4
 """Largest factor of super-resolution that models are trained for."""
+
+FILLS: Final = ("mean", "sample")
+"""What missing pixels get."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +62,21 @@ class Inpaint:
         What the image holds under it is not read. A dask or zarr array stays lazy.
     name : str
         Where the mask came from, such as a file's name, for the recipe.
+    fill : {"mean", "sample"}
+        What the missing pixels get: the average of all fillings that agree with the rest,
+        which is closest to the truth as a rule and the one to measure on; or one plausible
+        filling, drawn at random. A sample has the grain of what is around it, where the
+        image's noise stays.
 
     Raises
     ------
     InputError
-        If the mask is neither boolean nor integer.
+        If the mask is neither boolean nor integer, or for another fill.
     """
 
     mask: NDArray[np.bool_] = field(repr=False)
     name: str = ""
+    fill: str = "mean"
 
     kind: ClassVar[str] = "inpaint"
 
@@ -84,18 +93,21 @@ class Inpaint:
                 f"mask: expected booleans or integers, True where a pixel is missing, got "
                 f"{mask.dtype}: threshold it first, such as mask > 0.5"
             )
+        if self.fill not in FILLS:
+            raise InputError(f"fill: expected one of {', '.join(FILLS)}, got {self.fill!r:.40}")
         object.__setattr__(self, "mask", mask != 0)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form for recipes; the mask itself is told by its hash."""
         digest, missing = packed_digest(self.mask)
-        return {
+        form = {
             "kind": self.kind,
             "mask": self.name,
             "shape": list(self.mask.shape),
             "missing": missing,
             "mask_sha256": digest,
         }
+        return form if self.fill == "mean" else form | {"fill": self.fill}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +183,41 @@ class Deblur:
 Task = Denoise | Inpaint | SuperResolve | Deblur
 
 
+@dataclass(frozen=True, slots=True)
+class TaskKind:
+    """All that is particular to a kind of task, besides its operator."""
+
+    task: type[Task]
+    doing: str
+    done: str
+    keys: frozenset[str]  # of its JSON form
+    supplied: str = ""  # what a model adds that nobody measured
+
+
+KINDS: Final = {
+    kind.task.kind: kind
+    for kind in (
+        TaskKind(Denoise, "denoising", "denoised", frozenset({"noise"})),
+        TaskKind(Deblur, "deblurring", "deblurred", frozenset({"psf"})),
+        TaskKind(
+            Inpaint,
+            "filling",
+            "inpainted",
+            frozenset({"mask", "shape", "missing", "mask_sha256", "feather", "fill"}),
+            "what was missing was filled in",
+        ),
+        TaskKind(
+            SuperResolve,
+            "enlarging",
+            "super-resolved",
+            frozenset({"factor", "kernel"}),
+            "details finer than the pixels of the image were added",
+        ),
+    )
+}
+"""Every kind of task, the boldest last; a result is named after the boldest of its tasks."""
+
+
 def image_for(
     image: object, axes: str | None, tasks: Task | Sequence[Task]
 ) -> tuple[NDArray[Any], str]:
@@ -178,11 +225,6 @@ def image_for(
 
     Where a mask says what is missing, anything may be under it; where noise is removed, a
     pixel that is not a number was not measured.
-
-    Raises
-    ------
-    InputError
-        As :func:`~.arrays.as_image`.
     """
     listed = tasks if isinstance(tasks, Sequence) else (tasks,)
     return as_image(

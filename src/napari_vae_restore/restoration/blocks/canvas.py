@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.images.layout import Layout, cast
-from napari_vae_restore.restoration.options import Options
+from napari_vae_restore.restoration.blocks.plan import Plan
 
 Place = tuple[int, slice, slice, slice]
 """Plane, channels, rows and columns of a result."""
@@ -21,10 +21,11 @@ class Canvas:
     nothing measured; it is None where there are none.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], options: Options) -> None:
-        n_samples, keep = options.n_samples, options.keep_samples
+    def __init__(self, plan: Plan, shape: tuple[int, ...] | None = None) -> None:
+        n_samples, keep = plan.options.n_samples, plan.options.keep_samples
+        shape, dtype = plan.shape if shape is None else shape, plan.layout.dtype
         wide = np.result_type(dtype, np.float32)
-        self._dtype, self._n_samples = dtype, n_samples
+        self._dtype, self._n_drawn = dtype, plan.n_drawn
         self.mean = np.empty(shape, wide)
         self._std = np.empty(shape, np.float32) if n_samples >= 2 else None
         self._samples = np.empty((n_samples, *shape), dtype) if keep and n_samples else None
@@ -45,10 +46,16 @@ class Canvas:
             if self._samples is not None:
                 self._samples[(self._count - 1, *place)] = cast(values, self._samples.dtype)
         self._count += 1
-        if self._count > self._n_samples:
+        if self._count > self._n_drawn:
             if self._std is not None:
-                self._std[place] = np.sqrt(self._squares / (self._n_samples - 1))
+                self._std[place] = np.sqrt(self._squares / (self._n_drawn - 1))
             self._count = 0
+
+    def fill(
+        self, place: Place, values: NDArray[np.float64], missing: NDArray[np.bool_]
+    ) -> None:
+        """Put a drawn filling (C, h, w) in the place of the mean."""
+        np.copyto(self.mean[place], values, where=missing, casting="same_kind")
 
     def drop(self) -> None:
         """Forget the signals of a place that did not get all of them."""

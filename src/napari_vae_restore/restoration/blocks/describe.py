@@ -45,7 +45,7 @@ class Glance:
         options = Options(device=device)
         self._plan = make_plan(self._layout, problem, model, found, options)
         self._solver = Solver(self._plan)
-        canvas = Canvas(self._plan.shape, self._layout.dtype, options)
+        canvas = Canvas(self._plan)
         for _ in self._solver.solve_all(canvas, self._planes, None):
             pass
 

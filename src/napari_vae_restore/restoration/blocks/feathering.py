@@ -91,20 +91,7 @@ def feathered(result: Restoration, image: Any, mask: Any, width: int) -> Restora
 
 
 def grown(mask: Mask, radius: int) -> Mask:
-    """Dilate by a disc, each plane apart.
-
-    Parameters
-    ----------
-    mask : numpy.ndarray of bool
-        (..., H, W).
-    radius : int
-        In pixels.
-
-    Returns
-    -------
-    numpy.ndarray of bool
-        True within `radius` of a pixel of the mask.
-    """
+    """Dilate a mask (..., H, W) by a disc of a radius in pixels, each plane apart."""
     if radius == 0:
         return mask
     result = mask.copy()
@@ -114,21 +101,10 @@ def grown(mask: Mask, radius: int) -> Mask:
 
 
 def fading(mask: Mask, width: int) -> NDArray[np.float32]:
-    """Weights of a fill: 1 inside of a mask, falling smoothly to 0 beyond its edge.
+    """Weights of a fill, float32, for a mask (..., H, W) that covers no plane.
 
-    Parameters
-    ----------
-    mask : numpy.ndarray of bool
-        (..., H, W), no plane all True.
-    width : int
-        Pixels from the edge that have a weight below 1; 0 for none. A mask enlarged by it
-        has the weight 1 wherever it was True before.
-
-    Returns
-    -------
-    numpy.ndarray of float32
-        3 t^2 - 2 t^3 of the distance from what is not masked, so that neither end shows
-        an edge.
+    1 inside, falling as 3 t² − 2 t³ within `width` pixels of the edge, so that neither end
+    shows. A mask enlarged by the width has the weight 1 wherever it was True before.
     """
     weights = mask.astype(np.float32)
     for place, plane in _boxes(mask, 1) if width else ():
@@ -141,20 +117,9 @@ def fading(mask: Mask, width: int) -> NDArray[np.float32]:
 def blended(
     fill: NDArray[Any], original: NDArray[Any], weights: NDArray[np.float32]
 ) -> NDArray[Any]:
-    """Mix a fill with what was there.
+    """Mix a fill with what was there, which broadcasts to its shape, by weights of 0 to 1.
 
-    Parameters
-    ----------
-    fill, original : numpy.ndarray
-        Of one dtype, `original` of a shape that broadcasts to that of `fill`.
-    weights : numpy.ndarray of float32
-        Of the fill, 0 to 1, broadcast as `original`. Where it is 0 or 1, what was there
-        or the fill is taken over bit for bit.
-
-    Returns
-    -------
-    numpy.ndarray
-        A new array of their dtype.
+    Where a weight is 0 or 1, what was there or the fill is taken over bit for bit.
     """
     original, weights = (np.broadcast_to(each, fill.shape) for each in (original, weights))
     is_shown = np.isfinite(original)  # of what is no intensity nothing is mixed in

@@ -33,16 +33,6 @@ def measured_halo(model: Model) -> int:
     from the model's own prior, with noise. Pixels beyond the halo could change the
     output by less than the tolerance if they were replaced by others of the same
     variance.
-
-    Parameters
-    ----------
-    model : Model
-        A model of any image size.
-
-    Returns
-    -------
-    int
-        At most half the side of the probed picture.
     """
     if model not in _known:
         stored = stored_halo(model)

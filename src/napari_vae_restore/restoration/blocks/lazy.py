@@ -91,7 +91,7 @@ def solve_alone(
     """
     rows, columns = (side.stop - side.start for side in block.core)
     shape = 1, part[1].stop - part[1].start, rows, columns
-    canvas = Canvas(shape, plan.layout.dtype, plan.options)
+    canvas = Canvas(plan, shape)
 
     def solve() -> Tally:
         solver = Solver(plan)

@@ -8,7 +8,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_vae_restore.errors import InputError
 from napari_vae_restore.models.model import Model
+from napari_vae_restore.noise.estimation.estimate import estimate_noise
 from napari_vae_restore.noise.estimation.hot import (
     MIN_FRAMES,
     persistent_hot_pixels,
@@ -23,6 +25,7 @@ from napari_vae_restore.restoration.blocks.windows import (
     stack_fits,
     stack_windows,
 )
+from napari_vae_restore.restoration.measurement import Mask
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.trust.verdict import Found, found_noise
 
@@ -41,6 +44,7 @@ class MeasuredNoise:
     noise: tuple[NoiseModel, ...] = ()
     defects: Defects = field(default_factory=Defects)
     stated: Found | None = None  # what the image says of noise that was stated
+    grain: tuple[NoiseModel, ...] = ()  # noise that stays, and that a drawn fill needs as well
 
 
 def measure_noise(planes: Any, problem: Problem, model: Model) -> MeasuredNoise:
@@ -49,18 +53,12 @@ def measure_noise(planes: Any, problem: Problem, model: Model) -> MeasuredNoise:
     Of a large image a few megapixels are read. Raises InputError if the noise cannot be seen.
     """
     if problem.denoising is None:
-        return MeasuredNoise()
+        return MeasuredNoise(grain=_grain(planes, problem) if problem.draws else ())
     # Noise that is known needs no pixels, only what departs from it does.
     n_windows = len(stack_windows(planes.shape))
     step = 1 if problem.measures_noise(model) else max(1, n_windows // _REPEAT_PLANES)
-    whole, missing = planes, problem.missing
-    is_here = isinstance(planes, np.ndarray) and isinstance(missing, np.ndarray | None)
-    if is_here and stack_fits(planes.shape):
-        planes, missing = (a if a is None else a[::step] for a in (planes, missing))
-    else:
-        windows = stack_windows(planes.shape)[::step]
-        planes = _read(planes, windows)
-        missing = None if missing is None else _read(missing, windows)
+    whole = planes
+    planes, missing = _sampled(planes, problem.missing, step)
     sample = planes[:: max(1, len(planes) // _REPEAT_PLANES)]
     side = repeat_side(sample.reshape(-1, *planes.shape[2:]))
     missing = without_measurement(planes, missing, side)
@@ -74,6 +72,30 @@ def measure_noise(planes: Any, problem: Problem, model: Model) -> MeasuredNoise:
     excess = 1.0 if stated is None else stated.excess
     persistent = _persistent(whole, problem.missing, noise)
     return MeasuredNoise(noise, Defects(side, tuple(rises), persistent, excess), stated)
+
+
+def _sampled(planes: Any, missing: Any, step: int) -> tuple[NDArray[Any], Mask | None]:
+    """Every so many planes or windows of an image."""
+    is_here = isinstance(planes, np.ndarray) and isinstance(missing, np.ndarray | None)
+    if is_here and stack_fits(planes.shape):
+        return planes[::step], None if missing is None else missing[::step]
+    windows = stack_windows(planes.shape)[::step]
+    return _read(planes, windows), None if missing is None else _read(missing, windows)
+
+
+def _grain(planes: Any, problem: Problem) -> tuple[NoiseModel, ...]:
+    """The noise of an image that is only filled; none where it cannot be seen."""
+    if problem.factor > 1 or problem.blur is not None:
+        return ()
+    planes, missing = _sampled(planes, problem.missing, 1)
+    found = []
+    for channel in range(planes.shape[1]):
+        observed = None if missing is None else ~missing[:, channel]
+        try:
+            found.append(estimate_noise(planes[:, channel], observed=observed))
+        except InputError:
+            return ()
+    return tuple(found)
 
 
 def _persistent(

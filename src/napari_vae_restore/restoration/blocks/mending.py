@@ -25,24 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Defects:
-    """What a detector does to single pixels, measured once for an image.
+    """What a detector does to single pixels, measured once for an image."""
 
-    Attributes
-    ----------
-    repeat_side : int
-        Pixels a side of a square of equal pixels that nothing measured.
-    least_rises : tuple of float
-        Of each channel, see :func:`~.noise.hot.rise_beyond_texture`.
-    persistent : tuple of numpy.ndarray of bool
-        (H, W) of each channel, pixels that are hot in all planes; empty for none.
-    excess : float
-        Deviation of the image's own noise over that of one stated too low. What the image's
-        own noise reaches is not hot.
-    """
-
-    repeat_side: int = LEAST
+    repeat_side: int = LEAST  # pixels a side of a square of equal pixels that nothing measured
+    # Of each channel; see :func:`~.noise.hot.rise_beyond_texture`.
     least_rises: tuple[float, ...] = ()
+    # (H, W) of each channel, pixels that are hot in all planes; empty for none.
     persistent: tuple[NDArray[np.bool_], ...] = ()
+    # Deviation of the image's own noise over that of one stated too low: what the image's own
+    # noise reaches is not hot.
     excess: float = 1.0
 
 
@@ -51,21 +42,7 @@ def mended(
 ) -> tuple[Measurement, NDArray[np.bool_] | None]:
     """The measurement in a window (C, h, w), hot pixels taken out, and where they were.
 
-    Parameters
-    ----------
-    plan : Plan
-        Of the image.
-    group : slice
-        The window's channels.
-    place : (slice, slice)
-        The window's, in the plane.
-    window : Window
-        What was read there.
-
-    Raises
-    ------
-    InputError
-        If a pixel that is not missing is not finite.
+    Raises InputError if a pixel that is not missing is not finite.
     """
     values, missing = window
     noise, defects = plan.noise[group], plan.defects
@@ -107,19 +84,7 @@ def unmeasured_together(
 ) -> NDArray[np.bool_] | None:
     """Pixels (C, h, w) that hold one repeated value in all channels, and are not to be filled.
 
-    Parameters
-    ----------
-    values : numpy.ndarray
-        (C, h, w), channels that are restored together.
-    missing : numpy.ndarray of bool, or None
-        Of their shape.
-    side : int
-        As :func:`~.noise.unmeasured.repeat_side` gives it.
-
-    Returns
-    -------
-    numpy.ndarray of bool, or None
-        The same in each channel; None where there are none.
+    None where there are none; `side` is as :func:`~.noise.unmeasured.repeat_side` gives it.
     """
     together: Mask | None = None
     for channel in values:

@@ -128,7 +128,7 @@ def _on(task: Task, levels: Sequence[Any], number: int) -> Task:
         if task.mask.ndim != len(fine):
             raise InputError("Expected a mask of the image's shape for several levels.")
         whole = np.broadcast_to(task.mask, fine)
-        return Inpaint(reduced_mask(whole, coarse), task.name)
+        return replace(task, mask=reduced_mask(whole, coarse))
     return task
 
 

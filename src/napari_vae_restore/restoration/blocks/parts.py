@@ -44,10 +44,7 @@ def channel_groups(
 ) -> list[slice]:
     """Channels that are restored together: what the network takes, or noisy colours.
 
-    Raises
-    ------
-    InputError
-        If the network takes several channels, and the image has another number.
+    Raises InputError if the network takes several channels, and the image has another number.
     """
     n_channels = layout.planes_shape[1]
     width = model.network.config.channels
@@ -65,23 +62,10 @@ def channel_groups(
 def tile_grid(
     model: Model, shape: tuple[int, int], problem: Problem, size: int
 ) -> tuple[list[Tile], int]:
-    """Tiles of the output plane, whose borders fall between the input's pixels; the halo.
+    """Tiles of the output plane, their cores of `size` pixels a side, and their halo in pixels.
 
-    Parameters
-    ----------
-    model : Model
-        Whose halo is measured where one tile does not hold the plane.
-    shape : (int, int)
-        Of the output plane.
-    problem : Problem
-        What was done to the image.
-    size : int
-        Side of the tiles' cores in pixels, as asked for.
-
-    Returns
-    -------
-    (list of Tile, int)
-        The tiles, and the surroundings of each in pixels.
+    Borders fall between the input's pixels. The halo is measured where one tile does not hold
+    the plane.
     """
     config = model.network.config
     height, width = shape
@@ -99,21 +83,10 @@ def tile_grid(
 
 
 def plane_scale(model: Model, problem: Problem, sample: Measurement) -> Scale:
-    """What is measured once for a whole plane, so that its parts fit together.
+    """What is measured once for a whole plane, or windows of it side by side.
 
-    Parameters
-    ----------
-    model : Model
-        That is going to restore the plane.
-    problem : Problem
-        What was done to it.
-    sample : Measurement
-        One group of channels of the plane, or of windows of it side by side.
-
-    Raises
-    ------
-    InputError
-        If the model cannot solve the problem.
+    With it, parts of a plane fit together. Raises InputError if the model cannot solve the
+    problem.
     """
     kind = _posterior_kind(model, problem, sample)
     scale: Scale = kind.scale_of(model, _without_hidden(sample))
@@ -123,23 +96,10 @@ def plane_scale(model: Model, problem: Problem, sample: Measurement) -> Scale:
 def plane_posterior(
     model: Model, problem: Problem, measurement: Measurement, scale: Scale
 ) -> PlanePosterior:
-    """The way of a network to solve a problem on one group of channels.
+    """The posterior of one group of channels of a plane, or of a window of it.
 
-    Parameters
-    ----------
-    model : Model
-        On the device that computes.
-    problem : Problem
-        What was done to the image.
-    measurement : Measurement
-        Of a plane, or of a window of it.
-    scale : Units or ColourScale
-        As `plane_scale` gives it.
-
-    Raises
-    ------
-    InputError
-        If it has none: a model that removes noise only, and another problem.
+    `scale` is as `plane_scale` gives it. Raises InputError for a model that removes noise only,
+    and another problem.
     """
     kind = _posterior_kind(model, problem, measurement)
     posterior: PlanePosterior = kind(model, problem, _without_hidden(measurement), scale)

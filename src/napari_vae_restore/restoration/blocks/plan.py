@@ -81,12 +81,18 @@ class Plan:
     spread_in_holes: Spread | None  # the same in the holes of a noisy image
     defects: Defects
     stated: Found | None  # what the image says of noise that was stated
+    grain: tuple[NoiseModel, ...]  # what a drawn fill gets, of each channel; none for none
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """(N, C, H, W) of the result."""
         n, c, height, width = self.layout.planes_shape
         return n, c, height * self.problem.factor, width * self.problem.factor
+
+    @property
+    def n_drawn(self) -> int:
+        """Samples that are drawn of each tile."""
+        return max(self.options.n_samples, int(self.problem.draws))
 
     @property
     def n_tiles(self) -> int:
@@ -143,6 +149,7 @@ def make_plan(
         spread_in_holes=model.spreads.get(in_holes),
         defects=found.defects,
         stated=found.stated,
+        grain=found.grain,
     )
 
 

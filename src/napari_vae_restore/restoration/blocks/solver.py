@@ -36,10 +36,14 @@ from napari_vae_restore.restoration.blocks.windows import (
 from napari_vae_restore.restoration.inference.blend import Decided
 from napari_vae_restore.restoration.inference.description import Description
 from napari_vae_restore.restoration.inference.keys import LatentKeys
+from napari_vae_restore.restoration.inference.noise_field import noise_field
 from napari_vae_restore.restoration.inference.posterior import PlanePosterior
 from napari_vae_restore.restoration.measurement import Measurement
 
 _log = logging.getLogger(__name__)
+
+_GRAIN = 2**21
+"""Number of the draw of a filling's grain, apart from those of latents and remainders."""
 
 
 class Solver:
@@ -51,7 +55,7 @@ class Solver:
         self._tile_limit = math.inf  # pixels
         self._tallies: list[Tally] = []
         self._repeated: Counter[float] = Counter()
-        self._passes_per_tile = 1 + plan.options.n_samples
+        self._passes_per_tile = 1 + plan.n_drawn
         self.n_passes = plan.n_tiles * self._passes_per_tile  # to be expected for all of it
         self.notes: list[str] = []  # what was done for lack of memory
         # By the first channel of a group and the plane, what the network saw in its tiles.
@@ -141,7 +145,6 @@ class Solver:
     ) -> Generator[None, None, list[tuple[Tile, Decided]]]:
         """Tile by tile: infer, decide, agree, put; smaller tiles where memory runs out."""
         plan, (plane, group) = self._plan, here.part
-        n_samples = plan.options.n_samples
         first_channel = plane * plan.layout.planes_shape[1] + group.start
         strides = plan.model.network.config.strides
         keys = LatentKeys(plan.options.seed, first_channel, strides)
@@ -164,15 +167,16 @@ class Solver:
                     scale = plane_scale(self._model, plan.problem, measurement)
                 if posterior is None:
                     posterior = plane_posterior(self._model, plan.problem, measurement, scale)
-                for signal in posterior.signals(tile, n_samples, keys):
-                    canvas.add(place, signal[(slice(None), *tile.inner)])
+                for signal in posterior.signals(tile, plan.n_drawn, keys):
+                    values = signal[(slice(None), *tile.inner)]
+                    canvas.add(place, values)
+                    if plan.problem.draws and n_done == 1 and measurement.observed is not None:
+                        missing = self._enlarged(~measurement.observed, tile.core)
+                        canvas.fill(place, self._with_grain(values, tile, keys), missing)
                     n_done += 1
                     yield
-                if posterior.description is not None:
-                    seen = self.descriptions.setdefault((group.start, plane), [])
-                    seen.append(posterior.description)
-                if posterior.decided is not None:
-                    decided.append((tile, posterior.decided))
+                self._describe(here, posterior)
+                decided += [] if posterior.decided is None else [(tile, posterior.decided)]
             except (MemoryError, RuntimeError) as error:
                 if not is_want_of_memory(error):
                     raise RestorationError(f"the restoration failed: {told(error)}") from error
@@ -182,6 +186,27 @@ class Solver:
                 if self._relieve(tile, error):
                     posterior = None
         return decided
+
+    def _with_grain(
+        self, values: NDArray[np.float64], tile: Tile, keys: LatentKeys
+    ) -> NDArray[np.float64]:
+        """A drawn filling (C, h, w) with the noise that the image has around it."""
+        top, left = (at + side.start for at, side in zip(tile.origin, tile.inner, strict=True))
+        shape = values.shape[1], values.shape[2]
+        grain = [
+            np.sqrt(model.variance(x))
+            * noise_field(
+                (keys.seed, _GRAIN, keys.plane + c), (top, left), shape, model.correlation
+            )
+            for c, (model, x) in enumerate(zip(self._plan.grain, values, strict=False))
+        ]
+        return values + np.stack(grain) if grain else values
+
+    def _describe(self, here: _Here, posterior: PlanePosterior) -> None:
+        """Keep what the network saw in the last tile."""
+        if posterior.description is not None:
+            place = here.part[1].start, here.part[0]
+            self.descriptions.setdefault(place, []).append(posterior.description)
 
     def _tally(
         self,

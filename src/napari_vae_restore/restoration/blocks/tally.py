@@ -18,34 +18,23 @@ from napari_vae_restore.restoration.trust.evidence import NO_EVIDENCE, Evidence,
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Sums over pixels.
-
-    Attributes
-    ----------
-    removed, expected : float
-        Squares: of what was taken away, and of what is to be taken away of the noise.
-    n_hot, n_unmeasured, n_observed : int
-        Hot pixels, pixels that nothing measured, and those that something did.
-    taken : float
-        Shares of the network's answer, over the observed pixels.
-    before, after : float
-        Estimated squared errors of the measurement and of the result, in units of the
-        noise's variance, where a decision was made.
-    evidence : Evidence
-        What the residual says.
-    """
+    """Sums over pixels."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid", "allow_inf_nan": False}
 
+    # Sums of squares: of what was removed, and of the noise that is to be removed.
     removed: float = 0.0
     expected: float = 0.0
-    n_hot: int = 0
+    # Hot pixels, pixels that nothing measured, and those that something did.
+    n_hot: int = 0  # hot pixels, pixels that nothing measured, and those that something did
     n_unmeasured: int = 0
     n_observed: int = 0
-    taken: float = 0.0
+    taken: float = 0.0  # shares of the network's answer, over the observed pixels
+    # Estimated squared errors of the measurement and of the result, in units of the noise's
+    # variance, where a decision was made.
     before: float = 0.0
     after: float = 0.0
-    evidence: Evidence = NO_EVIDENCE
+    evidence: Evidence = NO_EVIDENCE  # what the residual says
 
     @classmethod
     def total(cls, parts: Sequence[Tally]) -> Tally:
@@ -94,24 +83,11 @@ def tally(
     plane: int = 0,
     origin: tuple[int, int] = (0, 0),
 ) -> Tally:
-    """What one block adds.
+    """Sums of one block.
 
-    Parameters
-    ----------
-    measurement : Measurement
-        Of the block's window.
-    predicted : numpy.ndarray
-        (C, h, w), A x of the result in the block's core.
-    core : tuple of slice
-        The core in the window.
-    decided : Decided or None
-        Of the core.
-    is_hot : numpy.ndarray of bool, or None
-        Hot pixels of the window.
-    plane : int
-        Number of the plane.
-    origin : (int, int)
-        Of the core in the plane, pixels of the input.
+    `predicted` (C, h, w) is A x of the result in the block's core, which is a part of the
+    measurement's window as `decided` is; `origin` is the core's first pixel in the plane, in
+    pixels of the input.
     """
     if not measurement.noise:
         return Tally()

@@ -34,10 +34,7 @@ Window = tuple[NDArray[Any], NDArray[np.bool_] | None]
 def in_memory(array: Any) -> NDArray[Any]:
     """The values of a part of an image, computed in this thread where it is lazy.
 
-    Raises
-    ------
-    ImageFileError
-        If it cannot be read or computed.
+    Raises ImageFileError if it cannot be read or computed.
     """
     if not hasattr(array, "compute"):
         return np.asarray(array)
@@ -64,13 +61,7 @@ def stack_fits(shape: tuple[int, ...]) -> bool:
 
 
 def stack_windows(shape: tuple[int, ...]) -> list[tuple[int, Rectangle]]:
-    """Planes and windows of (N, C, H, W) planes that the noise is measured on.
-
-    Returns
-    -------
-    list of (int, (slice, slice))
-        All planes where they fit; else windows of one size, the same draw each time.
-    """
+    """Planes and windows of (N, C, H, W) planes that the noise is measured on."""
     n, _, height, width = shape
     if stack_fits(shape):
         return [(plane, (slice(0, height), slice(0, width))) for plane in range(n)]

@@ -71,17 +71,9 @@ def _trusted(sigma: float, *, is_correlated: bool) -> float:
 def with_decision(
     units: Units, sample: Measurement, answer: Callable[[NDArray[np.float32]], FloatArray]
 ) -> Units:
-    """Units that say whether a plane needs a decision everywhere.
+    """Units that say whether a plane needs a decision everywhere, by a sample (C, H, W).
 
-    Parameters
-    ----------
-    units : Units
-        Of the plane.
-    sample : Measurement
-        The plane or windows of it, (C, H, W).
-    answer : callable
-        The network's, (C, h, w) in network units, to values of that shape, with the stride's
-        multiples as sides.
+    `answer` gives the network's (c, h, w), in network units, for values of that shape.
     """
     if not units.noise:
         return units
@@ -114,24 +106,15 @@ def with_decision(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decided:
-    """What was decided of a tile, on the measurement's grid; (C, h, w) each.
+    """What was decided of a tile, on the measurement's grid; (C, h, w) each."""
 
-    Attributes
-    ----------
-    taken : numpy.ndarray
-        Share of the network's answer, 0 to 1; 1 where nothing was measured.
-    before, after : numpy.ndarray
-        Estimated squared error of the measurement and of the blend, in units of the noise's
-        variance; only sums of many pixels say something. 0 where nothing was measured, and
-        where no decision was needed.
-    origin : (int, int)
-        Row and column of the first pixel in the window.
-    """
-
-    taken: FloatArray
+    taken: FloatArray  # share of the network's answer, 0 to 1; 1 where nothing was measured
+    # Estimated squared error of the measurement and of the blend, in units of the noise's
+    # variance. Only sums of many pixels mean something. 0 where nothing was measured, and where
+    # no decision was needed.
     before: FloatArray
     after: FloatArray
-    origin: tuple[int, int]
+    origin: tuple[int, int]  # row and column of the first pixel in the window
 
     def within(self, rows: slice, columns: slice) -> Decided:
         """The same of a rectangle of the window, which lies in it."""
@@ -148,21 +131,8 @@ class Decided:
 class Blend:
     """The measurement of one window, and how much of it is kept.
 
-    Tiles are on the output's grid. Everything here is on the measurement's, for that part of
-    a tile that lies in the plane.
-
-    Parameters
-    ----------
-    problem : Problem
-        What was done to the image; without blur.
-    measurement : Measurement
-        With noise, (C, H, W).
-    units : Units
-        Of the window's network.
-    measured : numpy.ndarray
-        (C, H, W) the measurement in network units, holes filled.
-    is_estimated : bool
-        Whether the noise was measured in the image.
+    Tiles are on the output's grid. Everything here is on the measurement's, for that part of a
+    tile that lies in the plane. `measured` (C, H, W) is in network units, holes filled.
     """
 
     def __init__(
@@ -190,21 +160,10 @@ class Blend:
         answer: FloatArray,
         again: Callable[[NDArray[np.float32]], FloatArray],
     ) -> Decided | None:
-        """Decide for one tile.
+        """How much of an answer (C, h, w), in network units, is taken in one tile.
 
-        Parameters
-        ----------
-        tile : Tile
-            Of the output.
-        answer : numpy.ndarray
-            (C, h, w), the network's, in network units.
-        again : callable
-            The network's answer in the tile to other values (C, H, W) of the whole window.
-
-        Returns
-        -------
-        Decided or None
-            None where the answer is to be taken as it is.
+        `again` gives the answer in the tile to other values (C, H, W) of the whole window. None
+        where the answer is to be taken as it is.
         """
         sigma, part = self._units.sigma, self._part(tile)
         seen = self._observed[part]
@@ -240,18 +199,9 @@ class Blend:
         decided: Decided | None,
         noise: FloatArray | None = None,
     ) -> FloatArray:
-        """A signal in intensities, from one in network units (C, h, w).
+        """A signal in intensities, from a mean or sample (C, h, w) in network units.
 
-        Parameters
-        ----------
-        values : numpy.ndarray
-            The network's mean or sample.
-        tile : Tile
-            Of the output.
-        decided : Decided or None
-            Of the tile.
-        noise : numpy.ndarray, optional
-            Of deviation 1, drawn anew for what is kept of the measurement; see `redrawn`.
+        `noise` of deviation 1 is drawn anew for what is kept of the measurement; see `redrawn`.
         """
         if decided is None:
             return self._units.from_network(values)

@@ -48,37 +48,15 @@ _MIN_DETAILS: Final = 500
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ColourScale:
-    """How the colours of a plane are mixed, and the units of their components.
+    """How the colours of a plane are mixed, and the units of their components."""
 
-    Attributes
-    ----------
-    mixing : numpy.ndarray
-        (3, 3), a component in each row.
-    noise : tuple of GaussianNoise
-        Of the components of stabilised intensities.
-    units : tuple of Units
-        Of each component.
-    """
-
-    mixing: NDArray[np.float64]
-    noise: tuple[GaussianNoise, ...]
-    units: tuple[Units, ...]
+    mixing: NDArray[np.float64]  # (3, 3), a component in each row
+    noise: tuple[GaussianNoise, ...]  # of the components of stabilised intensities
+    units: tuple[Units, ...]  # of each component
 
 
 class ColourPosterior:
-    """q(x | c) of one plane of three colours with noise.
-
-    Parameters
-    ----------
-    model : Model
-        The model of all tasks.
-    problem : Problem
-        What was done to the picture, to all colours alike.
-    measurement : Measurement
-        Noisy, (3, H, W), the same pixels observed of all colours.
-    scale : ColourScale
-        As `scale_of` gives it for the whole plane.
-    """
+    """q(x | c) of one plane of three noisy colours (3, H, W), observed at the same pixels."""
 
     def __init__(
         self, model: Model, problem: Problem, measurement: Measurement, scale: ColourScale
@@ -171,15 +149,7 @@ class ColourPosterior:
 
 
 def alikeness(stabilised: NDArray[np.float64], observed: Mask | None) -> float:
-    """Mean correlation between the colours' signals, about -0.5 to 1.
-
-    Parameters
-    ----------
-    stabilised : numpy.ndarray
-        (3, H, W) intensities with unit noise.
-    observed : numpy.ndarray of bool, or None
-        (1, H, W).
-    """
+    """Mean correlation, −0.5 to 1, of the signals of colours (3, H, W) with unit noise."""
     values = stabilised.reshape(N_COLOURS, -1)
     covariance = np.cov(values if observed is None else values[:, observed.ravel()])
     signal = np.diag(covariance) - 1
@@ -195,22 +165,11 @@ def component_variances(
     mixing: NDArray[np.float64],
     observed: Mask | None,
 ) -> NDArray[np.float64]:
-    """Noise variances, (3,), of the components; ones if the colours' noise is apart.
+    """Noise variances (3,) of components (3, H, W); ones if the colours' noise is apart.
 
-    Cameras with a mosaic of colours, and grey pictures saved as RGB, have common noise.
-    Finest diagonal details (Haar) are compared, robustly, with what independent noise
-    would give; both contain the same traces of texture.
-
-    Parameters
-    ----------
-    stabilised : numpy.ndarray
-        (3, H, W) intensities with unit noise.
-    mixed : numpy.ndarray
-        (3, H, W), the components.
-    mixing : numpy.ndarray
-        (3, 3), what made them.
-    observed : numpy.ndarray of bool, or None
-        (1, H, W).
+    `stabilised` (3, H, W) has unit noise. Cameras with a mosaic of colours, and grey pictures
+    saved as RGB, have common noise. Finest diagonal details (Haar) are compared, robustly, with
+    what independent noise would give; both contain the same traces of texture.
     """
     expected = mixing**2 @ _detail_variances(stabilised, observed)
     if not expected.all():  # rounded away, as in a picture of few levels

@@ -35,12 +35,7 @@ _T = TypeVar("_T")
 class Inference:
     """q(x | c) of one tile in network units; the condition encoder has run once.
 
-    Parameters
-    ----------
-    network : RestorationVAE
-        On any device.
-    condition : Tensor
-        (1, 6, h, w) float32; see :func:`~.condition.condition_tensor`.
+    `condition` (1, 6, h, w) is as :func:`~.condition.condition_tensor` gives it.
     """
 
     def __init__(self, network: RestorationVAE, condition: Tensor) -> None:
@@ -73,19 +68,7 @@ class Inference:
 
 
 class ConditionalPosterior:
-    """q(x | c) of one plane, made consistent with a noise-free measurement.
-
-    Parameters
-    ----------
-    model : Model
-        The model of all tasks.
-    problem : Problem
-        What was done to the image.
-    measurement : Measurement
-        Of one channel, (1, H, W).
-    scale : Units
-        As `scale_of` gives them for the whole plane.
-    """
+    """q(x | c) of one channel (1, H, W), made consistent with a noise-free measurement."""
 
     def __init__(
         self, model: Model, problem: Problem, measurement: Measurement, scale: Units
@@ -192,13 +175,7 @@ class ConditionalPosterior:
 
 
 def conditional_network(model: Model) -> RestorationVAE:
-    """The network of the model of all tasks.
-
-    Raises
-    ------
-    InputError
-        If the model is another one, which removes noise only.
-    """
+    """The network of the model of all tasks; raises InputError if it removes noise only."""
     if not isinstance(model.network, RestorationVAE):
         raise InputError(
             f"model {model.name!r} was trained on noisy images and only removes noise: use "

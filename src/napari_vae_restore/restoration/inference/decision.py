@@ -42,22 +42,12 @@ _LEAST: Final = 1e-12  # keeps quotients finite
 def weights(
     differences: FloatArray, products: FloatArray, observed: NDArray[np.bool_]
 ) -> FloatArray:
-    """Weights of the candidates that minimise the estimated risk in each neighbourhood.
+    """Weights (K, H, W) of candidates that minimise the estimated risk in each neighbourhood.
 
-    Parameters
-    ----------
-    differences : numpy.ndarray
-        (K, H, W), d_k = f_k - y.
-    products : numpy.ndarray
-        (K, H, W), estimates of n . d_k pixel by pixel, of which only sums say something: the
-        divergence (:func:`~.risk.divergence`) less the noise's variance.
-    observed : numpy.ndarray of bool
-        (H, W), where a pixel was measured: others do not count.
-
-    Returns
-    -------
-    numpy.ndarray
-        (K, H, W), at least 0, with a sum of at most 1.
+    They are at least 0, their sum at most 1. `differences` are d_k = f_k − y, (K, H, W),
+    `products` estimates of n · d_k pixel by pixel, of which only sums mean something: the
+    divergence (:func:`~.risk.divergence`) less the noise's variance. `observed` (H, W): others
+    do not count.
     """
     seen = observed.astype(np.float64)
     share = np.maximum(local_sum(seen), _LEAST)

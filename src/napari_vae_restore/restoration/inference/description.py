@@ -27,22 +27,7 @@ Description = NDArray[np.float32]
 
 
 def described(features: Features, strides: tuple[int, ...], tile: Tile) -> Description | None:
-    """Describe the middle of a tile.
-
-    Parameters
-    ----------
-    features : tuple of Tensor
-        (1, c, h, w) of each level, finest first.
-    strides : tuple of int
-        Pixels for each cell of a level.
-    tile : Tile
-        That was read.
-
-    Returns
-    -------
-    numpy.ndarray or None
-        (rows, columns, d) of blocks; None for a network whose features have no place.
-    """
+    """Describe the middle of a tile."""
     if features[0].ndim != 4:
         return None
     rows, columns = (_middle(part) for part in tile.inner)

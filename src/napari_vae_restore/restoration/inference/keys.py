@@ -10,19 +10,12 @@ from napari_vae_restore.models.latents import KeyedNoise
 
 @dataclass(frozen=True, slots=True)
 class LatentKeys:
-    """What the latent noise of one plane is keyed to, beside its place.
+    """What the latent noise of one plane is keyed to, beside its place."""
 
-    Attributes
-    ----------
-    seed, plane : int
-        See :class:`~.latents.KeyedNoise`.
-    strides : tuple of int
-        Pixels per latent cell of each level.
-    """
-
+    # See :class:`~.latents.KeyedNoise`.
     seed: int
     plane: int
-    strides: tuple[int, ...]
+    strides: tuple[int, ...]  # pixels per latent cell of each level
 
     def noise(self, sample: int, tile: Tile) -> KeyedNoise:
         """The noise of one sample of one tile."""

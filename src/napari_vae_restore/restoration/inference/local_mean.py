@@ -35,29 +35,10 @@ def local_shift(
     *,
     significant: float = SIGNIFICANT,
 ) -> NDArray[np.float64]:
-    """What is to be added to a restored image so that its local mean is the measurement's.
+    """Shift (C, H, W) that brings back local means which moved by more than noise allows.
 
-    The mean difference over an area is shrunk by its own uncertainty, as a James-Stein
-    estimate is: d (1 - (k s / d)^2), or 0 where |d| < k s, with the standard error
-    s = sigma / (2 sqrt(pi) RADIUS) of white noise under a Gaussian.
-
-    Parameters
-    ----------
-    measured : numpy.ndarray
-        (C, H, W) in units in which white noise has a standard deviation of `sigma`.
-    observed : numpy.ndarray of bool
-        (C, H, W), False where nothing was measured.
-    mean : numpy.ndarray
-        (C, H, W), restored, the same units.
-    sigma : float
-        Above 0.
-    significant : float
-        k, standard errors.
-
-    Returns
-    -------
-    numpy.ndarray
-        (C, H, W); 0 nearly everywhere for an image whose noise is Gaussian.
+    Units are those in which white noise has a standard deviation of `sigma`. 0 nearly
+    everywhere for an image whose noise is Gaussian.
     """
     weight = _reduced(observed.astype(np.float64))
     total = _reduced(np.where(observed, measured - mean, 0.0))
@@ -82,16 +63,6 @@ def mean_sigma(sigma: float, rho_y: float, rho_x: float, scale: float) -> float 
 
     It averages out by itself if its neighbours have next to nothing in common, on the grid
     that it was measured on. Weak correlation makes the averages a little worse.
-
-    Parameters
-    ----------
-    sigma, rho_y, rho_x, scale : float
-        As the condition says them; see :func:`~.models.condition.condition_tensor`.
-
-    Returns
-    -------
-    float or None
-        Standard deviation of white noise with averages as uncertain.
     """
     if sigma == 0 or scale > 0 or max(rho_y, rho_x) > _MOST_SHARED:
         return None
@@ -99,20 +70,7 @@ def mean_sigma(sigma: float, rho_y: float, rho_x: float, scale: float) -> float 
 
 
 def with_local_mean(condition: Tensor, mean: Tensor) -> Tensor:
-    """What a restoration makes of the mean head's output.
-
-    Parameters
-    ----------
-    condition : Tensor
-        (N, 6, H, W) float32; see :func:`~.models.condition.condition_tensor`.
-    mean : Tensor
-        (N, 1, H, W), the network's.
-
-    Returns
-    -------
-    Tensor
-        Of the same shape, without gradients of what is added.
-    """
+    """A restored tensor (N, 1, H, W) with the local means of its condition (N, 6, H, W)."""
     kept = []
     for each, found in zip(condition.detach().float().cpu(), mean, strict=True):
         sigma = mean_sigma(*(float(value) for value in each[2:, 0, 0]))

@@ -22,24 +22,7 @@ def noise_field(
     shape: tuple[int, int],
     correlation: Correlation,
 ) -> NDArray[np.float64]:
-    """Draw a part of a field of Gaussian noise.
-
-    Parameters
-    ----------
-    key : (int, int, int)
-        Seed, number of the draw, and plane.
-    origin : (int, int)
-        Row and column of the part's first pixel in the plane.
-    shape : (int, int)
-        Of the part.
-    correlation : tuple of 2 floats, or Autoregression
-        Of neighbouring pixels.
-
-    Returns
-    -------
-    numpy.ndarray
-        `shape`, mean 0, variance 1.
-    """
+    """Draw a part of a field of Gaussian noise."""
     response = impulse_response(correlation)
     margins = [side // 2 for side in response.shape]
     top, left = (start - margin + _FAR for start, margin in zip(origin, margins, strict=True))

@@ -42,19 +42,7 @@ _TOLERANCE = 1e-3
 
 
 class PlugAndPlayPosterior:
-    """p(x | y) of one whole plane for any operator.
-
-    Parameters
-    ----------
-    model : Model
-        The model of all tasks.
-    problem : Problem
-        Whose operator is used.
-    measurement : Measurement
-        Of one channel, (1, H, W).
-    scale : Units
-        As `scale_of` gives them.
-    """
+    """p(x | y) of one channel (1, H, W) for an operator that no network was trained on."""
 
     def __init__(
         self, model: Model, problem: Problem, measurement: Measurement, scale: Units

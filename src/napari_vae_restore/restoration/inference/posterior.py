@@ -55,19 +55,7 @@ class PlanePosterior(Protocol):
 
 
 class DenoisingPosterior:
-    """q(s | y) under a VAE that was trained on noisy images: it removes noise only.
-
-    Parameters
-    ----------
-    model : Model
-        The network runs on the device that its weights are on.
-    problem : Problem
-        A denoising.
-    measurement : Measurement
-        (C, H, W), any dtype.
-    scale : Units
-        As `scale_of` gives them.
-    """
+    """q(s | y), (C, H, W), of a VAE that was trained on noisy images: it removes noise only."""
 
     def __init__(
         self, model: Model, problem: Problem, measurement: Measurement, scale: Units

@@ -44,49 +44,14 @@ def probe(
     correlation: Correlation,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Draw a probe with the noise's covariance.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        (..., H, W).
-    sigma : array_like
-        Standard deviation of the noise, a number or one for each pixel, >= 0; 0 where a
-        pixel was not measured, or is known exactly.
-    correlation : (float, float) or Autoregression
-        Of neighbouring pixels' noise.
-    rng : numpy.random.Generator
-        Source of the randomness: the same one for answers that are compared.
-
-    Returns
-    -------
-    numpy.ndarray of float64
-        b ~ N(0, S), of that shape.
-    """
+    """Draw a probe with the noise's covariance."""
     return np.asarray(correlated_noise(shape, correlation, rng) * np.asarray(sigma))
 
 
 def divergence(
     noise_probe: ArrayLike, answer: ArrayLike, moved: ArrayLike, step: float = STEP
 ) -> FloatArray:
-    """Estimate each pixel's part of tr(S df/dy).
-
-    Parameters
-    ----------
-    noise_probe : array_like
-        b, as :func:`probe` draws it.
-    answer : array_like
-        f(y), of the same shape.
-    moved : array_like
-        f(y + step b).
-    step : float
-        Of the difference quotient.
-
-    Returns
-    -------
-    numpy.ndarray of float64
-        b (f(y + step b) - f(y)) / step, of the same shape; the trace is its sum.
-    """
+    """Estimate each pixel's part of tr(S df/dy)."""
     change = np.asarray(moved, np.float64) - np.asarray(answer, np.float64)
     return np.asarray(np.asarray(noise_probe, np.float64) * change / step)
 
@@ -98,26 +63,7 @@ def risk(
     variance: ArrayLike,
     observed: NDArray[np.bool_] | None = None,
 ) -> FloatArray:
-    """Estimate the squared error of each pixel; unbiased over many of them.
-
-    Parameters
-    ----------
-    measured : array_like
-        y, any shape.
-    answer : array_like
-        f(y).
-    trace : array_like
-        As :func:`divergence` gives it.
-    variance : array_like
-        Of the noise, a number or one for each pixel.
-    observed : numpy.ndarray of bool, optional
-        False where nothing was measured, which is NaN in the result.
-
-    Returns
-    -------
-    numpy.ndarray of float64
-        Single pixels may be far below 0: only means count.
-    """
+    """Estimate the squared error of each pixel; unbiased over many of them."""
     residual = np.asarray(measured, np.float64) - np.asarray(answer, np.float64)
     found = residual**2 + 2 * np.asarray(trace) - np.asarray(variance)
     return np.asarray(found if observed is None else np.where(observed, found, np.nan))
@@ -127,42 +73,18 @@ def share_of_texture(sigma: float, *, is_correlated: bool) -> float:
     """Share of a measured noise's variance that may be an image's grain and fine texture.
 
     They look like noise, and are part of the truth.
-
-    Parameters
-    ----------
-    sigma : float
-        Of the noise, network units.
-    is_correlated : bool
-        Whether it was found to be.
-
-    Returns
-    -------
-    float
-        0 to 1.
     """
     return min((_GRAIN[is_correlated] / sigma) ** 2, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowRisk:
-    """The parts of an answer's risk, as means over windows.
+    """The parts of an answer's risk, as means over windows."""
 
-    Attributes
-    ----------
-    residual : numpy.ndarray
-        (n,) of (f(y) - y)^2.
-    trace : numpy.ndarray
-        (n,) of the divergence, in the same units.
-    variance : numpy.ndarray
-        (n,) of the noise.
-    doubt : numpy.ndarray
-        (n,) share of that variance that may be texture.
-    """
-
-    residual: FloatArray
-    trace: FloatArray
-    variance: FloatArray
-    doubt: FloatArray
+    residual: FloatArray  # (n,) of (f(y) - y)^2
+    trace: FloatArray  # (n,) of the divergence, in the same units
+    variance: FloatArray  # (n,) of the noise
+    doubt: FloatArray  # (n,) share of that variance that may be texture
 
     @property
     def mean(self) -> float:
@@ -189,18 +111,11 @@ def window_means(values: FloatArray, windows: Sequence[Window]) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class RiskDifference:
-    """What one answer's risk is above another's, at the same windows and probes.
+    """What one answer's risk is above another's, at the same windows and probes."""
 
-    Attributes
-    ----------
-    mean : float
-        Below 0 where the first answer is better.
-    upper : float
-        What it is at most: the upper end of its one-sided confidence interval by Student's
-        t over windows, where the noise is as far from the estimate as it may be.
-    """
-
-    mean: float
+    mean: float  # below 0 where the first answer is better
+    # The upper end of its one-sided confidence interval, by Student's t over windows, where the
+    # noise is as far from the estimate as it may be.
     upper: float
 
     @property
@@ -222,20 +137,6 @@ def difference(
     that is a little smoother seems better by twice the difference of the divergences times
     whatever the variance is overestimated by, and texture is easily taken for noise. So the
     comparison is made at both ends of what the variance may be, and the worse one counts.
-
-    Parameters
-    ----------
-    one, other : WindowRisk
-        Of the same windows, by the same probes.
-    noise_error : float
-        Relative error that the noise's variance may have, beside the texture in it.
-    error_probability : float
-        Of a difference that is above `upper`.
-
-    Returns
-    -------
-    RiskDifference
-        With an infinite `upper` for fewer than two windows.
     """
     residual, trace = one.residual - other.residual, 2 * (one.trace - other.trace)
     n = len(residual)

@@ -25,21 +25,12 @@ MAX_SIGMA: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """The way of one group of channels to network units and back.
+    """The way of one group of channels to network units and back."""
 
-    Attributes
-    ----------
-    noise : tuple of NoiseModel
-        One per channel; empty for a noise-free image, whose intensities are not stabilised.
-    normalisation : Normalisation
-        From stabilised values, or from noise-free intensities.
-    decides : bool
-        Whether it is decided everywhere how much of a network's answer is taken; see
-        :mod:`~.inference.blend`.
-    """
-
+    # One per channel; none for a noise-free image, whose intensities are not stabilised.
     noise: tuple[NoiseModel, ...]
-    normalisation: Normalisation
+    normalisation: Normalisation  # from stabilised values, or from noise-free intensities
+    # Whether it is decided everywhere how much of an answer is taken; see :mod:`~.blend`.
     decides: bool = False
 
     @classmethod

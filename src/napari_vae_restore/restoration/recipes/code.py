@@ -23,46 +23,19 @@ _PROGRAM = "vae-restore"
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the things are that a recipe only names.
+    """Where the things are that a recipe only names."""
 
-    Attributes
-    ----------
-    image : str
-        A file; or, with `is_layer`, the name of a layer of the viewer.
-    is_layer : bool
-        Whether `image` is a layer, which Python reaches in napari's console only.
-    mask : str
-        A file with the mask; empty where nothing was filled.
-    model : str
-        A model file, or "default" for the bundled model.
-    """
-
-    image: str
+    image: str  # a file; or, with `is_layer`, the name of a layer of the viewer
     is_layer: bool = False
-    mask: str = ""
-    model: str = _DEFAULT_MODEL
+    mask: str = ""  # a file with the mask; empty where nothing was filled
+    model: str = _DEFAULT_MODEL  # a model file, or "default" for the bundled model
 
 
 def as_python(recipe: Mapping[str, Any], places: Places) -> str:
-    """Write the Python that repeats a result.
+    """Write the Python that repeats a result; see :meth:`~.result.Recipe.to_dict`.
 
-    Parameters
-    ----------
-    recipe : mapping
-        What :meth:`~.result.Recipe.to_dict` gives.
-    places : Places
-        Where image, mask and model are.
-
-    Returns
-    -------
-    str
-        A program that binds the result to ``out``, and, made for a layer, adds it to the
-        viewer.
-
-    Raises
-    ------
-    InputError
-        If the recipe has a task of an unknown kind, or fills holes and no mask is given.
+    It binds the result to ``out`` and, made for a layer, adds it to the viewer. Raises
+    InputError if a task is unknown, or the recipe fills holes and no mask is given.
     """
     tasks = [_task_in_python(form) for form in recipe["tasks"]]
     lines = ["import napari_vae_restore as vr", ""]
@@ -87,26 +60,10 @@ def as_python(recipe: Mapping[str, Any], places: Places) -> str:
 
 
 def as_command(recipe: Mapping[str, Any], places: Places, output: str) -> str:
-    """Write the command line that repeats a result.
+    """Write the command line that repeats a result, quoted for this system's shell.
 
-    Parameters
-    ----------
-    recipe : mapping
-        What :meth:`~.result.Recipe.to_dict` gives.
-    places : Places
-        Where image, mask and model are; the image is a file.
-    output : str
-        The file that it writes. Samples are written beside it, where the recipe has some.
-
-    Returns
-    -------
-    str
-        One line, quoted for this system's shell.
-
-    Raises
-    ------
-    InputError
-        If no single command does what the recipe says, or a mask is missing.
+    Samples are written beside `output`, where the recipe has some. Raises InputError if no
+    single command does what the recipe says, or a mask is missing.
     """
     words = [_PROGRAM, *_command(recipe, places)]
     words[2:2] = [places.image, "-o", output]
@@ -146,7 +103,9 @@ def _command(recipe: Mapping[str, Any], places: Places) -> list[str]:
             "Inpaint with a feather of 0."
         )
     if kinds - {Denoise.kind} == {Inpaint.kind}:
-        return ["inpaint", "--mask", _mask(places), *too]
+        fill = forms[Inpaint.kind].get("fill", "mean")
+        drawn = [] if fill == "mean" else ["--fill", fill]
+        return ["inpaint", "--mask", _mask(places), *drawn, *too]
     if kinds - {Denoise.kind} == {SuperResolve.kind}:
         form = forms[SuperResolve.kind]
         factor, kernel = str(form["factor"]), form["kernel"]
@@ -168,7 +127,10 @@ def _task_in_python(form: Mapping[str, Any]) -> str:
         each = ", ".join(f"vr.parse_noise({_quoted(text)})" for text in noise)
         return f"vr.Denoise([{each}])"
     if kind == Inpaint.kind:
-        return "vr.Inpaint(mask)"
+        fill = form.get("fill", "mean")
+        return (
+            "vr.Inpaint(mask)" if fill == "mean" else f"vr.Inpaint(mask, fill={_quoted(fill)})"
+        )
     if kind == SuperResolve.kind:
         return f"vr.SuperResolve({form['factor']}, {_quoted(form['kernel'])})"
     if kind == Deblur.kind:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,6 +25,7 @@ from napari_vae_restore.models.bundled import DEFAULT
 from napari_vae_restore.noise.models import parse_noise
 from napari_vae_restore.restoration.result import Recipe
 from napari_vae_restore.restoration.tasks import (
+    KINDS,
     Deblur,
     Denoise,
     Inpaint,
@@ -38,12 +39,6 @@ if TYPE_CHECKING:
 _IMAGES = (".tif", ".tiff", ".png")
 """Endings of the files whose description holds a recipe."""
 
-_TASK_KEYS = {
-    Denoise.kind: {"noise"},
-    Inpaint.kind: {"mask", "shape", "missing", "mask_sha256", "feather"},
-    SuperResolve.kind: {"factor", "kernel"},
-    Deblur.kind: {"psf"},
-}
 REMARKS = ("is", "note")
 """What a file says of itself beside its recipe."""
 _KEYS = {field.name for field in fields(Recipe)} | set(REMARKS)
@@ -53,46 +48,21 @@ _Value = TypeVar("_Value", int, str)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a recipe asks for.
+    """What a recipe asks for."""
 
-    Attributes
-    ----------
-    tasks : tuple of Task
-        At least one.
-    model : str
-        Name of the model; "default" is the bundled one.
-    n_samples, seed : int
-        As for :func:`~.restore.restore`.
-    tile : int or None
-        The same.
-    axes : str or None
-        Axes of the image.
-    model_sha256, mask_sha256 : str
-        Hashes that the recipe was made with; empty where it does not tell.
-    """
-
-    tasks: tuple[Task, ...]
-    model: str = DEFAULT
+    tasks: tuple[Task, ...]  # at least one
+    model: str = DEFAULT  # name of the model; "default" is the bundled one
+    # As for :func:`~.restore.restore`.
     n_samples: int = 0
     seed: int = 0
-    tile: int | None = None
-    axes: str | None = None
+    tile: int | None = None  # the same
+    axes: str | None = None  # axes of the image
+    # Hashes that the recipe was made with; empty where it does not tell.
     model_sha256: str = ""
     mask_sha256: str = ""
 
     def departures(self, model: Model) -> list[str]:
-        """Say in what a run with a model departs from the recipe.
-
-        Parameters
-        ----------
-        model : Model
-            The model that is going to be used.
-
-        Returns
-        -------
-        list of str
-            A sentence on the model and on the mask, where they are not the recipe's.
-        """
+        """Say in what a run with a model departs from the recipe."""
         found = []
         if self.model_sha256 and model.sha256 != self.model_sha256:
             found.append(
@@ -106,30 +76,12 @@ class Request:
 
 
 def read_recipe(path: str | Path, *, mask: str | Path | None = None) -> Request:
-    """Read a recipe from a JSON file, or from a result that this package wrote.
+    """Read a recipe from JSON, or from a result that this package wrote (TIFF, PNG, Zarr).
 
-    Parameters
-    ----------
-    path : str or Path
-        A text file with one JSON object, in which all but ``"tasks"`` may be absent; or
-        a .tif, .tiff or .png file whose description holds such an object, or a .zarr
-        store whose attributes do.
-    mask : str or Path, optional
-        Mask in place of the one that the recipe names, which is looked for from the
-        recipe's folder.
-
-    Returns
-    -------
-    Request
-        The masks are read, and named by the path that they were read from.
-
-    Raises
-    ------
-    InputError
-        If it is no recipe, has a key or a kind of task that is not known, a value of
-        another type, or names a mask that cannot be used or is not there.
-    ImageFileError
-        If `path` is an image that cannot be read, or the mask is.
+    In JSON all but ``"tasks"`` may be absent. The mask that it names is looked for from the
+    recipe's folder, unless another is given. Raises InputError if it is no recipe, has an
+    unknown key or task, a value of another type or a mask that cannot be used; ImageFileError
+    if an image cannot be read.
     """
     path = Path(path)
     values = recipe_values(path)
@@ -142,26 +94,10 @@ def read_recipe(path: str | Path, *, mask: str | Path | None = None) -> Request:
 def tasks_of(
     recipe: Mapping[str, Any], *, missing: Any = None, resolved: bool = False
 ) -> list[Task]:
-    """Give the tasks of a recipe that was made in this session.
+    """The tasks of a recipe that was made in this session, `missing` its mask.
 
-    Parameters
-    ----------
-    recipe : mapping
-        What :meth:`~.result.Recipe.to_dict` gives.
-    missing : array-like, optional
-        The mask, True where a pixel is missing; a recipe tells its hash only.
-    resolved : bool
-        Whether to take the noise that was found, in place of the one that was asked for.
-
-    Returns
-    -------
-    list of Task
-        In the recipe's order.
-
-    Raises
-    ------
-    InputError
-        If the recipe fills holes and `missing` is not given, or has an unknown task.
+    With `resolved`, the noise that was found, in place of the one that was asked for. Raises
+    InputError if the mask is not given though the recipe fills holes, or for an unknown task.
     """
     tasks: list[Task] = []
     for form in recipe["tasks"]:
@@ -171,7 +107,7 @@ def tasks_of(
                     "The recipe fills holes, and the mask that says where is not there any "
                     "more: run Inpaint once more."
                 )
-            tasks.append(Inpaint(missing, str(form.get("mask", ""))))
+            tasks.append(Inpaint(missing, str(form.get("mask", "")), form.get("fill", "mean")))
         elif form["kind"] == Denoise.kind and resolved:
             tasks.append(Denoise([parse_noise(text) for text in recipe["noise"]]))
         else:
@@ -180,26 +116,11 @@ def tasks_of(
 
 
 def read_mask(path: str | Path) -> Inpaint:
-    """Read a mask from an image file.
+    """Read a mask from an image or a Zarr store: 0 where a pixel was measured.
 
-    Parameters
-    ----------
-    path : str or Path
-        An image, or a Zarr store, whose values are 0 where a pixel was measured. In a
-        picture in colour, as drawing programs save masks, a pixel is missing where any
-        colour is not 0 and the alpha, if there is one, not 0 either.
-
-    Returns
-    -------
-    Inpaint
-        The task, named by the path. Its mask has no axis of colours.
-
-    Raises
-    ------
-    InputError
-        If the values are neither booleans nor integers, or the file is a JPEG.
-    ImageFileError
-        If the file cannot be read.
+    In a picture in colour, as drawing programs save masks, a pixel is missing where any colour
+    is not 0 and the alpha, if there is one, not 0 either. Raises InputError for other values
+    and for JPEG, ImageFileError if the file cannot be read.
     """
     if is_array_file(Path(path)):
         return Inpaint(open_array(Path(path))[0], str(path))
@@ -226,22 +147,7 @@ def read_mask(path: str | Path) -> Inpaint:
 def recipe_values(path: Path) -> dict[str, Any]:
     """Read the JSON object of a recipe without looking at what it asks for.
 
-    Parameters
-    ----------
-    path : Path
-        As for :func:`read_recipe`.
-
-    Returns
-    -------
-    dict
-        For :func:`request_of`.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    ImageFileError
-        If it is an image that cannot be read.
+    Raises InputError if there is none, ImageFileError if it is an image that cannot be read.
     """
     is_image = path.suffix.lower() in (*_IMAGES, ".zarr")
     try:
@@ -266,26 +172,10 @@ def recipe_values(path: Path) -> dict[str, Any]:
 def request_of(
     values: Mapping[str, Any], folder: str | Path = "", *, mask: str | Path | None = None
 ) -> Request:
-    """Make a request of a recipe's values, as :meth:`Recipe.to_dict` gives them.
+    """Make a request of a recipe's values; all but ``"tasks"`` may be absent.
 
-    Parameters
-    ----------
-    values : mapping
-        All but ``"tasks"`` may be absent.
-    folder : str or Path, optional
-        From where the mask that the recipe names is looked for.
-    mask : str or Path, optional
-        In its place.
-
-    Returns
-    -------
-    Request
-        As of :func:`read_recipe`.
-
-    Raises
-    ------
-    InputError, ImageFileError
-        As :func:`read_recipe`.
+    The mask that the recipe names is looked for from `folder`, unless another is given. Raises
+    InputError and ImageFileError as :func:`read_recipe`.
     """
     folder, mask = Path(folder), None if mask is None else Path(mask)
     _check_keys("recipe", values, _KEYS, version=values.get("package_version"))
@@ -313,12 +203,11 @@ def request_of(
 
 def _task(form: Any, folder: Path, mask: Path | None) -> Task:
     kind = form.get("kind") if isinstance(form, dict) else None
-    if not isinstance(kind, str) or kind not in _TASK_KEYS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise InputError(
-            f'tasks: expected objects with a "kind" out of {", ".join(_TASK_KEYS)}, got '
-            f"{form!r:.60}"
+            f'tasks: expected objects with a "kind" out of {", ".join(KINDS)}, got {form!r:.60}'
         )
-    _check_keys(f"task {kind}", form, {"kind", *_TASK_KEYS[kind]})
+    _check_keys(f"task {kind}", form, {"kind", *KINDS[kind].keys})
     readers: dict[str, Callable[[], Task]] = {
         Denoise.kind: lambda: _denoise(form),
         Inpaint.kind: lambda: _inpaint(form, folder, mask),
@@ -348,8 +237,9 @@ def _inpaint(form: Mapping[str, Any], folder: Path, mask: Path | None) -> Inpain
             f"the recipe's fill fades into the image over {width} pixels, which Python does "
             "alone: vr.feathered(out, image, mask, width)"
         )
+    fill = _value(form, str, "fill", "mean")
     if mask is not None:
-        return read_mask(mask)
+        return replace(read_mask(mask), fill=fill)
     name = _value(form, str, "mask", "")
     path = folder / name
     try:
@@ -359,7 +249,7 @@ def _inpaint(form: Mapping[str, Any], folder: Path, mask: Path | None) -> Inpain
     if not is_there:
         problem = f"no {path!s:.200}" if name else "it names none"
         raise InputError(f"the recipe's mask is not there ({problem}): give it, --mask FILE")
-    return read_mask(path)
+    return replace(read_mask(path), fill=fill)
 
 
 def _deblur(form: Mapping[str, Any]) -> Deblur:

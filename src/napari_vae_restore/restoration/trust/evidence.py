@@ -51,22 +51,13 @@ _REACH: Final = 8  # pixels, of the autocorrelations that are summed
 
 @dataclass(frozen=True, slots=True, order=True)
 class Region:
-    """Part of a plane where more than noise was removed.
-
-    Attributes
-    ----------
-    excess : float
-        Variance of the residual there over that of the noise, less 1, at its worst.
-    plane : int
-        Number of the plane, the image's leading axes counted through in C order.
-    top, left, bottom, right : int
-        Pixels of the image that was restored; the last two are not inside.
-    """
+    """Part of a plane where more than noise was removed."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid", "allow_inf_nan": False}
 
-    excess: float
-    plane: int
+    excess: float  # variance of the residual there over that of the noise, less 1, at its worst
+    plane: int  # number of the plane, the image's leading axes counted through in C order
+    # Pixels of the image that was restored; the last two are not inside.
     top: int
     left: int
     bottom: int
@@ -75,30 +66,20 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the blocks of a residual say, in numbers that add up.
-
-    Attributes
-    ----------
-    n_blocks, n_marked : int
-        Those that were judged, and those where more than noise was removed.
-    n_flat, n_quiet, n_loud : int
-        Those where the result is flat; and of them, those where the noise is less than the
-        model says, and more.
-    flat : float
-        Variance of the residual over the noise's, summed over flat blocks.
-    regions : tuple of Region
-        Where blocks were marked.
-    """
+    """What the blocks of a residual say, in numbers that add up."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid", "allow_inf_nan": False}
 
+    # Those that were judged, and those where more than noise was removed.
     n_blocks: int = 0
     n_marked: int = 0
+    # Blocks where the result is flat; and of them, those where the noise is less than the model
+    # says, and more.
     n_flat: int = 0
     n_quiet: int = 0
     n_loud: int = 0
-    flat: float = 0.0
-    regions: tuple[Region, ...] = ()
+    flat: float = 0.0  # variance of the residual over the noise's, summed over flat blocks
+    regions: tuple[Region, ...] = ()  # where blocks were marked
 
     @classmethod
     def total(cls, parts: Iterable[Evidence]) -> Evidence:
@@ -128,21 +109,7 @@ def evidence(
     plane: int = 0,
     origin: tuple[int, int] = (0, 0),
 ) -> Evidence:
-    """Judge one plane, or a part of one.
-
-    Parameters
-    ----------
-    measured, predicted : numpy.ndarray
-        (C, h, w) y and A x, intensity units.
-    noise : sequence of NoiseModel
-        One for each channel.
-    seen : numpy.ndarray of bool, optional
-        (C, h, w), False where nothing was measured.
-    plane : int
-        Its number.
-    origin : (int, int)
-        Of the part in its plane.
-    """
+    """What the residual y − A x of a block (C, h, w), intensity units, says."""
     total: list[Evidence] = []
     for c, model in enumerate(noise):
         y = torch.from_numpy(np.asarray(measured[c], np.float64))

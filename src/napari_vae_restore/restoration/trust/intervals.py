@@ -89,20 +89,11 @@ def error_measured(result: Restoration) -> NDArray[np.float64] | float:
 
 
 def unit_of(result: Restoration) -> NDArray[np.float64]:
-    """What one standard deviation is a multiple of, in intensity units.
+    """Unit, in intensities, in which standard deviations are calibrated; the shape of `std`.
 
-    Parameters
-    ----------
-    result : Restoration
-        Of any task, with samples.
-
-    Returns
-    -------
-    numpy.ndarray
-        The shape of `std`; above 0. With C for the contrast, which is the range of a
-        channel's intensities: the square root of C times the noise's standard deviation times
-        the factor; without noise C times the factor, and in a hole C times the factor times the
-        square root of the distance to the nearest pixel that is known, in pixels.
+    With C for the contrast, which is the range of a channel's intensities: √(C × the noise's
+    deviation) × the factor; without noise C × the factor, and in a hole that × the square root
+    of the distance to the nearest known pixel, in pixels.
     """
     mean = np.asarray(result.mean)
     layout = Layout.of(mean, result.recipe.axes)

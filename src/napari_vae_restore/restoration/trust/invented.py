@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.operators import Downsampling
-from napari_vae_restore.restoration.tasks import Inpaint, SuperResolve
+from napari_vae_restore.restoration.tasks import KINDS, SuperResolve
 
 if TYPE_CHECKING:
     from napari_vae_restore.restoration.result import Restoration
 
-_KINDS: Final = {
-    Inpaint.kind: "what was missing was filled in",
-    SuperResolve.kind: "details finer than the pixels of the image were added",
-}
 _SAMPLE: Final = (
     "One of many pictures that agree with the measurement, drawn at random by a model: for "
     "judging how sure the restoration is, not for measuring."
+)
+_DRAWN: Final = (
+    "What was missing was filled in with one of many plausible pictures, drawn at random by a "
+    "model: that is no measurement."
 )
 GENERATED: Final = "Drawn by a model: nothing in this picture was measured."
 """What every picture that shows nothing real says."""
@@ -47,23 +47,14 @@ def invented(result: Restoration) -> NDArray[np.float32]:
 
 
 def note_on(tasks: Iterable[Mapping[str, Any]], kind: str = "mean") -> str:
-    """What is to be known of a result's pixels before they are measured on.
-
-    Parameters
-    ----------
-    tasks : iterable of mapping
-        JSON form of each task.
-    kind : str
-        "mean", "sample" or "std": which of the outputs.
-
-    Returns
-    -------
-    str
-        A sentence; empty where every pixel was measured.
-    """
+    """What is to be known of a result's pixels before they are measured on."""
+    tasks = tuple(tasks)
     if kind.startswith("sample"):
         return _SAMPLE
-    done = [_KINDS[task["kind"]] for task in tasks if task["kind"] in _KINDS]
+    if any(task.get("fill") == "sample" for task in tasks) and kind == "mean":
+        return _DRAWN
+    kinds = [KINDS[task["kind"]] for task in tasks if task["kind"] in KINDS]
+    done = [kind.supplied for kind in kinds if kind.supplied]
     if not done or kind != "mean":
         return ""
     text = f"{' and '.join(done)} by a model: that is no measurement."

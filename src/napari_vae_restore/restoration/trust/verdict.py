@@ -40,21 +40,11 @@ _ADVICE: Final = "Let the noise be measured, or state another."
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to do with a restored image.
+    """What to do with a restored image."""
 
-    Attributes
-    ----------
-    grade : {"keep", "look", "do not measure"}
-        Whether nothing speaks against it, or something in places, or all over.
-    text : str
-        What was found and what to do, in sentences; empty where nothing is wrong.
-    regions : tuple of Region
-        Where to look, the worst first, at most 100.
-    """
-
-    grade: Grade
-    text: str = ""
-    regions: tuple[Region, ...] = ()
+    grade: Grade  # whether nothing speaks against it, or something in places, or all over
+    text: str = ""  # what was found and what to do, in sentences; empty where nothing is wrong
+    regions: tuple[Region, ...] = ()  # where to look, the worst first, at most 100
 
 
 KEEP: Final = Verdict("keep")
@@ -62,45 +52,26 @@ KEEP: Final = Verdict("keep")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The noise of an image as its pixels tell it, beside that which was assumed.
+    """The noise of an image as its pixels tell it, beside that which was assumed."""
 
-    Attributes
-    ----------
-    level : float
-        Deviation over that of the assumed noise, at the image's own levels, of the channel
-        where they differ most.
-    alike : float
-        Lag-1 correlation of neighbours, less that which was assumed, along the axis and of
-        the channel where that is most.
-    excess : float
-        Deviation over that of the assumed noise, of the channel where that is most, and at
-        least 1. Unlike the others, it is of weak noise too, where texture may be taken for
-        noise: it serves to spare what is no defect, not to contradict anybody.
-    """
-
+    # Deviation over that of the assumed noise, at the image's own levels, of the channel where
+    # they differ most.
     level: float = 1.0
+    # Lag-1 correlation of neighbours, less the assumed one, along the axis and of the channel
+    # where that is most.
     alike: float = 0.0
+    # Deviation over that of the assumed noise, of the channel where that is most, and at least
+    # 1. It is of weak noise too, where texture may be taken for noise: it spares what is no
+    # defect, and contradicts nobody.
     excess: float = 1.0
 
 
 def found_noise(
     planes: NDArray[Any], missing: Mask | None, noise: Sequence[NoiseModel]
 ) -> Found | None:
-    """Measure the noise again, beside that which was assumed.
+    """Measure the noise of planes (N, C, H, W) beside that which was assumed of each channel.
 
-    Parameters
-    ----------
-    planes : numpy.ndarray
-        (N, C, H, W), the image or a sample of it; of large ones the centres are looked at.
-    missing : numpy.ndarray of bool, or None
-        Of their shape.
-    noise : sequence of NoiseModel
-        That was assumed, one for each channel.
-
-    Returns
-    -------
-    Found or None
-        None where no channel's noise can be seen.
+    Of large images the centres are looked at. None where no channel's noise can be seen.
     """
     n, _, height, width = planes.shape
     rows, columns = (
@@ -138,15 +109,7 @@ def found_noise(
 
 
 def judged(found: Evidence, noise: Found | None = None) -> Verdict:
-    """Say what to do.
-
-    Parameters
-    ----------
-    found : Evidence
-        Of all blocks.
-    noise : Found, optional
-        What the image says of noise that was stated.
-    """
+    """Say what to do."""
     level = math.sqrt(found.flat / found.n_flat) if found.n_flat else 1.0
     known = found.n_flat >= max(_LEAST_FLAT, _FLAT_SHARE * found.n_blocks)
     is_quiet = known and level < _QUIET and found.n_quiet > found.n_flat / 2

@@ -60,25 +60,8 @@ def cautions(
 ) -> tuple[str, ...]:
     """Sentences about an image that should make its user careful; none as a rule.
 
-    Parameters
-    ----------
-    planes : numpy.ndarray
-        (N, C, H, W) of the image, in its dtype; parts of some of them are looked at.
-    mean : numpy.ndarray or None
-        (N, C, H', W') restored; None where it has not been computed.
-    layout : Layout
-        Of the image.
-    noise : sequence of NoiseModel
-        Of each channel; empty where the image was taken as free of noise.
-    is_denoised : bool
-        Whether noise was to be removed.
-    unlikeness : float, optional
-        See :class:`~.result.Diagnostics`.
-
-    Returns
-    -------
-    tuple of str
-        Each says what was seen, what that means and what to do.
+    Parts of some planes (N, C, H, W) are looked at, and of the restored ones, where there are
+    some. Each says what was seen, what that means and what to do.
     """
     some = _some(planes)
     checks: list[Callable[[], str | None]] = [
@@ -133,18 +116,7 @@ def _blocky(planes: Planes) -> str | None:
 
 
 def blockiness(plane: NDArray[Any]) -> float:
-    """Third differences across the borders of 8 × 8 blocks over those inside them.
-
-    Parameters
-    ----------
-    plane : numpy.ndarray
-        (H, W).
-
-    Returns
-    -------
-    float
-        About 1 for an image that was never compressed by JPEG; wherever the blocks begin.
-    """
+    """Third differences across the borders of 8 × 8 blocks over those inside them."""
     ratios = []
     for image in (plane, plane.T):
         values = image.astype(np.float64)
