@@ -18,6 +18,8 @@ from napari_vae_restore import (
     Training,
     TrainingSettings,
 )
+from napari_vae_restore.models.config import RestorationConfig
+from napari_vae_restore.models.model import build_network, channels_last
 
 pytest.register_assert_rewrite("strategies", "mutations", "command_lines")
 
@@ -67,3 +69,12 @@ def model(noisy: NDArray[np.float32]) -> Model:
     for _ in training.run():
         pass
     return training.model
+
+
+@pytest.fixture(scope="session")
+def every_task() -> Model:
+    """A tiny model of every task, untrained: what holds must hold whatever the weights are."""
+    config = RestorationConfig(widths=(8, 8), depths=(1, 1), width=8, latent=4)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Model(channels_last(build_network(config).eval()), None, None)

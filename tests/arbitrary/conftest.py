@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 import napari_vae_restore as vr
-from napari_vae_restore.models.config import RestorationConfig
-from napari_vae_restore.models.model import build_network, channels_last
 from strategies import TINY
 
 
@@ -17,12 +14,3 @@ def of_noise() -> vr.Model:
     """A tiny model of noisy images, trained for a moment."""
     image = 200 + 20 * np.random.default_rng(0).standard_normal((64, 64))
     return vr.train(image, steps=4, config=TINY, noise="gaussian:20", device="cpu")
-
-
-@pytest.fixture(scope="session")
-def every_task() -> vr.Model:
-    """A tiny model of every task, untrained: what holds must hold whatever the weights are."""
-    config = RestorationConfig(widths=(8, 8), depths=(1, 1), width=8, latent=4)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return vr.Model(channels_last(build_network(config).eval()), None, None)

@@ -61,9 +61,14 @@ def tasks(kind: str, mask: Any) -> list[Any]:
 
 @pytest.mark.parametrize("kind", ["denoise", "inpaint", "super-resolve", "all"])
 def test_lazy_equals_eager(
-    image: NDArray[np.uint8], mask: NDArray[np.bool_], kind: str, cut: str
+    image: NDArray[np.uint8],
+    mask: NDArray[np.bool_],
+    every_task: vr.Model,
+    kind: str,
+    cut: str,
 ) -> None:
     options: dict[str, Any] = {"n_samples": 2, "keep_samples": True, "tile": TILE, "seed": 3}
+    options["model"] = every_task
     eager = vr.restore(image, tasks(kind, mask), **options)
     lazily = da.from_array(image, chunks=(53, 71))
     lazy_mask = da.from_array(mask, chunks=(47, 150))
@@ -109,7 +114,9 @@ def test_every_axis_and_alpha_come_back_from_a_zarr_array(
 
 
 @pytest.mark.parametrize("lazy", [False, True], ids=["numpy", "dask"])
-def test_labels_of_xarray_are_kept_and_refined(image: NDArray[np.uint8], lazy: bool) -> None:
+def test_labels_of_xarray_are_kept_and_refined(
+    image: NDArray[np.uint8], every_task: vr.Model, lazy: bool
+) -> None:
     values = da.from_array(image, chunks=100) if lazy else image
     rows, columns = image.shape
     labelled = xr.DataArray(
@@ -119,7 +126,7 @@ def test_labels_of_xarray_are_kept_and_refined(image: NDArray[np.uint8], lazy: b
         attrs={"stain": "H&E"},
         name="slide",
     )
-    out = vr.super_resolve(labelled, 2, n_samples=2, keep_samples=True)
+    out = vr.super_resolve(labelled, 2, every_task, n_samples=2, keep_samples=True)
     assert isinstance(out.mean, xr.DataArray)
     assert (out.mean.chunks is not None) == lazy
     assert out.mean.dims == ("y", "x")
@@ -128,22 +135,29 @@ def test_labels_of_xarray_are_kept_and_refined(image: NDArray[np.uint8], lazy: b
     assert int(out.mean.t) == 3
     np.testing.assert_allclose(out.mean.x[:3], [0.875, 1.125, 1.375])
     assert out.samples.dims == ("sample", "y", "x")
-    plain = vr.super_resolve(image, 2)
+    plain = vr.super_resolve(image, 2, every_task)
     np.testing.assert_array_equal(out.mean.values, plain.mean)
-    np.testing.assert_array_equal(vr.denoise(labelled, noise="gaussian:10").mean.y, labelled.y)
+    np.testing.assert_array_equal(
+        vr.denoise(labelled, every_task, noise="gaussian:10").mean.y, labelled.y
+    )
 
 
 def test_blocks_without_holes_are_passed_through(
-    image: NDArray[np.uint8], mask: NDArray[np.bool_], monkeypatch: pytest.MonkeyPatch
+    image: NDArray[np.uint8],
+    mask: NDArray[np.bool_],
+    every_task: vr.Model,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(plan, "PLANE_PIXELS", 2**12)
-    lazy = vr.inpaint(da.from_array(image, chunks=64), mask, tile=TILE).mean
+    lazy = vr.inpaint(da.from_array(image, chunks=64), mask, every_task, tile=TILE).mean
     solved = [key for key in lazy.__dask_graph__() if "_mean" in str(key)]
     assert len(solved) == 1
     np.testing.assert_array_equal(lazy[TILE:, TILE:].compute(), image[TILE:, TILE:])
 
 
-def test_only_what_is_looked_at_is_read(image: NDArray[np.uint8], cut: str) -> None:
+def test_only_what_is_looked_at_is_read(
+    image: NDArray[np.uint8], every_task: vr.Model, cut: str
+) -> None:
     read: list[tuple[int, int]] = []
 
     def load(block_info: Any = None) -> NDArray[np.uint8]:
@@ -152,12 +166,12 @@ def test_only_what_is_looked_at_is_read(image: NDArray[np.uint8], cut: str) -> N
         return image[top:bottom, left:right]
 
     lazily = da.map_blocks(load, chunks=((64, 64, 3), (64, 64, 22)), dtype=np.uint8)
-    mean = vr.denoise(lazily, noise="gaussian:10", tile=48).mean
+    mean = vr.denoise(lazily, every_task, noise="gaussian:10", tile=48).mean
     planned = len(read)  # the plan looks for noise and gaps on a sample of the image
     assert planned <= 9
     part = mean[:20, :20].compute()
     np.testing.assert_array_equal(
-        part, vr.denoise(image, noise="gaussian:10", tile=48).mean[:20, :20]
+        part, vr.denoise(image, every_task, noise="gaussian:10", tile=48).mean[:20, :20]
     )
     if cut == "tiles":
         assert len(read) - planned <= 40  # the range's windows, and those around the part
