@@ -7,9 +7,9 @@ import pytest
 
 import napari_vae_restore as vr
 from napari_vae_restore._napari.jobs.batch_steps import (
-    Planned,
-    Wanted,
-    What,
+    BatchPlanned,
+    BatchRequest,
+    BatchTask,
     batch_steps,
     paths_of,
     plan_steps,
@@ -21,7 +21,7 @@ from napari_vae_restore._napari.messages import Update
 from napari_vae_restore.batch import run as batches
 from napari_vae_restore.images.image_files import read_image, write_image
 
-DENOISE = What("Denoise", {"tasks": [{"kind": "denoise"}]})
+DENOISE = BatchTask("Denoise", {"tasks": [{"kind": "denoise"}]})
 
 
 @pytest.fixture
@@ -50,29 +50,30 @@ def contents():
 
 
 def test_the_window_writes_what_python_writes(data, tiny_model, drained, contents):
-    wanted = Wanted(str(data), str(data.parent / "window"), DENOISE)
+    wanted = BatchRequest(str(data), str(data.parent / "window"), DENOISE)
     messages, jobs = drained(batch_steps(wanted, tiny_model))
     same = vr.restore_files(data, data.parent / "python", vr.Denoise(), tiny_model)
     assert contents(data.parent / "window") == contents(data.parent / "python")
     assert [job.state for job in jobs] == [job.state for job in same]
-    assert isinstance(next(m for m in messages if m and not isinstance(m, Update)), Planned)
+    planned = next(m for m in messages if m and not isinstance(m, Update))
+    assert isinstance(planned, BatchPlanned)
     assert jobs[2].reason
 
 
 def test_a_dry_run_does_nothing(data, tiny_model, drained):
-    wanted = Wanted(f"{data}/*.tif; {data}/day2/c.tif", str(data.parent / "out"), DENOISE)
+    wanted = BatchRequest(f"{data}/*.tif; {data}/day2/c.tif", str(data.parent / "out"), DENOISE)
     messages, jobs = drained(plan_steps(wanted, tiny_model))
     assert [job.files.mean.name for job in jobs] == ["a.tif", "b.tif", "torn.tif", "c.tif"]
     assert not (data.parent / "out").exists()
-    assert messages[-1] == Planned(jobs)
+    assert messages[-1] == BatchPlanned(jobs)
 
 
 def test_a_recipe_is_that_of_a_result(data, tiny_model, drained, tmp_path):
-    first = Wanted(str(data / "a.tif"), str(tmp_path / "one"), DENOISE)
+    first = BatchRequest(str(data / "a.tif"), str(tmp_path / "one"), DENOISE)
     drained(batch_steps(first, tiny_model))
     _, what = drained(recipe_steps(tmp_path / "one" / "a.tif"))
     assert (what.title, what.only_denoises, what.fills) == ("a.tif", True, False)
-    again = Wanted(str(data / "day2"), str(tmp_path / "again"), what)
+    again = BatchRequest(str(data / "day2"), str(tmp_path / "again"), what)
     _, jobs = drained(batch_steps(again, tiny_model))
     assert jobs[0].state.value == "restored"
     (tmp_path / "bad.json").write_text('{"tasks": 3}')
@@ -81,14 +82,14 @@ def test_a_recipe_is_that_of_a_result(data, tiny_model, drained, tmp_path):
 
 
 def test_one_mask_for_all_and_none_where_one_is_needed(data, drained, tmp_path):
-    fill = What("Fill holes", {"tasks": [{"kind": "inpaint"}]})
+    fill = BatchTask("Fill holes", {"tasks": [{"kind": "inpaint"}]})
     mask = np.zeros((64, 72), np.uint8)
     mask[10:20, 10:20] = 1
     write_image(tmp_path / "mask.png", mask, "YX")
-    wanted = Wanted(str(data / "a.tif"), str(tmp_path / "out"), fill)
+    wanted = BatchRequest(str(data / "a.tif"), str(tmp_path / "out"), fill)
     with pytest.raises(vr.InputError, match="mask"):
         drained(plan_steps(wanted, "default"))
-    wanted = Wanted(
+    wanted = BatchRequest(
         str(data / "a.tif"), str(tmp_path / "out"), fill, str(tmp_path / "mask.png")
     )
     drained(batch_steps(wanted, "default"))

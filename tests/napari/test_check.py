@@ -228,5 +228,5 @@ def test_the_parts_of_an_enlarged_result_fit(drained, make_image):
     _, found = drained(check_steps(subject, out.mean))
     assert found.residual.ratio is None
     assert np.abs(found.residual.residual).max() < 1e-2 * np.ptp(image)
-    assert found.closeness.before is None
-    assert found.closeness.ssim == pytest.approx(1)
+    assert found.score.before is None
+    assert found.score.ssim == pytest.approx(1)

@@ -5,7 +5,6 @@ import pytest
 
 from napari_vae_restore._napari.layers.region import (
     bounding_region,
-    central_region,
     start,
     visible_region,
 )
@@ -51,7 +50,7 @@ def test_colours_stay_whole_and_channels_where_the_model_needs_all():
 
 
 def test_centre_of_the_training_preview():
-    region = central_region((2, 600, 100), "ZYX", (1, 0, 0), 256)
+    region = visible_region((2, 600, 100), "ZYX", step=(1, 0, 0), limit=256)
     assert region == (slice(1, 2), slice(172, 428), slice(0, 100))
 
 

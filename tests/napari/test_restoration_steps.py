@@ -10,14 +10,14 @@ from napari.components import ViewerModel
 import napari_vae_restore as vr
 from napari_vae_restore._napari.jobs.restoration_steps import (
     RestoreOptions,
-    doing,
     preview_steps,
     restore_steps,
 )
-from napari_vae_restore._napari.layers.placement import show_result
 from napari_vae_restore._napari.layers.reading import noise_region, read
 from napari_vae_restore._napari.layers.region import visible_region
+from napari_vae_restore._napari.layers.results import show_result
 from napari_vae_restore._napari.messages import Source, Update
+from napari_vae_restore._napari.words import doing
 from napari_vae_restore.noise.estimation.estimate import estimate_noise
 from napari_vae_restore.restoration.tasks import (
     Deblur,

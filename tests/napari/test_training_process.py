@@ -27,14 +27,14 @@ from napari_vae_restore._napari.training.runs import (
     PAIRS,
     SCRATCH,
     SHOTS,
-    Request,
     Run,
+    TrainingRequest,
 )
 from napari_vae_restore._napari.training.steps import resume_steps, start_steps, watch_steps
 from napari_vae_restore.errors import TrainingError
 
 PATIENCE = 30
-REQUEST = Request(SCRATCH, budget="0.5 s", noise="gaussian:8", name="mine")
+REQUEST = TrainingRequest(SCRATCH, budget="0.5 s", noise="gaussian:8", name="mine")
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def wait_for(condition):
     ],
 )
 def test_requests_are_commands(way, expected, tmp_path):
-    request = Request(way, "/a", "/b", budget="90 s", seed=3, noise="gaussian:2")
+    request = TrainingRequest(way, "/a", "/b", budget="90 s", seed=3, noise="gaussian:2")
     output = tmp_path / "m.safetensors"
     given = f"{expected} --noise gaussian:2 --device auto --budget".split()
     assert request.words(output, resumed=False) == [
@@ -214,7 +214,7 @@ from napari_vae_restore._napari.training.steps import start_steps
 folder, script = sys.argv[1:]
 training_runs.runs_folder = lambda: Path(folder)
 training_process.PROGRAM = (sys.executable, script)
-request = training_runs.Request(training_runs.SCRATCH, budget="3 s", name="mine")
+request = training_runs.TrainingRequest(training_runs.SCRATCH, budget="3 s", name="mine")
 source = Source(np.random.default_rng(0).normal(100, 10, (32, 32)), "YX")
 for message in start_steps(source, None, request, "default", None, threading.Event()):
     if isinstance(message, TrainingUpdate):

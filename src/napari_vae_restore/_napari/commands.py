@@ -1,8 +1,7 @@
-"""Commands of the palette: the selected image restored with defaults, in one step.
+"""Commands of the palette: restore the selected image with defaults, in one step.
 
-A command that returned a layer would hold up the window until it is there. These open the
-widget and press Run, so that there is progress to see and a way to stop; the result is added
-as by the widget, with scale, units and axis labels of its source.
+A command that returns a layer blocks the window until it is computed. These open the widget
+and press Run, which shows progress and can be cancelled.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 from napari.layers import Image, Labels, Shapes
 from napari.utils.notifications import show_info
 
-# Not for type checking alone: napari looks at the annotations when it calls a command.
+# Not for type checking alone: napari reads the annotations when it calls a command.
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QFileDialog
 
@@ -30,24 +29,12 @@ _IMAGES = "Images (*.tif *.tiff *.png *.jpg *.jpeg *.bmp)"
 
 
 def denoise(viewer: Viewer) -> None:
-    """Denoise the selected image with the bundled model and measured noise.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        The viewer in front.
-    """
+    """Denoise the selected image with the bundled model and measured noise."""
     _run(viewer, "Denoise")
 
 
 def super_resolve(viewer: Viewer) -> None:
-    """Enlarge the selected image twofold, removing its noise.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        The viewer in front.
-    """
+    """Enlarge the selected image twofold, removing its noise."""
     widget = _open(viewer, "Super-resolve")
     if widget is not None:
         widget.noisy.setChecked(True)
@@ -57,13 +44,8 @@ def super_resolve(viewer: Viewer) -> None:
 def inpaint(viewer: Viewer) -> None:
     """Fill the selected image where the selected Shapes or Labels layer covers it.
 
-    Without one selected, by the mask that was made for the image; without that, where its
+    If none is selected, by the mask that was made for the image; if there is none, where
     pixels are not a number, which a new Labels layer then shows.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        The viewer in front.
     """
     widget = _open(viewer, "Inpaint")
     if widget is None:
@@ -78,26 +60,14 @@ def inpaint(viewer: Viewer) -> None:
 
 
 def check(viewer: Viewer) -> None:
-    """Check the selected result: does what was removed look like noise?
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        The viewer in front.
-    """
+    """Check whether what was removed from the selected result looks like noise."""
     widget = _open(viewer, "Check & Compare")
     if widget is not None:
         widget.check()
 
 
 def open_files(viewer: Viewer) -> None:
-    """Open image files that the user chooses, with pixel size, units, axes and recipe.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        The viewer in front.
-    """
+    """Open image files that the user chooses, with pixel size, units, axes and recipe."""
     names, _ = QFileDialog.getOpenFileNames(None, "Open with pixel size", filter=_IMAGES)
     for name in names:
         opened = open_file(Path(name))
@@ -105,7 +75,7 @@ def open_files(viewer: Viewer) -> None:
 
 
 def _mask_for(viewer: Viewer, image: Image) -> Shapes | Labels | None:
-    """The mask among the selected layers, or else the one that was made for an image."""
+    """The mask among the selected layers, or the last one that was made for an image."""
     masks = [
         each
         for each in viewer.layers
@@ -123,7 +93,7 @@ def _run(viewer: Viewer, name: str) -> None:
 
 
 def _open(viewer: Viewer, name: str) -> Any:
-    """Bring a widget to the front with the selected image chosen; None if there is none."""
+    """Bring a widget to the front and choose the selected image; None without an image."""
     images = [each for each in viewer.layers if isinstance(each, Image)]
     selected = [each for each in images if each in viewer.layers.selection]
     layer = viewer.layers.selection.active

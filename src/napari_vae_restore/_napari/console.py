@@ -1,8 +1,8 @@
-"""What napari's console adds to the core: a mask that was drawn on a layer of its own.
+"""Functions for napari's console: masks from drawn layers, and restorations as new layers.
 
-Image layers are understood by the core, as anything with an array. A mask that was drawn has
-a transform of its own besides, and Shapes have no pixels; here they are mapped to the
-image. napari is imported only where there is a layer of it.
+The core reads image layers by itself, as anything with an array. A drawn mask has its own
+transform, and Shapes have no pixels: here they are mapped to the image. napari is imported
+only where a layer is given.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def add_to_viewer(
         along a first axis, if they were kept. Each carries the recipe in
         ``metadata["vae_restore"]``.
     """
-    from napari_vae_restore._napari.layers.placement import show_result
+    from napari_vae_restore._napari.layers.results import show_result
     from napari_vae_restore._napari.layers.spread_layers import show_spread
     from napari_vae_restore._napari.layers.uncertainty import Uncertainty
 

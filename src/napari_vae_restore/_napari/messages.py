@@ -1,4 +1,4 @@
-"""What computations and the window exchange; plain values without Qt or torch."""
+"""Messages between computations and the window: plain values without Qt or torch."""
 
 from __future__ import annotations
 
@@ -10,137 +10,67 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_vae_restore._napari.training.runs import Run
-    from napari_vae_restore.models.model import Model
     from napari_vae_restore.noise.models import NoiseModel
     from napari_vae_restore.restoration.result import Diagnostics, Recipe
 
-MAX_SEED = 2**31 - 1
-"""Largest seed that a field of the window holds."""
+MAX_SEED = 2**31 - 1  # the largest that a field of the window holds
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The pixels of a layer, taken when a button was pressed.
+    """The pixels of a layer, taken when a button was pressed."""
 
-    Attributes
-    ----------
-    data : array
-        numpy, or anything that is read by slicing, such as dask and zarr.
-    axes : str
-        One letter per dimension.
-    """
-
-    data: Any
-    axes: str
+    data: Any  # numpy, or anything that is read by slicing, such as dask and zarr
+    axes: str  # one letter per dimension
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """How far a computation is.
-
-    Attributes
-    ----------
-    text : str
-        In plain words.
-    fraction : float or None
-        Share that is done, 0 to 1; None where it is not known.
-    seconds_left : float or None
-        Estimate of the rest.
-    """
+    """Progress of a computation in plain words."""
 
     text: str
-    fraction: float | None = None
+    fraction: float | None = None  # 0 to 1; None where it is not known
     seconds_left: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A restored part of a layer.
-
-    Attributes
-    ----------
-    image : ndarray
-        In the axes, dtype and intensities of the layer.
-    start : tuple of int
-        Its first pixel in the layer's data.
-    noise : dict of int to NoiseModel
-        The noise of each channel that was needed, for the next preview.
-    diagnostics : Diagnostics
-        Of the restoration.
-    zoom : tuple of float or None
-        Pixels for each pixel of the layer, along each dimension; None for one each.
-    """
+    """A restored part of a layer, in its axes, dtype and intensities."""
 
     image: NDArray[Any]
-    start: tuple[int, ...]
-    noise: dict[int, NoiseModel]
+    start: tuple[int, ...]  # its first pixel in the layer's data
+    noise: dict[int, NoiseModel]  # by channel, for the next preview
     diagnostics: Diagnostics
-    zoom: tuple[float, ...] | None = None
+    zoom: tuple[float, ...] | None = None  # pixels for each of the layer; None for one each
 
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """One plausible filling of the holes of a layer.
+    """A whole layer with one plausible filling of its holes."""
 
-    Attributes
-    ----------
-    image : ndarray
-        The whole layer, in its axes, dtype and intensities.
-    number : int
-        Which one it is, from 1 on.
-    recipe : Recipe
-        How it was computed; its image is the part around the holes.
-    """
-
-    image: NDArray[Any]
-    number: int
-    recipe: Recipe
+    image: NDArray[Any]  # in the layer's axes, dtype and intensities
+    number: int  # from 1 on
+    recipe: Recipe  # its image is the part around the holes
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingStarted:
-    """The images are prepared.
+    """The images are prepared."""
 
-    Attributes
-    ----------
-    noise : str
-        The noise of the images in the core's notation; empty where they do not share one.
-    """
-
-    noise: str
+    noise: str  # of the images, in the core's notation; empty where they do not share one
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingUpdate:
-    """What happened in the training since the last update.
+    """Progress of a training since the last update; losses and KL in nats per pixel."""
 
-    Attributes
-    ----------
-    seconds, losses : tuple of float
-        Time and loss of each step, in seconds and nats per pixel.
-    held_out : tuple of (float, float)
-        Time and what held-out data said, nats per pixel, larger is better.
-    held_out_first : float or None
-        The same of the model that it started from.
-    kl : tuple of (float, tuple of float)
-        Time and KL of each level, finest first, nats per pixel; none where there are no
-        latents.
-    step : int
-        Steps done.
-    fraction : float
-        Share of the run that is over.
-    seconds_left : float or None
-        Estimate of the rest.
-    """
-
-    seconds: tuple[float, ...]
-    losses: tuple[float, ...]
-    held_out: tuple[tuple[float, float], ...]
-    held_out_first: float | None
-    kl: tuple[tuple[float, tuple[float, ...]], ...]
-    step: int
-    fraction: float
+    seconds: tuple[float, ...]  # of each step
+    losses: tuple[float, ...]  # of each step
+    held_out: tuple[tuple[float, float], ...]  # seconds, score on held-out data: more is better
+    held_out_first: float | None  # the score of the model that it started from
+    kl: tuple[tuple[float, tuple[float, ...]], ...]  # seconds, KL of each level, finest first
+    step: int  # number of steps done
+    fraction: float  # of the run
     seconds_left: float | None
 
 
@@ -154,37 +84,15 @@ class TrainingSaved:
 
 @dataclass(frozen=True, slots=True)
 class TrainingFailed:
-    """Why there is no result."""
+    """The reason why a training has no result."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingEnded:
-    """A training that is over, for now or for good.
-
-    Attributes
-    ----------
-    run : Run
-        To go on with.
-    model : Model or None
-        The best so far; None if it was stopped before there was one.
-    is_complete : bool
-        Whether the time budget was used up.
-    was_stopped : bool
-        Whether its end was asked for.
-    """
-
-    run: Run
-    model: Model | None
-    is_complete: bool
-    was_stopped: bool
-
-
 class Stopwatch:
-    """Says when the next message is due, so that no computation floods the window."""
+    """Measures time, and says when the next message is due: none may flood the window."""
 
-    def __init__(self, interval: float) -> None:
+    def __init__(self, interval: float = 0.2) -> None:
         self._interval = interval
         self._started = self._last = time.monotonic()
 
@@ -201,9 +109,16 @@ class Stopwatch:
         self._last = now
         return True
 
+    def update(self, text: str, fraction: float) -> Update | None:
+        """Progress with an estimate of the seconds left; None while no message is due."""
+        if not self.is_due():
+            return None
+        left = self.elapsed * (1 - fraction) / fraction if fraction else None
+        return Update(text, fraction, left)
+
 
 def duration(seconds: float) -> str:
-    """A time in words, rounded as one would say it.
+    """A time in words, rounded as people say it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a restoration found, said in plain words; no Qt and no torch."""
+"""Tasks, noise and the outcome of a restoration in plain words; no Qt and no torch."""
 
 from __future__ import annotations
 
@@ -16,38 +16,42 @@ if TYPE_CHECKING:
 
     from napari_vae_restore.noise.models import NoiseModel
     from napari_vae_restore.restoration.result import Diagnostics
+    from napari_vae_restore.restoration.tasks import Task
 
 _LEAST_CORRELATION = 0.05
 """Below it, neighbours are as good as independent."""
 
 _MAX_CHANNELS = 4
-_CAUTION = "⚠"
+_WARNING_SIGN = "⚠"
 _NO_BREAK = "\N{NO-BREAK SPACE}"
+
+_TASKS = {
+    "denoise": ("Denoising", "denoised"),
+    "deblur": ("Deblurring", "deblurred"),
+    "inpaint": ("Filling", "inpainted"),
+    "super-resolve": ("Enlarging", "super-resolved"),
+}
+"""By kind of task: the computation and its result; the task that changes most is last."""
+
+
+def doing(tasks: Iterable[Task]) -> str:
+    """Name of a computation, after the one of its tasks that changes most."""
+    given = {task.kind for task in tasks}
+    return next(word for kind, (word, _) in reversed(_TASKS.items()) if kind in given)
+
+
+def done(kinds: Iterable[str]) -> str:
+    """Name of a result after its tasks, such as "denoised and inpainted"."""
+    return " and ".join(_TASKS[kind][1] for kind in kinds)
 
 
 def account(
     first: str, image: NDArray[Any], axes: str, diagnostics: Diagnostics, *, is_whole: bool
 ) -> str:
-    """Tell how a restoration went.
+    """Report a restoration: noise and residual in a paragraph, each warning in one of its own.
 
-    Parameters
-    ----------
-    first : str
-        The sentence to begin with.
-    image : numpy.ndarray
-        The restored image.
-    axes : str
-        Its axes.
-    diagnostics : Diagnostics
-        Of the restoration.
-    is_whole : bool
-        Whether it is all of the image: a part does not show what to be careful about.
-
-    Returns
-    -------
-    str
-        The noise and what the residual says in a paragraph; what was done for want of
-        memory, and each warning, in one of its own.
+    `first` is the sentence to begin with. A part of an image (not `is_whole`) gives no
+    warnings, which only the whole can justify.
     """
     planes = Layout.of(image, axes).to_planes(image)
     levels = [float(planes[:, channel].mean()) for channel in range(planes.shape[1])]
@@ -57,30 +61,19 @@ def account(
     paragraphs += diagnostics.findings
     paragraphs += [f"{note[:1].upper()}{note[1:]}." for note in diagnostics.notes]
     if is_whole and diagnostics.warnings:
-        paragraphs.append(cautious(diagnostics.warnings))
+        paragraphs.append(as_paragraphs(diagnostics.warnings))
     return "\n\n".join(paragraphs)
 
 
-def cautious(warnings: Iterable[str]) -> str:
-    """Warnings as paragraphs that are seen; none gives no text."""
-    return "\n\n".join(f"{_CAUTION} {warning}" for warning in warnings)
+def as_paragraphs(warnings: Iterable[str]) -> str:
+    """Warnings as paragraphs, each behind a warning sign."""
+    return "\n\n".join(f"{_WARNING_SIGN} {warning}" for warning in warnings)
 
 
 def noise_in_words(noise: Sequence[NoiseModel], levels: Sequence[float]) -> str:
-    """The noise that was found, one sentence; empty for an image without noise.
+    """Measured noise in one sentence, with `levels` the mean intensity of each channel.
 
-    Parameters
-    ----------
-    noise : sequence of NoiseModel
-        One per channel.
-    levels : sequence of float
-        Mean intensity of each channel, where noise that depends on it is told.
-
-    Returns
-    -------
-    str
-        Such as "Noise: σ 12.3, correlated between neighbours (0.6).", the number kept on
-        one line with its σ.
+    Empty without noise. A number stays on one line with its σ.
 
     Examples
     --------
@@ -90,8 +83,8 @@ def noise_in_words(noise: Sequence[NoiseModel], levels: Sequence[float]) -> str:
     >>> noise_in_words([PoissonGaussianNoise(0.8, 4.0)], [120])
     'Noise: σ\\xa010 on average, more where it is brighter.'
     """
-    told = [_one_in_words(each, level) for each, level in zip(noise, levels, strict=True)]
-    found = list(dict.fromkeys(told))
+    words = (_one_in_words(each, level) for each, level in zip(noise, levels, strict=True))
+    found = list(dict.fromkeys(words))
     if not found:
         return ""
     more = "; …" if len(found) > _MAX_CHANNELS else ""

@@ -1,6 +1,6 @@
-"""Long computations in a thread: a generator of messages, errors that arrive, a real stop.
+"""Long computations in a thread: generators of messages that report errors and can be stopped.
 
-This module knows Qt's threads and nothing of what is computed.
+This module knows Qt's threads, but not what is computed.
 """
 
 from __future__ import annotations
@@ -19,22 +19,15 @@ from napari_vae_restore.models.devices import is_want_of_memory
 _log = logging.getLogger(__name__)
 
 Steps = Generator[Any, None, Any]
-"""Yields messages for the window, or None where there is nothing to say."""
+"""Yields messages for the window, or None in steps without one."""
 
 
 class Job(QObject):  # type: ignore[misc, unused-ignore]
-    """One run of a generator in a thread; its signals arrive in the window's thread.
+    """One run of a generator in a thread, which also closes it.
 
-    Connect bound methods of Qt objects only: for anything else Qt cannot know the thread.
-    After :meth:`cancel` no more messages and no result arrive; exactly one of `succeeded`,
-    `failed` and `cancelled` is emitted in the end.
-
-    Parameters
-    ----------
-    steps : generator
-        What to run. It is closed in the thread that ran it.
-    parent : QObject
-        Owner of this object.
+    Connect only bound methods of Qt objects: Qt calls these in the window's thread. Exactly
+    one of `succeeded`, `failed` and `cancelled` is emitted at the end; after :meth:`cancel`,
+    neither messages nor a result.
     """
 
     message = Signal(object)
@@ -54,7 +47,7 @@ class Job(QObject):  # type: ignore[misc, unused-ignore]
         self._worker.finished.connect(self._on_finished)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._worker.start()
 
     def cancel(self) -> None:
@@ -63,12 +56,12 @@ class Job(QObject):  # type: ignore[misc, unused-ignore]
         self._worker.quit()
 
     def quit_worker(self, *deleted: object) -> None:
-        """As :meth:`cancel`, for a slot of ``destroyed``."""
+        """Cancel; a slot for Qt's signal `destroyed`."""
         self.cancel()
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the end was asked for."""
+        """Whether :meth:`cancel` was called."""
         return self._cancelled
 
     def _on_yielded(self, message: object) -> None:
@@ -111,36 +104,21 @@ class _ClosingWorker(GeneratorWorker):  # type: ignore[misc, unused-ignore]
 
 
 def _guarded(steps: Steps) -> Steps:
-    """Drain steps; every exception leaves as an error of this package.
+    """Run steps; every exception leaves as an error of this package.
 
-    The worker turns a RuntimeError, and torch raises little else, into a warning that
-    nobody sees, and says neither that it failed nor that it ended.
+    superqt turns a RuntimeError, and torch raises little else, into a warning that no
+    user sees, and then emits neither `errored` nor `finished`.
     """
-    while True:
-        try:
-            message = next(steps)
-        except StopIteration as stop:
-            return stop.value
-        except Interrupted:
-            return None
-        except Exception as error:
-            raise as_own_error(error) from error
-        yield message
+    try:
+        return (yield from steps)
+    except Interrupted:
+        return None
+    except Exception as error:
+        raise as_own_error(error) from error
 
 
 def as_own_error(error: Exception) -> VAERestoreError:
-    """Return an error that Qt does not swallow and that says what to do.
-
-    Parameters
-    ----------
-    error : Exception
-        Any.
-
-    Returns
-    -------
-    VAERestoreError
-        Itself if it is one of this package.
-    """
+    """An error of this package, which superqt passes on and which says what to do."""
     if isinstance(error, VAERestoreError):
         return error
     text = str(error) or type(error).__name__

@@ -19,7 +19,7 @@ from napari_vae_restore._napari.forms.fields import Choice, Options
 from napari_vae_restore._napari.forms.header import Fields, Header
 from napari_vae_restore._napari.forms.model_choice import ModelChoice, removes_noise_only
 from napari_vae_restore._napari.jobs.batch_steps import (
-    What,
+    BatchTask,
     paths_of,
     proposed_output,
     text_of,
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 NO_FILES = "Choose a folder of images, or files, then where the results go."
 
 _READY_MADE = (
-    What("Denoise", {"tasks": [{"kind": "denoise"}]}),
-    What("Fill holes", {"tasks": [{"kind": "inpaint"}]}),
-    What("Enlarge × 2", {"tasks": [{"kind": "super-resolve", "factor": 2}]}),
+    BatchTask("Denoise", {"tasks": [{"kind": "denoise"}]}),
+    BatchTask("Fill holes", {"tasks": [{"kind": "inpaint"}]}),
+    BatchTask("Enlarge × 2", {"tasks": [{"kind": "super-resolve", "factor": 2}]}),
 )
 _RECIPE_FILES = "Recipes and results (*.json *.tif *.tiff *.png)"
 _IMAGE_FILES = "Images (*.tif *.tiff *.png *.jpg *.jpeg *.bmp);;All files (*)"
@@ -116,8 +116,8 @@ class WhatChoice(QWidget):  # type: ignore[misc, unused-ignore]
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._files: list[What] = []
-        self._whats: list[What] = []
+        self._files: list[BatchTask] = []
+        self._whats: list[BatchTask] = []
         self._box = Choice(self)
         self._open = QPushButton("Open…", self)
         self._open.setToolTip("Open a recipe file, or a result file that holds its recipe")
@@ -137,11 +137,11 @@ class WhatChoice(QWidget):  # type: ignore[misc, unused-ignore]
         self._refill()
 
     @property
-    def what(self) -> What:
+    def what(self) -> BatchTask:
         """The choice."""
         return self._whats[max(0, int(self._box.currentIndex()))]
 
-    def add(self, what: What) -> None:
+    def add(self, what: BatchTask) -> None:
         """Offer what a file says, and choose it."""
         self._files = [*(each for each in self._files if each.title != what.title), what]
         self._refill()
@@ -278,12 +278,12 @@ class BatchHeader(Header):
         return text_of(paths)
 
 
-def _results(viewer: Viewer) -> list[What]:
+def _results(viewer: Viewer) -> list[BatchTask]:
     """What was done for the results in a viewer, the newest first; each of them once."""
-    found: list[What] = []
+    found: list[BatchTask] = []
     for layer in reversed(viewer.layers):
         recipe = layer.metadata.get(RECIPE_KEY)
         is_known = isinstance(recipe, dict) and isinstance(recipe.get("tasks"), list)
         if is_known and all(recipe != what.recipe for what in found):
-            found.append(What(f"as for “{layer.name}”", recipe))
+            found.append(BatchTask(f"as for “{layer.name}”", recipe))
     return found

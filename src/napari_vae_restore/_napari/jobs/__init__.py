@@ -1,1 +1,1 @@
-"""What runs behind the window: generators without Qt, and the worker that runs them."""
+"""Computations behind the window: generators of messages, without Qt."""

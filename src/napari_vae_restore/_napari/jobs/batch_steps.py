@@ -1,18 +1,17 @@
-"""Many files as a worker runs them: a generator of messages over the core's batch.
+"""Restoring many files in a worker: a generator of messages around the core's batch.
 
-No Qt here; torch and the model come in when a generator runs, in the worker's thread.
+No Qt here; torch and the model are imported when a generator runs, in the worker's thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_vae_restore._napari.jobs.restoration_steps import loaded
-from napari_vae_restore._napari.layers.files import Opened, open_file
+from napari_vae_restore._napari.jobs.restoration_steps import loaded, relayed
+from napari_vae_restore._napari.layers.files import OpenedFile, open_file
 from napari_vae_restore._napari.messages import Stopwatch, Update
 from napari_vae_restore.batch.choices import NEVER
 from napari_vae_restore.errors import InputError
@@ -23,74 +22,47 @@ if TYPE_CHECKING:
     from napari_vae_restore.models.model import Model
     from napari_vae_restore.restoration.recipes.replay import Request
 
-_UPDATE_SECONDS = 0.2
 _SEPARATOR = ";"
+# The keys of a recipe that hold for every image; others describe the one it was made of.
 _FOR_ALL = ("tasks", "model", "model_sha256", "seed", "tile")
-"""What a recipe tells of every image; the rest is about the one that it was made of."""
 
 
 @dataclass(frozen=True, slots=True)
-class What:
-    """What is to be done with every file.
-
-    Attributes
-    ----------
-    title : str
-        What to call it.
-    recipe : mapping
-        As :meth:`~napari_vae_restore.Recipe.to_dict` gives it; the tasks are enough.
-    folder : Path or None
-        From where a mask that the recipe names is looked for; None if it names no file.
-    """
+class BatchTask:
+    """A task for every file, as a recipe of which the tasks are enough."""
 
     title: str
-    recipe: Mapping[str, Any] = field(hash=False)
-    folder: Path | None = None
+    recipe: Mapping[str, Any] = field(hash=False)  # as Recipe.to_dict gives it
+    folder: Path | None = None  # in which a mask named by the recipe is looked for
 
     @property
     def fills(self) -> bool:
-        """Whether it fills holes, which only a mask can tell."""
+        """Whether it fills holes, which need a mask."""
         return any(task.get("kind") == "inpaint" for task in self.recipe["tasks"])
 
     @property
     def only_denoises(self) -> bool:
-        """Whether a model that was trained on noisy images will do."""
+        """Whether a model that was trained on noisy images is enough."""
         return all(task.get("kind") == "denoise" for task in self.recipe["tasks"])
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A batch as a user chose it.
+class BatchRequest:
+    """A batch as a user chose it; see :class:`~napari_vae_restore.batch.plan.Batch`."""
 
-    Attributes
-    ----------
-    images : str
-        Files, folders and globs, separated by semicolons.
-    output : str
-        Folder of the results.
-    what : What
-        What to do.
-    masks : str
-        Folder of masks, or one mask for all; empty for none.
-    axes : str
-        Of all images; empty where each file says its own.
-    suffix, overwrite, device : str
-        As for :class:`~napari_vae_restore.batch.plan.Batch`.
-    """
-
-    images: str
-    output: str
-    what: What
-    masks: str = ""
-    axes: str = ""
+    images: str  # files, folders and globs, separated by semicolons
+    output: str  # folder of the results
+    what: BatchTask
+    masks: str = ""  # folder of masks, or one mask for all; empty for none
+    axes: str = ""  # of all images; empty where each file says its own
     suffix: str = ""
     overwrite: str = NEVER
     device: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """What is to be done with each image."""
+class BatchPlanned:
+    """The plan: a job for each image."""
 
     jobs: tuple[Job, ...]
 
@@ -102,12 +74,12 @@ def paths_of(text: str) -> tuple[Path, ...]:
 
 
 def text_of(paths: list[str]) -> str:
-    """Paths as one text; :func:`paths_of` reads it."""
+    """Paths as one text that :func:`paths_of` reads."""
     return f"{_SEPARATOR} ".join(paths)
 
 
 def proposed_output(images: str) -> str:
-    """Where the results of images might go: a folder beside theirs.
+    """A folder for results, beside that of the images.
 
     Examples
     --------
@@ -124,31 +96,8 @@ def proposed_output(images: str) -> str:
     return str(folder.with_name(f"{folder.name}-restored")) if folder.name else ""
 
 
-def recipe_steps(path: Path) -> Generator[Update, None, What]:
-    """Read what to do from a recipe file, or from a result that holds its recipe.
-
-    Parameters
-    ----------
-    path : Path
-        As for :func:`~napari_vae_restore.restoration.recipes.replay.read_recipe`.
-
-    Yields
-    ------
-    Update
-        Once.
-
-    Returns
-    -------
-    What
-        Named by the file.
-
-    Raises
-    ------
-    InputError
-        If it is none.
-    ImageFileError
-        If it is an image that cannot be read.
-    """
+def recipe_steps(path: Path) -> Generator[Update, None, BatchTask]:
+    """Read the task from a recipe file, or from a result that holds its recipe."""
     yield Update(f"Opening {path.name}…")
     from napari_vae_restore.restoration.recipes.replay import recipe_values
 
@@ -156,106 +105,37 @@ def recipe_steps(path: Path) -> Generator[Update, None, What]:
     tasks = values.get("tasks")
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise InputError(f"{path}: expected a recipe with a list of tasks, got {tasks!r:.40}")
-    return What(path.name, values, path.parent)
+    return BatchTask(path.name, values, path.parent)
 
 
 def plan_steps(
-    wanted: Wanted, model: Model | str
-) -> Generator[Update | Planned | None, None, tuple[Job, ...]]:
-    """Find out what would be done, and do nothing.
-
-    Parameters
-    ----------
-    wanted : Wanted
-        What a user chose.
-    model : Model or str
-        As for :func:`~napari_vae_restore.restore`.
-
-    Yields
-    ------
-    Update, Planned or None
-        The plan at the end; None where there is nothing to say.
-
-    Returns
-    -------
-    tuple of Job
-        One for each image.
-
-    Raises
-    ------
-    InputError, ImageFileError, ModelFileError
-        As :func:`~napari_vae_restore.batch.plan.iter_plan`.
-    """
+    wanted: BatchRequest, model: Model | str
+) -> Generator[Update | BatchPlanned | None, None, tuple[Job, ...]]:
+    """Plan a batch without restoring anything; one job for each image."""
     _, jobs = yield from _planned(wanted, model)
     return jobs
 
 
 def batch_steps(
-    wanted: Wanted, model: Model | str
-) -> Generator[Update | Planned | BatchProgress | None, None, tuple[Job, ...]]:
-    """Restore all files, past those that cannot be restored.
-
-    Parameters
-    ----------
-    wanted, model
-        As for :func:`plan_steps`.
-
-    Yields
-    ------
-    Update, Planned, BatchProgress or None
-        The plan, then what happens to each file; None where there is nothing to say.
-
-    Returns
-    -------
-    tuple of Job
-        One for each image, none of them waiting.
-
-    Raises
-    ------
-    InputError, ImageFileError, ModelFileError
-        As :func:`plan_steps`; nothing was computed.
-    """
+    wanted: BatchRequest, model: Model | str
+) -> Generator[Update | BatchPlanned | BatchProgress | None, None, tuple[Job, ...]]:
+    """Restore all files: the plan, then progress; a file that fails does not stop the rest."""
     batch, jobs = yield from _planned(wanted, model)
     from napari_vae_restore.batch.plan import State
     from napari_vae_restore.batch.run import iter_batch
 
-    watch = Stopwatch(_UPDATE_SECONDS)
-    with closing(iter_batch(batch, jobs)) as steps:
-        while True:
-            try:
-                progress = next(steps)
-            except StopIteration as stop:
-                ended: tuple[Job, ...] = stop.value
-                return ended
-            # The pictures themselves stay here.
-            told = replace(progress, restored=None)
-            begins = progress.share == 0.0 or progress.job.state is not State.RUNNING
-            yield told if begins or watch.is_due() else None
+    watch = Stopwatch()
+
+    def message(progress: BatchProgress) -> BatchProgress | None:
+        begins = progress.share == 0.0 or progress.job.state is not State.RUNNING
+        # The pictures themselves stay in this thread.
+        return replace(progress, restored=None) if begins or watch.is_due() else None
+
+    return (yield from relayed(iter_batch(batch, jobs), message))
 
 
-def open_steps(job: Job) -> Generator[Update, None, tuple[Opened, Opened]]:
-    """Read an image and its result, to be looked at.
-
-    Parameters
-    ----------
-    job : Job
-        One that is restored.
-
-    Yields
-    ------
-    Update
-        Once.
-
-    Returns
-    -------
-    tuple of Opened
-        The image, then the result.
-
-    Raises
-    ------
-    ImageFileError
-        If one of them cannot be read.
-    """
+def open_steps(job: Job) -> Generator[Update, None, tuple[OpenedFile, OpenedFile]]:
+    """Read the image and the result of a job, to be shown."""
     yield Update(f"Opening {job.files.image.name}…")
     image, result = open_file(job.files.image), open_file(job.files.mean)
     result.options["name"] = f"{image.options['name']} restored"
@@ -263,10 +143,10 @@ def open_steps(job: Job) -> Generator[Update, None, tuple[Opened, Opened]]:
 
 
 def _planned(
-    wanted: Wanted, model: Model | str
-) -> Generator[Update | Planned | None, None, tuple[Batch, tuple[Job, ...]]]:
+    wanted: BatchRequest, model: Model | str
+) -> Generator[Update | BatchPlanned | None, None, tuple[Batch, tuple[Job, ...]]]:
     placed = yield from loaded(model)
-    yield Update("Looking at what is there…")
+    yield Update("Looking at the files…")
     from napari_vae_restore.batch.plan import Batch, iter_plan
 
     masks = Path(wanted.masks).expanduser() if wanted.masks else None
@@ -281,18 +161,13 @@ def _planned(
         overwrite=wanted.overwrite,
         device=wanted.device,
     )
-    steps = iter_plan(batch)
-    while True:
-        try:
-            yield next(steps)
-        except StopIteration as stop:
-            jobs: tuple[Job, ...] = stop.value
-            yield Planned(jobs)
-            return batch, jobs
+    jobs = yield from iter_plan(batch)
+    yield BatchPlanned(jobs)
+    return batch, jobs
 
 
-def _request(wanted: Wanted, mask: Path | None) -> Request:
-    """What is to be done with one image; samples are for looking at, one by one."""
+def _request(wanted: BatchRequest, mask: Path | None) -> Request:
+    """The request for one image, without samples, which a batch does not show."""
     from napari_vae_restore.restoration.recipes.replay import request_of
 
     what = wanted.what

@@ -1,6 +1,6 @@
-"""Checking a result as a worker runs it: residual, distance to a reference, fresh samples.
+"""Checking a result in a worker: residual, score against a reference, fresh samples.
 
-No Qt here; torch comes in when samples are drawn, in the worker's thread.
+No Qt here; torch is imported when samples are drawn, in the worker's thread.
 """
 
 from __future__ import annotations
@@ -28,34 +28,21 @@ from napari_vae_restore.restoration.recipes.replay import tasks_of
 from napari_vae_restore.restoration.tasks import Inpaint, Task
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_vae_restore.models.model import Model
     from napari_vae_restore.restoration.result import Restoration
 
 
-_PERCENTILE = 99.5
-"""Of the residual's amounts, at which its contrast ends."""
+_PERCENTILE = 99.5  # of the residual's absolute values, where its contrast ends
 
 
 @dataclass(frozen=True, slots=True)
-class Closeness:
-    """How close a result is to a reference.
+class ReferenceScore:
+    """Distance of a result from a reference."""
 
-    Attributes
-    ----------
-    psnr, ssim : float
-        Of the result; dB, and 1 for equal images.
-    before : float or None
-        PSNR of the image that was restored; None for an enlarged result.
-    data_range : float
-        Maximum less minimum of the reference, which both relate errors to.
-    """
-
-    psnr: float
-    ssim: float
-    before: float | None
-    data_range: float
+    psnr: float  # dB
+    ssim: float  # 1 for equal images
+    before: float | None  # PSNR of the image that was restored; None for an enlarged result
+    data_range: float  # maximum less minimum of the reference, to which errors are relative
 
     @property
     def words(self) -> str:
@@ -68,50 +55,20 @@ class Closeness:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Checked:
-    """What was found.
-
-    Attributes
-    ----------
-    residual : ResidualCheck
-        Of the part that was looked at.
-    closeness : Closeness or None
-        None without a reference.
-    limit : float
-        Of the contrast that shows the residual well, on both sides of 0.
-    """
+class CheckResult:
+    """Residual of a region of a result, and its score against a reference if there is one."""
 
     residual: ResidualCheck
-    closeness: Closeness | None
-    limit: float
+    score: ReferenceScore | None
+    limit: float  # of the contrast of the residual, on both sides of 0
 
 
 def check_steps(
     subject: Subject, reference: Any = None
-) -> Generator[Update | None, None, Checked]:
-    """Look at the residual, and compare with a reference if there is one.
+) -> Generator[Update | None, None, CheckResult]:
+    """Check the residual of a result, and compare it with a reference of its shape.
 
-    Parameters
-    ----------
-    subject : Subject
-        The result.
-    reference : array, optional
-        What the result should be, of its shape.
-
-    Yields
-    ------
-    Update
-        Before each step.
-
-    Returns
-    -------
-    Checked
-        What was found.
-
-    Raises
-    ------
-    InputError
-        If the shapes do not fit, or the mask of a filled image is not there any more.
+    Raises InputError if shapes do not fit, or the mask of a filled image is lost.
     """
     if reference is not None and tuple(reference.shape) != tuple(subject.result.shape):
         raise InputError(
@@ -119,55 +76,30 @@ def check_steps(
             f"{tuple(subject.result.shape)}: choose one of the same size, or none."
         )
     yield Update("Reading the image…")
-    image, restored = _crops(subject)
+    image = np.asarray(subject.image.data[subject.region])
+    restored = np.asarray(subject.result[subject.result_region])
     yield Update("Looking at the residual…")
     noise = [parse_noise(text) for text in subject.recipe["noise"]]
     axes = subject.image.axes
     residual = check_residual(image, restored, _tasks(subject), noise, axes=axes)
     limit = float(np.percentile(np.abs(residual.residual), _PERCENTILE)) or 1.0
     if reference is None:
-        return Checked(residual, None, limit)
+        return CheckResult(residual, None, limit)
     yield Update("Comparing with the reference…")
     truth = np.asarray(reference[subject.result_region])
-    is_same_size = image.shape == truth.shape
-    closeness = Closeness(
+    score = ReferenceScore(
         metrics.psnr(restored, truth),
         metrics.ssim(restored, truth, axes=axes),
-        metrics.psnr(image, truth) if is_same_size else None,
+        metrics.psnr(image, truth) if image.shape == truth.shape else None,
         metrics.resolve_range(truth),
     )
-    return Checked(residual, closeness, limit)
+    return CheckResult(residual, score, limit)
 
 
 def draw_steps(
     subject: Subject, model: Model | str, options: RestoreOptions
 ) -> Generator[Update | None, None, Restoration]:
-    """Draw samples of what a result could have been, with the noise that was found for it.
-
-    Parameters
-    ----------
-    subject : Subject
-        The result; samples are drawn for its region.
-    model : Model or str
-        The one that made the result.
-    options : RestoreOptions
-        How many samples, and how.
-
-    Yields
-    ------
-    Update or None
-        As :func:`~.restoration_steps.restore_steps`.
-
-    Returns
-    -------
-    Restoration
-        With `std` and `samples`.
-
-    Raises
-    ------
-    InputError, ModelFileError, RestorationError
-        As :func:`~napari_vae_restore.restore`.
-    """
+    """Draw samples for the region of a result, with the noise that its recipe names."""
     source = Source(subject.image.data[subject.region], subject.image.axes)
     return (yield from repeat_steps(source, _tasks(subject), subject.recipe, model, options))
 
@@ -179,45 +111,13 @@ def repeat_steps(
     model: Model | str,
     options: RestoreOptions,
 ) -> Generator[Update | None, None, Restoration]:
-    """Restore by the tasks of a recipe, the feather of its fill included.
-
-    Parameters
-    ----------
-    source : Source
-        Any image.
-    tasks : sequence of Task
-        Of the recipe, with the mask for this image.
-    recipe : mapping
-        As :meth:`~napari_vae_restore.Recipe.to_dict` gives it.
-    model, options
-        As for :func:`~.restoration_steps.restore_steps`.
-
-    Yields
-    ------
-    Update or None
-        As :func:`~.restoration_steps.restore_steps`.
-
-    Returns
-    -------
-    Restoration
-        Of the image.
-
-    Raises
-    ------
-    InputError, ModelFileError, RestorationError
-        As :func:`~napari_vae_restore.restore`.
-    """
+    """Restore by the tasks of a recipe, including the feather of its fill."""
     restoration = yield from restore_steps(source, tasks, model, options)
     width = feather_of(recipe)
     if not width:
         return restoration
     mask = next(task.mask for task in tasks if isinstance(task, Inpaint))
     return feathered(restoration, source.data, mask, width)
-
-
-def _crops(subject: Subject) -> tuple[NDArray[Any], NDArray[Any]]:
-    image = np.asarray(subject.image.data[subject.region])
-    return image, np.asarray(subject.result[subject.result_region])
 
 
 def _tasks(subject: Subject) -> Sequence[Task]:

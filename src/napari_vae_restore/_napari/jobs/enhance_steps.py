@@ -1,4 +1,4 @@
-"""Enhancing as a worker runs it; no Qt and no napari here."""
+"""Enhancing in a worker; no Qt and no napari here."""
 
 from __future__ import annotations
 
@@ -22,23 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EnhanceOptions:
-    """What a user chose; the values are those of :func:`~napari_vae_restore.enhance`.
+    """Options that a user chose, named as in :func:`~napari_vae_restore.enhance`."""
 
-    Attributes
-    ----------
-    detail : tuple of (int, float)
-        Gain by the pixels of a level's cells.
-    smoothing, variation : float
-        As for :func:`~napari_vae_restore.enhance`.
-    tones : Tones
-        Contrast, brightness, gamma, local contrast.
-    seed : int
-        Of the variation.
-    device : str
-        Where it runs.
-    """
-
-    detail: tuple[tuple[int, float], ...]
+    detail: tuple[tuple[int, float], ...]  # pixels of a level's cells, and its gain
     smoothing: float
     variation: float
     tones: Tones
@@ -49,32 +35,7 @@ class EnhanceOptions:
 def enhance_steps(
     source: Source, model: Model | str, options: EnhanceOptions
 ) -> Generator[Update | None, None, Enhancement]:
-    """Enhance a whole image.
-
-    Parameters
-    ----------
-    source : Source
-        The image.
-    model : Model or str
-        As for :func:`~napari_vae_restore.enhance`.
-    options : EnhanceOptions
-        How.
-
-    Yields
-    ------
-    Update or None
-        While it is read, and once more.
-
-    Returns
-    -------
-    Enhancement
-        The result.
-
-    Raises
-    ------
-    InputError, ModelFileError, RestorationError
-        As :func:`~napari_vae_restore.enhance`.
-    """
+    """Enhance a whole image."""
     image = yield from read(source)
     placed = yield from loaded(model)
     yield Update("Enhancing…")
@@ -96,32 +57,7 @@ def enhance_steps(
 def enhance_preview_steps(
     source: Source, region: regions.Region, model: Model | str, options: EnhanceOptions
 ) -> Generator[Update | None, None, Preview]:
-    """Enhance a part of an image.
-
-    Parameters
-    ----------
-    source : Source
-        The image.
-    region : tuple of slice
-        The part.
-    model, options
-        As for :func:`enhance_steps`.
-
-    Yields
-    ------
-    Update or None
-        As :func:`enhance_steps`.
-
-    Returns
-    -------
-    Preview
-        The part, enhanced.
-
-    Raises
-    ------
-    InputError, ModelFileError, RestorationError
-        As :func:`~napari_vae_restore.enhance`.
-    """
+    """Enhance a part of an image."""
     from napari_vae_restore.restoration.result import Diagnostics
 
     watch = Stopwatch(0)

@@ -1,4 +1,4 @@
-"""Drawing from a model as a worker runs it; no Qt and no napari here."""
+"""Drawing pictures from a model in a worker; no Qt and no napari here."""
 
 from __future__ import annotations
 
@@ -19,37 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ExploreOptions:
-    """What a user chose; the values are those of :func:`~napari_vae_restore.sample`.
+    """Options that a user chose, named as in :func:`~napari_vae_restore.sample`."""
 
-    Attributes
-    ----------
-    side : int
-        Of the pictures in pixels; 0 for the model's own.
-    temperatures : tuple of float
-        One for each level, coarsest first.
-    seed : int
-        Of the first picture; further ones have the seeds after it.
-    device : str
-        Where it runs.
-    """
-
-    side: int
-    temperatures: tuple[float, ...]
-    seed: int
+    side: int  # pixels; 0 for the model's own
+    temperatures: tuple[float, ...]  # of the levels, coarsest first
+    seed: int  # of the first picture; further ones have the seeds after it
     device: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
-    """Pictures from a model.
-
-    Attributes
-    ----------
-    pictures : numpy.ndarray
-        Along the first axis.
-    recipe : dict
-        How they were drawn.
-    """
+class DrawnPictures:
+    """Pictures from a model along the first axis, and how they were drawn."""
 
     pictures: NDArray[Any]
     recipe: dict[str, Any]
@@ -57,33 +37,8 @@ class Drawn:
 
 def draw_steps(
     model: Model | str, n: int, options: ExploreOptions
-) -> Generator[Update | None, None, Drawn]:
-    """Draw pictures from the prior, one for each seed.
-
-    Parameters
-    ----------
-    model : Model or str
-        As for :func:`~napari_vae_restore.sample`.
-    n : int
-        How many.
-    options : ExploreOptions
-        How.
-
-    Yields
-    ------
-    Update
-        Before each.
-
-    Returns
-    -------
-    Drawn
-        (n, H, W), or (n, C, H, W).
-
-    Raises
-    ------
-    InputError, ModelFileError, RestorationError
-        As :func:`~napari_vae_restore.sample`.
-    """
+) -> Generator[Update | None, None, DrawnPictures]:
+    """Draw n pictures from the prior, one for each seed: (n, H, W) or (n, C, H, W)."""
     placed = yield from loaded(model)
     from napari_vae_restore.generation.sampling import sample
 
@@ -100,39 +55,15 @@ def draw_steps(
             placed, 1, side, temperature=temperatures, seed=seed, device=options.device
         )
         pictures.append(drawn[0])
-    return Drawn(np.stack(pictures), _recipe(placed, options, n))
+    return DrawnPictures(np.stack(pictures), _recipe(placed, options, n))
 
 
 def like_steps(
     source: Source, model: Model | str, n: int, levels: int, options: ExploreOptions
-) -> Generator[Update | None, None, Drawn]:
-    """Draw pictures like an image: its coarse latents, and others on the finest levels.
+) -> Generator[Update | None, None, DrawnPictures]:
+    """Draw n pictures (n, *shape) like an image: only its finest latents are drawn anew.
 
-    Parameters
-    ----------
-    source : Source
-        The image.
-    model : Model or str
-        As for :func:`~napari_vae_restore.vary`.
-    n, levels : int
-        How many pictures, and how many levels are drawn anew.
-    options : ExploreOptions
-        How; the temperature of the finest level counts.
-
-    Yields
-    ------
-    Update or None
-        While the image is read, and before the pictures are drawn.
-
-    Returns
-    -------
-    Drawn
-        (n, \\*shape).
-
-    Raises
-    ------
-    InputError, ModelFileError, RestorationError
-        As :func:`~napari_vae_restore.vary`.
+    `levels` says how many of them; the temperature of the finest level counts.
     """
     image = yield from read(source)
     placed = yield from loaded(model)
@@ -150,7 +81,7 @@ def like_steps(
         seed=options.seed,
         device=options.device,
     )
-    return Drawn(pictures, _recipe(placed, options, n) | {"like_levels": levels})
+    return DrawnPictures(pictures, _recipe(placed, options, n) | {"like_levels": levels})
 
 
 def _recipe(model: Model, options: ExploreOptions, n: int) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Ending a computation in the middle of a pass through a network.
 
-A pass over a large tile takes seconds on a CPU, and a generator can be closed between two
-passes only. A thread says here how it learns that it is to stop, and every layer of a network
-asks before it begins. No Qt here; torch is not imported, but watched once it is there.
+A pass over a large tile takes seconds on a CPU, and a generator can only be closed between
+two passes. Here a thread registers a question, and every layer of a network asks it before it
+runs. No Qt here; torch is imported by its first user, not by this module.
 """
 
 from __future__ import annotations
@@ -17,18 +17,12 @@ _thread = threading.local()
 
 
 class Interrupted(Exception):  # noqa: N818 - it is no error: somebody asked for it
-    """The computation in this thread is to end; nothing but its worker catches it."""
+    """The computation in this thread must end; only its worker catches this."""
 
 
 @contextmanager
 def stopped_by(is_asked: Callable[[], bool]) -> Iterator[None]:
-    """Let computations in this thread end when they are asked to.
-
-    Parameters
-    ----------
-    is_asked : callable
-        Whether the end was asked for; called often.
-    """
+    """End computations in this thread as soon as `is_asked`, which is called often."""
     _thread.is_asked = is_asked
     try:
         yield
@@ -38,7 +32,7 @@ def stopped_by(is_asked: Callable[[], bool]) -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def watch_networks() -> None:
-    """Have every network ask, from now on; once torch is imported, and by its first user."""
+    """Let the layers of all networks ask from now on; for the first user of torch to call."""
     from torch.nn.modules.module import register_module_forward_pre_hook
 
     register_module_forward_pre_hook(_ask)

@@ -1,15 +1,15 @@
-"""Restoring as a worker runs it: generators of messages over the core's one way through.
+"""Restoring in a worker: generators of messages around the core's `iter_restore`.
 
 Whole images and previews, for any tasks. No Qt and no napari here; torch and the bundled
-model come in when a generator runs, in the worker's thread.
+model are imported when a generator runs, in the worker's thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from napari_vae_restore._napari.jobs.warm_up import is_warm, when_warm
 from napari_vae_restore._napari.layers import region as regions
 from napari_vae_restore._napari.layers.reading import noise_region, read
 from napari_vae_restore._napari.messages import Preview, Source, Stopwatch, Update
+from napari_vae_restore._napari.words import doing
 from napari_vae_restore.images.layout import Layout, checked_axes
 from napari_vae_restore.images.tiling import TILE
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, Task
@@ -29,39 +30,20 @@ if TYPE_CHECKING:
     from napari_vae_restore.restoration.restore import RestoreProgress
     from napari_vae_restore.restoration.result import Restoration
 
-_UPDATE_SECONDS = 0.2
 _POLL_SECONDS = 0.1
-_PREVIEW_TILE = 2048
-"""Above any preview: one tile needs no halo."""
+_PREVIEW_TILE = 2048  # above any preview: one tile needs no halo
 
 LOADING = "Loading the model…"
 LOOKING = "Looking at the image and its noise…"
-_DOING = {
-    "denoise": "Denoising",
-    "deblur": "Deblurring",
-    "inpaint": "Filling",
-    "super-resolve": "Enlarging",
-}
-"""By kind of task, the boldest last."""
+
+Step = TypeVar("Step")
+Message = TypeVar("Message")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreOptions:
-    """What a user chose; the values are those of :func:`~napari_vae_restore.restore`.
-
-    Attributes
-    ----------
-    n_samples : int
-        Samples from the posterior.
-    keep_samples : bool
-        Whether they are returned.
-    tile : int
-        Side of the tiles in pixels.
-    seed : int
-        Of the samples.
-    device : str
-        Where it runs.
-    """
+    """Options that a user chose, named as in :func:`~napari_vae_restore.restore`."""
 
     n_samples: int = 0
     keep_samples: bool = False
@@ -73,50 +55,13 @@ class RestoreOptions:
 def restore_steps(
     source: Source, tasks: Sequence[Task], model: Model | str, options: RestoreOptions
 ) -> Generator[Update | None, None, Restoration]:
-    """Restore a whole image.
-
-    Parameters
-    ----------
-    source : Source
-        The image.
-    tasks : sequence of Task
-        What was done to it.
-    model : Model or str
-        As for :func:`~napari_vae_restore.restore`.
-    options : RestoreOptions
-        How.
-
-    Yields
-    ------
-    Update or None
-        After each step, None most of the time; closing cancels.
-
-    Returns
-    -------
-    Restoration
-        The result.
-
-    Raises
-    ------
-    InputError, ModelFileError, RestorationError
-        As :func:`~napari_vae_restore.restore`.
-    """
+    """Restore a whole image; yields after each step, and closing cancels."""
     image = yield from read(source)
     placed = yield from loaded(model)
     yield Update(LOOKING)
     from napari_vae_restore.restoration.restore import iter_restore
 
-    steps = iter_restore(
-        image,
-        tasks,
-        placed,
-        axes=source.axes,
-        n_samples=options.n_samples,
-        keep_samples=options.keep_samples,
-        tile=options.tile,
-        seed=options.seed,
-        device=options.device,
-    )
+    steps = iter_restore(image, tasks, placed, axes=source.axes, **asdict(options))
     return (yield from _followed(steps, f"{doing(tasks)}…"))
 
 
@@ -128,37 +73,10 @@ def preview_steps(
     options: RestoreOptions,
     known_noise: Mapping[int, NoiseModel],
 ) -> Generator[Update | None, None, Preview]:
-    """Restore a part of an image, with the noise of the whole.
+    """Restore a region with the noise of the whole image, without samples.
 
-    Parameters
-    ----------
-    source : Source
-        The image.
-    region : tuple of slice
-        The part.
-    tasks : sequence of Task
-        What was done to the image; a mask is that of the whole, (Y, X) or of its shape.
-    model : Model or str
-        As for :func:`~napari_vae_restore.restore`.
-    options : RestoreOptions
-        How; samples are not drawn.
-    known_noise : mapping of int to NoiseModel
-        Noise by channel as far as an earlier preview has found it.
-
-    Yields
-    ------
-    Update or None
-        As :func:`restore_steps`.
-
-    Returns
-    -------
-    Preview
-        The part, restored.
-
-    Raises
-    ------
-    InputError, ModelFileError, RestorationError
-        As :func:`~napari_vae_restore.restore`.
+    A mask among the tasks is that of the whole image. `known_noise` holds the noise by
+    channel as an earlier preview found it.
     """
     axes = checked_axes(source.axes, tuple(source.data.shape))
     crop = np.asarray(source.data[region])
@@ -180,7 +98,8 @@ def preview_steps(
         tile=_PREVIEW_TILE,
         device=options.device,
     )
-    result = yield from _followed(steps, f"{doing(tasks)} the current view…")
+    text = f"{doing(tasks)} the current view…"
+    result = yield from _followed(steps, text)
     return Preview(
         result.mean,
         regions.start(region),
@@ -191,7 +110,7 @@ def preview_steps(
 
 
 def loaded(model: Model | str) -> Generator[Update | None, None, Model]:
-    """Have a model ready, torch included."""
+    """Load a model, torch included; a loaded one is returned as it is."""
     if isinstance(model, str):
         yield Update(LOADING)
         while not is_warm(_POLL_SECONDS):
@@ -201,10 +120,18 @@ def loaded(model: Model | str) -> Generator[Update | None, None, Model]:
     return model
 
 
-def doing(tasks: Sequence[Task]) -> str:
-    """What a computation does, in a word; the boldest of its tasks counts."""
-    kinds = [task.kind for task in tasks]
-    return next(word for kind, word in reversed(_DOING.items()) if kind in kinds)
+def relayed(
+    steps: Generator[Step, None, Result], message: Callable[[Step], Message]
+) -> Generator[Message, None, Result]:
+    """Run steps to their end or until closed, yielding a message in place of each step."""
+    with closing(steps):
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as stop:
+                result: Result = stop.value
+                return result
+            yield message(step)
 
 
 def cropped_mask(mask: Mask, axes: str, region: regions.Region) -> Mask:
@@ -218,24 +145,15 @@ def cropped_mask(mask: Mask, axes: str, region: regions.Region) -> Mask:
 def _followed(
     steps: Generator[RestoreProgress, None, Restoration], text: str
 ) -> Generator[Update | None, None, Restoration]:
-    """Run a restoration to its end, reporting at the pace of the eye."""
-    watch = Stopwatch(_UPDATE_SECONDS)
-    with closing(steps):
-        while True:
-            try:
-                progress = next(steps)
-            except StopIteration as stop:
-                restoration: Restoration = stop.value
-                return restoration
-            fraction = progress.done / progress.total
-            left = watch.elapsed * (1 - fraction) / fraction if fraction else None
-            yield Update(text, fraction, left) if watch.is_due() else None
+    """Run a restoration to its end with an update a few times a second."""
+    watch = Stopwatch()
+    return (yield from relayed(steps, lambda step: watch.update(text, step.done / step.total)))
 
 
 def _in_part(
     task: Task, axes: str, region: regions.Region, noise: list[NoiseModel | None]
 ) -> Task:
-    """A task on the part of an image, where the noise is that of the whole."""
+    """A task for a region, with the noise of the whole image."""
     if isinstance(task, Denoise):
         return Denoise([each for each in noise if each is not None])
     if isinstance(task, Inpaint):
@@ -264,7 +182,7 @@ def _resolve(
     noise: NoiseModel | str | Sequence[NoiseModel] | None,
     tasks: Sequence[Task],
 ) -> dict[int, NoiseModel]:
-    """The noise of some channels of an image, looked for where nothing is missing."""
+    """The noise of some channels of an image, measured where nothing is missing."""
     from napari_vae_restore.noise.estimation.estimate import resolve_noise
 
     if isinstance(noise, Sequence) and not isinstance(noise, str):
@@ -278,11 +196,9 @@ def _resolve(
     for task in tasks:
         if isinstance(task, Inpaint):
             cut = cropped_mask(task.mask, axes, region)
-            spatial = tuple(slice(None) if a in "YX" else None for a in axes)
-            spread = np.broadcast_to(
-                cut if cut.ndim == len(axes) else cut[spatial], image.shape
-            )
-            observed = ~layout.to_planes(spread)
+            if cut.ndim < len(axes):
+                cut = cut[tuple(slice(None) if a in "YX" else None for a in axes)]
+            observed = ~layout.to_planes(np.broadcast_to(cut, image.shape))
     return {
         channel: resolve_noise(
             noise or "auto",

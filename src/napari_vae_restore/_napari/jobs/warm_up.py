@@ -1,7 +1,7 @@
-"""Having torch and the bundled model ready by the time that they are asked for.
+"""Import of torch and loading of the bundled model in advance.
 
-Importing and loading take seconds, more than a preview. They start when a widget is
-opened, while its user looks at the image. No Qt here.
+These take seconds, more than a preview. They start when a widget is opened, while its user
+looks at the image. No Qt here.
 """
 
 from __future__ import annotations
@@ -20,39 +20,22 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_SIDE = 64
-"""Of the picture that is restored to have the libraries choose their ways, in pixels."""
+_SIDE = 64  # pixels, of a picture that is restored so that libraries pick their algorithms
 
 
 def warm_up() -> None:
-    """Begin in a thread of its own and return; once in a session, later calls do nothing."""
+    """Start in a thread and return; after the first time in a session, nothing happens."""
     _thread()
 
 
 def is_warm(seconds: float) -> bool:
-    """Wait for the warming up, but no longer than so many seconds; tell whether it is over."""
+    """Whether the warming up has ended, after waiting for it at most so many seconds."""
     _thread().join(seconds)
     return not _thread().is_alive()
 
 
 def when_warm(model: str) -> Model:
-    """Have a model ready, once the warming up is over.
-
-    Parameters
-    ----------
-    model : str
-        "default" or a file, as for :func:`~napari_vae_restore.restore`.
-
-    Returns
-    -------
-    Model
-        Loaded.
-
-    Raises
-    ------
-    ModelFileError
-        If it cannot be used.
-    """
+    """Load a model, "default" or a file, after the warming up."""
     _thread().join()
     from napari_vae_restore.models.bundled import find_model
 
@@ -74,5 +57,5 @@ def _prepare() -> None:
         picture = np.random.default_rng(0).standard_normal((_SIDE, _SIDE), np.float32)
         denoise(picture, DEFAULT, noise="gaussian:1")
     except Exception as error:
-        # Whoever asks for a model meets the same error, and is told.
+        # Loading a model raises the same error, and the user sees it then.
         _log.warning("warming up failed: %s", error)

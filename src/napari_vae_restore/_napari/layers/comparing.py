@@ -1,4 +1,4 @@
-"""Before and after in one viewer: what was visible is noted and restored; slices are joined.
+"""Before and after in one viewer: a wipe of two slices, and the view as it was before.
 
 This module knows layers and the viewer's public API; it imports neither Qt nor torch.
 """
@@ -24,37 +24,22 @@ if TYPE_CHECKING:
 
     from napari import Viewer
 
-WIPE_KEY = "vae_restore_wipe"
-"""Key in the metadata of the layer that a wipe is shown in."""
-
-_LINE_SHARE = 300
-"""The line between before and after is one pixel in so many."""
+WIPE_KEY = "vae_restore_wipe"  # in the metadata of a wipe: the id of the result
+_LINE_SHARE = 300  # the line between before and after is 1/300 of the width
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewState:
-    """What a comparison changes of a viewer, as it was before.
-
-    Attributes
-    ----------
-    visible : dict
-        By layer.
-    selection : set of Layer
-        What was selected.
-    step : tuple of int
-        Where the sliders stood.
-    grid : (bool, int, tuple)
-        Whether the grid was on, its stride and its shape.
-    """
+    """State of a viewer that a comparison changes, to be restored after it."""
 
     visible: dict[Layer, bool]
     selection: set[Layer]
     step: tuple[int, ...]
-    grid: tuple[bool, Any, Any]
+    grid: tuple[bool, Any, Any]  # whether it is on, stride, shape
 
     @classmethod
     def of(cls, viewer: Viewer) -> ViewState:
-        """Note the state of a viewer."""
+        """Take the state of a viewer."""
         grid = grid_of(viewer)
         return cls(
             {layer: bool(layer.visible) for layer in viewer.layers},
@@ -64,7 +49,7 @@ class ViewState:
         )
 
     def restore(self, viewer: Viewer) -> None:
-        """Bring a viewer back to it; layers that came since stay as they are."""
+        """Bring a viewer back to this state; newer layers stay as they are."""
         for layer in viewer.layers:
             if layer in self.visible:
                 layer.visible = self.visible[layer]
@@ -77,7 +62,7 @@ class ViewState:
 
 
 def grid_of(viewer: Viewer) -> Any:
-    """The grid of a viewer; napari 0.9 moved it."""
+    """The grid of a viewer, which napari 0.9 moved."""
     return viewer.canvas.grid if hasattr(viewer, "canvas") else viewer.grid
 
 
@@ -93,38 +78,18 @@ def show_only(viewer: Viewer, shown: Iterable[Layer]) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slices:
-    """The current 2D slice before and after, on the pixel grid of the result.
+    """The current 2D slice before and after, both on the pixel grid of the result.
 
-    Attributes
-    ----------
-    before, after : numpy.ndarray
-        Of one shape, in all of the result's dimensions.
-    first : tuple of int
-        Their first pixel in data coordinates of the result.
-    across : int
-        Which dimension runs across the canvas.
+    Arrays have all of the result's dimensions.
     """
 
     before: NDArray[Any]
     after: NDArray[Any]
-    first: tuple[int, ...]
-    across: int
+    first: tuple[int, ...]  # their first pixel in data coordinates of the result
+    across: int  # the dimension that runs across the canvas
 
     def joined(self, share: float, line: Any = None) -> NDArray[Any]:
-        """Put the left part of the one beside the right part of the other.
-
-        Parameters
-        ----------
-        share : float
-            Of the width that shows the image before, 0 to 1.
-        line : scalar, optional
-            Value of the line between the two; none is drawn without it.
-
-        Returns
-        -------
-        numpy.ndarray
-            A new array in the dtype of the result.
-        """
+        """The left `share` (0 to 1) before, the rest after, with a line of a value between."""
         length = self.after.shape[self.across]
         cut = round(min(max(share, 0.0), 1.0) * length)
         image = self.after.copy()
@@ -139,24 +104,9 @@ class Slices:
 
 
 def current_slices(viewer: Viewer, source: Image, result: Image) -> Slices:
-    """Cut the slice in view out of a source and its result.
+    """The slice in view of a source and its result; the source's pixels are repeated.
 
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose sliders count; it shows two dimensions.
-    source, result : napari.layers.Image
-        The result may have a multiple of the source's pixels along some dimensions.
-
-    Returns
-    -------
-    Slices
-        The source's pixels are repeated where the result has more of them.
-
-    Raises
-    ------
-    InputError
-        In 3D, or if one layer was not made of the other.
+    Raises InputError in 3D, or if the result was not made of the source.
     """
     if viewer.dims.ndisplay != 2:
         raise InputError("A wipe needs the 2D view: leave 3D by Ctrl+Y, then try again.")
@@ -189,27 +139,7 @@ def current_slices(viewer: Viewer, source: Image, result: Image) -> Slices:
 
 
 def show_wipe(viewer: Viewer, source: Image, result: Image, share: float) -> Image:
-    """Add the layer of a wipe, on top and selected, so that dragging moves its line.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Where it goes.
-    source, result : napari.layers.Image
-        Before and after.
-    share : float
-        Of the width that shows the image before, 0 to 1.
-
-    Returns
-    -------
-    napari.layers.Image
-        It is not a result, and carries no recipe.
-
-    Raises
-    ------
-    InputError
-        As :func:`current_slices`.
-    """
+    """Add the layer of a wipe on top, selected so that dragging moves its line."""
     slices = current_slices(viewer, source, result)
     layer: Image = viewer.add_image(
         slices.joined(share, line_value(result)),
@@ -225,13 +155,13 @@ def show_wipe(viewer: Viewer, source: Image, result: Image, share: float) -> Ima
 
 
 def move_wipe(layer: Image, slices: Slices, result: Image, share: float) -> None:
-    """Renew a wipe for another place of its line or another slice."""
+    """Redraw a wipe for another place of its line or another slice."""
     layer.data = slices.joined(share, line_value(result))
     layer.translate = placement(result, start=slices.first)["translate"]
 
 
 def share_at(layer: Image, slices: Slices, position: Iterable[float]) -> float:
-    """The share of a wipe whose line runs through a place in world coordinates."""
+    """The share of the image before for a line through a place in world coordinates."""
     place = layer.world_to_data(list(position)[-layer.ndim :])[slices.across]
     return float(np.clip((place + 0.5) / slices.after.shape[slices.across], 0.0, 1.0))
 

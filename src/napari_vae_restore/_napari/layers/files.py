@@ -1,7 +1,7 @@
-"""Layers to image files and back: with pixel size, units, axes and the recipe.
+"""Image files of layers and back, with pixel size, units, axes and the recipe.
 
-napari's own writer keeps the pixels of a layer and nothing else, and its own reader asks a
-file for no more. This module is named in the manifest; it imports neither Qt nor torch.
+napari's own writer and reader keep the pixels of a layer and nothing else. This module is
+named in the manifest; it imports neither Qt nor torch.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from napari_vae_restore._napari.layers.placement import FILE_KEY, RECIPE_KEY, axes_of
 from napari_vae_restore.errors import ImageFileError
@@ -21,25 +22,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+# As in the manifest; the first one is added to a name without an ending.
 _ENDINGS = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
-"""As in the manifest; the first one is added to a name without."""
-
-
-_VERSION = "package_version"
-"""Every recipe of this package tells it."""
+_VERSION = "package_version"  # stands in every recipe of this package
+_RECIPE = TypeAdapter(dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Opened:
-    """An image file as a layer takes it.
-
-    Attributes
-    ----------
-    data : ndarray
-        Its pixels.
-    options : dict
-        Keyword arguments of the layer.
-    """
+class OpenedFile:
+    """The pixels of an image file, and the keyword arguments of a layer for them."""
 
     data: NDArray[Any]
     options: dict[str, Any]
@@ -48,29 +39,8 @@ class Opened:
 def write_layer(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
     """Write an image layer as a TIFF that keeps pixel size, units, axes and recipe.
 
-    A place in the world beyond the size of its pixels, translation or rotation, has no field
-    in a TIFF that others would read, and is left out.
-
-    Parameters
-    ----------
-    path : str
-        The file, which is replaced; ".ome.tif" is added where the name has no ending of TIFF.
-    data : array-like or sequence of them
-        Of the layer; of a multiscale one, the finest level is written.
-    attributes : mapping
-        The rest of the layer, as `Layer.as_layer_data_tuple` gives it.
-
-    Returns
-    -------
-    list of str
-        The path that was written, as napari wants it.
-
-    Raises
-    ------
-    InputError
-        If the format cannot hold the image.
-    ImageFileError
-        If writing fails, or the image does not fit into memory.
+    Takes the layer as `Layer.as_layer_data_tuple` gives it, and returns the paths it wrote.
+    Translation and rotation are left out: a TIFF has no field for them that others read.
     """
     from napari_vae_restore.images.image_files import write_image
 
@@ -98,24 +68,8 @@ def write_layer(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str
     return [str(file)]
 
 
-def open_file(path: Path) -> Opened:
-    """Read an image file as a layer.
-
-    Parameters
-    ----------
-    path : Path
-        TIFF, PNG, JPEG or BMP.
-
-    Returns
-    -------
-    Opened
-        With the pixel size, units, axis labels and recipe that it tells of.
-
-    Raises
-    ------
-    ImageFileError
-        If it cannot be read.
-    """
+def open_file(path: Path) -> OpenedFile:
+    """Read a TIFF, PNG, JPEG or BMP as a layer, with what it says of pixel size and recipe."""
     from napari_vae_restore.images.image_files import read_image
 
     image = read_image(path)
@@ -132,12 +86,12 @@ def open_file(path: Path) -> Opened:
         "axis_labels": tuple(image.axes[:n_dims].lower()),
         "metadata": metadata,
     }
-    return Opened(image.data, options)
+    return OpenedFile(image.data, options)
 
 
 def _recipe(description: str) -> dict[str, Any] | None:
     try:
-        values = json.loads(description)
-    except (ValueError, RecursionError):
+        values = _RECIPE.validate_json(description)
+    except ValidationError:
         return None
-    return values if isinstance(values, dict) and _VERSION in values else None
+    return values if _VERSION in values else None

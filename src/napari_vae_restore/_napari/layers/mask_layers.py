@@ -1,6 +1,8 @@
-"""Between napari's Shapes and Labels layers and masks of an image.
+"""Shapes and Labels layers as drawings over an image, and new layers to draw on.
 
-This module knows layers and the viewer's public API; it imports neither Qt nor torch.
+napari's own `Shapes.to_masks` draws a line one pixel wide, and on the grid of its own layer;
+here lines are as broad as they look, and any two transforms are allowed. This
+module knows layers and the viewer's public API; it imports neither Qt nor torch.
 """
 
 from __future__ import annotations
@@ -29,36 +31,22 @@ if TYPE_CHECKING:
 
     from napari import Viewer
 
-MASK_KEY = "vae_restore_mask_of"
-"""Key in the metadata of a mask layer; its value is the unique id of the image layer."""
+MASK_KEY = "vae_restore_mask_of"  # in the metadata of a mask layer: the id of its image
 
-_COLOUR = "#ff3b6b"
-_OPACITY = 0.5
+MASK_COLOUR = "#ff3b6b"
+MASK_OPACITY = 0.5
 _CORNERS_OF_AN_ELLIPSE = 180
 
 
 def new_mask(viewer: Viewer, image: Image) -> Shapes:
-    """Add a Shapes layer to draw what is missing of an image, ready to draw on.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Where it goes.
-    image : napari.layers.Image
-        Whose place it takes.
-
-    Returns
-    -------
-    napari.layers.Shapes
-        Selected, adding polygons.
-    """
+    """Add a Shapes layer to draw what is missing of an image, ready to draw on."""
     layer = viewer.add_shapes(
         None,
         ndim=image.ndim,
         name=f"mask of {image.name}",
-        face_color=_COLOUR,
-        edge_color=_COLOUR,
-        opacity=_OPACITY,
+        face_color=MASK_COLOUR,
+        edge_color=MASK_COLOUR,
+        opacity=MASK_OPACITY,
         metadata={MASK_KEY: image.unique_id},
         **placement(image),
     )
@@ -68,19 +56,9 @@ def new_mask(viewer: Viewer, image: Image) -> Shapes:
 
 
 def missing_pixels(viewer: Viewer, image: Image) -> Labels | None:
-    """Add a Labels layer that covers the pixels of an image that are not a number.
+    """Add a Labels layer over the pixels that are not a number; None if all are numbers.
 
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Where it goes.
-    image : napari.layers.Image
-        Whose place it takes. Of lazy data nothing is read.
-
-    Returns
-    -------
-    napari.layers.Labels or None
-        None if there is no such pixel.
+    Lazy data are not read.
     """
     data = layer_data(image)
     if not isinstance(data, np.ndarray) or data.dtype.kind != "f":
@@ -93,7 +71,7 @@ def missing_pixels(viewer: Viewer, image: Image) -> Labels | None:
     return viewer.add_labels(
         missing.astype(np.uint8),
         name=f"missing pixels of {image.name}",
-        opacity=_OPACITY,
+        opacity=MASK_OPACITY,
         metadata={MASK_KEY: image.unique_id},
         **placement(image),
     )
@@ -107,24 +85,11 @@ def grid_of(image: Image, axes: str) -> Grid:
 def drawing_on(
     image: Image, mask: Shapes | Labels, axes: str, point: Sequence[float]
 ) -> Drawing:
-    """What a mask layer holds now, in data coordinates of an image.
+    """The drawing that a mask layer holds now, over an image; for use in any thread.
 
-    Parameters
-    ----------
-    image : napari.layers.Image
-        What it was drawn over.
-    mask : napari.layers.Shapes or napari.layers.Labels
-        Of any transform. One of fewer dimensions lies along the last ones, on the plane
-        in view; of one of more, the leading ones do not count.
-    axes : str
-        Of the image's data.
-    point : sequence of float
-        Where the viewer's sliders stand, in world coordinates.
-
-    Returns
-    -------
-    Drawing
-        To be rasterised in any thread.
+    `point` is where the viewer's sliders stand, in world coordinates. A mask of fewer
+    dimensions lies along the last ones, on the plane in view; of one of more dimensions,
+    the leading ones do not count.
     """
     image_to_world, mask_to_world = _to_world(image, image), _to_world(mask, image)
     if isinstance(mask, Shapes):
@@ -140,7 +105,7 @@ def drawing_on(
 
 
 def _to_world(layer: Layer, like: Layer) -> Points:
-    """(ndim + 1, ndim + 1), data to world coordinates, in units of another layer."""
+    """(ndim + 1, ndim + 1) map from data to world coordinates, in units of another layer."""
     matrix = layer.affine.affine_matrix @ to_physical(layer).affine_matrix
     n = min(layer.ndim, like.ndim)
     ratios = np.ones(layer.ndim + 1)
@@ -150,7 +115,7 @@ def _to_world(layer: Layer, like: Layer) -> Points:
 
 
 def _ratio(unit: Any, wanted: Any) -> float:
-    """How many of one unit another is; 1 where they measure different things."""
+    """Size of a unit in another one; 1 where they measure different things."""
     try:
         return float(pint.Quantity(1, unit).m_as(wanted))
     except pint.DimensionalityError:
@@ -158,7 +123,7 @@ def _ratio(unit: Any, wanted: Any) -> float:
 
 
 def _last(matrix: Points, ndim: int, point: Sequence[float]) -> Points:
-    """The last `ndim` coordinates of a map, those of the view where it has less."""
+    """The last `ndim` coordinates of a map; the view's, where the map has fewer."""
     missing = ndim + 1 - len(matrix)
     if missing <= 0:
         return matrix[-ndim - 1 :]
@@ -168,7 +133,7 @@ def _last(matrix: Points, ndim: int, point: Sequence[float]) -> Points:
 
 
 def _padded(point: Sequence[float], ndim: int) -> Points:
-    """The last `ndim` coordinates of a point, 0 where it has less."""
+    """The last `ndim` coordinates of a point, 0 where it has fewer."""
     values = np.zeros(ndim)
     known = np.asarray(point, float)[-ndim:]
     values[ndim - len(known) :] = known

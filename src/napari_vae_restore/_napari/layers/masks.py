@@ -1,8 +1,8 @@
-"""What a user drew over an image, as masks on the image's own pixel grid.
+"""Masks on an image's pixel grid, made of what a user drew over the image.
 
 A drawing is in data coordinates of the image; :mod:`mask_layers` brings it there from
 napari's layers. This module knows arrays and axes; neither napari, Qt nor torch.
-Inside, a mask is (H, W), or (planes..., H, W) with the planes' axes in their order.
+A mask is (H, W), or (planes..., H, W) with the planes' axes in the order of the image.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.draw import line, polygon
+from skimage.draw import line, polygon, set_color
 
 from napari_vae_restore._napari.layers.region import Region
 from napari_vae_restore.errors import InputError
@@ -28,39 +28,26 @@ _MAX_TILT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The pixel grid of an image.
+    """The pixel grid of an image or of a part of one."""
 
-    Attributes
-    ----------
-    axes : str
-        One letter per dimension of the data.
-    shape : tuple of int
-        Of the data.
-    ndim : int
-        Leading dimensions that have coordinates; a colour axis behind them has none.
-    start : tuple of int
-        First pixel of a part of an image, in data coordinates of the whole; empty for a
-        whole one.
-    """
-
-    axes: str
+    axes: str  # one letter per dimension of the data
     shape: tuple[int, ...]
-    ndim: int
-    start: tuple[int, ...] = ()
+    ndim: int  # leading dimensions with coordinates; a colour axis behind them has none
+    start: tuple[int, ...] = ()  # first pixel of a part in the whole image
 
     @property
     def spatial(self) -> tuple[int, int]:
-        """Which dimensions are height and width."""
+        """Numbers of the dimensions height and width."""
         return self.axes.index("Y"), self.axes.index("X")
 
     @property
     def plane_dims(self) -> tuple[int, ...]:
-        """Which dimensions are stepped through, each of their planes drawn on apart."""
+        """Numbers of the dimensions with a slider: each of their planes is drawn on alone."""
         return tuple(d for d, a in enumerate(self.axes[: self.ndim]) if a not in "YXS")
 
     @property
     def plane_shape(self) -> tuple[int, ...]:
-        """How many planes there are along each of `plane_dims`."""
+        """Number of planes along each of `plane_dims`."""
         return tuple(self.shape[d] for d in self.plane_dims)
 
     @property
@@ -88,7 +75,7 @@ class Grid:
         return np.broadcast_to(ordered[kept], self.shape)
 
     def for_task(self, mask: Mask) -> Mask:
-        """Bring a mask (..., H, W) into the smallest form that :class:`Inpaint` takes."""
+        """The smallest form of a mask (..., H, W) that :class:`Inpaint` takes."""
         y, x = self.spatial
         if mask.ndim == 2:
             return mask if y < x else mask.T
@@ -100,7 +87,7 @@ class Drawing(Protocol):
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing was drawn at all."""
+        """Whether nothing was drawn."""
 
     def on(self, grid: Grid, *, all_planes: bool) -> Mask:
         """Rasterise: (H, W) for all planes, else (planes..., H, W); True where drawn."""
@@ -108,47 +95,25 @@ class Drawing(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outline:
-    """One polygon or line.
-
-    Attributes
-    ----------
-    points : numpy.ndarray
-        (n, ndim) corners in data coordinates of the image.
-    is_closed : bool
-        A polygon, which has an inside; otherwise a line of one pixel.
-    """
+    """One polygon or line of one pixel; (n, ndim) corners in data coordinates of the image."""
 
     points: Points
-    is_closed: bool = True
+    is_closed: bool = True  # a polygon, which has an inside
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outlines:
-    """Polygons and lines.
-
-    A pixel belongs to a polygon if its centre lies in it.
-
-    Attributes
-    ----------
-    outlines : tuple of Outline
-        In any order.
-    """
+    """Polygons and lines; a pixel belongs to a polygon if its centre lies in it."""
 
     outlines: tuple[Outline, ...]
 
     @property
     def is_blank(self) -> bool:
-        """See :class:`Drawing`."""
+        """Whether there is no outline."""
         return not self.outlines
 
     def on(self, grid: Grid, *, all_planes: bool) -> Mask:
-        """See :class:`Drawing`.
-
-        Raises
-        ------
-        InputError
-            If a shape was drawn across planes.
-        """
+        """Rasterise; raises InputError if a shape was drawn across planes."""
         planes = () if all_planes else grid.plane_shape
         mask = np.zeros((*planes, *grid.size), bool)
         for outline in self.outlines:
@@ -164,31 +129,21 @@ class Outlines:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Painting:
-    """Painted pixels of any grid, looked up at the centre of each pixel of the image.
+    """Painted pixels of any grid, looked up at the centre of each pixel of the image."""
 
-    Attributes
-    ----------
-    labels : array
-        Not 0 where it is painted.
-    from_image : numpy.ndarray
-        (labels.ndim + 1, image.ndim + 1), affine from data coordinates of the image to
-        those of the labels.
-    plane : tuple of int or None
-        Of `plane_dims`, the only plane that labels of fewer dimensions are painted on;
-        None where they have coordinates of their own.
-    """
-
-    labels: Any
-    from_image: Points
+    labels: Any  # not 0 where it is painted
+    from_image: Points  # (labels.ndim + 1, image.ndim + 1), affine map of data coordinates
     plane: tuple[int, ...] | None = None
+    """Along `plane_dims`, the only plane that counts; None for labels that have as many
+    dimensions as the image, and so coordinates of their own."""
 
     @property
     def is_blank(self) -> bool:
-        """See :class:`Drawing`."""
+        """Whether all labels are 0; this reads them."""
         return not np.any(np.asarray(self.labels))
 
     def on(self, grid: Grid, *, all_planes: bool) -> Mask:
-        """See :class:`Drawing`; for all planes, what is painted on any of them."""
+        """Rasterise; for all planes, what is painted on any of them."""
         labels = np.asarray(self.labels)
         mask = np.zeros((*grid.plane_shape, *grid.size), bool)
         planes = list(np.ndindex(*grid.plane_shape))
@@ -203,7 +158,11 @@ class Painting:
         return np.asarray(mask.any(axis=tuple(range(mask.ndim - 2))), dtype=bool)
 
     def _looked_up(self, labels: NDArray[Any], plane: tuple[int, ...], grid: Grid) -> Mask:
-        """One plane of the image, nearest pixel; (H, W)."""
+        """One plane of the image (H, W) by the nearest label.
+
+        Unlike `skimage.transform.warp` and `scipy.ndimage.map_coordinates`, this needs no
+        arrays of coordinates in the plane's size where both layers lie straight.
+        """
         linear = self.from_image[:-1, :-1]
         offset = self.from_image[:-1, -1] + linear @ grid.origin
         y, x = grid.spatial
@@ -213,7 +172,6 @@ class Painting:
         for weights, constant, length in zip(linear, offset, labels.shape, strict=True):
             for dim, number in zip(grid.plane_dims, plane, strict=True):
                 constant = constant + weights[dim] * number
-            # A layer that lies straight needs no array of the plane's size.
             place = np.full((1, 1), constant)
             place = place + weights[y] * rows[:, None] if weights[y] else place
             place = place + weights[x] * columns if weights[x] else place
@@ -224,7 +182,7 @@ class Painting:
 
 
 def _plane(points: Points, grid: Grid) -> tuple[int, ...]:
-    """The plane that a shape was drawn on, along each of the grid's `plane_dims`."""
+    """Index of the plane that a shape was drawn on, along the grid's `plane_dims`."""
     across = points[:, list(grid.plane_dims)]
     if across.size and bool((np.ptp(across, axis=0) > _MAX_TILT).any()):
         raise InputError(
@@ -240,9 +198,5 @@ def _draw(points: Points, plane: Mask, grid: Grid, *, is_closed: bool) -> None:
     if is_closed:
         plane[polygon(points[:, 0], points[:, 1], shape=plane.shape)] = True
         return
-    ends = np.floor(points + 0.5).astype(int)
-    for start, end in pairwise(ends):
-        rows, columns = line(*start, *end)
-        inside = (rows >= 0) & (rows < plane.shape[0]) & (columns >= 0)
-        inside &= columns < plane.shape[1]
-        plane[rows[inside], columns[inside]] = True
+    for start, end in pairwise(np.floor(points + 0.5).astype(int)):
+        set_color(plane, line(*start, *end), True)

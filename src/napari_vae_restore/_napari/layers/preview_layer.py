@@ -1,4 +1,4 @@
-"""The layers that a source layer has one of each: its preview, and its current sample."""
+"""Layers that a source has one of: its preview, and its current filled sample."""
 
 from __future__ import annotations
 
@@ -20,29 +20,12 @@ if TYPE_CHECKING:
 
 
 def show_preview(viewer: Viewer, source: Image, preview: Preview) -> Image:
-    """Add the preview of a layer, or renew the one that is there.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where it is shown.
-    source : napari.layers.Image
-        The layer that was restored in part.
-    preview : Preview
-        The part.
-
-    Returns
-    -------
-    napari.layers.Image
-        The preview layer.
-    """
+    """Add the preview of a source, or give new data to the one that exists."""
     place = placement(source, start=preview.start, zoom=preview.zoom)
     layer = find_preview(viewer, source)
     if layer is not None:
-        layer.data = preview.image
-        layer.scale = place["scale"]
-        layer.translate = place["translate"]
-        layer.visible = True
+        layer.data, layer.visible = preview.image, True
+        layer.scale, layer.translate = place["scale"], place["translate"]
         return layer
     selected = set(viewer.layers.selection)
     layer = viewer.add_image(
@@ -58,43 +41,27 @@ def show_preview(viewer: Viewer, source: Image, preview: Preview) -> Image:
 
 
 def find_preview(viewer: Viewer, source: Image) -> Image | None:
-    """Return the preview layer of a layer, if there is one."""
+    """The preview layer of a source, if there is one."""
     return _find(viewer, PREVIEW_KEY, source)
 
 
 def remove_preview(viewer: Viewer, source: Image) -> None:
-    """Remove the preview layer of a layer, if there is one."""
+    """Remove the preview layer of a source, if there is one."""
     layer = find_preview(viewer, source)
     if layer is not None:
         viewer.layers.remove(layer)
 
 
 def show_filling(viewer: Viewer, source: Image, filling: Filling) -> Image:
-    """Add a sample of a layer's fillings, or put it in the place of the one before.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where it is shown.
-    source : napari.layers.Image
-        The layer that was filled.
-    filling : Filling
-        The sample.
-
-    Returns
-    -------
-    napari.layers.Image
-        The layer of samples, named after the one that it shows.
-    """
+    """Add a filled sample of a source, or show it in place of the one before."""
     name = f"{source.name} filled, sample {filling.number}"
     recipe = filling.recipe.to_dict()
     layer = _find(viewer, SAMPLE_KEY, source)
     if layer is None:
-        metadata = {SAMPLE_KEY: source.unique_id, RECIPE_KEY: recipe}
         return viewer.add_image(
             filling.image,
             name=name,
-            metadata=metadata,
+            metadata={SAMPLE_KEY: source.unique_id, RECIPE_KEY: recipe},
             **placement(source),
             **appearance(source),
         )
@@ -104,7 +71,5 @@ def show_filling(viewer: Viewer, source: Image, filling: Filling) -> Image:
 
 
 def _find(viewer: Viewer, key: str, source: Image) -> Image | None:
-    for layer in viewer.layers:
-        if layer.metadata.get(key) == source.unique_id:
-            return layer
-    return None
+    own = source.unique_id
+    return next((layer for layer in viewer.layers if layer.metadata.get(key) == own), None)

@@ -1,4 +1,4 @@
-"""Reading lazy data plane by plane, so that a read shows progress and can be cancelled.
+"""Reading of lazy data plane by plane, so that a read shows progress and can be cancelled.
 
 This module knows arrays and axes; neither napari nor Qt.
 """
@@ -14,29 +14,11 @@ from numpy.typing import NDArray
 from napari_vae_restore._napari.layers.region import Region
 from napari_vae_restore._napari.messages import Source, Stopwatch, Update
 
-_UPDATE_SECONDS = 0.2
-_MAX_PLANES_FOR_NOISE = 8
-"""Planes of lazy data that are read to estimate the noise for a preview."""
+_MAX_PLANES_FOR_NOISE = 8  # of lazy data, for a preview
 
 
 def read(source: Source) -> Generator[Update | None, None, NDArray[Any]]:
-    """Read a whole image; numpy arrays are returned as they are.
-
-    Parameters
-    ----------
-    source : Source
-        What to read. The axes in front of Y, X, C and S are stepped through.
-
-    Yields
-    ------
-    Update or None
-        After each plane.
-
-    Returns
-    -------
-    numpy.ndarray
-        All of it.
-    """
+    """Read a whole image plane by plane; a numpy array is returned as it is."""
     data = source.data
     if isinstance(data, np.ndarray):
         return data
@@ -46,29 +28,16 @@ def read(source: Source) -> Generator[Update | None, None, NDArray[Any]]:
         return np.asarray(data)
     array: NDArray[Any] = np.empty(data.shape, data.dtype)
     indices = list(np.ndindex(*data.shape[:n_leading]))
-    watch = Stopwatch(_UPDATE_SECONDS)
+    watch = Stopwatch()
     yield Update("Reading the image…", 0.0)
     for done, index in enumerate(indices, start=1):
         array[index] = np.asarray(data[index])
-        left = watch.elapsed * (len(indices) / done - 1)
-        update = Update("Reading the image…", done / len(indices), left)
-        yield update if watch.is_due() else None
+        yield watch.update("Reading the image…", done / len(indices))
     return array
 
 
 def noise_region(source: Source) -> Region:
-    """Enough of an image to estimate its noise from.
-
-    Parameters
-    ----------
-    source : Source
-        A numpy array is taken whole; of lazy data, planes at even distances.
-
-    Returns
-    -------
-    tuple of slice
-        In all of the source's dimensions.
-    """
+    """Enough of an image to estimate its noise: all of an array, some planes of lazy data."""
     selected: list[slice] = []
     room = _MAX_PLANES_FOR_NOISE
     for letter, length in zip(source.axes, source.data.shape, strict=True):

@@ -1,4 +1,4 @@
-"""Parts of an image that are worth computing: what is in view, what holds a mask.
+"""Regions of an image to compute: the part in view, the box around a mask.
 
 Plain arithmetic on shapes and axes; this module knows neither napari nor Qt.
 """
@@ -10,8 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_SIDE = 512
-"""Largest side of a preview in pixels: a second or two on two busy cores."""
+MAX_SIDE = 512  # pixels, of a preview: a second or two on two busy cores
 
 Region = tuple[slice, ...]
 """One slice per dimension of the data, start and stop always given."""
@@ -26,29 +25,11 @@ def visible_region(
     joint_channels: bool = False,
     limit: int = MAX_SIDE,
 ) -> Region:
-    """Return the part of the current plane that is in view.
+    """The part of the current plane that is in view, its middle where it exceeds `limit`.
 
-    Parameters
-    ----------
-    shape : sequence of int
-        Of the data.
-    axes : str
-        One letter per dimension of the data.
-    step : sequence of int
-        Index of the current plane along each dimension; those of Y and X are used where
-        nothing is known of the view.
-    corners : sequence of (float, float), optional
-        First and last visible pixel along each dimension. An interval without extent says
-        nothing, as in a view that was not drawn yet.
-    joint_channels : bool
-        Whether all channels (C) are needed at once.
-    limit : int
-        Largest height and width in pixels; the middle is kept.
-
-    Returns
-    -------
-    tuple of slice
-        A window along Y and X, everything along S, and one plane along all other axes.
+    `step` is the current plane's index along each dimension, `corners` the first and last
+    visible pixel; an interval without extent, as before the first drawing, counts as none.
+    `joint_channels` asks for all channels (C); all colours (S) always belong to the region.
 
     Examples
     --------
@@ -69,44 +50,10 @@ def visible_region(
     return tuple(region)
 
 
-def central_region(shape: Sequence[int], axes: str, step: Sequence[int], side: int) -> Region:
-    """Return the middle of the current plane, at most `side` pixels high and wide.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Of the data.
-    axes : str
-        One letter per dimension.
-    step : sequence of int
-        Index of the current plane along each dimension.
-    side : int
-        In pixels.
-
-    Returns
-    -------
-    tuple of slice
-        As :func:`visible_region`.
-    """
-    return visible_region(shape, axes, step=step, limit=side)
-
-
 def bounding_region(mask: NDArray[np.bool_], axes: str, *, margin: int | None) -> Region:
-    """Return the smallest box around a mask.
+    """The smallest box around a mask of the image's shape that is not empty, all channels.
 
-    Parameters
-    ----------
-    mask : numpy.ndarray of bool
-        In the image's full shape, not empty.
-    axes : str
-        One letter per dimension.
-    margin : int or None
-        Pixels around it along Y and X; None for whole planes.
-
-    Returns
-    -------
-    tuple of slice
-        All of the channels, and along the other axes the planes that hold some of it.
+    `margin` pixels are added along Y and X; None takes whole planes.
     """
     region = []
     for dim, (letter, length) in enumerate(zip(axes, mask.shape, strict=True)):

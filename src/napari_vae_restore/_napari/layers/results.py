@@ -14,15 +14,18 @@ from napari.layers import Image
 from napari_vae_restore._napari.layers.placement import (
     FACTOR_KEY,
     MISSING_KEY,
+    NOTE_KEY,
     RECIPE_KEY,
     RESULT_KEY,
     SPREAD_KEY,
     WARNINGS_KEY,
+    appearance,
     layer_data,
+    placement,
 )
 from napari_vae_restore._napari.layers.region import Region, visible_region, zoom_of
 from napari_vae_restore._napari.messages import Source
-from napari_vae_restore._napari.words import cautious
+from napari_vae_restore._napari.words import as_paragraphs, done
 from napari_vae_restore.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,31 +33,18 @@ if TYPE_CHECKING:
 
     from napari import Viewer
     from napari_vae_restore._napari.layers.masks import Mask
+    from napari_vae_restore.restoration.result import Restoration
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
-    """A result with what it was made of, taken when a button was pressed.
-
-    Attributes
-    ----------
-    image : Source
-        What was restored.
-    result : array
-        The restored image, or an enlarged one, in the same axes.
-    recipe : dict
-        As :meth:`~napari_vae_restore.Recipe.to_dict` gives it.
-    missing : numpy.ndarray of bool or None
-        What was filled, (Y, X) or of the image's shape.
-    region : tuple of slice
-        The part to look at, in data coordinates of the image.
-    """
+    """A result with its source, taken when a button was pressed."""
 
     image: Source
-    result: Any
-    recipe: dict[str, Any]
-    missing: Mask | None
-    region: Region
+    result: Any  # an array in the axes of the image, enlarged or not
+    recipe: dict[str, Any]  # as Recipe.to_dict gives it
+    missing: Mask | None  # what was filled, (Y, X) or of the image's shape
+    region: Region  # the part to look at, in data coordinates of the image
 
     @property
     def result_region(self) -> Region:
@@ -66,8 +56,44 @@ class Subject:
         )
 
 
+def show_result(
+    viewer: Viewer,
+    restoration: Restoration,
+    *,
+    like: Image | None,
+    preview: Image | None = None,
+) -> Image:
+    """Show the mean of a restoration in the place of its source `like`.
+
+    A preview of that source becomes the mean: where a layer is removed, napari collects all
+    garbage, and the window waits for several tenths of a second.
+    """
+    from napari_vae_restore.restoration.trust.invented import note_on
+
+    metadata: dict[str, Any] = {RECIPE_KEY: restoration.recipe.to_dict()}
+    name, place, look = "image", {}, {"rgb": False}
+    if like is not None:
+        metadata[RESULT_KEY] = like.unique_id
+        zoom = zoom_of(restoration.mean.shape, layer_data(like).shape)
+        name, place, look = like.name, placement(like, zoom=zoom), appearance(like)
+    if note := note_on(restoration.recipe.tasks):
+        metadata[NOTE_KEY] = note
+    if warnings := getattr(restoration.diagnostics, "warnings", ()):
+        metadata[WARNINGS_KEY] = [str(warning) for warning in warnings]
+    title = f"{name} {done(task['kind'] for task in restoration.recipe.tasks)}"
+    if preview is None:
+        options = {"name": title, "metadata": metadata, **place, **look}
+        mean: Image = viewer.add_image(restoration.mean, **options)
+        return mean
+    preview.data, preview.name, preview.metadata = restoration.mean, title, metadata
+    preview.scale, preview.translate = place["scale"], place["translate"]
+    preview.visible = True
+    viewer.layers.selection.active = preview
+    return preview
+
+
 def is_result(layer: Any) -> bool:
-    """Whether a layer shows a restored image, not how sure it is nor what could be."""
+    """Whether a layer shows a restored image; uncertainty and samples are no results."""
     metadata = layer.metadata
     return (
         isinstance(layer, Image)
@@ -78,13 +104,13 @@ def is_result(layer: Any) -> bool:
 
 
 def source_of(viewer: Viewer, result: Image) -> Image | None:
-    """The layer that a result was made of, if it is still there."""
+    """The layer that a result was made of; None if it was removed."""
     wanted = result.metadata.get(RESULT_KEY)
     return next((layer for layer in viewer.layers if layer.unique_id == wanted), None)
 
 
 def spread_of(viewer: Viewer, result: Image) -> list[Image]:
-    """Uncertainty map and samples of a result, as far as they are there."""
+    """The layers with a result's uncertainty and samples."""
     own = result.unique_id
     return [layer for layer in viewer.layers if layer.metadata.get(SPREAD_KEY) == own]
 
@@ -102,33 +128,17 @@ def uncertainty_of(viewer: Viewer, result: Image) -> Image | None:
 
 
 def warnings_of(result: Image) -> str:
-    """What the restoration warned of, in words; empty if of nothing."""
-    return cautious(result.metadata.get(WARNINGS_KEY, ()))
+    """The warnings of a restoration as text; empty if there are none."""
+    return as_paragraphs(result.metadata.get(WARNINGS_KEY, ()))
 
 
 def subject_of(
     result: Image, source: Image, *, step: Sequence[int], all_planes: bool
 ) -> Subject:
-    """Take a result and its source.
+    """A result and its source as checks take them: all planes, or the current one.
 
-    Parameters
-    ----------
-    result, source : napari.layers.Image
-        Two layers.
-    step : sequence of int
-        Index of the current plane along each dimension of the source.
-    all_planes : bool
-        Whether to look at all planes, not only at the current one.
-
-    Returns
-    -------
-    Subject
-        What checks and drawings work on.
-
-    Raises
-    ------
-    InputError
-        If one cannot have been made of the other.
+    `step` is the current plane's index along each dimension of the source. Raises InputError
+    if the result cannot have been made of the source.
     """
     recipe = dict(result.metadata[RECIPE_KEY])
     image, restored, axes = layer_data(source), layer_data(result), str(recipe["axes"])

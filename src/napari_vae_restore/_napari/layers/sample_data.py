@@ -1,4 +1,4 @@
-"""The sample images as napari's File > Open Sample shows them."""
+"""Sample images for napari's File > Open Sample."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from napari_vae_restore._napari.layers.mask_layers import MASK_COLOUR, MASK_OPACITY
 from napari_vae_restore.images.image_files import read_image
 from napari_vae_restore.samples import sample_path
 
 LayerData = tuple[Any, dict[str, Any], str]
 
+# Corners of two scratches, rows and columns.
 _SCRATCHES = (
     ((60, 30), (150, 190), (205, 330), (300, 480)),
     ((470, 90), (380, 230), (330, 400)),
 )
-"""Corners of two scratches, rows and columns."""
-
 _SCRATCH_WIDTH = 7
 _MASK_MARGIN = 3
-_SHOWN = (1.0, 99.8)
-"""Percentiles of the intensities that a sample is shown between."""
+_SHOWN = (1.0, 99.8)  # percentiles of the contrast limits
 
 
 def cells() -> list[LayerData]:
@@ -52,9 +51,9 @@ def scratched() -> list[LayerData]:
         "name": "mask of scratched tissue",
         "shape_type": "path",
         "edge_width": _SCRATCH_WIDTH + _MASK_MARGIN,
-        "edge_color": "#ff3b6b",
+        "edge_color": MASK_COLOUR,
         "face_color": "transparent",
-        "opacity": 0.5,
+        "opacity": MASK_OPACITY,
         "axis_labels": ("y", "x"),
     }
     return [(picture, image, "image"), ([np.array(p) for p in _SCRATCHES], mask, "shapes")]

@@ -1,4 +1,4 @@
-"""The layers that say how sure a result is: uncertainty map, samples, residual.
+"""Layers that show how sure a result is: uncertainty map, samples, residual, frames.
 
 This module knows layers and the viewer's public API; it imports neither Qt nor torch.
 """
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari import Viewer
-    from napari_vae_restore._napari.jobs.check_steps import Checked
     from napari_vae_restore._napari.layers.uncertainty import Uncertainty
+    from napari_vae_restore.reports.residual_check import ResidualCheck
     from napari_vae_restore.restoration.result import Restoration
     from napari_vae_restore.restoration.trust.evidence import Region
 
@@ -45,32 +45,11 @@ def show_spread(
     result: Image,
     region: regions.Region | None = None,
 ) -> Iterator[Image]:
-    """Show the uncertainty map and the samples of a restoration, hidden at first.
+    """Show a restoration's uncertainty and samples (along a first axis), hidden at first.
 
-    Each new layer costs napari some hundredths of a second; who draws this iterator step by
-    step lets the window live in between. Layers that are there are renewed: where one is
-    removed, napari collects all garbage.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Where the layers go.
-    restoration : Restoration
-        Of the whole source, or of a part of it.
-    uncertainty : Uncertainty or None
-        Its map.
-    like : napari.layers.Image, optional
-        The source.
-    result : napari.layers.Image
-        The layer that shows the mean.
-    region : tuple of slice, optional
-        The part, in data coordinates of the source; by default all of it.
-
-    Yields
-    ------
-    napari.layers.Image
-        The uncertainty; the samples along a first axis. Either is left out where there is
-        none.
+    `region` is the part of the source `like` that was restored; None for all of it. Each
+    layer costs napari some hundredths of a second: a caller that takes one at a time keeps
+    the window alive. Existing layers get new data: on a removal, napari collects all garbage.
     """
     name, look = ("image", {"rgb": False}) if like is None else (like.name, appearance(like))
     place: dict[str, Any] = {}
@@ -97,80 +76,48 @@ def show_spread(
 
 
 def show_residual(
-    viewer: Viewer, source: Image, checked: Checked, first: tuple[int, ...]
+    viewer: Viewer,
+    source: Image,
+    residual: NDArray[Any],
+    limit: float,
+    first: tuple[int, ...],
 ) -> Image:
-    """Show what was removed from an image, on top of all layers; there is one such layer.
+    """Show what was removed from a source, on top of all layers; of colours, the mean.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where it is shown.
-    source : napari.layers.Image
-        The image before.
-    checked : Checked
-        With the residual.
-    first : tuple of int
-        Its first pixel in the source's data.
-
-    Returns
-    -------
-    napari.layers.Image
-        The layer; of colours the mean.
+    The contrast ends at -`limit` and `limit`; `first` is the residual's first pixel in the
+    source's data. A source has one such layer.
     """
-    residual = checked.residual.residual
     shown = residual.mean(axis=-1) if source.rgb else residual
-    limits = -checked.limit, checked.limit
     metadata = {RESIDUAL_KEY: source.unique_id}
     place = placement(source, start=first)
-    layer = _with(viewer, RESIDUAL_KEY, source.unique_id, shown.ndim)
-    if layer is not None:
-        _renew(layer, shown, metadata, place, {"contrast_limits": limits})
-        viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
-        layer.visible = True
-        viewer.layers.selection.active = layer
-        return layer
-    added: Image = viewer.add_image(
-        shown,
-        name=f"{source.name} residual",
-        metadata=metadata,
-        colormap="gray",
-        contrast_limits=limits,
-        **place,
-    )
-    return added
+    look = {"contrast_limits": (-limit, limit), "colormap": "gray"}
+    layer = _renewed(viewer, RESIDUAL_KEY, shown, metadata, place, look)
+    if layer is None:
+        name = f"{source.name} residual"
+        added: Image = viewer.add_image(shown, name=name, metadata=metadata, **place, **look)
+        return added
+    viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
+    layer.visible = True
+    viewer.layers.selection.active = layer
+    return layer
 
 
 def show_regions(
-    viewer: Viewer, source: Image, checked: Checked, axes: str, first: tuple[int, ...]
+    viewer: Viewer, source: Image, check: ResidualCheck, axes: str, first: tuple[int, ...]
 ) -> Shapes | None:
-    """Frame where a result should be looked at; there is one such layer, or none.
+    """Frame the regions where a result should be looked at; None where there are none.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where it is shown.
-    source : napari.layers.Image
-        The image before.
-    checked : Checked
-        With the regions.
-    axes : str
-        Of the source's data.
-    first : tuple of int
-        First pixel of what was checked in the source's data.
-
-    Returns
-    -------
-    napari.layers.Shapes or None
-        The layer; None where there is nothing to look at.
+    `axes` are those of the source's data, `first` the first pixel that was checked in it. The
+    frames of an earlier check are removed.
     """
     for layer in tuple(viewer.layers):
         if layer.metadata.get(LOOK_KEY) == source.unique_id:
             viewer.layers.remove(layer)
-    regions = checked.residual.judged.regions
-    if not regions:
+    found = check.judged.regions
+    if not found:
         return None
     added: Shapes = viewer.add_shapes(
-        frames(regions, axes, checked.residual.residual.shape, is_rgb=bool(source.rgb)),
+        frames(found, axes, check.residual.shape, is_rgb=bool(source.rgb)),
         shape_type="rectangle",
         name=f"{source.name} look here",
         metadata={LOOK_KEY: source.unique_id},
@@ -187,16 +134,7 @@ def frames(
 ) -> list[NDArray[np.float64]]:
     """Corners (4, dimensions) of rectangles, one for each channel that has a slider.
 
-    Parameters
-    ----------
-    regions : sequence of Region
-        Of planes counted through in C order.
-    axes : str
-        One letter per dimension of the shape.
-    shape : tuple of int
-        Of what was checked.
-    is_rgb : bool
-        Whether the last dimension holds colours, which no layer counts as one.
+    A region's plane is counted in C order. Of an RGB layer, the last axis is no dimension.
     """
     if is_rgb:
         axes, shape = axes[:-1], shape[:-1]
@@ -226,38 +164,33 @@ def _shown(
     place: dict[str, Any],
     look: dict[str, Any],
 ) -> Image:
-    layer = _with(viewer, SPREAD_KEY, metadata[SPREAD_KEY], data.ndim)
+    layer = _renewed(viewer, SPREAD_KEY, data, metadata, place, look)
     if layer is not None:
-        _renew(layer, data, metadata, place, look)
         return layer
     selected = set(viewer.layers.selection)
+    options = {"name": name, "metadata": metadata, **place, **look}
     with steady(viewer):
-        added: Image = viewer.add_image(
-            data, name=name, metadata=metadata, visible=False, **place, **look
-        )
+        added: Image = viewer.add_image(data, visible=False, **options)
     # The result stays selected: it is what one looks at.
     viewer.layers.selection = selected
     return added
 
 
-def _with(viewer: Viewer, key: str, owner: Any, ndim: int) -> Image | None:
-    """The layer that belongs to another and has so many dimensions of data."""
-    for layer in viewer.layers:
-        if layer.metadata.get(key) == owner and layer.data.ndim == ndim:
-            found: Image = layer
-            return found
-    return None
-
-
-def _renew(
-    layer: Image,
+def _renewed(
+    viewer: Viewer,
+    key: str,
     data: Any,
     metadata: dict[str, Any],
     place: dict[str, Any],
     look: dict[str, Any],
-) -> None:
-    layer.data, layer.metadata = data, metadata
-    for name in ("scale", "translate"):
-        setattr(layer, name, place[name])
-    if "contrast_limits" in look:
-        layer.contrast_limits = look["contrast_limits"]
+) -> Image | None:
+    """Give new data to the layer of one owner and as many dimensions; None without one."""
+    for layer in viewer.layers:
+        if layer.metadata.get(key) == metadata[key] and layer.data.ndim == data.ndim:
+            renewed: Image = layer
+            renewed.data, renewed.metadata = data, metadata
+            renewed.scale, renewed.translate = place["scale"], place["translate"]
+            if "contrast_limits" in look:
+                renewed.contrast_limits = look["contrast_limits"]
+            return renewed
+    return None

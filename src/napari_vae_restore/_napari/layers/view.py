@@ -1,4 +1,4 @@
-"""What of a layer is in view, the current plane and the visible pixels; and that it stays so.
+"""The view of a layer: its current plane and visible pixels; and how to keep the view.
 
 This module reads a layer and the viewer's public API; `region` does the arithmetic.
 """
@@ -22,19 +22,9 @@ if TYPE_CHECKING:
 
 
 def current_step(viewer: Viewer, layer: Image) -> tuple[int, ...]:
-    """Index of the current plane along each dimension of the layer's data.
+    """Index of the current plane along each dimension of a layer's data, 0 along colours.
 
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose sliders count.
-    layer : napari.layers.Image
-        One of its layers; layers of fewer dimensions lie along the last ones.
-
-    Returns
-    -------
-    tuple of int
-        One per dimension of its data, 0 along colours; may lie outside of these.
+    A layer of fewer dimensions lies along the last ones. The index may lie outside the data.
     """
     world = viewer.dims.point[viewer.dims.ndim - layer.ndim :]
     step = tuple(int(np.rint(value)) for value in layer.world_to_data(world))
@@ -44,18 +34,7 @@ def current_step(viewer: Viewer, layer: Image) -> tuple[int, ...]:
 
 @contextmanager
 def steady(viewer: Viewer) -> Iterator[None]:
-    """Keep the view while layers are added; napari shows all of it where a dimension comes.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose camera stays.
-
-    Yields
-    ------
-    None
-        Once.
-    """
+    """Keep the view while layers are added; a new dimension makes napari reset it."""
     scene = viewer.scene if hasattr(viewer, "scene") else viewer  # before napari 0.9
     camera, ndim = scene.camera, viewer.dims.ndim
     seen = camera.center, camera.zoom, camera.angles
@@ -67,17 +46,7 @@ def steady(viewer: Viewer) -> Iterator[None]:
 def visible_pixels(viewer: Viewer, layer: Image) -> list[tuple[float, float]] | None:
     """First and last visible pixel along each dimension, at the finest resolution.
 
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Where it is seen.
-    layer : napari.layers.Image
-        One of its layers.
-
-    Returns
-    -------
-    list of (float, float) or None
-        None in 3D, where nothing rectangular is in view, and if hardly a pixel is.
+    None in 3D, where no rectangle is in view, and where hardly a pixel is visible.
     """
     if viewer.dims.ndisplay != 2:
         return None

@@ -1,8 +1,8 @@
-"""A training in a process of its own: started, watched, stopped; it outlives the window.
+"""A training in its own process, which can be watched and stopped, and outlives the window.
 
-The process is ``vae-restore train`` and writes what it does into its run's log, so that it
-never waits for a reader, and any later window reads the same from the beginning. No Qt
-and no torch here.
+The process is ``vae-restore train``. It writes its events into its run's log, so that it
+never waits for a reader, and any later window can read them from the beginning. No Qt and no
+torch here.
 """
 
 from __future__ import annotations
@@ -27,25 +27,18 @@ from napari_vae_restore._napari.messages import (
 from napari_vae_restore._napari.training.runs import Run, parse_event
 from napari_vae_restore.errors import TrainingError
 
+# The command line, in the interpreter that runs the window.
 PROGRAM = (sys.executable, "-m", "napari_vae_restore")
-"""The command line, by the interpreter that runs the window."""
-
 _STOP = b"stop\n"
 
-Told = TrainingStarted | TrainingUpdate | TrainingSaved | TrainingFailed
+TrainingEvent = TrainingStarted | TrainingUpdate | TrainingSaved | TrainingFailed
 
-# By number. A process goes on when nobody watches it, and can be watched again.
+# By number, also of processes that nobody watches now.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 class TrainingProcess:
-    """The process of a run.
-
-    Parameters
-    ----------
-    run : Run
-        With the number of its process, which this window may have started or not.
-    """
+    """The process of a run, which this window may have started or not."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -54,17 +47,17 @@ class TrainingProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it is at work."""
+        """Whether it runs."""
         if self._child is not None:
             return self._child.poll() is None
         return self.run.is_alive
 
-    def read(self) -> list[Told]:
-        """What it has told since the last call, at first since the run began."""
+    def read(self) -> list[TrainingEvent]:
+        """Events since the last call; the first call gives all since the run began."""
         return list(messages_of(self._log.read()))
 
     def stop(self) -> None:
-        """Have it end after the step under way, and save what it has learned."""
+        """Ask it to end after the current step and to save what it has learned."""
         if self._child is not None and self._child.stdin is not None:
             with contextlib.suppress(OSError):  # it has ended already
                 self._child.stdin.write(_STOP)
@@ -75,7 +68,7 @@ class TrainingProcess:
                 process.terminate()
 
     def kill(self) -> None:
-        """End it at once and wait for that; its last checkpoint stays."""
+        """Kill it and wait for its end; its last checkpoint stays."""
         if (process := self.run.process) is not None:
             with contextlib.suppress(psutil.Error):
                 process.kill()
@@ -91,20 +84,14 @@ class TrainingProcess:
 
 
 class Tail:
-    """Reads what is added to a log.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Of the log, which may come later.
-    """
+    """Reads what is added to a log, which need not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
 
     def read(self) -> Iterator[dict[str, Any]]:
-        """Events of complete lines; what comes after the last one is left for the next time."""
+        """New events of complete lines; the rest is left for the next call."""
         if not self._path.exists():
             return
         with self._path.open("rb") as log:
@@ -118,29 +105,11 @@ class Tail:
 
 
 def start(run: Run, *, resumed: bool = False) -> TrainingProcess:
-    """Start the process of a run.
-
-    Parameters
-    ----------
-    run : Run
-        Whose images are there.
-    resumed : bool
-        Whether it goes on from its checkpoint.
-
-    Returns
-    -------
-    TrainingProcess
-        At work.
-
-    Raises
-    ------
-    TrainingError
-        If it cannot be started.
-    """
+    """Start the process of a run; raises TrainingError if that is impossible."""
     words = [*PROGRAM, *run.request.words(run.model_path, resumed=resumed)]
     try:
         with run.log_path.open("ab") as log, run.errors_path.open("wb") as errors:
-            # What a killed process left of a line stays alone.
+            # A torn line, which a killed process leaves, ends here.
             log.write(b"\n")
             log.flush()
             # In its own folder: python -m looks for modules where it is started.
@@ -159,19 +128,8 @@ def start(run: Run, *, resumed: bool = False) -> TrainingProcess:
     return TrainingProcess(run.with_process(child.pid))
 
 
-def messages_of(events: Iterable[dict[str, Any]]) -> Iterator[Told]:
-    """What a log says, steps in a row as one update.
-
-    Parameters
-    ----------
-    events : iterable of dict
-        Lines of ``vae-restore train --json-lines``; unknown events are passed over.
-
-    Yields
-    ------
-    Told
-        In the order of the log.
-    """
+def messages_of(events: Iterable[dict[str, Any]]) -> Iterator[TrainingEvent]:
+    """Events of a log, consecutive steps as one update; unknown ones are skipped."""
     steps: list[dict[str, Any]] = []
     for event in events:
         if event["event"] == "progress":
@@ -199,7 +157,7 @@ def _forget_ended() -> None:
 
 @atexit.register
 def _let_go() -> None:
-    """Close what leads to the processes, which go on without."""
+    """Close the pipes to the processes, which continue without."""
     for child in _children.values():
         if child.stdin is not None:
             with contextlib.suppress(OSError):
@@ -226,7 +184,7 @@ def _update(lines: list[dict[str, Any]]) -> TrainingUpdate:
 
 
 def _number(value: float | None) -> float:
-    """What was no finite number is none."""
+    """NaN for what JSON could not hold."""
     return math.nan if value is None else value
 
 

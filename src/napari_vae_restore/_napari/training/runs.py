@@ -1,97 +1,60 @@
-"""The trainings that the window started: a folder each, found again by another window.
+"""Trainings that the window started: a folder each, which another window finds again.
 
-A folder holds ``run.json`` (what was asked, and whose process it is), ``log.jsonl`` (what
-the process tells), ``errors.txt`` (its stderr), ``model.safetensors`` (its checkpoint, in
-the end its model) and copies of the layers that it learns from. No Qt and no torch here.
+A folder holds ``run.json`` (the request and the process), ``log.jsonl`` (the events of the
+process), ``errors.txt`` (its stderr), ``model.safetensors`` (its checkpoint, at the end its
+model) and copies of the layers that it learns from. No Qt and no torch here.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import secrets
 import shutil
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import psutil
+from platformdirs import user_data_path
+from pydantic import TypeAdapter, ValidationError
 
 from napari_vae_restore.images.atomic import atomic_write
+from napari_vae_restore.models.bundled import DEFAULT
 
 _log = logging.getLogger(__name__)
 
 ADAPT, SHOTS, PAIRS, CLEAN, SCRATCH = "adapt", "shots", "pairs", "clean", "scratch"
+# By the images that a user has: noisy ones, two shots of each, noisy and clean ones, clean
+# ones; the last trains a VAE of noisy images from nothing.
 WAYS: Final = (ADAPT, SHOTS, PAIRS, CLEAN, SCRATCH)
-"""What a user may have: noisy images, two shots, noisy and clean images, clean images; the
-last trains a VAE of noisy images from nothing."""
 
-KEPT_RUNS = 5
-"""Folders of ended trainings that are kept, the newest ones."""
-
+KEPT_RUNS = 5  # the newest folders of ended trainings
 _SIMULATED = "denoise,inpaint,super-resolve"
-_SAME_START = 2.0
-"""Seconds by which two looks at the start of one process may differ."""
-
-_DAY = 86_400.0
+_SAME_START = 2.0  # seconds by which the start of one process may seem to differ
+_DAY = 86_400.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be trained, in the terms of ``vae-restore train``.
+class TrainingRequest:
+    """A training in the terms of ``vae-restore train``."""
 
-    Attributes
-    ----------
-    way : str
-        One of :data:`WAYS`.
-    images, second : str
-        Files or folders; the other shots or the clean images where the way has them.
-    budget : str
-        Wall time such as "2 min".
-    noise : str
-        Its notation; empty to estimate it.
-    seed : int
-        Of patches and noise.
-    device : str
-        Where it runs.
-    axes : str
-        Of the images; empty to read or guess them.
-    start : str
-        The model to start from, "default" or a file.
-    name : str
-        What the window calls the images.
-    """
+    __pydantic_config__: ClassVar = {"extra": "forbid", "strict": True}
 
-    way: str = ADAPT
-    images: str = ""
-    second: str = ""
-    budget: str = "2 min"
-    noise: str = ""
+    way: str = ADAPT  # one of WAYS
+    images: str = ""  # files or folders
+    second: str = ""  # the other shots or the clean images, where the way has them
+    budget: str = "2 min"  # wall time
+    noise: str = ""  # in the core's notation; empty to estimate it
     seed: int = 0
     device: str = "auto"
-    axes: str = ""
-    start: str = "default"
-    name: str = "image"
+    axes: str = ""  # empty to read or guess them
+    start: str = DEFAULT  # the model to start from, or its file
+    name: str = "image"  # of the images in the window
 
     def words(self, output: Path, *, resumed: bool) -> list[str]:
-        """The command after the program's name.
-
-        Parameters
-        ----------
-        output : pathlib.Path
-            The model file.
-        resumed : bool
-            Whether it goes on from the checkpoint that is there.
-
-        Returns
-        -------
-        list of str
-            Each word as the program is to get it.
-        """
+        """The command line behind the program's name, `resumed` from the checkpoint."""
         words = ["train", self.images, "-o", str(output), "--json-lines"]
         options = {
             "--second": self.second if self.way == SHOTS else "",
@@ -113,44 +76,47 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One training, in its folder.
+class _RunFile:
+    """The contents of ``run.json``."""
 
-    Attributes
-    ----------
-    folder : pathlib.Path
-        Its own.
-    request : Request
-        What was asked.
-    pid : int or None
-        Of its last process; None before there was one.
-    pid_since : float
-        When that process was started, as the system says: a number alone is used again.
-    """
+    __pydantic_config__: ClassVar = {"extra": "forbid", "strict": True}
+
+    request: TrainingRequest
+    pid: int | None
+    pid_since: float
+
+
+_RUN_FILE = TypeAdapter(_RunFile)
+_EVENT = TypeAdapter(dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training in its folder."""
 
     folder: Path
-    request: Request
-    pid: int | None = None
-    pid_since: float = 0.0
+    request: TrainingRequest
+    pid: int | None = None  # of its last process
+    pid_since: float = 0.0  # start of that process: systems use a number again
 
     @property
     def model_path(self) -> Path:
-        """Of the checkpoint, in the end of the model."""
+        """The checkpoint, and at the end the model."""
         return self.folder / "model.safetensors"
 
     @property
     def log_path(self) -> Path:
-        """Of what the process tells, a JSON object a line."""
+        """The events of the process, one JSON object a line."""
         return self.folder / "log.jsonl"
 
     @property
     def errors_path(self) -> Path:
-        """Of the process's warnings and errors."""
+        """The warnings and errors of the process."""
         return self.folder / "errors.txt"
 
     @property
     def process(self) -> psutil.Process | None:
-        """The process if it still runs."""
+        """The process; None if it does not run."""
         if self.pid is None:
             return None
         try:
@@ -162,7 +128,7 @@ class Run:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it is being trained."""
+        """Whether its process runs."""
         return self.process is not None
 
     @property
@@ -175,11 +141,11 @@ class Run:
 
     @property
     def can_resume(self) -> bool:
-        """Whether it ended too early and can go on."""
+        """Whether it ended too early and can be resumed."""
         return self.model_path.exists() and not self.is_alive and not self.is_complete
 
     def with_process(self, pid: int) -> Run:
-        """The same with the process that trains it, noted in the folder."""
+        """The run with the process that trains it, also written to the folder."""
         try:
             since = psutil.Process(pid).create_time()
         except psutil.Error:  # it has ended already
@@ -189,41 +155,29 @@ class Run:
         return run
 
     def write(self) -> None:
-        """Note in the folder what is known."""
-        values = {
-            "request": asdict(self.request),
-            "pid": self.pid,
-            "pid_since": self.pid_since,
-        }
+        """Write ``run.json``."""
+        values = _RUN_FILE.dump_json(_RunFile(self.request, self.pid, self.pid_since), indent=1)
         with atomic_write(self.folder / "run.json") as temporary:
-            temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")
+            temporary.write_bytes(values)
 
     def remove(self) -> None:
         """Delete the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def tidy_up(self) -> None:
-        """Delete what a complete run has no use for: copies of layers, torn checkpoints."""
+        """Delete what a complete run does not need: copies of layers, torn checkpoints."""
         for pattern in ("*.tif", ".*.tmp*"):
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
 
 
 def runs_folder() -> Path:
-    """Where the runs are: the user's own data, on this machine only."""
-    home = Path.home()
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA") or os.environ.get("APPDATA")
-        data = Path(local) if local else home / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        data = home / "Library" / "Application Support"
-    else:
-        data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
-    return data / "napari-vae-restore" / "trainings"
+    """The folder of all runs, among the user's data on this machine."""
+    return user_data_path("napari-vae-restore", appauthor=False) / "trainings"
 
 
 def new_folder() -> Path:
-    """Make the folder of a new run; its name tells when it began."""
+    """Make the folder of a new run, named after the time."""
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     folder = runs_folder() / name
     folder.mkdir(parents=True)
@@ -237,7 +191,7 @@ def known_runs() -> list[Run]:
 
 
 def offered_run() -> Run | None:
-    """The run that a new window can go on with: one at work, or the last if it was stopped."""
+    """The run that a new window offers: one that is alive, or the last if it can resume."""
     runs = known_runs()
     alive = next((run for run in runs if run.is_alive), None)
     if alive is not None:
@@ -257,20 +211,7 @@ def clean_up() -> None:
 
 
 def read_events(path: Path, containing: bytes = b"") -> Iterator[dict[str, Any]]:
-    """The lines of a log that are complete and hold some text.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Of the log; none is an empty one.
-    containing : bytes
-        The text.
-
-    Yields
-    ------
-    dict
-        Each event.
-    """
+    """The events of a log whose lines contain some text; a missing log is empty."""
     lines = path.read_bytes().split(b"\n") if path.exists() else []
     for line in lines:
         event = parse_event(line) if containing in line else None
@@ -279,12 +220,12 @@ def read_events(path: Path, containing: bytes = b"") -> Iterator[dict[str, Any]]
 
 
 def parse_event(line: bytes) -> dict[str, Any] | None:
-    """An event, or None for a line that holds none, as a killed process leaves it."""
+    """The event of a line; None for a torn line, which a killed process leaves."""
     try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
+        event = _EVENT.validate_json(line)
+    except ValidationError:
         return None
-    return event if isinstance(event, dict) and "event" in event else None
+    return event if "event" in event else None
 
 
 def _folders() -> list[Path]:
@@ -296,11 +237,10 @@ def _folders() -> list[Path]:
 
 def _read(folder: Path) -> Run | None:
     try:
-        values = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        request = Request(**values["request"])
-        return Run(folder, request, values["pid"], values["pid_since"])
+        known = _RUN_FILE.validate_json((folder / "run.json").read_bytes())
+        return Run(folder, known.request, known.pid, known.pid_since)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValidationError) as error:
         _log.warning("%s: the run cannot be read and is left alone: %s", folder, error)
         return None

@@ -1,6 +1,6 @@
-"""Training as a worker runs it: a generator of messages that drains a process's log.
+"""Training in a worker: a generator of messages that follows the log of a process.
 
-No Qt and no napari here; torch comes in for the previews, in the worker's thread. Closing
+No Qt and no napari here; torch is imported for the previews, in the worker's thread. Closing
 a generator ends the watching, not the training.
 """
 
@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,6 @@ from napari_vae_restore._napari.messages import (
     Preview,
     Source,
     Stopwatch,
-    TrainingEnded,
     TrainingFailed,
     TrainingSaved,
     TrainingStarted,
@@ -31,8 +30,8 @@ from napari_vae_restore._napari.messages import (
 )
 from napari_vae_restore._napari.training import process as training_process
 from napari_vae_restore._napari.training import runs as training_runs
-from napari_vae_restore._napari.training.process import Told, TrainingProcess
-from napari_vae_restore._napari.training.runs import Request, Run
+from napari_vae_restore._napari.training.process import TrainingEvent, TrainingProcess
+from napari_vae_restore._napari.training.runs import Run, TrainingRequest
 from napari_vae_restore.errors import TrainingError, VAERestoreError
 
 if TYPE_CHECKING:
@@ -40,56 +39,37 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-PREVIEW_SIDE = 256
-"""Largest side of the training's preview in pixels."""
-
+PREVIEW_SIDE = 256  # pixels, the largest side of the training's preview
 _POLL_SECONDS = 0.1
-_MAX_PREVIEW_SHARE = 0.1
-"""Share of the time that previews may take."""
+_MAX_PREVIEW_SHARE = 0.1  # of the time
 
-TrainingMessage = Told | Run | Update | Preview | None
+TrainingMessage = TrainingEvent | Run | Update | Preview | None
+# The image of the previews and the part that they show; None for no previews.
 View = tuple[Source, regions.Region] | None
-"""The image that previews are made of and the part that they show; None for no previews."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingEnded:
+    """A training that is over, or that can be resumed."""
+
+    run: Run
+    model: Model | None  # the best one; None if it was stopped before there was one
+    is_complete: bool  # the time budget was used up
+    was_stopped: bool  # on the user's wish
 
 
 def start_steps(
     images: Source | Path,
     second: Source | Path | None,
-    request: Request,
+    request: TrainingRequest,
     start: Model | str,
     view: View,
     stop: threading.Event,
 ) -> Generator[TrainingMessage, None, TrainingEnded]:
-    """Train from the beginning.
+    """Train from the beginning, from layers or files, starting at a model.
 
-    Parameters
-    ----------
-    images, second : Source, Path or None
-        What to learn from. Layers are copied into the run's folder, so that the training
-        depends on no window.
-    request : Request
-        How; paths are filled in here.
-    start : Model or str
-        The model to start from, "default" for the bundled one.
-    view : View
-        What the previews show.
-    stop : threading.Event
-        Set it to end the training after the current step and keep the best model.
-
-    Yields
-    ------
-    TrainingMessage
-        The run as soon as its process is started; None where there is nothing to say.
-
-    Returns
-    -------
-    TrainingEnded
-        As :func:`watch_steps`.
-
-    Raises
-    ------
-    InputError, ImageFileError, ModelFileError, TrainingError
-        If the images cannot be read or copied, or the training fails.
+    Layers are copied into the run's folder, so that the training depends on no window, and
+    their paths replace those of the request. `stop` ends it after the current step.
     """
     training_runs.clean_up()
     folder = training_runs.new_folder()
@@ -115,31 +95,8 @@ def start_steps(
 def resume_steps(
     run: Run, view: View, stop: threading.Event
 ) -> Generator[TrainingMessage, None, TrainingEnded]:
-    """Go on with a run that was stopped or broken off, or watch one that is at work.
-
-    Parameters
-    ----------
-    run : Run
-        What to go on with.
-    view, stop
-        As :func:`start_steps`.
-
-    Yields
-    ------
-    TrainingMessage
-        As :func:`start_steps`.
-
-    Returns
-    -------
-    TrainingEnded
-        As :func:`watch_steps`.
-
-    Raises
-    ------
-    TrainingError
-        If the training fails.
-    """
-    yield Update("Going on…")
+    """Resume a run that was stopped or broken off, or watch one that runs."""
+    yield Update("Resuming…")
     resumes = run.can_resume
     process = training_process.start(run, resumed=True) if resumes else TrainingProcess(run)
     return (yield from watch_steps(process, view, stop))
@@ -148,41 +105,20 @@ def resume_steps(
 def watch_steps(
     process: TrainingProcess, view: View, stop: threading.Event
 ) -> Generator[TrainingMessage, None, TrainingEnded]:
-    """Tell what a process does, from the beginning of its run to its end.
+    """Yield the events of a run from its beginning to its end; return its best model.
 
-    Parameters
-    ----------
-    process : TrainingProcess
-        At work, or ended unseen.
-    view, stop
-        As :func:`start_steps`.
-
-    Yields
-    ------
-    TrainingMessage
-        As :func:`start_steps`.
-
-    Returns
-    -------
-    TrainingEnded
-        With the best model.
-
-    Raises
-    ------
-    TrainingError
-        If it failed, or ended without a result.
+    Raises TrainingError if it failed, or ended without a result.
     """
     run = process.run
     yield run
     shown = _Previews(view, run.request.device)
-    told_to_stop, failure, is_complete = False, "", False
-    is_started = False
+    is_started, is_complete, stop_sent, failure = False, False, False, ""
     while True:
-        is_alive = process.is_alive  # looked at first: what it told before its end is read
+        is_alive = process.is_alive  # asked first, so that its last events are read
         for message in process.read():
             yield message
             if isinstance(message, TrainingStarted):
-                # A run that was resumed: what was said of its end is over.
+                # A resumed run: the log holds the end of its first part.
                 is_started, failure, is_complete = True, "", False
                 shown.noise = message.noise
             elif isinstance(message, TrainingSaved):
@@ -191,12 +127,9 @@ def watch_steps(
                 failure = message.text
         if not is_alive:
             break
-        if stop.is_set() and not told_to_stop:
-            told_to_stop = True
-            if is_started:
-                process.stop()
-            else:
-                process.kill()
+        if stop.is_set() and not stop_sent:
+            stop_sent = True
+            (process.stop if is_started else process.kill)()
         if shown.is_due():
             yield shown.of(run.model_path)
         yield None
@@ -204,11 +137,11 @@ def watch_steps(
     if failure:
         raise TrainingError(failure)
     if not run.model_path.exists():
-        if told_to_stop:
+        if stop_sent:
             run.remove()
             return TrainingEnded(run, None, is_complete=False, was_stopped=True)
         raise TrainingError(
-            process.last_error() or "the training ended without a word: start it again"
+            process.last_error() or "the training ended without a message: start it again"
         )
     from napari_vae_restore.models.files import load
 
@@ -217,11 +150,11 @@ def watch_steps(
     yield shown.of(run.model_path)
     if is_complete:
         run.tidy_up()
-    return TrainingEnded(run, model, is_complete=is_complete, was_stopped=told_to_stop)
+    return TrainingEnded(run, model, is_complete=is_complete, was_stopped=stop_sent)
 
 
 def _path_of(images: Source | Path, copy: Path) -> Generator[Update | None, None, str]:
-    """The path of images; those of a layer are written to a file."""
+    """The path of images; a layer is written to a file."""
     if isinstance(images, Path):
         return str(images)
     data = yield from read(images)
@@ -233,7 +166,7 @@ def _path_of(images: Source | Path, copy: Path) -> Generator[Update | None, None
 
 
 class _Previews:
-    """Denoises one small part of the image again and again, at a bounded cost."""
+    """Denoises one small part of the image with each checkpoint, at a bounded cost."""
 
     def __init__(self, view: View, device: str) -> None:
         self._view, self._device = view, device
@@ -244,7 +177,7 @@ class _Previews:
         self.is_outdated = False
 
     def is_due(self) -> bool:
-        """Whether there is a new checkpoint, and time to restore with it."""
+        """Whether there is a new checkpoint, and time to use it."""
         is_time = self._since.elapsed >= self._interval
         return self._view is not None and self.is_outdated and is_time
 

@@ -1,4 +1,4 @@
-"""What *Train & Adapt* says before a training and after it; no Qt and no torch."""
+"""Texts of *Train & Adapt* before and after a training; no Qt and no torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from napari_vae_restore._napari.training.runs import ADAPT, CLEAN, PAIRS, SCRATCH, SHOTS
 
 if TYPE_CHECKING:
-    from napari_vae_restore._napari.messages import TrainingEnded
+    from napari_vae_restore._napari.training.steps import TrainingEnded
 
 _READY = {
     ADAPT: "Start adapts the bundled model to “{}”; no clean images are needed.",
@@ -19,12 +19,12 @@ _READY = {
 
 
 def ready(way: str, images: str) -> str:
-    """What Start will do with images of a name."""
+    """Text before a training: what Start does with the named images."""
     return _READY[way].format(images)
 
 
 def ending(ended: TrainingEnded) -> str:
-    """How a training ended."""
+    """Text after a training."""
     if ended.is_complete:
         return f"Trained for {ended.run.request.budget}."
     return "Stopped." if ended.was_stopped else "It was broken off; Resume goes on."

@@ -12,8 +12,8 @@ from napari_vae_restore._napari.forms.batch_header import BatchHeader
 from napari_vae_restore._napari.forms.fields import button
 from napari_vae_restore._napari.forms.model_store import model_store
 from napari_vae_restore._napari.jobs.batch_steps import (
-    Planned,
-    Wanted,
+    BatchPlanned,
+    BatchRequest,
     batch_steps,
     open_steps,
     plan_steps,
@@ -26,8 +26,8 @@ from napari_vae_restore._napari.widgets.model_widget import ModelWidget
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_vae_restore._napari.jobs.batch_steps import What
-    from napari_vae_restore._napari.layers.files import Opened
+    from napari_vae_restore._napari.jobs.batch_steps import BatchTask
+    from napari_vae_restore._napari.layers.files import OpenedFile
     from napari_vae_restore.batch.plan import Job
     from napari_vae_restore.batch.run import BatchProgress
 
@@ -108,10 +108,10 @@ class BatchWidget(ModelWidget):
         self._layout.addWidget(self.panel)
         self._layout.addWidget(self.table, 1)
 
-    def _wanted(self) -> Wanted:
+    def _wanted(self) -> BatchRequest:
         header = self.header
         what = header.what.what
-        return Wanted(
+        return BatchRequest(
             images=header.images.text,
             output=header.output.text,
             what=what,
@@ -138,7 +138,7 @@ class BatchWidget(ModelWidget):
 
     def _on_message(self, message: Any) -> None:
         super()._on_message(message)
-        if isinstance(message, Planned):
+        if isinstance(message, BatchPlanned):
             self.table.show_jobs(message.jobs)
         elif not isinstance(message, Update):
             self._on_progress(message)
@@ -163,10 +163,10 @@ class BatchWidget(ModelWidget):
         if self.table.jobs:
             self._say(f"Cancelled: {_counted(self.table.jobs)}. Run goes on with the rest.")
 
-    def _on_recipe(self, what: What) -> None:
+    def _on_recipe(self, what: BatchTask) -> None:
         self.header.what.add(what)
 
-    def _on_opened(self, opened: tuple[Opened, Opened]) -> None:
+    def _on_opened(self, opened: tuple[OpenedFile, OpenedFile]) -> None:
         for each in opened:
             self._viewer.add_image(each.data, **each.options)
 

@@ -11,7 +11,7 @@ from napari_vae_restore._napari.forms.check_header import CheckHeader
 from napari_vae_restore._napari.forms.fields import button
 from napari_vae_restore._napari.forms.model_store import model_of
 from napari_vae_restore._napari.jobs.check_steps import (
-    Checked,
+    CheckResult,
     check_steps,
     draw_steps,
     repeat_steps,
@@ -22,12 +22,12 @@ from napari_vae_restore._napari.layers.placement import (
     RECIPE_KEY,
     layer_axes,
     layer_data,
-    show_result,
 )
 from napari_vae_restore._napari.layers.region import start
 from napari_vae_restore._napari.layers.results import (
     Subject,
     samples_of,
+    show_result,
     subject_of,
     uncertainty_of,
     warnings_of,
@@ -189,13 +189,13 @@ class CheckWidget(TaskWidget):
             self._say(str(error))
             return None
 
-    def _on_checked(self, source: Image, subject: Subject, checked: Checked) -> None:
+    def _on_checked(self, source: Image, subject: Subject, checked: CheckResult) -> None:
         first = start(subject.region)
-        show_residual(self._viewer, source, checked, first)
-        show_regions(self._viewer, source, checked, subject.image.axes, first)
+        show_residual(self._viewer, source, checked.residual.residual, checked.limit, first)
+        show_regions(self._viewer, source, checked.residual, subject.image.axes, first)
         parts = [checked.residual.verdict]
-        if checked.closeness is not None:
-            parts.append(checked.closeness.words)
+        if checked.score is not None:
+            parts.append(checked.score.words)
         result = self.header.layers.layer
         warnings = "" if result is None else warnings_of(result)
         self._say("\n\n".join(part for part in (" ".join(parts), warnings) if part))

@@ -12,7 +12,7 @@ from napari_vae_restore._napari.forms.header import Header, Title
 from napari_vae_restore._napari.forms.model_store import BUNDLED, model_store
 from napari_vae_restore._napari.forms.sliders import slider
 from napari_vae_restore._napari.jobs.explore_steps import (
-    Drawn,
+    DrawnPictures,
     ExploreOptions,
     draw_steps,
     like_steps,
@@ -138,7 +138,7 @@ class ExploreWidget(LiveWidget):
             device=self.header.device.device,
         )
 
-    def _on_live(self, drawn: Drawn) -> None:
+    def _on_live(self, drawn: DrawnPictures) -> None:
         picture, recipe = drawn.pictures[0], drawn.recipe
         layer = next(
             (each for each in self._viewer.layers if _LAYER_KEY in each.metadata), None
@@ -158,7 +158,7 @@ class ExploreWidget(LiveWidget):
         layer.contrast_limits = low, max(high, low + 1e-6)
         layer.metadata = layer.metadata | {RECIPE_KEY: recipe}
 
-    def _on_stack(self, drawn: Drawn) -> None:
+    def _on_stack(self, drawn: DrawnPictures) -> None:
         layer = self._viewer.add_image(
             drawn.pictures,
             name=f"samples of {_in_words(drawn.recipe['model'])}",
@@ -167,7 +167,7 @@ class ExploreWidget(LiveWidget):
         )
         self._say(f"“{layer.name}” added: {len(drawn.pictures)} pictures, none was measured.")
 
-    def _on_like(self, source: Image, drawn: Drawn) -> None:
+    def _on_like(self, source: Image, drawn: DrawnPictures) -> None:
         with steady(self._viewer):
             layer = self._viewer.add_image(
                 drawn.pictures,

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QHBoxLayout, QWidget
 from napari_vae_restore._napari.forms.fields import Options, button, whole_number
 from napari_vae_restore._napari.forms.layer_choice import MaskChoice
 from napari_vae_restore._napari.jobs.inpaint_steps import (
-    Filled,
+    FilledImage,
     Holes,
     inpaint_preview_steps,
     inpaint_steps,
@@ -70,7 +70,7 @@ class InpaintWidget(MixtureWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
-        self._filled: Filled | None = None
+        self._filled: FilledImage | None = None
         self._filled_layer: Image | None = None
         self._number = 0
         self._watched: Shapes | Labels | None = None
@@ -200,7 +200,7 @@ class InpaintWidget(MixtureWidget):
         return () if mask is None else (mask.unique_id,)
 
     def _restoration(self, result: Any) -> Restoration:
-        filled: Filled = result
+        filled: FilledImage = result
         return filled.restoration
 
     def _on_restored(

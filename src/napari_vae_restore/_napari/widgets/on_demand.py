@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from napari.settings import get_settings
 from qtpy.QtWidgets import QCheckBox, QWidget
 
-from napari_vae_restore._napari.jobs.looking_steps import pays
+from napari_vae_restore._napari.jobs.on_demand_steps import pays
 from napari_vae_restore._napari.layers.placement import (
     RECIPE_KEY,
     RESULT_KEY,

@@ -24,15 +24,16 @@ from napari_vae_restore._napari.forms.model_choice import (
 )
 from napari_vae_restore._napari.forms.model_store import model_store
 from napari_vae_restore._napari.forms.settings import last_used, preferences, remember
-from napari_vae_restore._napari.jobs.looking_steps import look_steps
+from napari_vae_restore._napari.jobs.on_demand_steps import on_demand_steps
 from napari_vae_restore._napari.jobs.restoration_steps import (
     RestoreOptions,
     preview_steps,
     restore_steps,
 )
-from napari_vae_restore._napari.layers.placement import layer_data, show_result
+from napari_vae_restore._napari.layers.placement import layer_data
 from napari_vae_restore._napari.layers.preview_layer import find_preview, show_preview
 from napari_vae_restore._napari.layers.region import MAX_SIDE, Region, visible_region
+from napari_vae_restore._napari.layers.results import show_result
 from napari_vae_restore._napari.layers.spread_layers import show_spread
 from napari_vae_restore._napari.layers.uncertainty import Uncertainty, with_uncertainty
 from napari_vae_restore._napari.layers.view import current_step, visible_pixels
@@ -164,7 +165,7 @@ class RestorationWidget(ModelWidget):
         remember(self.does, {k: field_value(f) for k, f in self._remembered().items()})
         if self.looking.is_wanted:
             what = levels_of(layer), self.header.axes.axes, self._late_tasks(), model
-            look = look_steps(*what, self._options(), current_step(self._viewer, layer))
+            look = on_demand_steps(*what, self._options(), current_step(self._viewer, layer))
             self._launch(look, layer=layer, on_success=partial(self._on_looked, layer))
             return
         is_rgb = bool(layer.rgb)

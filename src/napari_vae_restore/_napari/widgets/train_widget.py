@@ -24,17 +24,17 @@ from napari_vae_restore._napari.layers.preview_layer import show_preview
 from napari_vae_restore._napari.messages import (
     Preview,
     Source,
-    TrainingEnded,
     TrainingUpdate,
     Update,
 )
 from napari_vae_restore._napari.training.layer import layer_of, preview_of
 from napari_vae_restore._napari.training.runs import (
-    Request,
     Run,
+    TrainingRequest,
     offered_run,
 )
 from napari_vae_restore._napari.training.steps import (
+    TrainingEnded,
     resume_steps,
     start_steps,
 )
@@ -122,7 +122,7 @@ class TrainWidget(TaskWidget):
             return
         images = self._given(header.images)
         second = self._given(header.second) if header.has_second else None
-        request = Request(
+        request = TrainingRequest(
             way=header.way.value,
             budget=str(header.time.currentText()),
             noise=header.noise.noise,

@@ -1,4 +1,4 @@
-"""Preparing a restoration of what is looked at, as a worker runs it.
+"""Preparing a restoration on demand, of the part in view, in a worker.
 
 No Qt and no napari here.
 """
@@ -20,22 +20,16 @@ if TYPE_CHECKING:
     from napari_vae_restore.models.model import Model
     from napari_vae_restore.restoration.blocks.on_demand import Looked
 
+# An image in memory of this many pixels is worth it: half a minute's work on two cores.
 _MANY_PIXELS: Final = 2**25
-"""Of an image in memory from which it is offered: half a minute's work on two cores."""
 
 
 def pays(levels: Sequence[Any]) -> bool:
-    """Whether to offer it: for images that are read from somewhere, or large.
-
-    Parameters
-    ----------
-    levels : sequence of array-like
-        Of a layer, finest first.
-    """
+    """Whether it is worth while: for lazy or large images; levels are finest first."""
     return len(levels) > 1 or is_lazy(levels[0]) or math.prod(levels[0].shape) >= _MANY_PIXELS
 
 
-def look_steps(
+def on_demand_steps(
     levels: Sequence[Any],
     axes: str,
     tasks: Callable[[], Sequence[Task]],
@@ -43,37 +37,10 @@ def look_steps(
     options: RestoreOptions,
     step: Sequence[int],
 ) -> Generator[Update | None, None, Looked]:
-    """Prepare the restoration of what is looked at, and begin with what is seen of all.
+    """Prepare a pyramid that is restored where it is looked at; compute its coarsest plane.
 
-    Parameters
-    ----------
-    levels : sequence of array-like
-        Of the layer, finest first; an image of one resolution gets coarser ones.
-    axes : str
-        One letter per dimension.
-    tasks : callable
-        Gives what was done to the image.
-    model : Model or str
-        As for :func:`~napari_vae_restore.restore`.
-    options : RestoreOptions
-        How; the tile is one of its own, and samples are not drawn.
-    step : sequence of int
-        The plane in view: an index along each axis of the finest level.
-
-    Yields
-    ------
-    Update or None
-        Now and then.
-
-    Returns
-    -------
-    Looked
-        For a layer of several levels.
-
-    Raises
-    ------
-    InputError, ModelFileError, RestorationError
-        As :func:`~napari_vae_restore.restore`.
+    An image of one level gets coarser ones. `step` is the plane in view, an index along each
+    axis of the finest level. The tile and the samples of the options are not used.
     """
     placed = yield from loaded(model)
     yield Update(LOOKING)
@@ -91,7 +58,7 @@ def look_steps(
 def _coarsest_plane(
     levels: Sequence[Any], axes: str, step: Sequence[int]
 ) -> tuple[int | slice, ...]:
-    """Index of the plane in view in the coarsest level: what napari asks for first."""
+    """Index of the plane in view in the coarsest level, which napari shows first."""
     at = zip(axes, step, levels[0].shape, levels[-1].shape, strict=True)
     return tuple(
         slice(None) if letter in "YXS" else min(max(index * n // of, 0), n - 1)
