@@ -20,6 +20,9 @@ from napari_vae_restore.models.hvae import HVAE, Posterior, PosteriorHead
 from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
 from napari_vae_restore.models.protocol import Chooser, Decoded, Features
 
+CLEAN_STD: Final = 0.02
+"""Standard deviation of p(x | z) in network units: detail below it is not worth nats."""
+
 _MAX_LOG_GAIN: Final = 1.5
 _MAX_FEATURE: Final = 8.0
 _MAX_Z: Final = 8.0

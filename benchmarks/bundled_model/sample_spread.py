@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 import torch
 
+from bundled_model.patch_batches import simulated
 from napari_vae_restore.models.devices import native_precision
 from napari_vae_restore.models.latents import random_noise
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.training.degradations import BUCKETS
 from napari_vae_restore.training.pictures import PatchSource
-from napari_vae_restore.training.stream import simulated
 
 COVERAGE: Final = 0.9
 """What the 90 % interval is made to cover."""

@@ -17,6 +17,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from bundled_model.patch_batches import Batch, Stream, batches
+from bundled_model.schedule import Course, Plan, StageRecord
+from bundled_model.stages import STAGES, Stage
 from napari_vae_restore import __version__
 from napari_vae_restore.errors import InputError, ModelFileError
 from napari_vae_restore.models.bundled import DEFAULT
@@ -29,9 +32,6 @@ from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.training import checkpoint
 from napari_vae_restore.training.pictures import PatchSource, Picture
-from napari_vae_restore.training.plan import Course, Plan, StageRecord
-from napari_vae_restore.training.stages import STAGES, Stage
-from napari_vae_restore.training.stream import Batch, Stream, batches
 from napari_vae_restore.training.threads import thread_trial
 
 _log = logging.getLogger(__name__)

@@ -17,21 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
-from napari_vae_restore.models.protocol import VAE
-from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.noise.models import GaussianNoise
-from napari_vae_restore.training.balance import TypicalErrors
-from napari_vae_restore.training.objective import elbo
-from napari_vae_restore.training.optimisers import Muon, split_matrices
-from napari_vae_restore.training.scores import (
-    BLOCKS,
-    as_measured,
-    block_errors,
-    multiscale_crps,
-    weighted_mean,
-)
-from napari_vae_restore.training.stream import (
+from bundled_model.muon import Muon, split_matrices
+from bundled_model.patch_batches import (
     Batch,
     Draw,
     clean,
@@ -39,9 +26,19 @@ from napari_vae_restore.training.stream import (
     mostly_noise,
     simulated,
 )
-
-CLEAN_STD: Final = 0.02
-"""Standard deviation of p(x | z) in network units: detail below it is not worth nats."""
+from bundled_model.scores import (
+    BLOCKS,
+    as_measured,
+    block_errors,
+    multiscale_crps,
+    weighted_mean,
+)
+from bundled_model.typical_errors import TypicalErrors
+from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
+from napari_vae_restore.models.protocol import VAE
+from napari_vae_restore.models.restorer import CLEAN_STD, RestorationVAE
+from napari_vae_restore.noise.models import GaussianNoise
+from napari_vae_restore.training.objective import elbo
 
 _ERROR_FLOOR: Final = 1e-3
 """Added to the typical error that a score is relative to, in network units."""

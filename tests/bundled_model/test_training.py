@@ -13,18 +13,18 @@ from skimage import data
 from torch import Tensor
 
 import napari_vae_restore as vr
+from bundled_model.patch_batches import Stream, batches, simulated
+from bundled_model.schedule import Plan
+from bundled_model.stages import STAGES, MeanStage, Recipe, SpreadStage, Stage
+from bundled_model.training import BundledTraining
 from napari_vae_restore.errors import ModelFileError
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.files import load, save
 from napari_vae_restore.models.latents import NoiseSource, random_noise
 from napari_vae_restore.models.model import TrainingRecord, build_network
 from napari_vae_restore.models.restorer import Conditioned
-from napari_vae_restore.training.bundle import BundledTraining
 from napari_vae_restore.training.degradations import N_BUCKETS
 from napari_vae_restore.training.pictures import PatchSource, Picture
-from napari_vae_restore.training.plan import Plan
-from napari_vae_restore.training.stages import STAGES, MeanStage, Recipe, SpreadStage, Stage
-from napari_vae_restore.training.stream import Stream, batches, simulated
 
 TINY = RestorationConfig(widths=(8, 8), depths=(1, 1), width=8, latent=4)
 PLAN = Plan(steps=(3, 3, 3, 3, 3), side=24)
