@@ -40,9 +40,9 @@ from napari_vae_restore.models.likeness import Likeness
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.restoration.blocks.describe import Glance
 from napari_vae_restore.restoration.blocks.halo import measure_halo
+from napari_vae_restore.training.error_calibration import drawn_sigma
 from napari_vae_restore.training.pictures import PatchSource, Picture
 from napari_vae_restore.training.settings import parse_budget
-from napari_vae_restore.training.spreads import drawn_sigma
 
 N_SYNTHETIC, SYNTHETIC_SIDE = 45, 256
 SYNTHETIC_WEIGHT = 0.2  # of them all; each kind of the manifest's pictures has 1

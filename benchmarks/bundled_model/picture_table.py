@@ -20,35 +20,17 @@ KINDS: Final = ("microscopy", "medicine", "photograph")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the table of training pictures.
+    """One line of the table of training pictures."""
 
-    Attributes
-    ----------
-    source : str
-        ``KIND:NAME``: ``debian:PACKAGE``, ``pypi:PACKAGE`` or ``data:FOLDER``.
-    path : str
-        Of the picture inside its source.
-    licence : str
-        As its source tells it.
-    kind : str
-        One of `KINDS`.
-    reduce : int
-        Factor by which the picture is shrunk before use, which averages its noise and
-        compression artefacts away.
-    weight : float
-        Share of the patches that come from it, relative to other pictures of its kind and
-        its size; 1 is usual.
-    author : str
-        As its source tells it; empty where it does not.
-    """
-
-    source: str
-    path: str
-    licence: str
-    kind: str
+    source: str  # ``KIND:NAME``: ``debian:PACKAGE``, ``pypi:PACKAGE`` or ``data:FOLDER``
+    path: str  # inside its source
+    licence: str  # as its source states it
+    kind: str  # one of `KINDS`
+    # Factor by which the picture is shrunk; this averages noise and artefacts away.
     reduce: int
+    # Share of the patches relative to other pictures of its kind and size; 1 is usual.
     weight: float
-    author: str = ""
+    author: str = ""  # as its source states it, if it does
 
     @property
     def location(self) -> Path:
@@ -57,25 +39,7 @@ class Entry:
 
 
 def read_table(table: Path) -> list[Entry]:
-    """Read the table of training pictures.
-
-    Parameters
-    ----------
-    table : Path
-        CSV with the columns source, path, licence, kind, reduce, weight and, optionally,
-        author.
-
-    Returns
-    -------
-    list of Entry
-        In the table's order.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, a number is none, a weight is not above 0 or a kind is none
-        of `KINDS`.
-    """
+    """Read a CSV table of training pictures; the column `author` is optional."""
     with table.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     entries = []
@@ -97,27 +61,10 @@ def read_table(table: Path) -> list[Entry]:
 
 
 def read_pictures(folder: Path, table: Path) -> list[Picture]:
-    """Read the pictures that a table lists.
+    """Read the pictures of a table, shrunk and scaled.
 
-    Parameters
-    ----------
-    folder : Path
-        Holds ``NAME/PATH`` for every line of the table; see :class:`Entry`.
-    table : Path
-        See :func:`read_table`.
-
-    Returns
-    -------
-    list of Picture
-        In the table's order, shrunk and scaled. The weights of each kind add up to 1;
-        within a kind a picture's is the table's times the square root of its pixels.
-
-    Raises
-    ------
-    InputError
-        If the table cannot be used.
-    ImageFileError
-        If a picture is missing or cannot be read.
+    The weights of each kind add up to 1; within a kind, a picture's weight is the table's times
+    the square root of its pixels.
     """
     entries = read_table(table)
     pictures = [_read(folder / entry.location, entry) for entry in entries]

@@ -22,7 +22,7 @@ from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.files import load, save
 from napari_vae_restore.models.latents import NoiseSource, random_noise
 from napari_vae_restore.models.model import TrainingRecord, build_network
-from napari_vae_restore.models.restorer import Conditioned
+from napari_vae_restore.models.restorer import Encoded
 from napari_vae_restore.training.degradations import N_BUCKETS
 from napari_vae_restore.training.pictures import PatchSource, Picture
 
@@ -150,11 +150,11 @@ def test_the_spread_is_scored_alike_wherever_the_mean_lies(
         torch.zeros(2000).long(),
     )
     mean = torch.full_like(target, offset)
-    monkeypatch.setattr(network, "infer", lambda condition: Conditioned((), mean))
+    monkeypatch.setattr(network, "infer", lambda condition: Encoded((), mean))
     monkeypatch.setattr(network, "centre", lambda features: torch.zeros_like(mean))
 
     def score(spread: float) -> float:
-        def sample(found: Conditioned, centre: Tensor, noise: NoiseSource) -> Tensor:
+        def sample(found: Encoded, centre: Tensor, noise: NoiseSource) -> Tensor:
             return found.mean - centre + spread * noise(0, target[:, :, :1, :1])
 
         monkeypatch.setattr(network, "sample", sample)

@@ -21,11 +21,11 @@ _LUMA: Final = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _BLACK_WHITE: Final = (0.1, 99.9)
 """Percentiles that become 0 and 1."""
 _HEADROOM: Final = 0.1
-"""How far below 0 and above 1 the pixels beyond those percentiles may reach."""
+"""Pixels beyond those percentiles are clipped this far below 0 and above 1."""
 _FLAT: Final = 0.01
-"""Patches of a smaller standard deviation are mostly passed over: there is little to learn."""
+"""Patches of a smaller standard deviation are mostly skipped: they teach little."""
 _ATTEMPTS: Final = 4
-"""Crops until a flat one is taken all the same."""
+"""WindowSampler until a flat one is taken all the same."""
 
 _P_HALF_SIZE: Final = 0.2
 _P_LUMA: Final = 0.5
@@ -38,44 +38,17 @@ _GAINS: Final = (0.3, 1.1)
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture of the training set.
+    """A picture of the training set."""
 
-    Attributes
-    ----------
-    planes : numpy.ndarray
-        (N, C, H, W) float16, about [0, 1].
-    weight : float
-        Share of the patches that come from it, relative to the others'.
-    is_colour : bool
-        Whether the channels are a photograph's red, green and blue.
-    """
-
-    planes: NDArray[np.float16]
-    weight: float
-    is_colour: bool
+    planes: NDArray[np.float16]  # (N, C, H, W) float16, about [0, 1]
+    weight: float  # share of the patches that come from it, relative to the others'
+    is_colour: bool  # whether the channels are a photograph's red, green and blue
 
 
 def picture_of(
     image: NDArray[Any], axes: str, *, reduce: int = 1, weight: float = 1.0
 ) -> Picture:
-    """Make a clean image one of the training pictures.
-
-    Parameters
-    ----------
-    image : numpy.ndarray
-        Any real dtype, any axes.
-    axes : str
-        One letter per dimension.
-    reduce : int
-        Factor by which it is shrunk.
-    weight : float
-        See :class:`Picture`.
-
-    Returns
-    -------
-    Picture
-        Scaled to [0, 1], up to a few pixels.
-    """
+    """A clean image as a training picture: shrunk by `reduce`, scaled to about [0, 1]."""
     planes = Layout.of(image, axes).to_planes(image)
     values = _shrunk(np.asarray(planes[:, :3], dtype=np.float32), reduce)
     black, white = np.percentile(values, _BLACK_WHITE, axis=(0, 2, 3), keepdims=True)
@@ -97,20 +70,7 @@ def _shrunk(planes: Patch, factor: int) -> Patch:
 
 
 class PatchSource:
-    """Draws augmented grey patches: place, size, orientation, colour mix, tone.
-
-    Parameters
-    ----------
-    pictures : sequence of Picture
-        Those smaller than `side` are left out.
-    side : int
-        Of the square patches, in pixels.
-
-    Raises
-    ------
-    InputError
-        If no picture is large enough.
-    """
+    """Draws augmented grey patches: place, size, orientation, colour mix, tone."""
 
     def __init__(self, pictures: Sequence[Picture], side: int) -> None:
         self._pictures = [p for p in pictures if min(p.planes.shape[2:]) >= side]
@@ -124,18 +84,7 @@ class PatchSource:
         self._side = side
 
     def draw(self, rng: np.random.Generator) -> Patch:
-        """Draw one patch.
-
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-            Decides everything about it.
-
-        Returns
-        -------
-        numpy.ndarray
-            (side, side) float32, about [0, 1].
-        """
+        """Draw one patch, (side, side) float32, about [0, 1]."""
         for _ in range(_ATTEMPTS):
             patch = self._crop(rng)
             if patch.std() > _FLAT:
