@@ -25,12 +25,11 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
+from bundled_model.picture_table import MANIFEST, Entry, read_table
+from bundled_model.volumes import SUFFIXES, as_tiff, planes_across, read_volume
 from napari_vae_restore.errors import VAERestoreError
 from napari_vae_restore.images.atomic import atomic_write
-from napari_vae_restore.training.pictures import Entry, read_table
-from volumes import SUFFIXES, as_tiff, planes_across, read_volume
 
-MANIFEST = Path(__file__).with_name("bundled_pictures.csv")
 BAD_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile)
 Files = Iterator[tuple[str, bytes]]
 

@@ -28,6 +28,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 import napari_vae_restore as vr
+from bundled_model.picture_table import MANIFEST, Entry, read_pictures, read_table
+from bundled_model.sample_spread import calibrate
+from bundled_model.schedule import Plan
+from bundled_model.synthetic import synthetic_pictures
+from bundled_model.training import BundledTraining
 from napari_vae_restore.errors import InputError, VAERestoreError
 from napari_vae_restore.models.bundled import export, find_model, store_halo
 from napari_vae_restore.models.config import RestorationConfig
@@ -35,21 +40,10 @@ from napari_vae_restore.models.likeness import Likeness
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.restoration.blocks.describe import Glance
 from napari_vae_restore.restoration.blocks.halo import measure_halo
-from napari_vae_restore.training.bundle import BundledTraining
-from napari_vae_restore.training.calibration import calibrate
-from napari_vae_restore.training.pictures import (
-    Entry,
-    PatchSource,
-    Picture,
-    read_pictures,
-    read_table,
-)
-from napari_vae_restore.training.plan import Plan
+from napari_vae_restore.training.error_calibration import drawn_sigma
+from napari_vae_restore.training.pictures import PatchSource, Picture
 from napari_vae_restore.training.settings import parse_budget
-from napari_vae_restore.training.spreads import drawn_sigma
-from napari_vae_restore.training.textures import synthetic_pictures
 
-MANIFEST = Path(__file__).with_name("bundled_pictures.csv")
 N_SYNTHETIC, SYNTHETIC_SIDE = 45, 256
 SYNTHETIC_WEIGHT = 0.2  # of them all; each kind of the manifest's pictures has 1
 N_CALIBRATION, CALIBRATION_SIDE, LEAST_CONTRAST = 96, 256, 0.3

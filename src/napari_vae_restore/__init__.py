@@ -52,9 +52,9 @@ _HOMES = {
     "TrainingError": ".errors",
     "TrainingSettings": ".training.settings",
     "VAERestoreError": ".errors",
-    "adapt": ".training.one_call",
+    "adapt": ".training.train",
     "add_to_viewer": "._napari.console",
-    "calibrate": ".training.spreads",
+    "calibrate": ".training.error_calibration",
     "check_residual": ".reports.residual_check",
     "compress": ".generation.compression.compress",
     "decode": ".generation.latents",
@@ -82,7 +82,7 @@ _HOMES = {
     "sample": ".generation.sampling",
     "super_resolve": ".restoration.restore",
     "sweep": ".evaluation.sweep",
-    "train": ".training.one_call",
+    "train": ".training.train",
     "vary": ".generation.sampling",
 }
 
@@ -147,15 +147,15 @@ if TYPE_CHECKING:
     from napari_vae_restore.stores.restore import iter_restore_store as iter_restore_store
     from napari_vae_restore.stores.restore import restore_store as restore_store
     from napari_vae_restore.training.engine import Training as Training
-    from napari_vae_restore.training.one_call import adapt as adapt
-    from napari_vae_restore.training.one_call import train as train
+    from napari_vae_restore.training.error_calibration import calibrate as calibrate
     from napari_vae_restore.training.progress import Progress as Progress
     from napari_vae_restore.training.settings import TrainingSettings as TrainingSettings
     from napari_vae_restore.training.settings import parse_budget as parse_budget
     from napari_vae_restore.training.sources import Clean as Clean
     from napari_vae_restore.training.sources import Pairs as Pairs
     from napari_vae_restore.training.sources import Shots as Shots
-    from napari_vae_restore.training.spreads import calibrate as calibrate
+    from napari_vae_restore.training.train import adapt as adapt
+    from napari_vae_restore.training.train import train as train
 
 
 def __getattr__(name: str) -> Any:

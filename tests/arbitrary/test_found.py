@@ -31,8 +31,8 @@ from napari_vae_restore.images.image_files import read_image, write_image
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.restoration.recipes.replay import read_recipe
 from napari_vae_restore.stores.ome_zarr import open_store
-from napari_vae_restore.training.crops import Crops
 from napari_vae_restore.training.sources import listed
+from napari_vae_restore.training.window_sampler import WindowSampler
 from napari_vae_restore.zoo.archive import import_package
 
 Picture = NDArray[Any]
@@ -387,7 +387,7 @@ def test_a_damaged_chunk_was_an_error_of_its_codec(
     with pytest.raises(vr.InputError, match=r"in\.zarr: .*cannot .*decompression"):
         vr.adapt(path, every_task, steps=1)
     with pytest.raises(vr.ImageFileError, match=r"Cannot read a part of in\.zarr"):
-        Crops([(item,) for item in listed(path)], None, 0)
+        WindowSampler([(item,) for item in listed(path)], None, 0)
 
 
 @pytest.mark.parametrize("size", [10**6, (8, 10**13)])

@@ -12,7 +12,7 @@ import pytest
 import napari_vae_restore as vr
 from napari_vae_restore.cli import runs
 from napari_vae_restore.models.files import load_checkpoint
-from napari_vae_restore.training import lessons
+from napari_vae_restore.training import supervision
 
 NOISE = "gaussian:25"
 TINY = vr.HVAEConfig(levels=2, width=8, latent=4)
@@ -22,8 +22,8 @@ CHILD = """
 import sys
 from napari_vae_restore import HVAEConfig
 from napari_vae_restore.cli import main, runs
-from napari_vae_restore.training import lessons
-lessons.HVAEConfig = lambda: HVAEConfig(levels=2, width=8, latent=4)
+from napari_vae_restore.training import supervision
+supervision.HVAEConfig = lambda: HVAEConfig(levels=2, width=8, latent=4)
 runs.WATCHED_SAVE_SECONDS, runs._MAX_SAVE_SHARE = 0.1, 1.0
 sys.exit(main())
 """
@@ -32,7 +32,7 @@ sys.exit(main())
 @pytest.fixture
 def events(run, monkeypatch):
     """Run a training here with a tiny network: exit status, its events, stderr."""
-    monkeypatch.setattr(lessons, "HVAEConfig", lambda: TINY)
+    monkeypatch.setattr(supervision, "HVAEConfig", lambda: TINY)
 
     def command(*words):
         status, out, err = run(*words, "--json-lines")
@@ -105,7 +105,7 @@ def test_unusable_images_are_told(events, words, tmp_path):
 
 
 def test_checkpoints_come_at_intervals(run, words, monkeypatch):
-    monkeypatch.setattr(lessons, "HVAEConfig", lambda: TINY)
+    monkeypatch.setattr(supervision, "HVAEConfig", lambda: TINY)
     written = []
 
     def save(self, path, save=vr.Training.save_checkpoint):
@@ -122,7 +122,7 @@ def test_checkpoints_come_at_intervals(run, words, monkeypatch):
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_nothing(run, words, monkeypatch):
-    monkeypatch.setattr(lessons, "HVAEConfig", lambda: TINY)
+    monkeypatch.setattr(supervision, "HVAEConfig", lambda: TINY)
 
     def save(self, path):
         raise vr.ModelFileError("cannot write it: no space left")

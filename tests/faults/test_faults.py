@@ -78,8 +78,8 @@ COMMANDS = FILES | FOLDERS
 HERE = "import os; os.chdir({!r})\n"
 TINY = """
 from napari_vae_restore import HVAEConfig
-from napari_vae_restore.training import lessons
-lessons.HVAEConfig = lambda: HVAEConfig(levels=2, width=8, latent=4)
+from napari_vae_restore.training import supervision
+supervision.HVAEConfig = lambda: HVAEConfig(levels=2, width=8, latent=4)
 """
 AT_FLUSH = """
 import errno, os, signal

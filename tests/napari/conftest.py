@@ -20,8 +20,8 @@ TINY_PROGRAM = """
 import sys
 from napari_vae_restore import HVAEConfig
 from napari_vae_restore.cli import main, runs
-from napari_vae_restore.training import lessons
-lessons.HVAEConfig = lambda: HVAEConfig(levels=2, width=8, latent=4)
+from napari_vae_restore.training import supervision
+supervision.HVAEConfig = lambda: HVAEConfig(levels=2, width=8, latent=4)
 runs.WATCHED_SAVE_SECONDS = 1.0
 sys.exit(main())
 """

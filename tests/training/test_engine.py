@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import napari_vae_restore as vr
 from napari_vae_restore.images.image_files import write_image
 from napari_vae_restore.models.files import load_checkpoint, save
-from napari_vae_restore.training import engine, objective, threads
+from napari_vae_restore.training import engine, objective, thread_trial, weight_updates
 
 TINY = vr.HVAEConfig(levels=2, width=8, latent=4)
 SETTINGS = vr.TrainingSettings(batch=2, patch=32)
@@ -193,7 +193,7 @@ def test_a_hundred_large_gradients_do_not_lock_the_training(noisy: NDArray[np.fl
     training = start(noisy, steps=400)
     run = training.run()
     next(run)
-    hook = next(training._trained.parameters()).register_hook(lambda g: g * 1e12)
+    hook = next(training._updates.trained.parameters()).register_hook(lambda g: g * 1e12)
     for _ in range(100):
         next(run)
     hook.remove()
@@ -210,8 +210,10 @@ def test_gradients_that_are_not_finite_are_survived(noisy: NDArray[np.float32]) 
     training = start(noisy, steps=400)
     run = training.run()
     next(run)
-    hook = next(training._trained.parameters()).register_hook(lambda g: g * float("nan"))
-    for _ in range(engine._MAX_BAD_STEPS + 5):
+    hook = next(training._updates.trained.parameters()).register_hook(
+        lambda g: g * float("nan")
+    )
+    for _ in range(weight_updates.MAX_BAD_STEPS + 5):
         next(run)
     hook.remove()
     losses = [next(run).loss for _ in range(5)]
@@ -238,7 +240,7 @@ def test_the_faster_number_of_threads_is_taken(
         now[0] += 10.0 if chosen and chosen[-1] == 4 else 1.0
         return now[0]
 
-    monkeypatch.setattr(threads.time, "monotonic", slow_with_threads)
+    monkeypatch.setattr(thread_trial.time, "monotonic", slow_with_threads)
     training = vr.Training(
         noisy, noise="gaussian:25", budget=250, config=TINY, settings=SETTINGS, device="cpu"
     )
@@ -293,7 +295,7 @@ def test_a_full_graphics_card_leaves_the_cpu(
     training = start(noisy, steps=6)
     run = training.run()
     losses = [next(run).loss for _ in range(3)]
-    training._device = torch.device("cuda")  # as it would be there
+    training._updates.device = torch.device("cuda")  # as it would be there
     failures = iter([True, True])  # at a batch of 2, then of 1
 
     def full(*arguments: Any, elbo: Any = objective.elbo) -> Any:
@@ -316,7 +318,7 @@ def test_a_run_that_finds_nothing_better_ends_early(noisy: NDArray[np.float32]) 
         noisy, start="default", noise="gaussian:25", steps=50, settings=hopeless, device="cpu"
     )
     monotone = iter(range(0, -1000, -1))
-    training._objective.judge = lambda *_: objective.Judgement(next(monotone))  # type: ignore[method-assign]
+    training._objective.judge = lambda *_: objective.Score(next(monotone))  # type: ignore[method-assign]
     assert len(list(training.run())) == 10
     assert training.is_complete
 

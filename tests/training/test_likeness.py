@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from skimage import data
 
 import napari_vae_restore as vr
-from napari_vae_restore.training.crops import spread_out
-from napari_vae_restore.training.likeness import fitted_likeness
+from napari_vae_restore.training.likeness import fit_likeness
 from napari_vae_restore.training.sources import listed
+from napari_vae_restore.training.window_sampler import spread_out
 
 NOISE = vr.GaussianNoise(10.0)
 Image = NDArray[np.float32]
@@ -45,7 +45,7 @@ def adapted(tissue: NDArray[np.uint8]) -> vr.Model:
     )
     for _ in training.run():
         pass
-    likeness = fitted_likeness(training.snapshot(), training.lesson, "cpu")
+    likeness = fit_likeness(training.snapshot(), training.supervision, "cpu")
     return replace(training.snapshot(), likeness=likeness)
 
 

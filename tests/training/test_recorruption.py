@@ -11,7 +11,12 @@ from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.restoration.inference.units import Units
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.training.local_noise import LocalNoise
-from napari_vae_restore.training.recorruption import Slow, local_noise, recorrupt, restored
+from napari_vae_restore.training.recorruption import (
+    PlaneConstants,
+    local_noise,
+    recorrupt,
+    restored,
+)
 
 
 def bundled() -> RestorationVAE:
@@ -20,9 +25,11 @@ def bundled() -> RestorationVAE:
     return network
 
 
-def noise_of(image: NDArray[np.float32], slow: Slow, rng: np.random.Generator) -> LocalNoise:
+def noise_of(
+    image: NDArray[np.float32], constants: PlaneConstants, rng: np.random.Generator
+) -> LocalNoise:
     network = bundled()
-    return local_noise(network, image, restored(network, image, slow), slow, rng)
+    return local_noise(network, image, restored(network, image, constants), constants, rng)
 
 
 def test_the_two_measurements_have_independent_noise() -> None:
@@ -41,8 +48,8 @@ def test_noise_of_a_well_lit_image_is_as_told(clean: NDArray[np.float32]) -> Non
     noise = PoissonGaussianNoise(2.0, 4.0)
     y = noise.sample(clean, np.random.default_rng(0))[None]
     units = Units.of(Measurement(y, None, (noise,)))
-    slow = (units.sigma, 0.0, 0.0, 0.0)
-    found = noise_of(units.to_network(y)[0], slow, np.random.default_rng(1))
+    constants = (units.sigma, 0.0, 0.0, 0.0)
+    found = noise_of(units.to_network(y)[0], constants, np.random.default_rng(1))
     share = found.strength
     assert share.shape == clean.shape
     assert 0.93 < share.mean() <= 1
@@ -54,8 +61,8 @@ def test_noise_in_the_dark_is_found_weaker_than_stabilising_promises() -> None:
     photons[:, 128:] = 30.0
     y = rng.poisson(photons).astype(np.float64)[None]
     units = Units.of(Measurement(y, None, (PoissonGaussianNoise(1.0, 0.0),)))
-    slow = (units.sigma, 0.0, 0.0, 0.0)
-    found = noise_of(units.to_network(y)[0], slow, np.random.default_rng(1))
+    constants = (units.sigma, 0.0, 0.0, 0.0)
+    found = noise_of(units.to_network(y)[0], constants, np.random.default_rng(1))
     share = found.strength
     assert np.median(share[:, :100]) < 0.6
     assert np.median(share[:, 156:]) > 0.93

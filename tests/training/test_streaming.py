@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 import napari_vae_restore as vr
 from napari_vae_restore.images.image_files import write_image
-from napari_vae_restore.training import crops, pool
-from napari_vae_restore.training.crops import HELD_OUT, Crops
-from napari_vae_restore.training.pool import EVERY, FIRST, SIZE, Pool
+from napari_vae_restore.training import window_cache, window_sampler
 from napari_vae_restore.training.settings import TrainingSettings
 from napari_vae_restore.training.sources import listed, matched
+from napari_vae_restore.training.window_cache import EVERY, FIRST, SIZE, WindowCache
+from napari_vae_restore.training.window_sampler import HELD_OUT, WindowSampler
 
 TINY = vr.HVAEConfig(levels=2, width=8, latent=4)
 SMALL = TrainingSettings(batch=2, patch=32)
@@ -30,8 +30,8 @@ SOME = 48
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is much is little here."""
-    monkeypatch.setattr(crops, "MOST_AT_ONCE", 100)
-    monkeypatch.setattr(crops, "SIDE", SOME)
+    monkeypatch.setattr(window_sampler, "MOST_AT_ONCE", 100)
+    monkeypatch.setattr(window_sampler, "SIDE", SOME)
 
 
 def stack(n: int = 4, side: int = 200, seed: int = 0) -> NDArray[np.uint16]:
@@ -39,22 +39,22 @@ def stack(n: int = 4, side: int = 200, seed: int = 0) -> NDArray[np.uint16]:
     return rng.normal(1000, 20, (n, side, side)).round().astype(np.uint16)
 
 
-def cut(images: Any, **options: Any) -> Crops:
-    return Crops([(item,) for item in listed(images)], None, 0, **options)
+def cut(images: Any, **options: Any) -> WindowSampler:
+    return WindowSampler([(item,) for item in listed(images)], None, 0, **options)
 
 
 def test_windows_are_parts_of_the_images_and_repeat_by_their_number() -> None:
     image = stack()
     one, other = cut(image), cut(image)
     for number in range(5):
-        (window,) = one.crop(number)
+        (window,) = one.window(number)
         assert window.axes == "YX"
         assert window.data.shape == (SOME, SOME)
         views = np.lib.stride_tricks.sliding_window_view(image, (SOME, SOME), (1, 2))
         assert (views[..., 0, 0] == window.data[0, 0]).any()
-        np.testing.assert_array_equal(window.data, other.crop(number)[0].data)
+        np.testing.assert_array_equal(window.data, other.window(number)[0].data)
     assert one.n_pixels == image.size
-    assert not np.array_equal(one.crop(0)[0].data, one.crop(1)[0].data)
+    assert not np.array_equal(one.window(0)[0].data, one.window(1)[0].data)
 
 
 def test_what_is_held_out_is_never_learned_from() -> None:
@@ -62,7 +62,7 @@ def test_what_is_held_out_is_never_learned_from() -> None:
     image = np.arange(180 * 190, dtype=np.uint16).reshape(180, 190)
     drawn = cut(image)
     unseen = np.concatenate([window.data.ravel() for (window,) in drawn.held_out()])
-    seen = np.unique([drawn.crop(number)[0].data for number in range(60)])
+    seen = np.unique([drawn.window(number)[0].data for number in range(60)])
     assert unseen.size == HELD_OUT * SOME**2
     assert not np.isin(unseen, seen).any()
     assert seen.size > 0.3 * image.size
@@ -70,18 +70,18 @@ def test_what_is_held_out_is_never_learned_from() -> None:
 
 def test_pictures_that_lie_in_what_is_held_out_are_refused() -> None:
     with pytest.raises(vr.InputError, match="give more images"):
-        cut(stack(1, SOME)).crop(0)
+        cut(stack(1, SOME)).window(0)
 
 
 def test_a_clean_image_is_cut_where_its_measurement_is() -> None:
     measured = stack(3)
     clean = measured.repeat(2, axis=1).repeat(2, axis=2)
-    drawn = Crops(matched(measured, clean), None, 0)
+    drawn = WindowSampler(matched(measured, clean), None, 0)
     for number in range(4):
-        small, large = drawn.crop(number)
+        small, large = drawn.window(number)
         np.testing.assert_array_equal(large.data[::2, ::2], small.data)
     with pytest.raises(vr.InputError, match="2, 3 or 4 times"):
-        Crops(matched(measured, clean[:, :-1]), None, 0)
+        WindowSampler(matched(measured, clean[:, :-1]), None, 0)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_unreadable_files_are_named_or_skipped(
     with pytest.raises(vr.ImageFileError, match=r"[0-3]\.tif.*--skip-unreadable"):
         cut(folder)
     drawn = cut(folder, skip_unreadable=True)
-    assert {drawn.crop(number)[0].name for number in range(8)} == {"4.tif", "5.tif"}
+    assert {drawn.window(number)[0].name for number in range(8)} == {"4.tif", "5.tif"}
     assert "skipped" in caplog.text
 
 
@@ -110,7 +110,7 @@ def test_a_folder_may_change_while_it_is_read(
     drawn = cut(folder)
     for number in range(5):
         (folder / f"{number}.tif").unlink()
-    names = {drawn.crop(number)[0].name for number in range(10, 30)}
+    names = {drawn.window(number)[0].name for number in range(10, 30)}
     assert "5.tif" in names
     assert len(names) <= 3  # two may have been read before
     assert "no such file" in caplog.text
@@ -120,16 +120,16 @@ def test_flat_windows_are_passed_over() -> None:
     image = np.zeros((400, 400), np.uint16)
     image[:200, :200] = stack(1)[0]
     drawn = cut(image)
-    assert all(np.ptp(drawn.crop(number)[0].data) > 0 for number in range(10))
+    assert all(np.ptp(drawn.window(number)[0].data) > 0 for number in range(10))
 
 
 def test_a_pool_holds_the_latest_by_the_step_alone() -> None:
-    slow, quick = Pool(lambda number: number), Pool(lambda number: number)
+    slow, quick = WindowCache(lambda number: number), WindowCache(lambda number: number)
     for step in range(0, EVERY * (SIZE + 3), 5):
         members = list(slow.at(step))
         assert members == list(range(max(0, members[-1] + 1 - SIZE), members[-1] + 1))
     assert list(quick.at(step)) == members
-    assert list(Pool(lambda number: number).at(0)) == list(range(FIRST))
+    assert list(WindowCache(lambda number: number).at(0)) == list(range(FIRST))
 
 
 def test_a_pool_makes_do_with_what_can_be_prepared(caplog: pytest.LogCaptureFixture) -> None:
@@ -138,13 +138,13 @@ def test_a_pool_makes_do_with_what_can_be_prepared(caplog: pytest.LogCaptureFixt
             raise vr.InputError(f"no {number}")
         return number
 
-    partial = Pool(make)
+    partial = WindowCache(make)
     assert list(partial.at(0)) == list(range(0, FIRST, 2))
     assert set(partial.at(EVERY * 3 * SIZE)) <= set(range(0, FIRST + 1, 2))
     assert partial.at(EVERY * 3 * SIZE)
     assert caplog.text.count("without a part") == 1
     with pytest.raises(vr.InputError, match="no 1"):
-        Pool(lambda number: make(1)).at(0)
+        WindowCache(lambda number: make(1)).at(0)
 
 
 def sources(image: NDArray[np.float32]) -> dict[str, Any]:
@@ -161,8 +161,8 @@ def sources(image: NDArray[np.float32]) -> dict[str, Any]:
 def test_every_supervision_can_be_streamed(
     clean: NDArray[np.float32], supervision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crops, "SIDE", 64)
-    monkeypatch.setattr(pool, "FIRST", 2)
+    monkeypatch.setattr(window_sampler, "SIDE", 64)
+    monkeypatch.setattr(window_cache, "FIRST", 2)
     image = np.stack([clean, clean[::-1], clean[:, ::-1], clean[::-1, ::-1]])
     noisy = NOISE.sample(image, np.random.default_rng(0)).astype(np.float32)
     model = vr.train(
@@ -182,7 +182,7 @@ def test_every_supervision_can_be_streamed(
 def test_a_resumed_run_sees_what_the_unbroken_one_does(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "EVERY", 2)
+    monkeypatch.setattr(window_cache, "EVERY", 2)
 
     def training() -> vr.Training:
         return vr.Training(folder, config=TINY, settings=SMALL, steps=12, device="cpu")
@@ -245,5 +245,5 @@ def test_a_hundred_gigabytes_train_in_less_than_two() -> None:
 
 def test_global_random_state_is_untouched() -> None:
     before = torch.random.get_rng_state()
-    cut(stack()).crop(0)
+    cut(stack()).window(0)
     assert torch.equal(before, torch.random.get_rng_state())

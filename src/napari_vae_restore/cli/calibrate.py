@@ -39,7 +39,7 @@ def calibrate(
             "calibrated."
         )
     source = sources.source_of(images, second, clean, simulate)
-    from napari_vae_restore.training.spreads import calibrate as measured
+    from napari_vae_restore.training.error_calibration import calibrate as measured
 
     with terminal.working("Calibrating"):
         found = measured(

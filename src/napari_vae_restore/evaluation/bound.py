@@ -21,10 +21,10 @@ from napari_vae_restore.generation.planes import Planes, padded_to, torch_comput
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.latents import DiagonalGaussian, random_noise
 from napari_vae_restore.models.model import Model
+from napari_vae_restore.models.restorer import CLEAN_STD
 from napari_vae_restore.noise.likelihood import Likelihood, network_likelihood
 from napari_vae_restore.noise.models import GaussianNoise
 from napari_vae_restore.restoration.inference.units import Units
-from napari_vae_restore.training.stages import CLEAN_STD
 
 ACTIVE_VARIANCE: Final = 0.01
 """Of a unit's posterior mean over data, above which it counts as active; Burda et al. 2016."""

@@ -1,7 +1,7 @@
 """Building blocks of the convolutional networks.
 
-No block computes a statistic over the batch or over space, so an image in a
-batch, or a tile of an image, gives what it gives alone.
+No block computes a statistic over the batch or over space: an image in a batch, or a tile of
+an image, gives the same as alone.
 """
 
 from __future__ import annotations
@@ -13,19 +13,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 _CEILING: Final = 4.0
-"""Of an activation; fewer than one in 10 000 come near it on ordinary images."""
+"""Bound of an activation; on ordinary images fewer than 1 in 10 000 come near it."""
 
 _REACH: Final = 2
-"""Rows that one of a block's results looks at to each side."""
+"""Rows on each side that a row of a block's result depends on."""
 
 _STRIP_BYTES: Final = 2**24
-"""Of the strips in which large grids are computed on a processor. Their memory is used
-again and again; that of whole grids is asked of the system anew for each layer, which
-took a third of the time."""
+"""Size of the strips in which a CPU computes large grids. Their memory is reused; whole grids
+are allocated anew for each layer, which took a third of the time."""
 
 _LARGE_BYTES: Final = 2**25
-"""Of grids that are cut: the C library keeps the memory of smaller ones for the next, and
-each strip has threads wait for each other, for long where the processor is busy."""
+"""Least size of grids that are cut: the C library keeps the memory of smaller ones, and threads
+wait for each other at each strip."""
 
 
 class ResidualBlock(nn.Module):
@@ -33,15 +32,7 @@ class ResidualBlock(nn.Module):
 
     The last convolution starts at a tenth of its usual size, which keeps deep
     stacks stable without normalisation layers (Zhang et al., Fixup, 2019,
-    arXiv:1901.09321).
-
-    Parameters
-    ----------
-    width : int
-        Channels.
-    overwrites : bool
-        Whether, without gradients, the result may take the input's place: for blocks whose
-        input nobody else needs.
+    arXiv:1901.09321). If it overwrites, its result without gradients takes the input's place.
     """
 
     def __init__(self, width: int, *, overwrites: bool = False) -> None:
@@ -74,7 +65,7 @@ class ResidualBlock(nn.Module):
         return result
 
     def _update(self, x: Tensor) -> Tensor:
-        """What the block adds."""
+        """The residual that the block adds."""
         hidden = _activate(self.conv_in(_activate(x)), in_place=not torch.is_grad_enabled())
         update: Tensor = self.conv_out(hidden)
         return update
@@ -83,8 +74,8 @@ class ResidualBlock(nn.Module):
 def _activate(x: Tensor, *, in_place: bool = False) -> Tensor:
     """SiLU, bounded.
 
-    What a block adds is bounded with it: without, a value far from those of training
-    (one bright pixel is enough) can grow tenfold in each block.
+    This bounds the change by a block: else a value far from those of training (one bright
+    pixel is enough) can grow tenfold in each block.
     """
     return F.silu(x, inplace=in_place).clamp_(max=_CEILING)
 

@@ -1,8 +1,7 @@
-"""The model that comes with the package, and how a model is named.
+"""The model that comes with the package, and models by name.
 
-The weights work at once, offline. What they were trained on, how, and what they reach
-is told in ``weights/MODEL_CARD.md``. torch comes in when a model is asked for, not with its
-name.
+``weights/MODEL_CARD.md`` describes its training and its quality. torch is imported with the
+first model, not with this module.
 """
 
 from __future__ import annotations
@@ -25,30 +24,14 @@ DEFAULT: Final = "default"
 
 WEIGHTS: Final = Path(__file__).parents[1] / "weights" / "default.safetensors"
 CHECKSUM: Final = WEIGHTS.with_suffix(".sha256")
-"""One line as ``sha256sum`` writes and checks it."""
+"""One line, as ``sha256sum`` writes and checks it."""
 
 HALO: Final = WEIGHTS.with_suffix(".json")
-"""How far the bundled network looks, which takes seconds to measure, and its hash."""
+"""The halo of the bundled network, which takes seconds to measure, and its hash."""
 
 
 def find_model(model: Model | str | Path) -> Model:
-    """Turn what a user names a model by into the model.
-
-    Parameters
-    ----------
-    model : Model, str or Path
-        A model, which is returned; "default" for the bundled one; or a model file.
-
-    Returns
-    -------
-    Model
-        Ready to use, on the CPU unless it was given. The bundled model is read once.
-
-    Raises
-    ------
-    ModelFileError
-        If the file cannot be used.
-    """
+    """A model as it is, by its file, or "default": the bundled one, read once, on the CPU."""
     from napari_vae_restore.models.files import load
     from napari_vae_restore.models.model import Model
 
@@ -58,18 +41,12 @@ def find_model(model: Model | str | Path) -> Model:
 
 
 def is_bundled(model: Model) -> bool:
-    """Whether a model is the very one that `find_model` gives for "default"."""
+    """Whether a model is the object that `find_model` gives for "default"."""
     return _bundled.cache_info().currsize > 0 and model is _bundled()
 
 
 def bundled(sha256: str) -> Model:
-    """The bundled model, if it is the one of this hash.
-
-    Raises
-    ------
-    ModelFileError
-        If this version came with another.
-    """
+    """The bundled model, if it is the one of this hash."""
     model = _bundled()
     if model.sha256 != sha256:
         raise ModelFileError(
@@ -80,13 +57,7 @@ def bundled(sha256: str) -> Model:
 
 
 def stored_halo(model: Model) -> int | None:
-    """The halo that came with the bundled model, in pixels; None for any other model.
-
-    Raises
-    ------
-    ModelFileError
-        If the file cannot be read.
-    """
+    """The halo that came with the bundled model, in pixels; None for any other model."""
     try:
         found = json.loads(HALO.read_text("utf-8"))
         known, halo = str(found["model"]), int(found["halo"])
@@ -98,41 +69,16 @@ def stored_halo(model: Model) -> int | None:
 
 
 def store_halo(model: Model, halo: int, folder: Path) -> None:
-    """Write what :func:`stored_halo` reads, beside the weights of a bundled model.
+    """Write the halo in pixels, for :func:`stored_halo`, beside the bundled weights.
 
-    Parameters
-    ----------
-    model : Model
-        As it is read from the exported file: in half precision, its halo may differ.
-    halo : int
-        As :func:`~.restoration.halo.measured_halo` gives it, in pixels.
-    folder : Path
-        Exists.
+    The model has to be read back from the exported file: half precision may change its halo.
     """
     with atomic_write(folder / HALO.name) as temporary:
         temporary.write_text(json.dumps({"model": model.sha256, "halo": halo}) + "\n", "utf-8")
 
 
 def export(model: Model, folder: Path) -> Path:
-    """Write a model as it is bundled: half precision, with its checksum beside it.
-
-    Parameters
-    ----------
-    model : Model
-        What to write.
-    folder : Path
-        Exists; earlier files of the same names are replaced.
-
-    Returns
-    -------
-    Path
-        ``default.safetensors``; ``default.sha256`` is what ``sha256sum`` would write.
-
-    Raises
-    ------
-    ModelFileError
-        If a file cannot be written.
-    """
+    """Write a model as it is bundled: half precision, with its checksum beside it."""
     path = folder / WEIGHTS.name
     network = copy.deepcopy(model.network).half()
     from napari_vae_restore.models.files import save

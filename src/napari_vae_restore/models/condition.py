@@ -1,4 +1,4 @@
-"""What the network is told of a degraded image, and the U-shaped encoder that reads it."""
+"""The condition, which describes a degraded image, and the U-shaped encoder that reads it."""
 
 from __future__ import annotations
 
@@ -23,33 +23,21 @@ _OCTAVES: Final = 5.0
 _BINOMIAL: Final = (1.0, 4.0, 6.0, 4.0, 1.0)
 
 _FINE: Final = 2
-"""Leading channels that vary from pixel to pixel; the others are maps of slow values."""
+"""The leading channels vary from pixel to pixel; the others are constant over the plane."""
 
 
 def condition_tensor(
     image: NDArray[np.float32],
     observed: NDArray[np.bool_],
-    slow: tuple[float, float, float, float],
+    constants: tuple[float, float, float, float],
 ) -> Tensor:
-    """Pack what is known of degraded images.
+    """Pack the condition, (N, 6, H, W) float32; see `CONDITION_CHANNELS`.
 
-    Parameters
-    ----------
-    image : numpy.ndarray
-        (N, 1, H, W) float32 on the output grid, network units, holes filled smoothly.
-    observed : numpy.ndarray of bool
-        (N, 1, H, W), False where a pixel was missing.
-    slow : (float, float, float, float)
-        Noise sigma in network units, its lag-1 correlation along y and x, and log2 of
-        the factor of super-resolution.
-
-    Returns
-    -------
-    Tensor
-        (N, 6, H, W) float32.
+    `image` is (N, 1, H, W) float32 on the output grid, in network units, holes filled
+    smoothly; `observed`, (N, 1, H, W), is False in holes; `constants` hold for the plane.
     """
     n, _, height, width = image.shape
-    maps = torch.tensor(slow, dtype=torch.float32)[None, :, None, None]
+    maps = torch.tensor(constants, dtype=torch.float32)[None, :, None, None]
     fine = [torch.from_numpy(np.ascontiguousarray(a, np.float32)) for a in (image, observed)]
     return torch.cat([*fine, maps.expand(n, -1, height, width)], dim=1)
 
@@ -59,20 +47,9 @@ class ConditionEncoder(nn.Module):
 
     The mean head is a direct regression of E[x | c], by least squares (Direct Denoiser,
     2023, arXiv:2310.15887); the features feed the student posterior q(z | c).
-
-    Parameters
-    ----------
-    widths : tuple of int
-        Feature channels of each level, finest first.
-    blocks : tuple of int
-        Residual blocks of each level, on the way down and on the way up each.
-    patch : int
-        Pixels along each side that the stem folds into channels.
-    scaled : bool
-        Whether the mean is y + s f(c) in place of y + f(c), s being the noise's standard
-        deviation where a pixel was observed and only noise is to go, 1 elsewhere: as noise
-        goes to nothing, so does what is changed. The stem then sees the detail in units of
-        the noise as well, which half precision would round away.
+    If `scaled`, the mean is y + s f(c) in place of y + f(c): s is the noise's standard
+    deviation where only noise is to be removed, else 1, so that without noise nothing changes.
+    The stem then also sees detail in units of the noise, which half precision would round away.
     """
 
     def __init__(
@@ -86,8 +63,8 @@ class ConditionEncoder(nn.Module):
         super().__init__()
         self.patch, self.scaled = patch, scaled
         pairs = list(pairwise(widths))
-        fine, slow = _FINE + scaled, CONDITION_CHANNELS - _FINE + scaled
-        folded = fine * patch**2 + slow
+        fine, constants = _FINE + scaled, CONDITION_CHANNELS - _FINE + scaled
+        folded = fine * patch**2 + constants
         self.stem = nn.Conv2d(folded, widths[0], 3, padding=1)
         self.bottom_up = nn.ModuleList(stack(w, n) for w, n in zip(widths, blocks, strict=True))
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
@@ -100,20 +77,16 @@ class ConditionEncoder(nn.Module):
     def forward(self, condition: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """Features finest first, (N, width_l, h_l, w_l), and the mean (N, 1, H, W).
 
-        Parameters
-        ----------
-        condition : Tensor
-            (N, 6, H, W) float32, sides multiples of the coarsest stride; the image in
-            network units.
+        The condition is (N, 6, H, W) float32; its sides are multiples of the coarsest stride.
         """
-        fine, slow = condition[:, :_FINE], condition[:, _FINE:]
+        fine, constants = condition[:, :_FINE], condition[:, _FINE:]
         if self.scaled:
             fine = torch.cat([fine, _detail(condition)], dim=1)
-            loudness = torch.log2(255 * slow[:, :1].clamp(min=_LEAST_SIGMA)) / _OCTAVES
-            slow = torch.cat([slow, loudness], dim=1)
-        # Slow values vary from one coarse pixel to the next at most.
-        slow = slow[:, :, :: self.patch, :: self.patch]
-        h = self.stem(torch.cat([F.pixel_unshuffle(fine, self.patch), slow], dim=1))
+            loudness = torch.log2(255 * constants[:, :1].clamp(min=_LEAST_SIGMA)) / _OCTAVES
+            constants = torch.cat([constants, loudness], dim=1)
+        # PlaneConstants values vary from one coarse pixel to the next at most.
+        constants = constants[:, :, :: self.patch, :: self.patch]
+        h = self.stem(torch.cat([F.pixel_unshuffle(fine, self.patch), constants], dim=1))
         skips = []
         for level, blocks in enumerate(self.bottom_up):
             h = blocks(self.down[level - 1](h) if level else h)
@@ -130,7 +103,7 @@ class ConditionEncoder(nn.Module):
 
 
 def _scale(condition: Tensor) -> Tensor:
-    """s, (N, 1, H, W): the noise's deviation, or 1 where more than noise is to be undone."""
+    """s, (N, 1, H, W): the noise's deviation, or 1 where more than noise is to be removed."""
     observed, sigma, log_factor = condition[:, 1:2], condition[:, 2:3], condition[:, 5:6]
     only_noise = (observed > 0) & (log_factor == 0) & (sigma > 0)
     return torch.where(only_noise, sigma, torch.ones_like(sigma)).float()

@@ -15,7 +15,7 @@ def _require(condition: bool, expected: str, came: object) -> None:
 
 _MOST = {"levels": 8, "layers": 8, "blocks": 64, "depths": 64, "patch": 64}
 _MOST_ELSE = 2**16
-"""Larger networks are nobody's; a file that asks for one was made up."""
+"""Upper limits; a file beyond them is corrupt or hostile."""
 
 
 def _require_size(name: str, value: object) -> None:
@@ -110,7 +110,7 @@ class HVAEConfig:
 
 @dataclass(frozen=True, slots=True)
 class FlatVAEConfig:
-    """Configuration of the textbook VAE with one latent vector, :class:`~.flat.FlatVAE`.
+    """Configuration of the textbook VAE with one latent vector, :class:`~.vanilla_vae.FlatVAE`.
 
     Parameters
     ----------
@@ -164,28 +164,9 @@ class FlatVAEConfig:
 
 @dataclass(frozen=True, slots=True)
 class RestorationConfig:
-    """Configuration of the conditional VAE for every task, :class:`~.restorer.RestorationVAE`.
+    """Configuration of :class:`~.restorer.RestorationVAE`, one model for every task.
 
-    Parameters
-    ----------
-    widths : tuple of int
-        Feature channels of the condition encoder at each level, finest first.
-    depths : tuple of int
-        Residual blocks of the condition encoder at each level, down and up each.
-    width, latent, blocks : int
-        Of the hierarchical VAE; see :class:`HVAEConfig`. It has as many levels.
-    layers, vae_widths : tuple of int
-        Of the hierarchical VAE: its `layers` and `widths`.
-    patch : int
-        Pixels along each side that both stems fold into channels.
-    scaled : bool
-        Whether the mean is y + s f(c), with s the noise's standard deviation where only noise
-        is to go and 1 elsewhere, and the stem sees the detail in units of the noise.
-
-    Raises
-    ------
-    InputError
-        For a value outside its range, or `widths` and `depths` of different lengths.
+    `width`, `latent`, `blocks`, `layers` and `vae_widths` are those of its :class:`HVAEConfig`.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}

@@ -22,27 +22,11 @@ _WANT_OF_MEMORY = (
     "can't start new thread",
     "failed to map segment",
 )
-"""What torch, its oneDNN, Python and the system's loader say where there is none."""
+"""Messages of torch, its oneDNN, Python and the loader when memory runs out."""
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Turn a device's name into a device that this machine has.
-
-    Parameters
-    ----------
-    name : {"auto", "cpu", "cuda", "mps"} or "cuda:N"
-        "auto" takes CUDA, else Apple's MPS, else the CPU.
-
-    Returns
-    -------
-    torch.device
-        A device that can be used.
-
-    Raises
-    ------
-    InputError
-        If the name is unknown or this machine has no such device.
-    """
+    """A device by name: "cpu", "cuda", "cuda:N", "mps"; "auto" prefers CUDA, then MPS."""
     import torch
 
     available = {
@@ -61,7 +45,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that a device has left; on Apple's graphics, the machine's."""
+    """Free bytes of a device; with Apple's graphics, those of the machine."""
     import torch
 
     if device.type == "cuda":
@@ -73,9 +57,9 @@ def free_memory(device: torch.device) -> int:
 
 
 def is_want_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory does not suffice.
+    """Whether an error means that memory ran out.
 
-    Torch says it by a type of its own on a graphics card, by words on the processor.
+    Torch has an error type for this on a graphics card, and only a message on a CPU.
     """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
@@ -84,9 +68,9 @@ def is_want_of_memory(error: BaseException) -> bool:
 
 
 def give_back_memory() -> None:
-    """Return what this process has freed to the system, where its C library keeps it.
+    """Return freed memory to the system where the C library keeps it.
 
-    The GNU one does: an image block by block would take half as much again.
+    The GNU one does: an image, block by block, would need half as much memory again.
     """
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # another C library

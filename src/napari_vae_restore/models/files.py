@@ -54,7 +54,7 @@ _KINDS: dict[str, type[ModelConfig]] = {
 }
 
 _hashes: WeakKeyDictionary[Model, tuple[tuple[tuple[int, int], ...], str]] = WeakKeyDictionary()
-"""What the weights were, by address and number of changes, and their hash."""
+"""Hash of each model's weights, with their addresses and change counters at the time."""
 
 
 def save(
@@ -64,26 +64,7 @@ def save(
     overwrite: bool = False,
     training_state: tuple[dict[str, Tensor], dict[str, Any]] | None = None,
 ) -> None:
-    """Write a model, atomically: the file is the old one or the complete new one.
-
-    Parameters
-    ----------
-    model : Model
-        What to write.
-    path : str or Path
-        Ends in ``.safetensors``.
-    overwrite : bool
-        Whether an existing file may be replaced.
-    training_state : (dict of Tensor, dict), optional
-        Tensors and JSON values that make the file a checkpoint.
-
-    Raises
-    ------
-    InputError
-        If the path has another suffix, or exists and `overwrite` is False.
-    ModelFileError
-        If the file cannot be written.
-    """
+    """Write a model atomically, as `.safetensors`; a training state makes it a checkpoint."""
     from safetensors.torch import save as to_bytes
 
     path = Path(path)
@@ -139,13 +120,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Model:
 
 
 def load_checkpoint(path: str | Path) -> tuple[Model, dict[str, Tensor], dict[str, Any]]:
-    """Read a checkpoint: its model, and the tensors and values of its training state.
-
-    Raises
-    ------
-    ModelFileError
-        As :func:`load`, and if the file holds a finished model only.
-    """
+    """Read a checkpoint: its model, and the tensors and values of its training state."""
     path = Path(path)
     header, tensors = _read(path)
     if "training" not in header:
@@ -159,7 +134,7 @@ def load_checkpoint(path: str | Path) -> tuple[Model, dict[str, Tensor], dict[st
 
 
 def packed(model: Model) -> tuple[str, str, str, bytes]:
-    """A model as hash, name, header and weights: what `unpacked` takes."""
+    """A model as hash, name, header and weights, for `unpacked`."""
     from safetensors.torch import save as to_bytes
 
     digest = model_hash(model)
@@ -172,7 +147,7 @@ def packed(model: Model) -> tuple[str, str, str, bytes]:
 
 
 def unpacked(digest: str, name: str, header: str, weights: bytes) -> Model:
-    """The model that `packed` packed: in one process the same object each time."""
+    """The model from `packed`; in one process the same object each time."""
     from safetensors.torch import load as from_bytes
 
     known = _unpacked.get((digest, name))
@@ -184,12 +159,12 @@ def unpacked(digest: str, name: str, header: str, weights: bytes) -> Model:
 
 
 _unpacked: WeakValueDictionary[tuple[str, str], Model] = WeakValueDictionary()
-"""Models that came from, or went to, another process, by hash and name."""
+"""Models that were exchanged with other processes, by hash and name."""
 
 
 def model_hash(model: Model) -> str:
-    """SHA-256 over what decides on pixels: the weights, and the header without the training
-    record, calibration and likeness; as hex."""
+    """SHA-256 in hex of all that affects pixels: weights, and the header without training
+    record, calibration and likeness."""
     # A tensor counts how often it was changed: a training's weights are hashed anew.
     state = tuple((v.data_ptr(), v._version) for v in model.network.state_dict().values())
     known = _hashes.get(model)
@@ -208,7 +183,7 @@ def _computed_hash(model: Model) -> str:
 
 
 def _form(config: ModelConfig) -> dict[str, Any]:
-    """A configuration without what it does not use: models of before keep their hash."""
+    """A configuration without unused fields, so that older models keep their hash."""
     return {name: value for name, value in asdict(config).items() if value not in ((), False)}
 
 
@@ -258,7 +233,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _refuse_oversized_header(path: Path) -> None:
-    """A hostile length field must not make the reader allocate what it claims."""
+    """Refuse a hostile length field before the reader allocates what it claims."""
     with path.open("rb") as file:
         start = file.read(8)
     if len(start) == 8 and struct.unpack("<Q", start)[0] > _MAX_HEADER_BYTES:

@@ -25,7 +25,7 @@ from napari_vae_restore.models.protocol import Chooser, Decoded, Features
 
 
 class PosteriorHead(nn.Module):
-    """q(z_l | z_{>l}, features): the state from above merged with what was seen below."""
+    """q(z_l | z_{>l}, features): merges the state from above with the encoder's features."""
 
     def __init__(self, width: int, feature_width: int, latent: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class PosteriorHead(nn.Module):
 
 
 class LatentLayer(nn.Module):
-    """One rung: prior and posterior of z_l from the state above, and the state after it."""
+    """One rung: prior and posterior of z_l from the state above, and the state below."""
 
     def __init__(self, width: int, latent: int, n_blocks: int) -> None:
         super().__init__()
@@ -70,11 +70,6 @@ class HVAE(nn.Module):
     """Hierarchical VAE over images whose sides are multiples of ``config.stride``.
 
     Layers of latents are numbered from the finest; several may share a grid.
-
-    Parameters
-    ----------
-    config : HVAEConfig
-        Everything that the network is built from.
     """
 
     def __init__(self, config: HVAEConfig) -> None:
@@ -123,16 +118,8 @@ class HVAE(nn.Module):
     ) -> Decoded:
         """Top-down pass under any posterior.
 
-        Parameters
-        ----------
-        top : Tensor
-            (N, any, h, w) on the coarsest grid; only its shape is used.
-        posterior : callable
-            q of each layer, given the state from above.
-        noise : callable or None
-            Noise of the latents; None takes every latent's mean.
-        kl : bool
-            Whether KL(q || p) is computed; else the prior is not asked, and KL are zeros.
+        Of `top`, (N, any, h, w) on the coarsest grid, only the shape is used. Without `noise`,
+        latents are the posterior's means; without `kl`, the prior is skipped and KL are zero.
         """
         n, _, height, width = top.shape
         zero = top.new_zeros(n, dtype=torch.float32)

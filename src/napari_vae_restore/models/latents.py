@@ -1,4 +1,4 @@
-"""Diagonal Gaussians on latent grids, and where their noise comes from."""
+"""Diagonal Gaussians on latent grids, and sources of their noise."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class DiagonalGaussian:
 
 
 def random_noise(generator: torch.Generator) -> NoiseSource:
-    """Noise from a generator: for training, where no element has an address."""
+    """Noise from a generator, for training."""
 
     def draw(level: int, like: Tensor) -> Tensor:
         noise = torch.randn(like.shape, generator=generator, device=generator.device)
@@ -61,24 +61,14 @@ class KeyedNoise:
     tiles reassemble to the sampled whole, on any device and in any order.
     Values come from numpy's counter-based Philox generator, one key for each
     block of 32 x 32 latent cells (Salmon et al., SC 2011, doi:10.1145/2063384.2063405).
-
-    Parameters
-    ----------
-    seed, sample, plane : int
-        What the values are keyed to besides their place.
-    row, column : int
-        Position of the tile's first pixel in the whole image, multiples of
-        `stride`.
-    strides : tuple of int
-        Pixels per latent cell of each level.
     """
 
     seed: int
     sample: int
     plane: int
-    row: int
+    row: int  # of the tile's first pixel in the whole image, a multiple of the stride
     column: int
-    strides: tuple[int, ...]
+    strides: tuple[int, ...]  # pixels per latent cell of each level
 
     def __call__(self, level: int, like: Tensor) -> Tensor:
         _, channels, height, width = like.shape

@@ -1,6 +1,6 @@
-"""How like the images that a model was trained on another one is: fitted once, kept with it.
+"""Out-of-distribution score: the distance of an image from a model's training images.
 
-Knows numbers only: what a block of an image is described by is its user's business.
+Knows numbers only; its users choose the description of a block of an image.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from napari_vae_restore.errors import InputError
 _DIRECTIONS: Final = 8
 """Principal components whose variances count one by one; the rest share theirs."""
 _PER_DIRECTION: Final = 8
-"""Blocks; fewer components of a few."""
+"""Blocks needed for each component."""
 LEAST_BLOCKS: Final = 16
-"""Fewer say nothing of how much images of a kind differ."""
+"""Fewer blocks do not show how much images of a kind differ."""
 _FOLDS: Final = 4
 _USUAL: Final = 0.99
-"""Share of the training's own images, or of their parts, that are within the limit."""
+"""Share of the training images, or of their parts, within the limit."""
 _MARGIN: Final = 1.5
-"""On what those keep to, and as much again for a single image: others of its kind differ more
+"""Factor on their limit, applied twice for a single image: other images of its kind differ more
 than its own parts. Set on FMD and W2S, where most other kinds are several times as far."""
 _LEAST: Final = 1e-3
-"""Standard deviation or variance, of features of the order of 1."""
+"""Least standard deviation or variance of features of the order of 1."""
 _DIGITS: Final = 5
 
 Blocks = NDArray[np.float64]
@@ -36,37 +36,25 @@ Blocks = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """A Gaussian of what blocks of the training images are described by.
+    """A Gaussian fitted to descriptions of blocks of the training images.
 
     The Mahalanobis distance of an image's mean description, in a space of a few principal
     components and one variance for all others (probabilistic principal components; Tipping
     and Bishop 1999), tells images of other kinds from those of the training (Lee et al.
     2018, arXiv:1807.03888).
-
-    Attributes
-    ----------
-    centre, scale : tuple of float
-        Mean and standard deviation of each of d features.
-    directions : tuple of tuple of float
-        (k, d), principal components of the standardised features.
-    variances : tuple of float
-        Along those, above 0.
-    rest : float
-        Of every other direction, above 0.
-    limit : float
-        Squared distance per feature that the training's own images, or parts of them, keep
-        to when they are left out of the fit, and more where there are few.
-    n_blocks : int
-        That it was fitted to.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
+    # Mean and standard deviation of each of d features.
     centre: tuple[float, ...]
     scale: tuple[float, ...]
+    # (k, d), principal components of the standardised features.
     directions: tuple[tuple[float, ...], ...]
-    variances: tuple[float, ...]
-    rest: float
+    variances: tuple[float, ...]  # along `directions`, above 0
+    rest: float  # variance along every other direction, above 0
+    # Squared distance per feature that training images, or parts of them, keep to when they
+    # are left out of the fit; larger where there are few.
     limit: float
     n_blocks: int
 
@@ -85,28 +73,14 @@ class Likeness:
 
     @classmethod
     def fit(cls, images: Sequence[NDArray[np.floating]]) -> Likeness:
-        """Fit to the blocks of training images.
+        """Fit to training images, (rows, columns, d) each: a description of every block.
 
-        Parameters
-        ----------
-        images : sequence of numpy.ndarray
-            (rows, columns, d) each, the description of every block at its place.
-
-        Returns
-        -------
-        Likeness
-            Its limit holds for other images and for other parts of the same: whichever are
-            less alike.
-
-        Raises
-        ------
-        InputError
-            If there are too few blocks.
+        The limit holds for other images and for other parts of the same, whichever are farther.
         """
         n = sum(image.shape[0] * image.shape[1] for image in images)
         if n < LEAST_BLOCKS:
             raise InputError(
-                f"expected at least {LEAST_BLOCKS} blocks to tell what images are like, got {n}"
+                f"expected at least {LEAST_BLOCKS} blocks to describe images by, got {n}"
             )
         blocks = np.concatenate([_listed(image) for image in images])
         # One image, or many of one scene, differ by place; many of a kind from each other.
@@ -135,18 +109,7 @@ class Likeness:
         )
 
     def unlikeness(self, images: Sequence[NDArray[np.floating]]) -> float:
-        """How far images are away from those of the training: the middle one of them.
-
-        Parameters
-        ----------
-        images : sequence of numpy.ndarray
-            (rows, columns, d) each, as for :meth:`fit`; of a stack the planes.
-
-        Returns
-        -------
-        float
-            Relative to the limit: above 1 for images unlike those of the training.
-        """
+        """Median distance of images relative to the limit; above 1 is unlike the training."""
         means = np.array([_listed(image).mean(axis=0) for image in images])
         gaussian = (
             np.array(self.centre),
@@ -163,7 +126,7 @@ def _listed(image: NDArray[np.floating]) -> Blocks:
 
 
 def _bands(rows: int, columns: int) -> NDArray[np.intp]:
-    """The band of each block of an image, one below the other."""
+    """The band of each block; bands are parts of an image, one below the other."""
     if rows == 1:
         return _parts(columns)
     return np.repeat(_parts(rows), columns)

@@ -18,12 +18,12 @@ from napari_vae_restore.models.config import (
     ModelConfig,
     RestorationConfig,
 )
-from napari_vae_restore.models.flat import FlatVAE
 from napari_vae_restore.models.hvae import HVAE
 from napari_vae_restore.models.likeness import Likeness
 from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.models.spread import Spread
+from napari_vae_restore.models.vanilla_vae import FlatVAE
 from napari_vae_restore.noise.models import NoiseModel
 
 
@@ -31,20 +31,14 @@ from napari_vae_restore.noise.models import NoiseModel
 class Normalisation:
     """Affine map between stabilised intensities t and network units (t - offset) / scale.
 
-    t is what the noise model's `stabilise` returns: its noise has a standard
-    deviation of 1, so that ``1 / scale`` is the noise's in network units, whatever
-    the image's own units are.
-
-    Attributes
-    ----------
-    offset, scale : float
-        In stabilised units; `scale` > 0.
+    t is the result of the noise model's `stabilise`: its noise has a standard deviation of 1,
+    so ``1 / scale`` is the noise's in network units, whatever the image's units.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     offset: float
-    scale: float
+    scale: float  # above 0, as `offset` in stabilised units
 
     def to_network(self, stabilised: np.ndarray) -> np.ndarray:
         """float32 network units, same shape."""
@@ -62,56 +56,30 @@ class Normalisation:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
-    """What a model's training did; empty for a network that was never trained.
-
-    Attributes
-    ----------
-    n_steps : int
-        Optimiser steps up to the weights that were kept.
-    seconds : float
-        Wall time of them.
-    seed : int
-        Seed of initialisation, patches and latent noise.
-    elbo : float or None
-        Held-out ELBO of the kept weights, nats per pixel, of intensities in network units.
-    kl : tuple of float
-        Held-out KL per level, nats per pixel, finest level first.
-    is_held_out : bool
-        False where there was too little data to hold any out: `elbo`, `kl` and `held_out`
-        are then those of pixels that were trained on.
-    n_planes, n_pixels : int
-        Size of the training set.
-    package_version : str
-        Version of this package that trained it.
-    held_out, held_out_first : float or None
-        What held-out data said of the kept weights and of those it started from, nats per
-        pixel, larger is better: the ELBO, or the log-likelihood of targets.
-    sources : tuple of str
-        Names of the files, layers or arrays that it saw.
-    supervision : str
-        What it learned from, in words, such as "noisy images" or "pairs".
-    start : str
-        Name of the model that its weights started from; empty for weights drawn at random.
-    figures : tuple of (str, float or str)
-        Whatever else was measured, by name, in the order in which it is to be read.
-    """
+    """Record of a model's training; empty for a network that was never trained."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
-    n_steps: int = 0
-    seconds: float = 0.0
+    n_steps: int = 0  # up to the weights that were kept
+    seconds: float = 0.0  # wall time of these steps
     seed: int = 0
+    # Held-out ELBO of the kept weights, nats per pixel, of intensities in network units.
     elbo: float | None = None
-    kl: tuple[float, ...] = ()
+    kl: tuple[float, ...] = ()  # held-out KL per level, nats per pixel, finest level first
+    # False where there was too little data: `elbo`, `kl` and `held_out` are then of training
+    # pixels.
     is_held_out: bool = True
     n_planes: int = 0
     n_pixels: int = 0
-    package_version: str = ""
+    package_version: str = ""  # that trained it
+    # Held-out score of the kept weights and of the first ones, nats per pixel, larger is
+    # better: the ELBO, or the log-likelihood of targets.
     held_out: float | None = None
     held_out_first: float | None = None
-    sources: tuple[str, ...] = ()
-    supervision: str = ""
-    start: str = ""
+    sources: tuple[str, ...] = ()  # names of files, layers or arrays
+    supervision: str = ""  # such as "noisy images" or "pairs"
+    start: str = ""  # name of the starting model; empty for random weights
+    # Other measurements by name, in the order for display.
     figures: tuple[tuple[str, float | str], ...] = ()
 
 
@@ -158,7 +126,7 @@ class Model:
     def on(self, device: torch.device) -> Model:
         """This model on a device, laid out for fast convolutions; itself if it is there.
 
-        It is copied there once, so that what is remembered of the copy is found again.
+        It is copied there once, so that caches by model find the copy again.
         """
         # "cuda" is the current one of several, and as tensors name it, "cuda:0".
         device = torch.empty(0, device=device).device
@@ -171,7 +139,7 @@ class Model:
         return copies[device]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """As a process sends it to another: weights without code, unpacked there once."""
+        """Pickling between processes: weights without code, unpacked there once."""
         from napari_vae_restore.models.bundled import bundled, is_bundled
         from napari_vae_restore.models.files import packed, unpacked
 
@@ -181,15 +149,15 @@ class Model:
 
     @property
     def sha256(self) -> str:
-        """Hash of configuration, normalisation, noise model and weights: of all that
-        decides on the pixels of a result."""
+        """Hash of configuration, normalisation, noise model and weights: of all that affects
+        the pixels of a result."""
         from napari_vae_restore.models.files import model_hash
 
         return model_hash(self)
 
 
 _copies: WeakKeyDictionary[Model, dict[torch.device, Model]] = WeakKeyDictionary()
-"""Of each model, by the device that they are on."""
+"""Copies of each model, by device."""
 
 
 def channels_last(network: VAEModule) -> VAEModule:

@@ -1,4 +1,4 @@
-"""What training, restoration and generation may expect of any VAE."""
+"""Interface of every VAE, for training, restoration and generation."""
 
 from __future__ import annotations
 
@@ -14,29 +14,20 @@ from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One pass through the decoder.
+    """One pass through the decoder."""
 
-    Attributes
-    ----------
-    signal : Tensor
-        (N, C, H, W) float32, network units: the mean of p(x | z), never noisy.
-    kl : tuple of Tensor
-        KL(q || p) of each level summed over its elements, (N,) nats each, finest
-        level first; zeros when the latents came from the prior.
-    latents : tuple of Tensor
-        z of each level, finest level first.
-    """
-
-    signal: Tensor
+    signal: Tensor  # (N, C, H, W) float32, network units: the mean of p(x | z), never noisy
+    # KL(q || p) of each level summed over its elements, (N,) nats each, finest level first;
+    # zeros when the latents came from the prior.
     kl: tuple[Tensor, ...]
-    latents: tuple[Tensor, ...]
+    latents: tuple[Tensor, ...]  # z of each level, finest level first
 
 
 Features = tuple[Tensor, ...]
-"""What the encoder made of an image, finest level first; good for any number of samples."""
+"""Features of an image from the encoder, finest level first, for any number of samples."""
 
 Chooser: TypeAlias = Callable[[int, DiagonalGaussian, DiagonalGaussian], Tensor]
-"""``(level, p, q) -> z``: what a latent is to be, given its prior and its posterior."""
+"""``(level, p, q) -> z``: chooses a latent, given its prior and its posterior."""
 
 
 class VAE(Protocol):
@@ -60,19 +51,9 @@ class VAE(Protocol):
     ) -> Tensor:
         """Top-down pass, coarsest level first, in which the caller chooses every latent.
 
-        Parameters
-        ----------
-        features : tuple of Tensor, or None
-            What :meth:`encode` made of images; without them q is p.
-        shape : (int, int, int)
-            Number of images, and their height and width in pixels.
-        choose : callable
-            Gives z, (N, latent, h, w), from the level, p(z_l | z_{>l}) and q(z_l | z_{>l}, y).
-
-        Returns
-        -------
-        Tensor
-            (N, C, H, W) float32: the signal that the latents decode to.
+        `choose` gives z, (N, latent, h, w), from the level, p(z_l | z_{>l}) and
+        q(z_l | z_{>l}, y); without features q is p. `shape` is (N, H, W). The result is the
+        decoded signal, (N, C, H, W) float32.
         """
 
 

@@ -20,38 +20,27 @@ from napari_vae_restore.models.hvae import HVAE, Posterior, PosteriorHead
 from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
 from napari_vae_restore.models.protocol import Chooser, Decoded, Features
 
+CLEAN_STD: Final = 0.02
+"""Standard deviation of p(x | z) in network units: detail below it is not worth nats."""
+
 _MAX_LOG_GAIN: Final = 1.5
 _MAX_FEATURE: Final = 8.0
 _MAX_Z: Final = 8.0
 _MAX_LOG_STD: Final = 0.7
-"""Beyond what ordinary images reach: a picture unlike any in training must not throw the
-latents where the decoder has never been."""
+"""Bounds that ordinary images do not reach: a picture unlike any in training must not move the
+latents to where the decoder was never trained."""
 
 
 @dataclass(frozen=True, slots=True)
-class Conditioned:
-    """What the condition encoder made of a degraded image.
+class Encoded:
+    """A degraded image, encoded."""
 
-    Attributes
-    ----------
-    features : tuple of Tensor
-        One grid per level, finest first; good for any number of samples.
-    mean : Tensor
-        (N, 1, H, W) float32, E[x | c] in network units.
-    """
-
-    features: Features
-    mean: Tensor
+    features: Features  # one grid per level, finest first
+    mean: Tensor  # (N, 1, H, W) float32, E[x | c] in network units
 
 
 class RestorationVAE(nn.Module):
-    """Conditional hierarchical VAE over images whose sides are multiples of the stride.
-
-    Parameters
-    ----------
-    config : RestorationConfig
-        Everything that the network is built from.
-    """
+    """Conditional hierarchical VAE over images whose sides are multiples of the stride."""
 
     def __init__(self, config: RestorationConfig) -> None:
         super().__init__()
@@ -69,10 +58,10 @@ class RestorationVAE(nn.Module):
         for parameter in self.gain.parameters():
             nn.init.zeros_(parameter)
 
-    def infer(self, condition: Tensor) -> Conditioned:
+    def infer(self, condition: Tensor) -> Encoded:
         """Read a condition (N, 6, H, W); see :class:`~.condition.ConditionEncoder`."""
         features, mean = self.condition(condition)
-        return Conditioned(features, mean)
+        return Encoded(features, mean)
 
     def posterior(self, features: Features) -> Posterior:
         """The student q(z | c), given the condition's features."""
@@ -91,28 +80,15 @@ class RestorationVAE(nn.Module):
         return self.vae.descend(features[-1], self.posterior(features), noise, kl=False)
 
     def centre(self, features: Features) -> Tensor:
-        """What the latents' means decode to, (N, 1, H, W): one for all samples."""
+        """The decoded means of the latents, (N, 1, H, W): the same for all samples."""
         return self.decode_posterior(features, None).signal
 
-    def sample(self, found: Conditioned, centre: Tensor, noise: NoiseSource) -> Tensor:
-        """A sample of q(x | c): what the latents' noise changes, about the mean head.
+    def sample(self, found: Encoded, centre: Tensor, noise: NoiseSource) -> Tensor:
+        """A sample of q(x | c), (N, 1, H, W) float32 in network units: the mean head plus the
+        deviation that the latents' noise causes.
 
-        A gain per pixel, read off the condition's features, calibrates how much that is
-        (in the spirit of Kuleshov et al. 2018, arXiv:1807.00263): the decoder is small.
-
-        Parameters
-        ----------
-        found : Conditioned
-            What :meth:`infer` made of the condition.
-        centre : Tensor
-            What :meth:`centre` made of its features.
-        noise : callable
-            Noise of the latents.
-
-        Returns
-        -------
-        Tensor
-            (N, 1, H, W) float32 in network units; gradients reach the student through it.
+        A gain per pixel, predicted from the condition's features, calibrates the deviation (in
+        the spirit of Kuleshov et al. 2018, arXiv:1807.00263). Gradients reach the student.
         """
         deviation = self.decode_posterior(found.features, noise).signal - centre
         finest = found.features[0].clamp(-_MAX_FEATURE, _MAX_FEATURE)

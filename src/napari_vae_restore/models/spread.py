@@ -1,7 +1,6 @@
-"""How large errors are where samples spread so far: measured once, kept with the model.
+"""Map from the samples' standard deviation to the expected error; fitted once per model.
 
-Knows numbers only: what a standard deviation is a multiple of, and of which task, is its
-user's business.
+Knows numbers only; its users choose the unit of the standard deviation and the task.
 """
 
 from __future__ import annotations
@@ -20,38 +19,30 @@ LEVELS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 """Nominal coverages that are fitted; those between are interpolated."""
 _BINS: Final = 24
 _PER_BIN: Final = 100
-"""Pixels; fewer bins for a few."""
+"""Pixels needed for each bin."""
 LEAST_PIXELS: Final = 2 * _PER_BIN
-"""That a map can be fitted to."""
+"""Least number of pixels that a map can be fitted to."""
 _LEAST: Final = 1e-6
-"""Of the unit: smaller deviations are rounding."""
+"""Smaller deviations, in the unit, are rounding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """From the standard deviation of samples to the error to be expected, for one task.
+    """Map from the samples' standard deviation to the expected error, for one task.
 
     One monotone map, in a unit that makes pictures comparable, and the half widths of
-    intervals in multiples of what it gives. The half widths are quantiles over the fitted
+    intervals in multiples of its result. The half widths are quantiles over the fitted
     pixels (split conformal; Angelopoulos and Bates 2021, arXiv:2107.07511): on pictures
     like these an interval covers its share on average over pixels and pictures.
-
-    Attributes
-    ----------
-    log_std, log_error : tuple of float
-        Knots of the map, natural logarithms, both rising.
-    factors : tuple of float
-        Half width of an interval for each of `LEVELS`.
-    n_pixels : int
-        Pixels that it was fitted to.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
+    # Knots of the map, natural logarithms, both rising.
     log_std: tuple[float, ...]
     log_error: tuple[float, ...]
-    factors: tuple[float, ...]
-    n_pixels: int
+    factors: tuple[float, ...]  # half width of an interval for each of `LEVELS`
+    n_pixels: int  # pixels that it was fitted to
 
     def __post_init__(self) -> None:
         n = len(self.log_std)
@@ -78,30 +69,11 @@ class Spread:
         noise: NDArray[np.float64] | float = 0.0,
         like: Spread | None = None,
     ) -> Spread:
-        """Fit the map to pixels whose error is known.
+        """Fit the map to pixels, (n,), by isotonic regression of the binned errors.
 
-        Parameters
-        ----------
-        std, error : numpy.ndarray
-            (n,) standard deviation of the samples and restored minus true value, in the
-            same unit. Pixels of standard deviation 0 are passed over: samples that agree
-            entirely are not asked how sure they are.
-        noise : float or numpy.ndarray
-            Standard deviation of the noise in what stood in for the true values, for all or
-            each, in the same unit.
-        like : Spread, optional
-            Whose factors are taken. Noise in the true values hides the errors' tails:
-            with it, and by default, those of a Gaussian are.
-
-        Returns
-        -------
-        Spread
-            The isotonic regression of the binned errors.
-
-        Raises
-        ------
-        InputError
-            If there are too few pixels.
+        `noise` is the standard deviation of the reference's noise, in the same unit. It hides
+        the errors' tails: the half widths are then those of `like`, or a Gaussian's.
+        Pixels of standard deviation 0 do not count.
         """
         asked = std > 0
         noise = np.broadcast_to(np.asarray(noise, np.float64), std.shape)[asked]
@@ -128,7 +100,7 @@ class Spread:
         return cls(found.log_std, found.log_error, factors, std.size)
 
     def error(self, std: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Root mean square error to be expected, in the unit of `std`, of any shape."""
+        """Expected root mean square error, in the unit of `std`, of any shape."""
         logs = np.log(np.maximum(std, _LEAST).astype(np.float64))
         found = np.interp(logs, self.log_std, self.log_error)
         # Beyond what was seen, in proportion; samples that agree entirely know.
@@ -136,13 +108,7 @@ class Spread:
         return np.where(std > 0, np.exp(found + beyond), 0.0)
 
     def factor(self, level: float) -> float:
-        """Half width of an interval in multiples of :meth:`error`.
-
-        Raises
-        ------
-        InputError
-            Unless the level is one between 0 and 0.99.
-        """
+        """Half width of an interval in multiples of :meth:`error`, for levels in (0, 0.99]."""
         if not 0 < level <= LEVELS[-1]:
             raise InputError(
                 f"level: expected a share of pixels above 0 and at most {LEVELS[-1]}, "

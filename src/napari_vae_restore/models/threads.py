@@ -1,4 +1,4 @@
-"""On how many of the processor's threads a network runs: measured, since more can be slower.
+"""Number of CPU threads of a network: measured, since more can be slower.
 
 The threads of one pass wait for each other after every layer. On cores that other programs
 keep busy, two are up to twice as slow as one, and that changes from minute to minute.
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import torch
 
 WORTH_A_TRIAL: Final = 2**18
-"""Pixels of a pass that takes several times as long as the trial."""
+"""Smaller passes, in pixels, are not worth the trial."""
 
 _HOLDS: Final = 10.0
-"""Seconds that a choice holds."""
+"""A choice holds for so many seconds."""
 
 _WIDTH: Final = 48
 _SIDE: Final = 160
@@ -29,7 +29,7 @@ _LAYERS: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """A number of threads, out of how many, and when it was found (monotonic seconds)."""
+    """A number of threads, out of how many, and when it was measured (monotonic seconds)."""
 
     n: int
     most: int
@@ -41,17 +41,10 @@ _last = _Choice(0, 0, -_HOLDS)
 
 @contextmanager
 def fitting_threads(device: torch.device, n_pixels: int) -> Iterator[None]:
-    """Run what follows on as many threads as are fastest now, and no more than are allowed.
+    """Use the fastest number of threads, at most those allowed, inside this context.
 
-    All that torch may use, half of them and one are tried for a few milliseconds each, if
-    the last trial is some seconds old.
-
-    Parameters
-    ----------
-    device : torch.device
-        Where it runs; elsewhere than on the processor nothing is changed.
-    n_pixels : int
-        Of the pass that follows; for a small one nothing is tried or changed.
+    All that torch may use, half of them and one are tried for a few milliseconds each, if the
+    last trial is some seconds old. Small passes, and other devices, are left alone.
     """
     import torch
 
@@ -67,7 +60,7 @@ def fitting_threads(device: torch.device, n_pixels: int) -> Iterator[None]:
 
 
 def _fastest(most: int) -> int:
-    """The latest choice, or a new one; torch's number of threads is the caller's to set."""
+    """The latest choice, or a new one; the caller sets torch's number of threads."""
     global _last
     now = time.monotonic()
     if _last.most != most or now - _last.found > _HOLDS:
@@ -77,7 +70,7 @@ def _fastest(most: int) -> int:
 
 
 def _trial(n: int) -> float:
-    """Seconds that a few layers take on so many threads, without those of the first time."""
+    """Seconds of a few layers on so many threads, without the first run."""
     import torch
     from torch.nn import functional as F
 

@@ -1,11 +1,11 @@
-"""The state of a training: tensors and values, for the `training` part of a model file."""
+"""State of a training: tensors and values for the `training` part of a model file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,71 +14,44 @@ from torch.optim import Optimizer
 from napari_vae_restore.errors import ModelFileError, told
 from napari_vae_restore.training.settings import TrainingSettings
 
+_State = TypeVar("_State")
 _NETWORK, _AVERAGED, _OPTIMIZER, _GENERATOR = "network.", "averaged.", "optimizer.", "generator"
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """How a training was set and how far it has come.
-
-    Attributes
-    ----------
-    settings : TrainingSettings
-        Of the optimisation.
-    seed : int
-        As given to the training.
-    noise : str
-        As given to the training, in its written form.
-    budget : float
-        Seconds; counts where `n_steps` is None.
-    n_steps : int or None
-        Steps that the run is to have.
-    step : int
-        Steps done.
-    seconds : float
-        Wall time of them.
-    has_best : bool
-        Whether the file's model is the best so far by held-out data, and not the average
-        of the moment.
-    best_at : float
-        Share of the run that was over when the best was found.
-    start : str
-        The model that it started from, as it was named; empty where it was not.
-    supervision : str
-        What it learned by, in words.
-    """
+class TrainingState:
+    """Options of a training and how far it has come."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     settings: TrainingSettings
     seed: int
-    noise: str
-    budget: float
+    noise: str  # in its written form, as given
+    budget: float  # seconds; counts where `n_steps` is None
     n_steps: int | None
     step: int
     seconds: float
+    # Whether the model of the file is the best by held-out data, or else the present average.
     has_best: bool
-    best_at: float = 0.0
-    start: str = ""
-    supervision: str = ""
+    best_at: float = 0.0  # share of the run that was over when the best was found
+    start: str = ""  # name or path of the starting model; empty for fresh weights
+    supervision: str = ""  # in words, such as "pairs"
 
-    @classmethod
-    def parse(cls, values: Mapping[str, Any], path: str | Path) -> Course:
-        """Read the values of a checkpoint; raises ModelFileError if they are not such."""
-        from pydantic import TypeAdapter, ValidationError
 
-        try:
-            return TypeAdapter(cls).validate_python(values)
-        except ValidationError as error:
-            raise ModelFileError(
-                f"{path}: the checkpoint is not valid: {told(error)}"
-            ) from error
+def parse_state(kind: type[_State], values: Mapping[str, Any], path: str | Path) -> _State:
+    """Read a checkpoint's values as a dataclass; raises ModelFileError if they do not fit."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        raise ModelFileError(f"{path}: the checkpoint is not valid: {told(error)}") from error
 
 
 def to_tensors(
     network: nn.Module, averaged: nn.Module, optimizer: Optimizer, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """All that determines the steps to come."""
+    """Tensors of everything that determines the steps to come."""
     tensors = {_GENERATOR: generator.get_state()}
     for prefix, module in ((_NETWORK, network), (_AVERAGED, averaged)):
         tensors |= {prefix + name: value for name, value in module.state_dict().items()}

@@ -1,4 +1,4 @@
-"""From the user's images to training patches in network units.
+"""Noisy images as training patches in network units.
 
 Every channel of every image is one acquisition with one noise model. Its
 intensities are stabilised, after which the noise has a standard deviation of 1
@@ -21,77 +21,55 @@ from napari_vae_restore.models.model import Normalisation
 from napari_vae_restore.noise.correlation import lag_one
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training.measured_planes import measured_planes
-from napari_vae_restore.training.pool import Pool
 from napari_vae_restore.training.sources import Loaded
+from napari_vae_restore.training.window_cache import WindowCache
 
 _log = logging.getLogger(__name__)
 
 _HELD_OUT_SHARE = 0.03
 _MAX_HELD_OUT = 32
 _MIN_TRAINING_SHARE = 0.7
-"""Positions of patches that training keeps, whatever is held out."""
+"""At least so many patch positions are left to train on."""
 
 _PERCENTILES = (0.1, 99.9)
-"""Range whose values set the normalisation: hot pixels and dead ones do not."""
+"""Percentiles that set the normalisation; hot and dead pixels lie outside."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """Planes in network units, with a part that is held out.
+    """Planes in network units; a part of them is held out."""
 
-    Attributes
-    ----------
-    planes : list of Tensor
-        (C, H, W) float32 each, sides at least the patch size.
-    positions : list of Tensor
-        (H - patch + 1, W - patch + 1) bool for each plane: where a training patch may
-        start without touching a held-out one.
-    weights : Tensor
-        (number of planes,) positions in each plane, counted once.
-    held_out : Tensor
-        (M, C, side, side) patches that training never sees.
-    normalisation : Normalisation
-        From stabilised intensities to network units.
-    noise : NoiseModel or None
-        The noise model if all acquisitions share one, in intensity units.
-    patch : int
-        Side of the patches in pixels.
-    is_held_out : bool
-        False where there was too little data to hold any out, and `held_out` is a part
-        of what is trained on.
-    has_direction : bool
-        Whether the noise's correlation differs between Y and X, so that a patch must not
-        be turned onto its side.
-    symmetries : int
-        See :class:`~.settings.TrainingSettings`.
-    """
-
-    planes: list[Tensor]
+    planes: list[Tensor]  # (C, H, W) float32 each, sides at least the patch size
+    # (H - patch + 1, W - patch + 1) bool for each plane: where a training patch may start
+    # without touching a held-out one.
     positions: list[Tensor]
-    weights: Tensor
-    held_out: Tensor
-    normalisation: Normalisation
+    weights: Tensor  # (number of planes,) positions in each plane, counted once
+    held_out: Tensor  # (M, C, side, side)
+    normalisation: Normalisation  # from stabilised intensities to network units
+    # The noise model if all acquisitions share one, in intensity units.
     noise: NoiseModel | None
-    patch: int
+    patch: int  # side of the patches in pixels
+    # False where there was too little data: `held_out` is then trained on, too.
     is_held_out: bool
+    # Whether the noise correlates otherwise along Y than along X: patches are then not turned
+    # by 90 degrees.
     has_direction: bool = False
-    symmetries: int = 8
+    symmetries: int = 8  # see :class:`~.settings.TrainingSettings`
 
     @property
     def n_pixels(self) -> int:
-        """Pixels of all planes and channels."""
+        """Number of pixels in all planes and channels."""
         return sum(plane.numel() for plane in self.planes)
 
     @property
     def n_planes(self) -> int:
-        """How many planes there are."""
+        """Number of planes."""
         return len(self.planes)
 
     def sample(self, n: int, generator: torch.Generator, step: int = 0) -> Tensor:
         """(n, C, patch, patch) patches, uniform over the area, turned and mirrored.
 
-        One of the symmetries that the settings allow is drawn for the whole batch; none
-        that turns noise with a direction onto its side. The step does not matter.
+        One allowed symmetry is drawn for the whole batch. The step does not matter.
         """
         chosen = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         patches = torch.stack([self._patch(int(index), generator) for index in chosen])
@@ -118,20 +96,12 @@ class TrainingSet:
 
 @dataclass(frozen=True, slots=True)
 class PooledSet:
-    """Noisy images of which only a changing part is in memory; used as a `TrainingSet`.
+    """A `TrainingSet` of images that do not fit into memory: a changing part is loaded."""
 
-    Attributes
-    ----------
-    unseen : TrainingSet
-        Of windows that all of it is held out of; tells how everything is normalised.
-    pool : Pool of list of Tensor
-        Planes in network units, (C, H, W) float32, sides at least the patch size.
-    n_planes, n_pixels : int
-        How much there is.
-    """
-
+    # Held-out windows; their normalisation is that of all planes.
     unseen: TrainingSet
-    pool: Pool[list[Tensor]]
+    # Planes (C, H, W) float32 in network units, sides at least the patch size.
+    cache: WindowCache[list[Tensor]]
     n_planes: int
     n_pixels: int
     is_held_out: bool = True
@@ -153,7 +123,7 @@ class PooledSet:
 
     def sample(self, n: int, generator: torch.Generator, step: int) -> Tensor:
         """(n, C, patch, patch) patches; see :meth:`TrainingSet.sample`."""
-        planes = [plane for member in self.pool.at(step) for plane in member]
+        planes = [plane for member in self.cache.at(step) for plane in member]
         chosen = torch.randint(len(planes), (n,), generator=generator)
         patch = self.unseen.patch
         patches = torch.stack(
@@ -172,36 +142,7 @@ def prepare(
     seed: int,
     symmetries: int = 8,
 ) -> TrainingSet:
-    """Stabilise and normalise images, and hold a part of them out.
-
-    Parameters
-    ----------
-    images : sequence of Loaded
-        Noisy.
-    noise : NoiseModel or str
-        As :func:`~napari_vae_restore.noise.estimation.estimate.resolve_noise` takes it.
-    channels : int
-        Channels that the network sees jointly; with 1, channels become planes.
-    patch : int
-        Side of the training patches in pixels.
-    held_out_side : int
-        Side of the held-out patches in pixels, at most `patch`.
-    seed : int
-        Chooses what is held out.
-    symmetries : int
-        As :class:`~.settings.TrainingSettings` has it.
-
-    Returns
-    -------
-    TrainingSet
-        Ready to draw patches from.
-
-    Raises
-    ------
-    InputError
-        If the noise of an image cannot be told, or for channels that do not match the
-        network's.
-    """
+    """Stabilise and normalise images, and hold patches out whose side is at most `patch`."""
     stabilised: list[np.ndarray] = []
     models: list[NoiseModel] = []
     for image in images:
@@ -232,13 +173,7 @@ def prepare(
 
 
 def planes_like(data: TrainingSet, image: Loaded, noise: NoiseModel | str) -> list[Tensor]:
-    """(C, H, W) planes of a further image, prepared as those of a training set were.
-
-    Raises
-    ------
-    InputError
-        As :func:`prepare`.
-    """
+    """Planes (C, H, W) of another image, prepared like those of a training set."""
     planes, _ = _stabilise(image, noise, data.held_out.shape[1])
     normalised = (torch.from_numpy(data.normalisation.to_network(plane)) for plane in planes)
     return [_at_least(plane, data.patch) for plane in normalised]
@@ -247,7 +182,7 @@ def planes_like(data: TrainingSet, image: Loaded, noise: NoiseModel | str) -> li
 def _stabilise(
     image: Loaded, noise: NoiseModel | str, n_channels: int
 ) -> tuple[np.ndarray, list[NoiseModel]]:
-    """(N, C, H, W) planes whose noise has a standard deviation of 1, and its models."""
+    """Planes (N, C, H, W) whose noise has a standard deviation of 1, and its models."""
     planes = Layout.of(image.data, image.axes).to_planes(image.data)
     completed, models = measured_planes(planes, noise)
     stabilised = [
@@ -329,7 +264,7 @@ def _hold_out(
 def _cheap_places(
     shape: torch.Size, side: int, rng: np.random.Generator
 ) -> list[tuple[int, int]]:
-    """A place on the border and a corner: held out there, few training positions go."""
+    """Places on the border and in a corner, which cost few training positions."""
     last = [length - side for length in shape]
     corner = [int(rng.choice([0, end])) for end in last]
     border = [int(rng.integers(end + 1)) for end in last]

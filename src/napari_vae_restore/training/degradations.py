@@ -1,4 +1,4 @@
-"""Simulated measurements: a clean patch and what a bundled model is told of it.
+"""Simulated measurements: a clean patch and the condition that the network reads.
 
 Each example is a task or a mixture of tasks, with noise from white to strongly
 correlated, signal-dependent or not. Values are in network units, about [0, 1].
@@ -41,16 +41,16 @@ PATCH_MULTIPLE: Final = math.lcm(*FACTORS)
 _SIGMAS: Final = (1 / 255, 65 / 255)
 _WEAK: Final = (0.25 / 255, 10 / 255)
 _P_WEAK: Final = 0.35
-"""Little noise, log-uniform: a network does harm there until it has learned to be still."""
+"""Weak noise, log-uniform: networks change such images too much at first."""
 _LEVELS: Final = np.array([1, 3, 10, 20, 35, 50]) / 255
 _CORRELATED: Final = 0.15
 """Lag-1 correlation from which noise counts as correlated, for the balance of the loss."""
 _DENSE: Final = 0.65
-"""Share of missing dots from which they are a task of their own, for the same balance."""
+"""Share of missing dots above which they have a bucket of their own."""
 
-_P_TOLD_WRONG: Final = 0.5
-_TOLD_SPREAD: Final = 0.04
-"""Standard deviation of log sigma as told: noise is never known exactly."""
+_P_SIGMA_WRONG: Final = 0.5
+_SIGMA_ERROR: Final = 0.04
+"""Standard deviation of the error in log sigma: noise is never known exactly."""
 
 _P_WHITE: Final = 0.62
 _P_ISOTROPIC: Final = 0.75
@@ -60,7 +60,7 @@ _WIDTHS: Final = (0.25, 1.3)
 
 _P_PHOTONS: Final = 0.3
 _PHOTONS: Final = (3.0, 400.0)
-"""Expected at a value of 1."""
+"""Photons expected at a value of 1."""
 _READ_NOISE: Final = (0.05, 2.0)  # photons
 _UNCORRELATED: Final = 0.02
 """Lag-1 correlation below which photons are drawn from a true Poisson distribution."""
@@ -85,30 +85,19 @@ N_BUCKETS: Final = len(BUCKETS)
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One training example.
+    """A simulated measurement and its target."""
 
-    Attributes
-    ----------
-    condition : numpy.ndarray
-        (6, P, P) float32; see :data:`~.models.condition.CONDITION_CHANNELS`.
-    target : numpy.ndarray
-        (1, P, P) float32, what the mean head regresses on.
-    weight : numpy.ndarray
-        (1, P, P) float32, 1 where the loss counts: inside the hole of a noise-free
-        image, everywhere else.
-    bucket : int
-        Index into :data:`BUCKETS`.
-    """
-
-    condition: Patch
-    target: Patch
+    condition: Patch  # (6, P, P) float32; see :data:`~.models.condition.CONDITION_CHANNELS`
+    target: Patch  # (1, P, P) float32, what the mean head regresses on
+    # (1, P, P) float32, 1 where the loss counts: inside the hole of a noise-free image,
+    # everywhere else.
     weight: Patch
-    bucket: int
+    bucket: int  # index into :data:`BUCKETS`
 
 
 @dataclass(frozen=True, slots=True)
 class _Noisy:
-    """A realisation of noise and what is told of it; by default, of none.
+    """A patch with noise, by default none, and that noise's parameters.
 
     `clean_of` takes a clean patch to the units of the measurement.
     """
@@ -120,18 +109,7 @@ class _Noisy:
 
 
 def kinds_of(tasks: Iterable[str]) -> dict[str, float]:
-    """What can be drawn of :data:`TASKS` where only some tasks are to be learned.
-
-    Parameters
-    ----------
-    tasks : iterable of str
-        Of "denoise", "inpaint" and "super-resolve".
-
-    Returns
-    -------
-    dict
-        Shares of the tasks and of their mixtures; they sum to 1.
-    """
+    """Shares, summing to 1, of the :data:`TASKS` that are mixtures of the given ones only."""
     known = {_PARTS[task] for task in tasks}
     kinds = {kind: share for kind, share in TASKS.items() if set(kind.split("+")) <= known}
     return {kind: share / sum(kinds.values()) for kind, share in kinds.items()}
@@ -142,19 +120,7 @@ def simulate(
 ) -> Example:
     """Degrade a clean patch by a random task or mixture of tasks.
 
-    Parameters
-    ----------
-    clean : numpy.ndarray
-        (P, P) float32, about [0, 1]; P is a multiple of 12.
-    rng : numpy.random.Generator
-        Decides everything about it.
-    kinds : mapping, optional
-        What is drawn, and how often: see :func:`kinds_of`.
-
-    Returns
-    -------
-    Example
-        Of arrays of its own.
+    The patch is (P, P) float32, about [0, 1]; P is a multiple of 12.
     """
     kind = str(rng.choice(list(kinds), p=list(kinds.values())))
     factor = int(rng.choice(FACTORS)) if "factor" in kind else 1
@@ -165,8 +131,8 @@ def simulate(
         hole, hole_kind = draw_hole(len(small), rng)
     image = _enlarged(smooth_fill(noisy.measured, ~hole), factor)
     observed = np.kron(~hole, np.ones((factor, factor))).astype(np.float32)
-    slow = (_told(noisy.sigma, rng), *noisy.correlation, np.log2(factor))
-    maps = [np.full(clean.shape, value, np.float32) for value in slow]
+    constants = (_with_error(noisy.sigma, rng), *noisy.correlation, np.log2(factor))
+    maps = [np.full(clean.shape, value, np.float32) for value in constants]
     weight = 1 - observed if kind == "hole" else np.ones_like(observed)
     return Example(
         condition=np.stack([image, observed, *maps]),
@@ -190,10 +156,10 @@ def _enlarged(small: Patch, factor: int) -> Patch:
     return separable(matrix, matrix, small).astype(np.float32)
 
 
-def _told(sigma: float, rng: np.random.Generator) -> float:
-    """What an estimate of sigma might say."""
-    if rng.random() < _P_TOLD_WRONG:
-        return sigma * float(np.exp(rng.normal(0, _TOLD_SPREAD)))
+def _with_error(sigma: float, rng: np.random.Generator) -> float:
+    """Sigma with the error of an estimate."""
+    if rng.random() < _P_SIGMA_WRONG:
+        return sigma * float(np.exp(rng.normal(0, _SIGMA_ERROR)))
     return sigma
 
 

@@ -1,72 +1,53 @@
-"""The training loop: a generator over steps that anyone can watch, stop and resume."""
+"""The training loop: a generator over steps that can be watched, stopped and resumed."""
 
 from __future__ import annotations
 
-import copy
-import logging
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_vae_restore import __version__
-from napari_vae_restore.errors import InputError, ModelFileError, TrainingError, told
+from napari_vae_restore.errors import InputError, ModelFileError
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.config import ModelConfig
-from napari_vae_restore.models.devices import is_want_of_memory
 from napari_vae_restore.models.files import load_checkpoint, save
 from napari_vae_restore.models.model import Model, TrainingRecord
 from napari_vae_restore.noise.models import NoiseModel
-from napari_vae_restore.reports.model_words import EXPECTED_GAIN
 from napari_vae_restore.training import checkpoint
-from napari_vae_restore.training.checkpoint import Course
-from napari_vae_restore.training.lessons import Lesson, make_objective
-from napari_vae_restore.training.likeness import fitted_likeness
-from napari_vae_restore.training.objective import Judgement
+from napari_vae_restore.training.best_weights import BestWeights, weights_of
+from napari_vae_restore.training.checkpoint import TrainingState
+from napari_vae_restore.training.likeness import fit_likeness
+from napari_vae_restore.training.objective import Score
 from napari_vae_restore.training.processes import Processes
 from napari_vae_restore.training.progress import Progress
 from napari_vae_restore.training.settings import TrainingSettings, parse_budget
 from napari_vae_restore.training.sources import Source, names_of
-from napari_vae_restore.training.threads import thread_trial
-from napari_vae_restore.training.triton_import import import_triton
-
-_log = logging.getLogger(__name__)
-_T = TypeVar("_T")
+from napari_vae_restore.training.supervision import Supervision, make_objective
+from napari_vae_restore.training.thread_trial import thread_trial
+from napari_vae_restore.training.weight_updates import WeightUpdates
 
 _EVALUATIONS = 40
-"""How often in a run from nothing the held-out ELBO is measured, at even distances: a run
-that was broken off and resumed measures where the unbroken one does, and keeps the same."""
+"""Measurements of the held-out ELBO in a run from nothing, at even distances: a resumed run
+measures where the unbroken one does, and keeps the same weights."""
 
-_JUDGEMENTS = 6
-"""The same of a run that goes on from a model, where it takes longer."""
+_EVALUATIONS_FROM_START = 6
+"""The same for a run that starts from a model, where each takes longer."""
 
 _ROUNDING = 1e-9
-"""Of a share of the run that is a whole number of its parts."""
-
-_WARMUP_STEPS = 50
-"""Steps over which the learning rate rises, so that Adamax gathers its scales."""
+"""Error of a share of the run that should be a whole number of its parts."""
 
 _MAX_SOURCES = 1000
-"""Names that a record keeps."""
-
-_ALIKE = 1e-3
-"""Nats per pixel by which two judgements of the same weights and data may round apart."""
-
-_RANKS_APART = 1_000_003
-"""Between the seeds of processes."""
-
-_MAX_BAD_STEPS = 25
-"""Steps in a row without a finite gradient before the averaged weights are restored."""
+"""A record keeps this many names."""
 
 
 class Training:
-    """Training on a user's images, by whatever they can tell.
+    """Training on a user's images.
 
     Noisy images alone train a VAE of their own from nothing, by the ELBO under their noise
     model; with `start`, and for every other source, the mean head of a model of every task
@@ -134,29 +115,24 @@ class Training:
             raise InputError(f"steps: expected at least 1, got {steps}")
         self.seed = seed
         self._processes = Processes(devices, device)
-        self._device = self._processes.device
         self._budget, self._n_steps = parse_budget(budget), steps
-        self.lesson = Lesson(source, noise, axes, seed, skip_unreadable)
-        if start is None and config is None and not self.lesson.is_noisy_alone:
+        self.supervision = Supervision(source, noise, axes, seed, skip_unreadable)
+        if start is None and config is None and not self.supervision.is_noisy_alone:
             start = DEFAULT
         self._start = start
         begun = None if start is None else find_model(start)
-        self._objective = make_objective(self.lesson, begun, config, settings, self._device)
+        self._objective = make_objective(
+            self.supervision, begun, config, settings, self._processes.device
+        )
         self._sources = names_of(source)[:_MAX_SOURCES]
         self._spreads = {} if begun is None else begun.spreads
         self._likeness = None if begun is None else begun.likeness
-        self._trained = self._objective.trained
-        self._share_batch()
-        self._averaged = copy.deepcopy(self._trained).eval().requires_grad_(False)
-        self._first_weights = copy.deepcopy(self._averaged)
-        import_triton()
-        self._optimizer = self._objective.optimiser()
-        self._generator = torch.Generator().manual_seed(seed + _RANKS_APART * self._rank)
-        self._step, self._seconds, self._bad_steps = 0, 0.0, 0
-        self._best: tuple[dict[str, Tensor], TrainingRecord] | None = None
-        self._best_at = 0.0
-        self._first: float | None = None
-        self._start_judged: Judgement | None = None
+        self._updates = WeightUpdates(self._objective, self._processes, seed)
+        self._best = BestWeights(
+            self._objective, self._updates, seed, has_start=start is not None
+        )
+        self._seconds = 0.0
+        self._first_score: float | None = None
         self._judged_at = -1
 
     @classmethod
@@ -185,51 +161,40 @@ class Training:
             If the images are not those of the checkpoint.
         """
         model, tensors, values = load_checkpoint(path)
-        course = Course.parse(values, path)
-        start = course.start or None if start is None else start
+        state = checkpoint.parse_state(TrainingState, values, path)
+        start = state.start or None if start is None else start
         training = cls(
             source,
             start=start,
-            noise=noise or course.noise,
-            budget=course.budget,
-            steps=course.n_steps,
+            noise=noise or state.noise,
+            budget=state.budget,
+            steps=state.n_steps,
             axes=axes,
             config=model.network.config if start is None else None,
-            settings=course.settings,
-            seed=course.seed,
+            settings=state.settings,
+            seed=state.seed,
             device=device,
             skip_unreadable=skip_unreadable,
             devices=devices,
         )
-        if not training._is_alike(model):
+        if not training._best.are_of_data_of(model):
             raise InputError(
                 f"{path} was trained on other images, or with another noise model: "
                 "give the same images, axes and noise to go on from it"
             )
-        parts = training._trained, training._averaged, training._optimizer, training._generator
         try:
-            checkpoint.from_tensors(tensors, *parts)
+            checkpoint.from_tensors(tensors, *training._updates.parts)
         except (KeyError, RuntimeError, ValueError) as error:
             raise ModelFileError(
                 f"{path}: the training's state does not fit its model: the file is damaged"
             ) from error
-        training._step, training._seconds = course.step, course.seconds
-        training._best_at = course.best_at
-        if training._rank:  # the checkpoint has the first process's generator
-            training._generator.manual_seed(
-                course.seed + _RANKS_APART * training._rank + course.step
-            )
-        if course.has_best:
-            part = training._objective.part_of(model.network)
-            training._best = (_weights(part), model.record)
-            training._first = model.record.held_out_first
-            training._likeness = model.likeness
+        training._go_on_from(state, model)
         return training
 
     @property
     def is_main(self) -> bool:
-        """Whether this process is the one that saves and reports."""
-        return self._rank == 0
+        """Whether this process saves and reports."""
+        return self._processes.rank == 0
 
     @property
     def is_complete(self) -> bool:
@@ -239,16 +204,16 @@ class Training:
     @property
     def step(self) -> int:
         """Steps done."""
-        return self._step
+        return self._updates.n_steps
 
     @property
     def settings(self) -> TrainingSettings:
-        """Of the optimisation."""
+        """Settings of the optimisation."""
         return self._objective.settings
 
     @property
     def config(self) -> ModelConfig:
-        """Of the network."""
+        """Configuration of the network."""
         return self._objective.network.config
 
     @property
@@ -259,13 +224,12 @@ class Training:
     @property
     def model(self) -> Model:
         """The best model so far by held-out data; the first weights before any step."""
-        if self._best is None:
-            return self.snapshot()
-        return self._model(*self._best)
+        kept = self._best.kept
+        return self.snapshot() if kept is None else self._model(*kept)
 
     def snapshot(self) -> Model:
-        """What would be kept now, for previews while training."""
-        return self._model(_weights(self._candidate()), self._record(None))
+        """The model that would be kept now, for previews while training."""
+        return self._model(weights_of(self._best.candidate()), self._record(None))
 
     def run(self) -> Generator[Progress, None, None]:
         """Train; yields after each step. Closing the generator keeps the best weights.
@@ -278,24 +242,24 @@ class Training:
         Raises
         ------
         TrainingError
-            If the computation fails, for example for want of memory.
+            If the computation fails, for example because memory runs out.
         """
         threads = torch.get_num_threads()
         started = time.monotonic() - self._seconds
-        n_evaluations = _EVALUATIONS if self._start is None else _JUDGEMENTS
+        n_evaluations = _EVALUATIONS if self._start is None else _EVALUATIONS_FROM_START
         done = self._fraction()
         evaluated = _periods(done, n_evaluations)
-        first_step = self._step
+        first_step = self.step
         # A run of a fixed number of steps keeps the threads it was given: their number
         # changes the rounding of sums.
-        timed = self._device.type == "cpu" and self._n_steps is None
+        timed = self._updates.device.type == "cpu" and self._n_steps is None
         trial = thread_trial() if timed else iter(())
         try:
-            if self._best is None and self._start is not None:
+            if self._best.kept is None and self._start is not None:
                 self._evaluate()
             while not self._is_over(fraction := done):
                 next(trial, None)
-                batch = self._made_do(partial(self._optimise, fraction))
+                batch = self._updates.with_less_memory(partial(self._updates.step, fraction))
                 self._seconds = time.monotonic() - started
                 done = self._processes.agreed(self._fraction())
                 held_out = None
@@ -305,11 +269,11 @@ class Training:
                 yield self._progress(fraction, batch, held_out)
         finally:
             torch.set_num_threads(threads)
-            if self._step > first_step:
+            if self.step > first_step:
                 shares = self._objective.shares
-                for share in shares[1:] if self._judged_at == self._step else shares:
+                for share in shares[1:] if self._judged_at == self.step else shares:
                     self._evaluate(share)
-                self._learn_likeness()
+                self._fit_likeness()
 
     def save_checkpoint(self, path: str | Path) -> None:
         """Write a checkpoint, atomically, over an earlier one of the same name.
@@ -323,249 +287,111 @@ class Training:
         ModelFileError
             If the file cannot be written.
         """
-        tensors = checkpoint.to_tensors(
-            self._trained, self._averaged, self._optimizer, self._generator
-        )
-        course = Course(
+        tensors = checkpoint.to_tensors(*self._updates.parts)
+        state = TrainingState(
             settings=self.settings,
             seed=self.seed,
-            noise=str(self.lesson.noise),
+            noise=str(self.supervision.noise),
             budget=self._budget,
             n_steps=self._n_steps,
-            step=self._step,
+            step=self.step,
             seconds=self._seconds,
-            has_best=self._best is not None,
-            best_at=self._best_at,
+            has_best=self._best.kept is not None,
+            best_at=self._best.found_at,
             start=str(self._start) if isinstance(self._start, str | Path) else "",
-            supervision=self.lesson.supervision,
+            supervision=self.supervision.kind,
         )
-        save(self.model, path, overwrite=True, training_state=(tensors, asdict(course)))
+        save(self.model, path, overwrite=True, training_state=(tensors, asdict(state)))
 
-    def _is_alike(self, model: Model) -> bool:
-        """Whether a checkpoint's model learned from the same data.
-
-        Where neither range nor noise is the model's own, what held-out data say of the
-        weights that both started from tells.
-        """
-        size = model.record.n_planes, model.record.n_pixels
-        here, first = self._objective, model.record.held_out_first
-        return (
-            size == (here.n_planes, here.n_pixels)
-            and (model.normalisation, model.noise) == (here.normalisation, here.noise)
-            and (
-                first is None
-                or abs(self._judgement(self._first_weights).value - first) < _ALIKE
-            )
-        )
+    def _go_on_from(self, state: TrainingState, model: Model) -> None:
+        self._updates.go_on_at(state.step)
+        self._seconds, self._best.found_at = state.seconds, state.best_at
+        if state.has_best:
+            part = self._objective.part_of(model.network)
+            self._best.kept = (weights_of(part), model.record)
+            self._first_score = model.record.held_out_first
+            self._likeness = model.likeness
 
     def _fraction(self) -> float:
         if self._n_steps is not None:
-            return self._step / self._n_steps
+            return self.step / self._n_steps
         return self._seconds / self._budget
 
-    def _optimise(self, fraction: float) -> Judgement:
-        """One step of the optimiser, then of the moving average."""
-        rate = self.settings.learning_rate * 0.5 * (1 + math.cos(math.pi * fraction))
-        rate *= min(1.0, (self._step + 1) / _WARMUP_STEPS)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        loss, batch = self._objective.loss(self._step, fraction, self._generator)
-        self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._processes.average_gradients(self._trained.parameters())
-        norm = torch.nn.utils.clip_grad_norm_(
-            self._trained.parameters(), self.settings.max_gradient
-        )
-        if bool(norm.isfinite()):
-            self._bad_steps = 0
-            self._optimizer.step()
-            self._average()
-        else:
-            self._recover()
-        self._step += 1
-        return batch
-
-    @property
-    def _rank(self) -> int:
-        return self._processes.rank
-
     def _is_over(self, fraction: float) -> bool:
-        """Whether the run is at its end, or has found nothing better for too long."""
-        patience, since = self.settings.patience, max(self._best_at, self.settings.beta_warmup)
+        """Whether the run has ended, or has found nothing better for too long."""
+        patience = self.settings.patience
+        since = max(self._best.found_at, self.settings.beta_warmup)
         return fraction >= 1 or (patience < 1 and fraction - since >= patience)
 
-    def _share_batch(self) -> None:
-        n, batch = self._processes.n, self.settings.batch
-        if batch % n:
-            raise InputError(
-                f"settings.batch: expected a multiple of the {n} devices, got {batch}"
-            )
-        self._objective.batch = batch // n
-
-    def _made_do(self, compute: Callable[[], _T]) -> _T:
-        """What is computed, with smaller batches and then on the CPU if memory is short."""
-        while True:
-            try:
-                return compute()
-            except (MemoryError, RuntimeError) as error:
-                if not is_want_of_memory(error):
-                    raise TrainingError(
-                        f"training failed at step {self._step}: {told(error)}"
-                    ) from error
-                self._take_less_memory(error)
-
-    def _take_less_memory(self, error: Exception) -> None:
-        self._optimizer.zero_grad()
-        objective = self._objective
-        if objective.batch > 1 and self._processes.n == 1:
-            objective.batch //= 2
-            _log.warning("out of memory: going on with batches of %d", objective.batch)
-        elif self._device.type != "cpu" and self._processes.n == 1:
-            state = self._optimizer.state_dict()
-            self._device = torch.device("cpu")
-            objective.move(self._device)
-            self._averaged.to(self._device)
-            self._optimizer = objective.optimiser()
-            self._optimizer.load_state_dict(state)
-            objective.batch = self.settings.batch
-            _log.warning("out of memory: going on on the CPU")
-        else:
-            raise TrainingError(
-                f"out of memory on {self._device}: use smaller settings.batch or "
-                "settings.patch, or close other programs"
-            ) from error
-
-    def _average(self) -> None:
-        decay = min(self.settings.ema, (1 + self._step) / (10 + self._step))
-        averaged, current = self._averaged.parameters(), self._trained.parameters()
-        with torch.no_grad():
-            torch._foreach_lerp_(list(averaged), list(current), 1 - decay)
-
-    def _recover(self) -> None:
-        """Skip a step without a finite gradient; after many, start from the average."""
-        self._bad_steps += 1
-        if self._bad_steps >= _MAX_BAD_STEPS:
-            _log.warning(
-                "no finite gradient in %d steps: averaged weights restored", self._bad_steps
-            )
-            self._trained.load_state_dict(self._averaged.state_dict())
-            self._optimizer.state.clear()
-            self._bad_steps = 0
-
-    def _candidate(self, share: float | None = None) -> nn.Module:
-        """The averaged weights, or what lies between them and those gone on from."""
-        share = self._objective.shares[0] if share is None else share
-        if share == 1:
-            return self._averaged
-        between = copy.deepcopy(self._averaged)
-        with torch.no_grad():
-            for weights, first in zip(
-                between.parameters(), self._first_weights.parameters(), strict=True
-            ):
-                weights.lerp_(first.to(weights.device), 1 - share)
-        return between
-
-    def _judgement(self, candidate: nn.Module) -> Judgement:
-        def judge() -> Judgement:
-            return self._objective.judge(candidate.to(self._device), self.seed)
-
-        return self._made_do(judge)
-
     def _evaluate(self, share: float | None = None) -> float:
-        """Judge a candidate by held-out data; keeps its weights if they are the best."""
-        candidate = self._candidate(share)
-        found = self._judgement(candidate)
-        self._judged_at = self._step
-        best = None if self._best is None else self._best[1].held_out
-        if best is None or (found.value > best and self._is_better_than_start(found)):
-            self._best = (_weights(candidate), self._record(found))
-            self._best_at = self._fraction()
-            if self._step:
+        """Score a candidate on held-out data; keeps its weights if they are the best."""
+        candidate = self._best.candidate(share)
+        score = self._best.score(candidate)
+        self._judged_at = self.step
+        if self._best.are_surpassed_by(score):
+            self._best.keep(candidate, self._record(score), self._fraction())
+            if self.step:
                 self._likeness = None  # of other weights
-        return found.value
+        return score.value
 
-    def _is_better_than_start(self, found: Judgement) -> bool:
-        """Whether held-out data leave no doubt; anything is, than weights drawn at random."""
-        if self._start is None:
-            return True
-        if self._start_judged is None:
-            self._start_judged = self._judgement(self._first_weights)
-        return found.is_better_than(self._start_judged)
-
-    def _learn_likeness(self) -> None:
-        """What the images are like to the weights that are kept, if those are new."""
-        if self.is_main and self._best is not None and self._best[1].n_steps:
-            self._likeness = fitted_likeness(self.model, self.lesson, str(self._device))
+    def _fit_likeness(self) -> None:
+        """Fit what the images look like to the weights that are kept, if those are new."""
+        kept = self._best.kept
+        if self.is_main and kept is not None and kept[1].n_steps:
+            self._likeness = fit_likeness(self.model, self.supervision, self._updates.device)
 
     def _model(self, weights: dict[str, Tensor], record: TrainingRecord) -> Model:
-        objective = self._objective
-        network = objective.with_weights(weights)
         return Model(
-            network,
-            objective.normalisation,
-            objective.noise,
+            self._objective.with_weights(weights),
+            self._objective.normalisation,
+            self._objective.noise,
             record,
             spreads=self._spreads,
             likeness=self._likeness,
         )
 
-    def _record(self, found: Judgement | None) -> TrainingRecord:
-        objective = self._objective
-        value = None if found is None else found.value
-        if self._step == 0 and value is not None:
-            self._first = value
+    def _record(self, score: Score | None) -> TrainingRecord:
+        value = None if score is None else score.value
+        if self.step == 0 and value is not None:
+            self._first_score = value
         return TrainingRecord(
-            n_steps=self._step,
+            n_steps=self.step,
             seconds=round(self._seconds, 1),
             seed=self.seed,
-            elbo=value if found is not None and found.kl else None,
-            kl=() if found is None else found.kl,
+            elbo=value if score is not None and score.kl else None,
+            kl=() if score is None else score.kl,
             held_out=value,
-            held_out_first=self._first,
-            is_held_out=objective.is_held_out,
-            n_planes=objective.n_planes,
-            n_pixels=objective.n_pixels,
+            held_out_first=self._first_score,
+            is_held_out=self._objective.is_held_out,
+            n_planes=self._objective.n_planes,
+            n_pixels=self._objective.n_pixels,
             sources=self._sources,
-            supervision=self.lesson.supervision,
+            supervision=self.supervision.kind,
             start=_name_of(self._start),
-            figures=self._figures(found),
+            figures=self._best.figures(score),
             package_version=__version__,
         )
 
-    def _figures(self, found: Judgement | None) -> tuple[tuple[str, float], ...]:
-        """The gain in dB, where it can be told."""
-        first = self._start_judged
-        if found is None or first is None or found.risk is None or first.risk is None:
-            return ()
-        if min(found.risk.mean, first.risk.mean) <= 0:
-            return ()
-        gain = 10 * math.log10(first.risk.mean / found.risk.mean)
-        return ((EXPECTED_GAIN, round(gain, 3)),)
-
-    def _progress(self, fraction: float, batch: Judgement, held_out: float | None) -> Progress:
+    def _progress(self, fraction: float, batch: Score, held_out: float | None) -> Progress:
         done = self._fraction()
         left = self._seconds * (1 - done) / done if done > 0 else math.inf
         return Progress(
-            step=self._step,
+            step=self.step,
             fraction=min(done, 1.0),
             seconds=self._seconds,
             seconds_left=max(left, 0.0),
             loss=-batch.value,
             kl=batch.kl,
             beta=self.settings.beta_at(fraction),
-            learning_rate=self._optimizer.param_groups[0]["lr"],
+            learning_rate=self._updates.learning_rate,
             held_out=held_out,
-            held_out_first=self._first,
+            held_out_first=self._first_score,
         )
 
 
 def _periods(fraction: float, n: int) -> int:
-    """How many of the n equal parts of a run are over."""
+    """Number of the n equal parts of a run that are over."""
     return math.floor(min(fraction, 1.0) * n + _ROUNDING)
-
-
-def _weights(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value.cpu().clone() for name, value in module.state_dict().items()}
 
 
 def _name_of(start: Model | str | Path | None) -> str:

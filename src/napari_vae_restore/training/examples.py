@@ -1,6 +1,6 @@
-"""Examples for the model of every task: a condition, and what its mean head should say.
+"""Examples for the model of every task: conditions and the targets of its mean head.
 
-Whatever the supervision, training sees one kind of example. `SceneExamples` cuts them out
+Whatever the supervision, training sees one kind of example. `PlaneExamples` cuts them out
 of a user's measurements, with a target that is a clean image, another shot, or the
 measurement itself recorrupted; `SimulatedExamples` makes them from clean images.
 """
@@ -24,42 +24,31 @@ from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training.degradations import kinds_of, simulate
 from napari_vae_restore.training.local_noise import LocalNoise, Plane
 from napari_vae_restore.training.pictures import PatchSource, Picture
-from napari_vae_restore.training.pool import Pool
-from napari_vae_restore.training.recorruption import ALPHA, Slow, recorrupt
+from napari_vae_restore.training.recorruption import ALPHA, PlaneConstants, recorrupt
+from napari_vae_restore.training.window_cache import WindowCache
 
 if TYPE_CHECKING:
-    from napari_vae_restore.training.self_taught import RiskPatch
+    from napari_vae_restore.training.self_supervised import RiskPatch
 
 _HELD_OUT_SHARE: Final = 0.1
 _MAX_HELD_OUT: Final = 32
 _MIN_SCALE: Final = 0.01
-"""Least error that another one is relative to, in network units."""
+"""Smallest `scale` of an example, in network units."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Examples, stacked.
+    """Stacked examples."""
 
-    Attributes
-    ----------
-    condition : Tensor
-        (N, 6, P, P) float32; see :func:`~.condition.condition_tensor`.
-    target : Tensor
-        (N, 1, P, P) float32, network units.
-    weight : Tensor
-        (N, 1, P, P) float32, 0 where the error does not count.
-    scale : Tensor
-        (N,) float32, the error that is to be expected: the noise's standard deviation, or
-        what is wrong before anything is done.
-    """
-
-    condition: Tensor
-    target: Tensor
-    weight: Tensor
+    condition: Tensor  # (N, 6, P, P) float32; see :func:`~.condition.condition_tensor`
+    target: Tensor  # (N, 1, P, P) float32, network units
+    weight: Tensor  # (N, 1, P, P) float32, 0 where the error does not count
+    # (N,) float32, expected error: the noise's standard deviation, or the error before
+    # restoring.
     scale: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device, laid out for convolutions."""
+        """The batch on a device, laid out for convolutions."""
         condition, target, weight = (
             t.to(device, memory_format=torch.channels_last)
             for t in (self.condition, self.target, self.weight)
@@ -72,17 +61,7 @@ Arrays = tuple[Plane, Plane, Plane, float]
 
 
 class Examples(Protocol):
-    """Where a regression takes its examples from.
-
-    Attributes
-    ----------
-    n_planes, n_pixels : int
-        How much there is to learn from.
-    noise : NoiseModel or None
-        Of all measurements if they share it, in intensity units.
-    is_held_out : bool
-        False where there was too little to hold any out, so that `held_out` has been seen.
-    """
+    """A source of examples for regression; `noise` is that of all measurements, if shared."""
 
     n_planes: int
     n_pixels: int
@@ -90,65 +69,35 @@ class Examples(Protocol):
     is_held_out: bool
 
     def draw(self, n: int, rng: np.random.Generator, step: int) -> Batch:
-        """n examples to learn from in a step of the training."""
+        """Draw n training examples for a step."""
         ...
 
     def held_out(self, rng: np.random.Generator) -> list[Batch]:
-        """Examples that training never draws; noise and simulation are `rng`'s."""
+        """Examples that training never draws; `rng` draws their noise and degradations."""
         ...
 
     def risk_patches(self, rng: np.random.Generator) -> list[RiskPatch]:
-        """Patches to be judged by their risk, where there are no targets; else none."""
+        """Patches to judge by unbiased risk where there are no targets; else none."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scene:
-    """A measured plane on the output grid, and what is known of it.
+class TrainingPlane:
+    """A measured plane on the output grid, with its noise and, perhaps, a target."""
 
-    Attributes
-    ----------
-    image : numpy.ndarray
-        (H, W) float32, network units.
-    slow : tuple of float
-        Noise sigma, its correlation along y and x, log2 of the factor.
-    noise : LocalNoise or None
-        How to draw it, relative to sigma, for a scene whose only teacher is itself; None for
-        one with a target.
-    target : numpy.ndarray or None
-        (H, W) float32, network units; None for one that is its own teacher.
-    correlation : Correlation
-        Of the noise, as it is drawn.
-    """
-
-    image: Plane
-    slow: Slow
-    noise: LocalNoise | None
-    target: Plane | None
-    correlation: Correlation = WHITE
+    image: Plane  # (H, W) float32, network units
+    constants: PlaneConstants  # noise sigma, its correlation along y and x, log2 of the factor
+    noise: LocalNoise | None  # relative to sigma; None where there is a target
+    target: Plane | None  # (H, W) float32, network units; None for noisy images alone
+    correlation: Correlation = WHITE  # of the noise that is drawn
 
 
-class SceneExamples:
-    """Patches of a user's measurements; see :class:`Examples`.
-
-    Parameters
-    ----------
-    scenes : sequence of Scene
-        Sides at least `side`.
-    noise : NoiseModel or None
-        That they share.
-    side : int
-        Of the patches, pixels, a multiple of the network's stride.
-    stride : int
-        The network's.
-    seed : int
-        Chooses the windows that are held out. They are seen as surroundings; they are
-        never a target.
-    """
+class PlaneExamples:
+    """Patches of measurements, of a side that is a multiple of the network's stride."""
 
     def __init__(
         self,
-        scenes: Sequence[Scene],
+        planes: Sequence[TrainingPlane],
         noise: NoiseModel | None,
         *,
         side: int,
@@ -156,19 +105,19 @@ class SceneExamples:
         seed: int,
     ) -> None:
         self.noise = noise
-        self.n_planes = len(scenes)
-        self.n_pixels = sum(scene.image.size for scene in scenes)
-        self._scenes, self._side = scenes, side
-        areas = np.array([scene.image.size for scene in scenes], np.float64)
+        self.n_planes = len(planes)
+        self.n_pixels = sum(plane.image.size for plane in planes)
+        self._planes, self._side = planes, side
+        areas = np.array([plane.image.size for plane in planes], np.float64)
         self._shares = areas / areas.sum()
         self._window = max(stride, side // 2 // stride * stride)
-        self._weights = [np.ones(scene.image.shape, np.float32) for scene in scenes]
+        self._weights = [np.ones(plane.image.shape, np.float32) for plane in planes]
         self._windows = self._hold_out(np.random.default_rng([seed, 1]))
         self.is_held_out = self.n_pixels > 4 * self._window**2
 
     def draw(self, n: int, rng: np.random.Generator, step: int = 0) -> Batch:
         """See :meth:`Examples.draw`."""
-        chosen = rng.choice(len(self._scenes), size=n, p=self._shares)
+        chosen = rng.choice(len(self._planes), size=n, p=self._shares)
         return _stacked(self._random_patch(int(index), rng) for index in chosen)
 
     def held_out(self, rng: np.random.Generator) -> list[Batch]:
@@ -191,11 +140,11 @@ class SceneExamples:
         return []
 
     def _hold_out(self, rng: np.random.Generator) -> list[tuple[int, int, int]]:
-        """Choose windows, (scene, top, left), and take them out of the weights."""
+        """Choose windows, (plane, top, left), and take them out of the weights."""
         size = self._window
         n = int(np.clip(_HELD_OUT_SHARE * self.n_pixels / size**2, 1, _MAX_HELD_OUT))
         windows = []
-        for index in rng.choice(len(self._scenes), size=n, p=self._shares):
+        for index in rng.choice(len(self._planes), size=n, p=self._shares):
             height, width = self._weights[index].shape
             top, left = (int(rng.integers(length - size + 1)) for length in (height, width))
             windows.append((int(index), top, left))
@@ -204,17 +153,17 @@ class SceneExamples:
         return windows
 
     def _around(self, index: int, top: int, left: int) -> tuple[slice, slice]:
-        """The patch with a window as near to its middle as the borders let it."""
+        """The patch with a window as near to its middle as the borders allow."""
         margin = (self._side - self._window) // 2
         starts = [
             min(max(0, start - margin), length - self._side)
-            for start, length in zip((top, left), self._scenes[index].image.shape, strict=True)
+            for start, length in zip((top, left), self._planes[index].image.shape, strict=True)
         ]
         rows, columns = (slice(start, start + self._side) for start in starts)
         return rows, columns
 
     def _random_patch(self, index: int, rng: np.random.Generator) -> Arrays:
-        height, width = self._scenes[index].image.shape
+        height, width = self._planes[index].image.shape
         top, left = (int(rng.integers(n - self._side + 1)) for n in (height, width))
         rows, columns = (slice(start, start + self._side) for start in (top, left))
         weight = self._weights[index][rows, columns]
@@ -223,16 +172,16 @@ class SceneExamples:
     def _patch(
         self, index: int, rows: slice, columns: slice, weight: Plane, rng: np.random.Generator
     ) -> Arrays:
-        scene = self._scenes[index]
-        sigma, rho_y, rho_x, scale = scene.slow
-        image = scene.image[rows, columns]
-        if scene.target is not None:
-            target = scene.target[rows, columns]
+        plane = self._planes[index]
+        sigma, rho_y, rho_x, scale = plane.constants
+        image = plane.image[rows, columns]
+        if plane.target is not None:
+            target = plane.target[rows, columns]
             error = math.sqrt(float(np.square(target - image).mean()))
         else:
-            assert scene.noise is not None
-            normal = correlated_noise(image.shape, scene.correlation, rng)
-            noise = sigma * scene.noise.shaped(normal, rows, columns)
+            assert plane.noise is not None
+            normal = correlated_noise(image.shape, plane.correlation, rng)
+            noise = sigma * plane.noise.shaped(normal, rows, columns)
             image, target = recorrupt(image, noise)
             error, sigma = sigma, sigma * math.sqrt(1 + ALPHA**2)
         condition = np.empty((CONDITION_CHANNELS, *image.shape), np.float32)
@@ -242,19 +191,7 @@ class SceneExamples:
 
 
 class SimulatedExamples:
-    """Degraded patches of clean images; see :class:`Examples`.
-
-    Parameters
-    ----------
-    pictures : sequence of Picture
-        Clean, scaled to about [0, 1].
-    tasks : sequence of str
-        What is simulated; see :class:`~.sources.Clean`.
-    side : int
-        Of the patches, pixels, a multiple of 12 and of the network's stride.
-    seed : int
-        Chooses what is held out.
-    """
+    """Degraded patches of clean images; their side is a multiple of 12 and of the stride."""
 
     noise: NoiseModel | None = None
 
@@ -291,30 +228,20 @@ class SimulatedExamples:
 
 
 class PooledExamples:
-    """Examples out of a changing part of what there is; see :class:`Examples`.
-
-    Parameters
-    ----------
-    unseen : Examples
-        Of which the held-out ones are taken.
-    pool : Pool of Examples
-        Of which all others are.
-    n_planes, n_pixels : int
-        How much there is.
-    """
+    """Examples from images that do not fit into memory: a changing part is loaded."""
 
     is_held_out = True
 
     def __init__(
-        self, unseen: Examples, pool: Pool[Examples], *, n_planes: int, n_pixels: int
+        self, unseen: Examples, cache: WindowCache[Examples], *, n_planes: int, n_pixels: int
     ) -> None:
         self.n_planes, self.n_pixels = n_planes, n_pixels
         self.noise = unseen.noise
-        self._unseen, self._pool = unseen, pool
+        self._unseen, self._cache = unseen, cache
 
     def draw(self, n: int, rng: np.random.Generator, step: int) -> Batch:
         """See :meth:`Examples.draw`."""
-        parts = self._pool.at(step)
+        parts = self._cache.at(step)
         chosen = rng.integers(len(parts), size=n)
         drawn = [parts[index].draw(1, rng, step) for index in chosen]
         return Batch(
@@ -336,7 +263,7 @@ class PooledExamples:
 def _split(
     pictures: Sequence[Picture], side: int, rng: np.random.Generator
 ) -> tuple[list[Picture], list[Picture]]:
-    """Pictures to learn from and others, or the lower ends of large ones."""
+    """Pictures to learn from, and held-out ones or the lower ends of large ones."""
     if len(pictures) > 1 / _HELD_OUT_SHARE:
         n = round(_HELD_OUT_SHARE * len(pictures))
         unseen = {int(index) for index in rng.choice(len(pictures), size=n, replace=False)}
@@ -358,7 +285,7 @@ def _split(
 
 
 def _turned(arrays: Arrays, rng: np.random.Generator) -> Arrays:
-    """One of the eight orientations, of what is told of the noise too."""
+    """Turn an example to one of eight orientations; the correlations of its noise too."""
     condition, target, weight, scale = arrays
     turns, mirrored = divmod(int(rng.integers(8)), 2)
     planes: list[NDArray[np.float32]] = []

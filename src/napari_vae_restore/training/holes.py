@@ -1,4 +1,4 @@
-"""Random holes to learn inpainting from: scratches, discs, dead pixels, brush strokes."""
+"""Random holes for learning to inpaint: scratches, discs, dead pixels, brush strokes."""
 
 from __future__ import annotations
 
@@ -28,22 +28,7 @@ _STROKE_BEND: Final = 0.5  # radians a step
 
 
 def draw_hole(side: int, rng: np.random.Generator) -> tuple[Mask, str]:
-    """Draw a hole of a random kind.
-
-    Parameters
-    ----------
-    side : int
-        Of the square patch, in pixels.
-    rng : numpy.random.Generator
-        Decides everything about it.
-
-    Returns
-    -------
-    mask : numpy.ndarray of bool
-        (side, side), True = missing; neither all of it nor none.
-    kind : str
-        A key of :data:`HOLES`.
-    """
+    """Draw a hole (side, side) bool, True = missing, neither full nor empty, and its kind."""
     kind = str(rng.choice(list(HOLES), p=list(HOLES.values())))
     draw = {"lines": _lines, "discs": _discs, "dots": _dots, "strokes": _strokes}[kind]
     hole = draw(side, rng)
@@ -83,7 +68,7 @@ def _dots(side: int, rng: np.random.Generator) -> Mask:
 
 
 def _strokes(side: int, rng: np.random.Generator) -> Mask:
-    """What a brush leaves: a few thick, bent strokes."""
+    """A few thick, bent brush strokes."""
     hole = np.zeros((side, side), bool)
     for _ in range(rng.integers(*_STROKES)):
         place, angle = rng.uniform(0, side, 2), rng.uniform(0, 2 * np.pi)

@@ -1,4 +1,4 @@
-"""What images are like that a model was trained on, fitted when its training is over."""
+"""Fit of an out-of-distribution score to a training's images, at its end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
+import torch
 
 from napari_vae_restore.errors import VAERestoreError
 from napari_vae_restore.images.layout import Layout
@@ -16,39 +17,26 @@ from napari_vae_restore.noise.models import GaussianNoise
 from napari_vae_restore.restoration.blocks.describe import Glance
 from napari_vae_restore.restoration.inference.description import Description
 from napari_vae_restore.restoration.tasks import Denoise
-from napari_vae_restore.training.crops import spread_out
-from napari_vae_restore.training.lessons import Lesson
-from napari_vae_restore.training.scenes import NO_NOISE
+from napari_vae_restore.training.error_calibration import drawn_sigma
 from napari_vae_restore.training.sources import Clean, Loaded, Pairs, factor_between
-from napari_vae_restore.training.spreads import drawn_sigma
+from napari_vae_restore.training.supervision import Supervision
+from napari_vae_restore.training.training_planes import NO_NOISE
+from napari_vae_restore.training.window_sampler import spread_out
 
 _log = logging.getLogger(__name__)
 
 _WINDOWS: Final = 20
-"""Of at most 512 x 512 pixels; describing them takes three seconds on two cores."""
+"""Windows of at most 512 x 512 pixels; to describe them takes 3 s on two cores."""
 
 
-def fitted_likeness(model: Model, lesson: Lesson, device: str) -> Likeness | None:
-    """Fit what the noisy images of a training are like.
-
-    Parameters
-    ----------
-    model : Model
-        That came out of it.
-    lesson : Lesson
-        What it learned from.
-    device : str
-        As for :func:`~.restoration.restore.restore`.
-
-    Returns
-    -------
-    Likeness or None
-        None where there is nothing noisy, or too little, to tell it by.
-    """
+def fit_likeness(
+    model: Model, supervision: Supervision, device: str | torch.device
+) -> Likeness | None:
+    """Fit to the noisy images of a training; None where there are too few."""
     found: list[Description] = []
-    for data, axes, noise in _noisy(lesson):
+    for data, axes, noise in _noisy(supervision):
         try:
-            glance = Glance(data, model, Denoise(noise), axes=axes, device=device)
+            glance = Glance(data, model, Denoise(noise), axes=axes, device=str(device))
             found += glance.descriptions
         except VAERestoreError as error:  # a window without noise or without anything
             _log.debug("not described: %s", error)
@@ -57,19 +45,19 @@ def fitted_likeness(model: Model, lesson: Lesson, device: str) -> Likeness | Non
     return Likeness.fit(found)
 
 
-def _noisy(lesson: Lesson) -> Iterator[tuple[Any, str, Any]]:
-    """Windows of noisy images, their axes, and what is known of their noise."""
-    source, noise = lesson.source, lesson.noise
+def _noisy(supervision: Supervision) -> Iterator[tuple[Any, str, Any]]:
+    """Windows of noisy images, their axes and their noise."""
+    source, noise = supervision.source, supervision.noise
     if isinstance(source, Clean):
         if "denoise" in source.tasks:
-            rng = np.random.default_rng([lesson.seed, 6])
-            for window, *_ in spread_out(lesson.items(), lesson.axes, _WINDOWS):
+            rng = np.random.default_rng([supervision.seed, 6])
+            for window, *_ in spread_out(supervision.items(), supervision.axes, _WINDOWS):
                 yield _simulated(window, rng)
         return
     if noise == NO_NOISE:
         return
     known = None if noise == "auto" else noise  # as who restores says nothing of it
-    for window, *others in spread_out(lesson.items(), lesson.axes, _WINDOWS):
+    for window, *others in spread_out(supervision.items(), supervision.axes, _WINDOWS):
         if isinstance(source, Pairs) and factor_between(window, others[0]) > 1:
             return
         yield window.data, window.axes, known

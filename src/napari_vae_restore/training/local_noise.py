@@ -1,9 +1,9 @@
-"""How noise is distributed behind the stabilising transform, pixel by pixel.
+"""Distribution of noise after the stabilising transform, pixel by pixel.
 
 Stabilising promises a standard deviation of 1 and the shape of a Gaussian, and keeps that
 where there is light. In the dark, and at levels to which a camera clips, noise is weaker and
-skewed. `NoiseLaw` is what a noise model with such levels says about it; `LocalNoise` is what
-is taken for one image, and draws it.
+skewed. `NoiseLaw` follows from a noise model with such levels; `LocalNoise` describes one
+image and draws its noise.
 """
 
 from __future__ import annotations
@@ -25,47 +25,37 @@ Clipped = tuple[float, float]
 """Levels to which intensities were clipped, -inf and inf where they were not."""
 
 GAUSSIAN: Final = np.linspace(-3.5, 3.5, 57)
-"""Values of a normal variable for which those of a distribution are known."""
+"""Normal quantiles at which a shape is tabulated."""
 DENSITY: Final = norm.pdf(GAUSSIAN) / norm.pdf(GAUSSIAN).sum()
 LEAST_SPREAD: Final = 1e-6
-"""Network units; where next to nothing was taken away, there is no shape to be read."""
+"""Network units; a shape cannot be read from less removed noise."""
 
 _LEVELS: Final = 8
-"""Of the signal, each with a distribution of its own."""
+"""Levels of the signal, each with its own distribution."""
 _PER_LEVEL: Final = 4096
-"""Pixels; fewer levels of a few."""
+"""Pixels needed for each level."""
 _SIGNALS: Final = 256
-"""Between which the law is interpolated."""
+"""Signals at which the law is tabulated."""
 _BEYOND: Final = 4.0
 """Standard deviations beyond a clipped level at which a signal is invisible."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LocalNoise:
-    """How an image's noise is distributed, pixel by pixel.
+    """Distribution of one image's noise, pixel by pixel."""
 
-    Attributes
-    ----------
-    strength : numpy.ndarray
-        (H, W) float32, standard deviation relative to what is told.
-    level : numpy.ndarray
-        (H, W) uint8, which of the shapes it has.
-    shapes : numpy.ndarray
-        (levels, 57), of mean 0 and variance 1: what stands where a normal variable has
-        one of 57 even values.
-    """
-
-    strength: Plane
-    level: NDArray[np.uint8]
+    strength: Plane  # (H, W) float32, standard deviation relative to the stated one
+    level: NDArray[np.uint8]  # (H, W) index into `shapes`
+    # (levels, 57): quantiles of mean 0 and variance 1 at 57 even values of a normal variable.
     shapes: FloatArray
 
     @property
     def skewness(self) -> float:
-        """Mean of the levels'; 0 for a Gaussian."""
+        """Mean skewness of the levels; 0 for a Gaussian."""
         return float(np.mean([skewness_of(shape) for shape in self.shapes]))
 
     def shaped(self, normal: FloatArray, rows: slice, columns: slice) -> Plane:
-        """Noise of a part of the image out of normal variables, (h, w), correlated or not."""
+        """Turn normal variables (h, w), perhaps correlated, into noise of that part."""
         level, noise = self.level[rows, columns], np.empty(normal.shape, np.float32)
         for number in np.unique(level):
             here = level == number
@@ -75,39 +65,17 @@ class LocalNoise:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NoiseLaw:
-    """What a noise model says of stabilised measurements, by their mean.
+    """Distribution of stabilised measurements t by their mean, under a noise model."""
 
-    Attributes
-    ----------
-    mean : numpy.ndarray
-        (n,) rising, network units: E[t | s] of rising signals s.
-    strength : numpy.ndarray
-        (n,) standard deviation of t relative to what stabilising promises.
-    shapes : numpy.ndarray
-        (n, 57) as those of :class:`LocalNoise`.
-    """
-
-    mean: FloatArray
-    strength: FloatArray
-    shapes: FloatArray
+    mean: FloatArray  # (n,) rising, network units: E[t | s] of rising signals s
+    strength: FloatArray  # (n,) standard deviation of t relative to the stabilised one
+    shapes: FloatArray  # (n, 57) as those of :class:`LocalNoise`
 
     @classmethod
     def of(
         cls, model: NoiseModel, units: Units, signals: tuple[float, float], clipped: Clipped
     ) -> NoiseLaw:
-        """The law of a model between two signals.
-
-        Parameters
-        ----------
-        model : NoiseModel
-            Of the measurement; taken as Gaussian with its variance.
-        units : Units
-            Of the image.
-        signals : (float, float)
-            The darkest and the brightest, in intensity units.
-        clipped : (float, float)
-            Levels to which it was clipped; infinite where it was not.
-        """
+        """The law between the darkest and the brightest signal, in intensity units."""
         ends = np.array(signals, np.float64)
         reach = _BEYOND * np.sqrt(model.variance(ends)) * np.isfinite(clipped)
         s = np.linspace(ends[0] - reach[0], ends[1] + reach[1], _SIGNALS)
@@ -125,7 +93,7 @@ class NoiseLaw:
         return cls(mean, (spread / promised).clip(0, 1), shapes)
 
     def at(self, pilot: Plane) -> LocalNoise:
-        """The noise of an image about its stabilised mean."""
+        """Noise of an image, given its stabilised mean."""
         strength = np.interp(pilot, self.mean, self.strength).astype(np.float32)
         level, n_levels = levels_of(pilot)
         shapes = [self.shape_at(pilot[level == number]) for number in range(n_levels)]
@@ -140,14 +108,14 @@ class NoiseLaw:
 
 
 def levels_of(pilot: Plane) -> tuple[NDArray[np.uint8], int]:
-    """Divide an image into levels of the signal with equal numbers of pixels; how many."""
+    """Levels of the signal with equal numbers of pixels, and their number."""
     bounds = np.linspace(0, 1, max(1, min(_LEVELS, pilot.size // _PER_LEVEL)) + 1)[1:-1]
     level = np.searchsorted(np.quantile(pilot, bounds), pilot).astype(np.uint8)
     return level, len(bounds) + 1
 
 
 def shape_of(values: NDArray[np.floating]) -> FloatArray:
-    """Quantiles where a normal variable has its own, of mean 0 and variance 1 under it."""
+    """Quantiles of values at those of a normal variable, scaled to mean 0, variance 1."""
     if values.size == 0:
         return GAUSSIAN
     found = np.quantile(values.astype(np.float64), norm.cdf(GAUSSIAN))
@@ -157,5 +125,5 @@ def shape_of(values: NDArray[np.floating]) -> FloatArray:
 
 
 def skewness_of(shape: FloatArray) -> float:
-    """Of a distribution in this form; 0 for a Gaussian."""
+    """Skewness of a distribution in this form; 0 for a Gaussian."""
     return float(shape**3 @ DENSITY)

@@ -1,8 +1,8 @@
-"""Planes to learn from, with what nothing measured replaced by what could have been.
+"""Training planes whose unmeasured pixels are filled.
 
 A margin of zeros or a lost frame would be learned as structure, and spoil the estimate of the
-noise. Planes without a measured pixel are left out. In others a smooth fill with noise of the
-same kind stands in, of which there is nothing to learn.
+noise. Planes without a measured pixel are left out; others get a smooth fill with noise of
+the same kind, which teaches nothing.
 """
 
 from __future__ import annotations
@@ -20,34 +20,15 @@ from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.operators.filling import smooth_fill
 
 _LOOKED_AT: Final = 4
-"""Planes that show how often chance repeats a value."""
+"""Planes from which the chance of repeated values is estimated."""
 
 
 def measured_planes(
     planes: NDArray[Any], noise: NoiseModel | str, *, seed: int = 0
 ) -> tuple[NDArray[np.float64], list[NoiseModel]]:
-    """Planes (N, C, H, W) as they could have been measured, and the noise of each channel.
+    """Filled planes (M <= N, C, H, W) without hot pixels, and the noise of each channel.
 
-    Parameters
-    ----------
-    planes : numpy.ndarray
-        (N, C, H, W), any real dtype, intensity units; NaN where nothing was measured.
-    noise : NoiseModel or str
-        As :func:`~.estimation.estimate.resolve_noise` takes it.
-    seed : int
-        Of the noise that is drawn.
-
-    Returns
-    -------
-    planes : numpy.ndarray of float64
-        (M, C, H, W), M at most N, without hot pixels.
-    noise : list of NoiseModel
-        One for each channel.
-
-    Raises
-    ------
-    InputError
-        If nothing was measured, or the noise cannot be told.
+    Given are (N, C, H, W) intensities of any real dtype, NaN where nothing was measured.
     """
     observed = _observed(planes)
     if observed is not None:
@@ -73,7 +54,7 @@ def measured_planes(
 
 
 def _observed(planes: NDArray[Any]) -> NDArray[np.bool_] | None:
-    """(N, C, H, W); None where everything was measured."""
+    """Mask (N, C, H, W) of measured pixels; None where all were measured."""
     sample = planes[:: max(1, len(planes) // _LOOKED_AT)]
     side = repeat_side(sample.reshape(-1, *planes.shape[2:]))
     observed: NDArray[np.bool_] | None = None

@@ -1,4 +1,4 @@
-"""The network that suits images, from the few numbers that a user chooses."""
+"""Network configurations from the few numbers that a user chooses."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from napari_vae_restore.training.settings import TrainingSettings, settings_for
 from napari_vae_restore.training.sources import Loaded
 
 KINDS: Final = ("hvae", "flat")
-"""Of networks that are trained from nothing: hierarchical, and that of the textbooks."""
+"""Kinds of network trained from nothing: hierarchical, and the textbook's."""
 
 _MAX_FLAT_SIDE: Final = 64
 _USUAL_FLAT_SIDE: Final = 32
-"""Pixels: pictures up to the first are seen whole, of larger ones patches of the second."""
+"""Pixels: smaller pictures are seen whole; of larger ones, patches of the second side."""
 _FLAT_MULTIPLE: Final = 4
 _FLAT_WIDTH: Final = 4
-"""Features of the finest layer: a few hundred pictures are learned by heart with more."""
+"""Features of the finest layer; more would memorise a few hundred pictures."""
 _MAX_BATCH: Final = 32
 
 
@@ -34,29 +34,8 @@ def network_config(
 ) -> ModelConfig:
     """Configure a network for images.
 
-    Parameters
-    ----------
-    kind : str
-        "hvae", or "flat" for the textbook VAE.
-    images : sequence of Loaded
-        That it is to be trained on, or the first of them.
-    latent : int, optional
-        Latent channels of every level, or the length of the textbook VAE's vector.
-    levels : int, optional
-        Of the hierarchical VAE.
-    size : int, optional
-        Side in pixels of what the textbook VAE sees, a multiple of 4; by default that of
-        the smallest image on to such a multiple, where it has at most 64, or 32.
-
-    Returns
-    -------
-    HVAEConfig or FlatVAEConfig
-        The textbook VAE sees colours jointly, the other takes channels apart.
-
-    Raises
-    ------
-    InputError
-        For another kind, or a number that the kind does not have or that is out of range.
+    `size` is the side in pixels of the textbook VAE's input, a multiple of 4. By default it is
+    the smallest image's side, rounded up, if that is at most 64, else 32.
     """
     if kind == "hvae":
         if size is not None:
@@ -80,31 +59,10 @@ def network_config(
 def settings_on(
     config: ModelConfig, images: Sequence[Loaded], *, beta: float, stride: int
 ) -> TrainingSettings:
-    """Settings for comparing networks, of which `stride` is the largest, on small images.
+    """Settings to compare networks on small images; `stride` is their largest.
 
-    Patches are no larger than the smallest image on to multiples of the stride, and as many
-    pixels are seen in a step.
-
-    Parameters
-    ----------
-    config : ModelConfig
-        Of the network.
-    images : sequence of Loaded
-        To train on.
-    beta : float
-        Weight of the KL.
-    stride : int
-        That patches are multiples of.
-
-    Returns
-    -------
-    TrainingSettings
-        With the defaults for everything else.
-
-    Raises
-    ------
-    InputError
-        For a weight out of range.
+    Patches are at most the smallest image's side, rounded up to the stride; a step sees as many
+    pixels as usual.
     """
     settings = replace(settings_for(config), beta=beta)
     if config.fixed_size is not None:
@@ -117,5 +75,5 @@ def settings_on(
 
 
 def smallest_side(images: Sequence[Loaded]) -> int:
-    """Of all images, pixels."""
+    """Smallest side of all images in pixels."""
     return min(min(Layout.of(i.data, i.axes).planes_shape[2:]) for i in images)

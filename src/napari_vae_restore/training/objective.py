@@ -1,6 +1,6 @@
-"""What a training improves, by which loss, and how that is judged.
+"""Objectives of training: the loss and its score on held-out data.
 
-The engine knows an :class:`Objective` and nothing of what is behind it:
+The engine knows the interface, :class:`Objective`, only:
 
 * :class:`NoisyELBO` trains a VAE on noisy images alone, from nothing.
 * :class:`Regression` trains the mean head of the model of every task, on any examples.
@@ -34,26 +34,18 @@ from napari_vae_restore.training.settings import TrainingSettings
 if TYPE_CHECKING:
     from napari_vae_restore.training.data import PooledSet, TrainingSet
     from napari_vae_restore.training.examples import Batch, Examples
-    from napari_vae_restore.training.self_taught import RiskPatch
+    from napari_vae_restore.training.self_supervised import RiskPatch
 
 _NOISE_ERROR = 0.02
-"""Relative error that the variance of the noise may have."""
+"""Relative error of the noise's variance that a decision allows for."""
 
 
 @dataclass(frozen=True, slots=True)
 class ELBO:
-    """A one-sample estimate of the bound for each image of a batch.
+    """A one-sample estimate of the bound for each image of a batch."""
 
-    Attributes
-    ----------
-    log_likelihood : Tensor
-        (N,) nats per pixel and channel.
-    kl : tuple of Tensor
-        (N,) nats per pixel and channel for each level, finest first.
-    """
-
-    log_likelihood: Tensor
-    kl: tuple[Tensor, ...]
+    log_likelihood: Tensor  # (N,) nats per pixel and channel
+    kl: tuple[Tensor, ...]  # (N,) nats per pixel and channel for each level, finest first
 
     def value(self, beta: float = 1.0) -> Tensor:
         """The bound with the KL weighted by `beta`, mean over the batch; maximise it."""
@@ -69,22 +61,7 @@ def elbo(network: VAE, y: Tensor, noise: Likelihood, source: NoiseSource) -> ELB
     The likelihood is the noise model's, with the decoder's output as the clean signal s,
     so the network has no way to explain the noise but by its latents, whose price is the
     KL (Prakash et al., DivNoising, 2021, arXiv:2006.06072, equation 4).
-
-    Parameters
-    ----------
-    network : VAE
-        The model of the clean signal.
-    y : Tensor
-        (N, C, H, W) noisy images, network units.
-    noise : Likelihood
-        p(y | s) in network units.
-    source : NoiseSource
-        Noise of the reparameterised latents.
-
-    Returns
-    -------
-    ELBO
-        Likelihood and KL terms, each divided by the same C * H * W.
+    The images y are (N, C, H, W) in network units.
     """
     n_pixels = y[0].numel()
     decoded = network.decode(network.encode(y), source)
@@ -93,73 +70,42 @@ def elbo(network: VAE, y: Tensor, noise: Likelihood, source: NoiseSource) -> ELB
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What held-out data say.
+class Score:
+    """Score of weights on held-out data, or of one batch."""
 
-    Attributes
-    ----------
-    value : float
-        Nats per pixel, larger is better: the ELBO, or the log-likelihood of the targets.
-    kl : tuple of float
-        KL of each level, nats per pixel, finest first; empty where there is none.
-    risk : WindowRisk or None
-        Where nothing else is known than noisy images: `value` is then minus half its mean,
-        which is what the log-likelihood of the clean image is up to a constant.
-    """
-
+    # Nats per pixel, larger is better: the ELBO, or the log-likelihood of the targets.
     value: float
-    kl: tuple[float, ...] = ()
+    kl: tuple[float, ...] = ()  # of each level, nats per pixel, finest first
+    # Unbiased risk, for noisy images alone: `value` is then minus half its mean, the clean
+    # image's log-likelihood up to a constant.
     risk: WindowRisk | None = None
 
-    def is_better_than(self, first: Judgement) -> bool:
-        """Whether there is no doubt, as far as the way of judging can tell."""
+    def is_better_than(self, first: Score) -> bool:
+        """Whether it is better; where risks are known, significantly so."""
         if self.risk is None or first.risk is None:
             return self.value > first.value
         return difference(self.risk, first.risk, noise_error=_NOISE_ERROR).is_lower
 
 
 class Objective(ABC):
-    """What a training improves.
-
-    Attributes
-    ----------
-    network : VAEModule
-        The whole model, on the device where it is trained.
-    trained : Module
-        The part of it whose weights change.
-    settings : TrainingSettings
-        Of the optimisation.
-    batch : int
-        Examples of this process in a step: less than the settings say where several
-        processes share them, or the memory does not suffice.
-    normalisation, noise
-        Of the model that comes out; see :class:`~.models.model.Model`.
-    data_noise : NoiseModel or None
-        Of the images, if they share it.
-    n_planes, n_pixels : int
-        How much there is to learn from.
-    is_held_out : bool
-        False where there was too little to hold any out.
-    shares : tuple of float
-        Of the way from the weights that were gone on from: where those lie that are judged
-        while training, and then others that are tried at its end.
-    """
+    """A network, the part of it that is trained, its loss and its held-out score."""
 
     network: VAEModule
     trained: nn.Module
     settings: TrainingSettings
-    batch: int
+    batch: int  # examples per step, for this process
     normalisation: Normalisation | None
-    noise: NoiseModel | None
-    data_noise: NoiseModel | None
+    noise: NoiseModel | None  # what the trained model assumes
+    data_noise: NoiseModel | None  # what all images share, if anything
     n_planes: int
     n_pixels: int
     is_held_out: bool
+    # Shares of the way from the first weights to the averaged ones that are candidates.
     shares: tuple[float, ...] = (1.0,)
 
     @abstractmethod
     def move(self, device: torch.device) -> None:
-        """Go on on another device. The optimiser has to be made anew."""
+        """Move to another device; a new optimiser is then needed."""
 
     @abstractmethod
     def optimiser(self) -> Optimizer:
@@ -168,35 +114,12 @@ class Objective(ABC):
     @abstractmethod
     def loss(
         self, step: int, fraction: float, generator: torch.Generator
-    ) -> tuple[Tensor, Judgement]:
-        """Loss of a batch, and what it would be worth as a judgement.
-
-        Parameters
-        ----------
-        step : int
-            Of the run, from 0.
-        fraction : float
-            Share of the run that is over.
-        generator : torch.Generator
-            Of all that is drawn at random.
-
-        Returns
-        -------
-        Tensor, Judgement
-            A scalar to minimise; value and KL of the batch.
-        """
+    ) -> tuple[Tensor, Score]:
+        """Loss of a batch, and its score."""
 
     @abstractmethod
-    def judge(self, trained: nn.Module, seed: int) -> Judgement:
-        """Judge a state of the trained part by held-out data.
-
-        Parameters
-        ----------
-        trained : Module
-            Like `trained`, in evaluation mode.
-        seed : int
-            Of whatever is random about it: the same one compares states fairly.
-        """
+    def judge(self, trained: nn.Module, seed: int) -> Score:
+        """Score a state of the trained part on held-out data."""
 
     @staticmethod
     @abstractmethod
@@ -205,23 +128,11 @@ class Objective(ABC):
 
     @abstractmethod
     def with_weights(self, weights: dict[str, Tensor]) -> VAEModule:
-        """The whole network on the CPU, for use, with other weights of its trained part."""
+        """The whole network on the CPU, with other weights in its trained part."""
 
 
 class NoisyELBO(Objective):
-    """A VAE of noisy images, by the ELBO under their noise model.
-
-    Parameters
-    ----------
-    network : VAEModule
-        To be trained, all of it.
-    data : TrainingSet or PooledSet
-        Noisy patches.
-    settings : TrainingSettings
-        Of the optimisation.
-    device : torch.device
-        Where it runs.
-    """
+    """A VAE of noisy images, by the ELBO under their noise model."""
 
     def __init__(
         self,
@@ -250,24 +161,24 @@ class NoisyELBO(Objective):
 
     def loss(
         self, step: int, fraction: float, generator: torch.Generator
-    ) -> tuple[Tensor, Judgement]:
+    ) -> tuple[Tensor, Score]:
         """The negative ELBO, its KL weighted by the schedule's beta."""
         y = self._data.sample(self.batch, generator, step)
         y = y.to(self._device, memory_format=torch.channels_last)
         with native_precision(self._device):
             bound = elbo(self.network, y, self._likelihood, random_noise(generator))
-        return -bound.value(self.settings.beta_at(fraction)), _judgement(bound)
+        return -bound.value(self.settings.beta_at(fraction)), _score(bound)
 
     @torch.no_grad()
-    def judge(self, trained: nn.Module, seed: int) -> Judgement:
+    def judge(self, trained: nn.Module, seed: int) -> Score:
         """The ELBO of held-out patches."""
         source = random_noise(torch.Generator().manual_seed(seed))
         y = self._data.held_out.to(self._device)
-        return _judgement(elbo(cast("VAE", trained), y, self._likelihood, source))
+        return _score(elbo(cast("VAE", trained), y, self._likelihood, source))
 
     @staticmethod
     def part_of(network: VAEModule) -> nn.Module:
-        """All of it."""
+        """The whole network."""
         return network
 
     def with_weights(self, weights: dict[str, Tensor]) -> VAEModule:
@@ -281,21 +192,8 @@ class NoisyELBO(Objective):
 class Regression(Objective):
     """The mean head of the model of every task, by least squares on examples.
 
-    Everything but the condition encoder and its mean head stays as it was: samples spread
-    about the new mean by the latents that the model already has.
-
-    Parameters
-    ----------
-    network : RestorationVAE
-        To start from.
-    examples : Examples
-        What to learn from.
-    settings : TrainingSettings
-        Of the optimisation.
-    device : torch.device
-        Where it runs.
-    shares : tuple of float
-        See :class:`Objective`.
+    Only the condition encoder with its mean head is trained: samples vary about the new mean
+    by the latents that the model already has.
     """
 
     def __init__(
@@ -328,8 +226,8 @@ class Regression(Objective):
 
     def loss(
         self, step: int, fraction: float, generator: torch.Generator
-    ) -> tuple[Tensor, Judgement]:
-        """Squared error in units of the error that is to be expected."""
+    ) -> tuple[Tensor, Score]:
+        """Squared error relative to the expected error."""
         seed = int(torch.randint(2**62, (), generator=generator))
         batch = self._examples.draw(self.batch, np.random.default_rng(seed), step)
         batch = batch.to(self._device)
@@ -338,15 +236,15 @@ class Regression(Objective):
         # By a constant, not by what weighs in this batch: patches count by their pixels.
         loss = squares.sum() / batch.weight.numel()
         value = _log_likelihood(squares.detach(), n, batch.scale)
-        return loss, Judgement(float(value.mean()))
+        return loss, Score(float(value.mean()))
 
     @torch.no_grad()
-    def judge(self, trained: nn.Module, seed: int) -> Judgement:
+    def judge(self, trained: nn.Module, seed: int) -> Score:
         """Log-likelihood of held-out targets, or the risk where there are none."""
         patches = self._examples.risk_patches(np.random.default_rng([seed, 3]))
         if patches:
             risk = WindowRisk.joined([self._risk(trained, patch) for patch in patches])
-            return Judgement(-risk.mean / 2, risk=risk)
+            return Score(-risk.mean / 2, risk=risk)
         held_out = self._examples.held_out(np.random.default_rng([seed, 3]))
         values = []
         for batch in held_out:
@@ -354,7 +252,7 @@ class Regression(Objective):
             with native_precision(self._device):
                 squares, n = self._squares(trained, placed, as_restored=True)
             values.append(_log_likelihood(squares, n, placed.scale).mean())
-        return Judgement(float(torch.stack(values).mean()))
+        return Score(float(torch.stack(values).mean()))
 
     @staticmethod
     def part_of(network: VAEModule) -> nn.Module:
@@ -387,9 +285,9 @@ class Regression(Objective):
         return squares, batch.weight.sum(dim=(1, 2, 3))
 
 
-def _judgement(bound: ELBO) -> Judgement:
+def _score(bound: ELBO) -> Score:
     kl = tuple(float(values.detach().mean()) for values in bound.kl)
-    return Judgement(float(bound.value().detach()), kl)
+    return Score(float(bound.value().detach()), kl)
 
 
 def _log_likelihood(squares: Tensor, n: Tensor, scale: Tensor) -> Tensor:

@@ -1,38 +1,31 @@
-"""Clean pictures to learn from: listed in a table, scaled, cut into augmented patches.
+"""Clean pictures to learn from: scaled, and cut into augmented patches.
 
 Knows nothing of degradations or networks.
 """
 
 from __future__ import annotations
 
-import csv
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.errors import ImageFileError, InputError
-from napari_vae_restore.images.image_files import read_image
+from napari_vae_restore.errors import InputError
 from napari_vae_restore.images.layout import Layout
 
 Patch: TypeAlias = NDArray[np.float32]
-
-KINDS: Final = ("microscopy", "medicine", "photograph")
-"""Kinds of pictures; each gives the same share of the patches."""
 
 _LUMA: Final = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _BLACK_WHITE: Final = (0.1, 99.9)
 """Percentiles that become 0 and 1."""
 _HEADROOM: Final = 0.1
-"""How far below 0 and above 1 the pixels beyond those percentiles may reach."""
+"""Pixels beyond those percentiles are clipped this far below 0 and above 1."""
 _FLAT: Final = 0.01
-"""Patches of a smaller standard deviation are mostly passed over: there is little to learn."""
+"""Patches of a smaller standard deviation are mostly skipped: they teach little."""
 _ATTEMPTS: Final = 4
-"""Crops until a flat one is taken all the same."""
+"""WindowSampler until a flat one is taken all the same."""
 
 _P_HALF_SIZE: Final = 0.2
 _P_LUMA: Final = 0.5
@@ -44,167 +37,18 @@ _GAINS: Final = (0.3, 1.1)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the table of training pictures.
-
-    Attributes
-    ----------
-    source : str
-        ``KIND:NAME``: ``debian:PACKAGE``, ``pypi:PACKAGE`` or ``data:FOLDER``.
-    path : str
-        Of the picture inside its source.
-    licence : str
-        As its source tells it.
-    kind : str
-        One of `KINDS`.
-    reduce : int
-        Factor by which the picture is shrunk before use, which averages its noise and
-        compression artefacts away.
-    weight : float
-        Share of the patches that come from it, relative to other pictures of its kind and
-        its size; 1 is usual.
-    author : str
-        As its source tells it; empty where it does not.
-    """
-
-    source: str
-    path: str
-    licence: str
-    kind: str
-    reduce: int
-    weight: float
-    author: str = ""
-
-    @property
-    def location(self) -> Path:
-        """Where the picture lies in the folder of collected pictures."""
-        return Path(self.source.partition(":")[2]) / self.path
-
-
-@dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture of the training set.
+    """A picture of the training set."""
 
-    Attributes
-    ----------
-    planes : numpy.ndarray
-        (N, C, H, W) float16, about [0, 1].
-    weight : float
-        Share of the patches that come from it, relative to the others'.
-    is_colour : bool
-        Whether the channels are a photograph's red, green and blue.
-    """
-
-    planes: NDArray[np.float16]
-    weight: float
-    is_colour: bool
-
-
-def read_table(table: Path) -> list[Entry]:
-    """Read the table of training pictures.
-
-    Parameters
-    ----------
-    table : Path
-        CSV with the columns source, path, licence, kind, reduce, weight and, optionally,
-        author.
-
-    Returns
-    -------
-    list of Entry
-        In the table's order.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, a number is none, a weight is not above 0 or a kind is none
-        of `KINDS`.
-    """
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    entries = []
-    for line, row in enumerate(rows, start=2):
-        try:
-            values: dict[str, Any] = dict(row)
-            values |= {"reduce": int(row["reduce"]), "weight": float(row["weight"])}
-            if row["kind"] not in KINDS:
-                raise ValueError(f"{row['kind']!r} is not one of {', '.join(KINDS)}")
-            if not values["weight"] > 0:
-                raise ValueError(f"{row['weight']} is no weight above 0")
-            entries.append(Entry(**values))
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{table}, line {line}: expected source, path, licence, kind, reduce (a whole "
-                f"number), weight (a number) and perhaps author: {error}"
-            ) from error
-    return entries
-
-
-def read_pictures(folder: Path, table: Path) -> list[Picture]:
-    """Read the pictures that a table lists.
-
-    Parameters
-    ----------
-    folder : Path
-        Holds ``NAME/PATH`` for every line of the table; see :class:`Entry`.
-    table : Path
-        See :func:`read_table`.
-
-    Returns
-    -------
-    list of Picture
-        In the table's order, shrunk and scaled. The weights of each kind add up to 1;
-        within a kind a picture's is the table's times the square root of its pixels.
-
-    Raises
-    ------
-    InputError
-        If the table cannot be used.
-    ImageFileError
-        If a picture is missing or cannot be read.
-    """
-    entries = read_table(table)
-    pictures = [_read(folder / entry.location, entry) for entry in entries]
-    shares = [picture.weight * math.sqrt(picture.planes[:, 0].size) for picture in pictures]
-    totals = dict.fromkeys(KINDS, 0.0)
-    for entry, share in zip(entries, shares, strict=True):
-        totals[entry.kind] += share
-    return [
-        replace(picture, weight=share / totals[entry.kind])
-        for entry, picture, share in zip(entries, pictures, shares, strict=True)
-    ]
-
-
-def _read(path: Path, entry: Entry) -> Picture:
-    if not path.exists():
-        raise ImageFileError(
-            f"{path} does not exist: collect the pictures with benchmarks/collect_pictures.py"
-        )
-    image = read_image(path)
-    return picture_of(image.data, image.axes, reduce=entry.reduce, weight=entry.weight)
+    planes: NDArray[np.float16]  # (N, C, H, W) float16, about [0, 1]
+    weight: float  # share of the patches that come from it, relative to the others'
+    is_colour: bool  # whether the channels are a photograph's red, green and blue
 
 
 def picture_of(
     image: NDArray[Any], axes: str, *, reduce: int = 1, weight: float = 1.0
 ) -> Picture:
-    """Make a clean image one of the training pictures.
-
-    Parameters
-    ----------
-    image : numpy.ndarray
-        Any real dtype, any axes.
-    axes : str
-        One letter per dimension.
-    reduce : int
-        Factor by which it is shrunk.
-    weight : float
-        See :class:`Picture`.
-
-    Returns
-    -------
-    Picture
-        Scaled to [0, 1], up to a few pixels.
-    """
+    """A clean image as a training picture: shrunk by `reduce`, scaled to about [0, 1]."""
     planes = Layout.of(image, axes).to_planes(image)
     values = _shrunk(np.asarray(planes[:, :3], dtype=np.float32), reduce)
     black, white = np.percentile(values, _BLACK_WHITE, axis=(0, 2, 3), keepdims=True)
@@ -226,20 +70,7 @@ def _shrunk(planes: Patch, factor: int) -> Patch:
 
 
 class PatchSource:
-    """Draws augmented grey patches: place, size, orientation, colour mix, tone.
-
-    Parameters
-    ----------
-    pictures : sequence of Picture
-        Those smaller than `side` are left out.
-    side : int
-        Of the square patches, in pixels.
-
-    Raises
-    ------
-    InputError
-        If no picture is large enough.
-    """
+    """Draws augmented grey patches: place, size, orientation, colour mix, tone."""
 
     def __init__(self, pictures: Sequence[Picture], side: int) -> None:
         self._pictures = [p for p in pictures if min(p.planes.shape[2:]) >= side]
@@ -253,18 +84,7 @@ class PatchSource:
         self._side = side
 
     def draw(self, rng: np.random.Generator) -> Patch:
-        """Draw one patch.
-
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-            Decides everything about it.
-
-        Returns
-        -------
-        numpy.ndarray
-            (side, side) float32, about [0, 1].
-        """
+        """Draw one patch, (side, side) float32, about [0, 1]."""
         for _ in range(_ATTEMPTS):
             patch = self._crop(rng)
             if patch.std() > _FLAT:

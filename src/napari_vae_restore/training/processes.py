@@ -1,8 +1,8 @@
-"""One process or several that train together, each on a device of its own.
+"""Processes that train together, each on its own device.
 
-Several are started by Lightning Fabric, as its ``ddp`` strategy does: the command that is
-running is run again for every further device. Gradients are averaged here, and not by a
-wrapper around the network, so that objectives may call whatever method of it they like.
+Lightning Fabric starts them as its ``ddp`` strategy does: it runs the present command again
+for every further device. Gradients are averaged here, without a wrapper around the network,
+so that objectives may call any of its methods.
 """
 
 from __future__ import annotations
@@ -21,28 +21,7 @@ if TYPE_CHECKING:
 
 
 class Processes:
-    """The processes of a training, seen from one of them.
-
-    Parameters
-    ----------
-    n : int
-        How many. More than one needs the extra ``distributed``, and a script or command
-        that can be run again: no interactive session.
-    device : str
-        "auto", "cpu", "cuda" or "mps".
-
-    Attributes
-    ----------
-    n, rank : int
-        How many there are, and which one this is; 0 is the one that saves and reports.
-    device : torch.device
-        This one's.
-
-    Raises
-    ------
-    InputError
-        If there are not as many devices, or the extra is missing.
-    """
+    """The n processes of a training; `rank` is the number of this one."""
 
     def __init__(self, n: int, device: str) -> None:
         if n < 1:
@@ -67,7 +46,7 @@ class Processes:
             start += gradient.numel()
 
     def agreed(self, value: float) -> float:
-        """The value of the first process, for all: clocks differ."""
+        """The first process's value, for all processes: clocks differ."""
         return value if self._fabric is None else float(self._fabric.broadcast(value))
 
 

@@ -1,4 +1,4 @@
-"""What a training on a user's images reports after each step."""
+"""Report of a training after each step."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Noisy images as their own teachers, when the noise is known.
+"""Self-supervision by noisy images whose noise is known.
 
-Adding noise n, drawn as the camera's, and taking it away again gives two measurements,
+Noise n, drawn like the camera's, is added and subtracted, which gives two measurements,
 
     y1 = y + alpha n,    y2 = y - n / alpha,
 
@@ -8,10 +8,9 @@ whose noises are independent if y's is Gaussian: regression of y2 on y1 then has
 minimum as regression of the clean signal (Recorrupted-to-Recorrupted; Pang et al., CVPR
 2021, equations 6 to 9). With alpha = 1 that holds for noise e of any distribution, if n has
 the same: e and n can change places, so that E[e - n | e + n] = 0. Noise is therefore drawn
-with the strength and the shape that are read from the image. In the dark of a photon
-counter it is far weaker than stabilising promises, and noise that is taken too strong would
-teach the network to undo it twice; the noise of speckle is skewed, and a Gaussian in its
-place would leave some of it in.
+with the strength and the shape measured in the image. In the dark of a photon counter it is
+far weaker than after ideal stabilisation, and noise drawn too strong would teach the network
+to undo it twice; speckle is skewed, and Gaussian noise in its place would leave some of it.
 """
 
 from __future__ import annotations
@@ -34,19 +33,18 @@ from napari_vae_restore.training.local_noise import (
     shape_of,
 )
 
-Slow = tuple[float, float, float, float]
+PlaneConstants = tuple[float, float, float, float]
 
 ALPHA: Final = 1.0
-"""Both measurements equally noisy, as noise that is no Gaussian needs it. At 0.5 the second
-one is so noisy that adapting gains less than half as much in two minutes (measured on four
-fluorescence pictures)."""
+"""Both measurements are equally noisy, which non-Gaussian noise needs. At 0.5 the second is so
+noisy that adapting for two minutes gains less than half as much (four fluorescence images)."""
 
 _HIDDEN: Final = 0.1
-"""Share of pixels hidden at once; their neighbours have to be there."""
+"""Share of pixels hidden at once; their neighbours stay visible."""
 _ROUNDS: Final = 3
 _BINS: Final = 64
 _MAX_SIDE: Final = 768
-"""Pixels of the part that is looked at: a curve does not take more."""
+"""Pixels measured at most; a curve needs no more."""
 _NEIGHBOURS: Final = np.array([[0.5, 1, 0.5], [1, 0, 1], [0.5, 1, 0.5]])
 
 
@@ -54,43 +52,24 @@ def local_noise(
     network: RestorationVAE,
     image: Plane,
     pilot: Plane,
-    slow: Slow,
+    constants: PlaneConstants,
     rng: np.random.Generator,
     law: NoiseLaw | None = None,
 ) -> LocalNoise:
-    """Read from an image how strong its noise is and what shape it has.
+    """Measure the strength and shape of an image's noise.
 
     The residual's variance against the signal, both predicted without the pixel itself,
     bounds the noise's from above; the noise model does so too. Its shape, at each of a few
-    levels of the signal, is that of what the network takes away. Noise that neighbours share
-    is predicted from a pixel's surroundings, and so hides: it is taken as `law` has it.
-
-    Parameters
-    ----------
-    network : RestorationVAE
-        In evaluation mode.
-    image : numpy.ndarray
-        (H, W) float32, network units.
-    pilot : numpy.ndarray
-        (H, W) float32, the same as :func:`restored`.
-    slow : tuple of float
-        What its condition says; see :func:`~.condition.condition_tensor`.
-    rng : numpy.random.Generator
-        Chooses the pixels that are looked at.
-    law : NoiseLaw, optional
-        Of the noise model.
-
-    Returns
-    -------
-    LocalNoise
-        Strengths above 0 and at most 1.
+    levels of the signal, is that of the residual. Correlated noise can be predicted from a
+    pixel's neighbours: there, `law` is used. `image` and `pilot`, its restoration, are (H, W)
+    float32 in network units.
     """
-    sigma, *correlation, _ = slow
+    sigma, *correlation, _ = constants
     if any(correlation) and law is not None:
         return law.at(pilot)
     strength = np.ones_like(image)
     if sigma > 0 and not any(correlation):
-        strength = _strength(network, image, pilot, slow, rng)
+        strength = _strength(network, image, pilot, constants, rng)
     removed = (image - pilot) / strength
     level, n_levels = levels_of(pilot)
     shapes = [shape_of(removed[level == number]) for number in range(n_levels)]
@@ -98,18 +77,22 @@ def local_noise(
 
 
 def _strength(
-    network: RestorationVAE, image: Plane, pilot: Plane, slow: Slow, rng: np.random.Generator
+    network: RestorationVAE,
+    image: Plane,
+    pilot: Plane,
+    constants: PlaneConstants,
+    rng: np.random.Generator,
 ) -> Plane:
-    """Standard deviation of an image's white noise, relative to what is told."""
+    """Standard deviation of an image's white noise, relative to the stated one."""
     stride = network.config.stride
     height, width = (min(side, _MAX_SIDE) // stride * stride for side in image.shape)
     part = image[:height, :width]
     signals, squares = [], []
     for _ in range(_ROUNDS):
         hidden = rng.random(part.shape) < _HIDDEN
-        found = _means(network, _without(part, hidden), ~hidden, slow)
+        found = _means(network, _without(part, hidden), ~hidden, constants)
         signals.append(found[hidden])
-        squares.append(((part - found)[hidden] / slow[0]) ** 2)
+        squares.append(((part - found)[hidden] / constants[0]) ** 2)
     signal, square = np.concatenate(signals), np.concatenate(squares)
     bins = np.array_split(np.argsort(signal), _BINS)
     centres = np.array([signal[members].mean() for members in bins])
@@ -118,32 +101,17 @@ def _strength(
     return np.asarray(np.sqrt(variance), dtype=np.float32)
 
 
-def restored(network: RestorationVAE, image: Plane, slow: Slow) -> Plane:
-    """An image, (H, W) in network units, as the network restores it, block by block."""
+def restored(network: RestorationVAE, image: Plane, constants: PlaneConstants) -> Plane:
+    """Restore an image, (H, W) in network units, block by block."""
     pilot = np.empty_like(image)
     for rows, columns in _blocks(image.shape, network.config.stride):
         whole = np.ones(image[rows, columns].shape, bool)
-        pilot[rows, columns] = _means(network, image[rows, columns], whole, slow)
+        pilot[rows, columns] = _means(network, image[rows, columns], whole, constants)
     return pilot
 
 
 def recorrupt(image: Plane, noise: Plane, alpha: float = ALPHA) -> tuple[Plane, Plane]:
-    """Split a measurement into two.
-
-    Parameters
-    ----------
-    image : numpy.ndarray
-        y, any shape.
-    noise : numpy.ndarray
-        n, the same shape and distribution as the noise of `image`.
-    alpha : float
-        How much of it the first one gets.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        y1 and y2.
-    """
+    """Split a measurement into two, y + alpha n and y - n / alpha."""
     return image + alpha * noise, image - noise / alpha
 
 
@@ -158,11 +126,14 @@ def _without(image: Plane, hidden: NDArray[np.bool_]) -> Plane:
 
 @torch.inference_mode()
 def _means(
-    network: RestorationVAE, image: Plane, observed: NDArray[np.bool_], slow: Slow
+    network: RestorationVAE,
+    image: Plane,
+    observed: NDArray[np.bool_],
+    constants: PlaneConstants,
 ) -> Plane:
     """E[x | c] of an image whose sides are multiples of the stride."""
     device = next(network.parameters()).device
-    condition = condition_tensor(image[None, None], observed[None, None], slow)
+    condition = condition_tensor(image[None, None], observed[None, None], constants)
     condition = condition.to(device, memory_format=torch.channels_last)
     with native_precision(device):
         mean = network.infer(condition).mean

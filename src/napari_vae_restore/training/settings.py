@@ -1,4 +1,4 @@
-"""How a training runs: settings with their defaults, and the time budget's notation."""
+"""Settings of a training with their defaults, and the notation of time budgets."""
 
 from __future__ import annotations
 
@@ -98,13 +98,13 @@ class TrainingSettings:
 FINE_TUNING: Final = TrainingSettings(
     batch=4, patch=128, learning_rate=1e-4, beta_warmup=0.0, ema=0.99, max_gradient=1.0
 )
-"""For minutes of adapting the bundled model to images of one kind."""
+"""Defaults for adapting the bundled model to images of one kind, for minutes."""
 
 _TEXTBOOK_BATCH: Final = 32
 
 
 def settings_for(config: ModelConfig) -> TrainingSettings:
-    """The defaults for training a network from nothing, or from a model of every task.
+    """Default settings of a kind of network.
 
     A textbook VAE sees whole small pictures of things that mostly stand upright.
     """

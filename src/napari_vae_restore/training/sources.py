@@ -1,8 +1,8 @@
-"""What a user has to learn from: images, and what goes with them.
+"""Sources of a training: images, and their second shots or clean images.
 
 Noisy images alone are given as they are. Two shots of the same scenes, noisy images with
-clean ones, and clean images alone are told apart by the classes here. Files of two
-folders belong together by their names.
+clean ones, and clean images alone have a class each. Files of two folders are matched by
+name.
 """
 
 from __future__ import annotations
@@ -99,41 +99,23 @@ Source: TypeAlias = Images | Shots | Pairs | Clean
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Item:
-    """One image that was given and has not been read.
+    """An image that was given and has not been read."""
 
-    Attributes
-    ----------
-    name : str
-        Of its file or layer, or "image 3".
-    given : Path, array or layer
-        What it is read from.
-    """
-
-    name: str
-    given: Any
+    name: str  # of its file or layer, or "image 3"
+    given: Any  # an array, a layer or a path
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """One image of a user's.
+    """A checked image of a user."""
 
-    Attributes
-    ----------
-    name : str
-        Of its file, or "image 3".
-    data : numpy.ndarray
-        Checked by :func:`~napari_vae_restore.images.arrays.as_image`.
-    axes : str
-        One letter per dimension.
-    """
-
-    name: str
-    data: NDArray[Any]
-    axes: str
+    name: str  # of its file, or "image 3"
+    data: NDArray[Any]  # checked by :func:`~napari_vae_restore.images.arrays.as_image`
+    axes: str  # one letter per dimension
 
 
 def names_of(source: Source) -> tuple[str, ...]:
-    """Names of the files, layers or arrays of a source; of matched ones, of the first."""
+    """Names of a source's files, layers or arrays; of matched ones, the first's."""
     if isinstance(source, Shots):
         source = source.first
     elif isinstance(source, Pairs):
@@ -150,32 +132,7 @@ def load_images(
     skip_unreadable: bool = False,
     may_have_nan: bool = False,
 ) -> list[Loaded]:
-    """Read and check images.
-
-    Parameters
-    ----------
-    images : array, layer, path, or sequence of them
-        A folder stands for the images in it.
-    axes : str, optional
-        Of the arrays; read or guessed by default.
-    skip_unreadable : bool
-        Whether a file that cannot be used is passed over with a warning. Every file must
-        otherwise be good.
-    may_have_nan : bool
-        Whether pixels may be NaN, for what was not measured of a noisy image.
-
-    Returns
-    -------
-    list of Loaded
-        At least one.
-
-    Raises
-    ------
-    InputError
-        For unusable images or axes, or none.
-    ImageFileError
-        For files that cannot be read, all of them named.
-    """
+    """Read and check images; NaN, where allowed, marks unmeasured pixels."""
     items = listed(images)
     if not items:
         raise InputError("expected at least one image to train on, got an empty sequence")
@@ -201,29 +158,7 @@ def load_images(
 def load_matched(
     first: Images, second: Images, axes: str | None = None, *, skip_unreadable: bool = False
 ) -> list[tuple[Loaded, Loaded]]:
-    """Read images that belong together one by one.
-
-    Parameters
-    ----------
-    first, second : array, layer, path, or sequence of them
-        Of two folders, files belong together whose names are alike up to their endings.
-    axes : str, optional
-        Of the arrays; read or guessed by default.
-    skip_unreadable : bool
-        Whether pairs with an unusable file are passed over with a warning.
-
-    Returns
-    -------
-    list of (Loaded, Loaded)
-        At least one pair; the shapes are whoever's to check who knows what they mean.
-
-    Raises
-    ------
-    InputError
-        If images are left without a partner, or as :func:`load_images`.
-    ImageFileError
-        As :func:`load_images`.
-    """
+    """Read and check matched images."""
     pairs = []
     for one, other in matched(first, second):
         try:
@@ -239,7 +174,7 @@ def load_matched(
 
 
 def matched(first: Images, second: Images) -> list[tuple[Item, Item]]:
-    """What of two sources belongs together, unread; see :func:`load_matched`."""
+    """Match two sources, unread: files by name, others by order; at least one pair."""
     ones, others = listed(first), listed(second)
     if is_folder(first) and is_folder(second):
         by_stem = {Path(item.name).stem: item for item in others}
@@ -260,13 +195,7 @@ def matched(first: Images, second: Images) -> list[tuple[Item, Item]]:
 
 
 def factor_between(measured: Loaded, clean: Loaded) -> int:
-    """Clean pixels for each measured one along both sides; only shapes are looked at.
-
-    Raises
-    ------
-    InputError
-        Unless the shapes are the same, or one is 2, 3 or 4 times as high and wide.
-    """
+    """Clean pixels per measured one along both sides, by the shapes alone."""
     small, large = measured.data.shape, clean.data.shape
     sides = [letter in "YX" for letter in measured.axes]
     for factor in (1, *FACTORS):
@@ -282,14 +211,14 @@ def factor_between(measured: Loaded, clean: Loaded) -> int:
 
 
 def is_folder(images: Images) -> bool:
-    """Whether images are given as a folder of pictures; a Zarr array is none."""
+    """Whether images are given as a folder of pictures, not as a Zarr array."""
     if not isinstance(images, str | Path):
         return False
     return Path(images).is_dir() and not is_array_file(Path(images))
 
 
 def listed(images: Images) -> list[Item]:
-    """Each image by itself, unread; a folder stands for the pictures in it."""
+    """Every single image, unread; a folder stands for the pictures in it."""
     if isinstance(images, str | Path):
         from napari_vae_restore.images.image_files import list_images
 
@@ -318,25 +247,7 @@ def _loaded(item: Item, axes: str | None, may_have_nan: bool = False) -> Loaded:
 
 
 def opened_file(path: Path, *, mapped: bool = False) -> tuple[Any, str | None]:
-    """Pixels of a picture, or an array on disk that is read by slicing, and its axes.
-
-    Parameters
-    ----------
-    path : Path
-        A picture, or a file of :mod:`~napari_vae_restore.images.array_files`.
-    mapped : bool
-        Whether large pictures, too, are to be read by slicing.
-
-    Returns
-    -------
-    data, axes
-        An array, and one letter per dimension where the file says.
-
-    Raises
-    ------
-    ImageFileError
-        If it cannot be read.
-    """
+    """Pixels of a picture, or an array on disk to be read by slicing; and its axes."""
     from napari_vae_restore.images.image_files import read_image
 
     if is_array_file(path):

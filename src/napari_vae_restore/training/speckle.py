@@ -1,10 +1,10 @@
-"""Speckle, recognised by noise that is more skewed to the dark than its model allows.
+"""Detection of speckle: noise that is more skewed to the dark than its model allows.
 
 Speckle's logarithm has a skewness of -1.14 where it is full, and less where looks were
-averaged. Ordinary noise is skewed behind the stabilising transform as well, by up to -0.4 at
-ten photons, and a skewness that was measured has an error. So what is measured is compared
-with what the noise model says, level by level, and an image is called speckle only where the
-difference is beyond its limit by more than chance explains.
+averaged. Ordinary noise is skewed after the stabilising transform as well, by up to -0.4 at
+ten photons, and a measured skewness has an error. So it is compared with the noise model's,
+level by level, and an image counts as speckle only where the difference is significantly
+beyond its limit.
 """
 
 from __future__ import annotations
@@ -26,41 +26,33 @@ from napari_vae_restore.training.local_noise import (
 )
 
 LIMIT: Final = -0.2
-"""Skewness beyond the noise model's."""
+"""Skewness beyond the noise model's that counts as speckle."""
 ERROR_PROBABILITY: Final = 0.01
-"""Of refusing an image whose skewness is at the limit."""
+"""Probability of refusing an image whose skewness is at the limit."""
 
 _BLOCK: Final = 16
-"""Pixels a side within which neighbours may share their noise."""
+"""Side in pixels of blocks that are taken as independent of each other."""
 _GROUPS: Final = 16
-"""Of blocks, left out one after the other."""
+"""Groups of blocks for the jackknife."""
 _STRONG: Final = 0.9
-"""Of what stabilising promises: levels with weaker noise, in the dark and where it is clipped,
-have a shape that depends on the signal too much to be compared."""
+"""Least relative strength of the noise: in the dark and where it is clipped, its shape depends
+too much on the signal to be compared."""
 _MOST: Final = 0.1
-"""Quantile of a level's pixels that has to be as strong."""
+"""Quantile of a level's pixels whose noise has to be as strong."""
 _MAX_PIXELS: Final = 2**18
-"""Of the part that is looked at, rows from the middle."""
+"""Pixels measured at most: rows around the middle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skewness:
-    """How skewed an image's noise is beyond its model's.
+    """Skewness of an image's noise beyond its model's."""
 
-    Attributes
-    ----------
-    excess : float
-        Below 0 for longer tails to the dark.
-    error : float
-        Its standard error, by the jackknife over groups of blocks.
-    """
-
-    excess: float
-    error: float
+    excess: float  # below 0 for longer tails to the dark
+    error: float  # its standard error, by the jackknife over groups of blocks
 
     @property
     def is_speckle(self) -> bool:
-        """Whether it is below `LIMIT` beyond doubt; see `ERROR_PROBABILITY`."""
+        """Whether it is significantly below `LIMIT`; see `ERROR_PROBABILITY`."""
         quantile = float(student_t.isf(ERROR_PROBABILITY, _GROUPS - 1))
         return self.excess + quantile * self.error < LIMIT
 
@@ -68,23 +60,10 @@ class Skewness:
 def measure_skewness(
     removed: Plane, pilot: Plane, law: NoiseLaw, rng: np.random.Generator
 ) -> Skewness:
-    """Compare the skewness of what a network takes away with its model's.
+    """Compare the skewness of a residual with the noise model's.
 
-    Parameters
-    ----------
-    removed : numpy.ndarray
-        (H, W), the image minus `pilot`, in network units.
-    pilot : numpy.ndarray
-        (H, W) float32, network units, as it was restored.
-    law : NoiseLaw
-        Of the noise model.
-    rng : numpy.random.Generator
-        Puts blocks into groups.
-
-    Returns
-    -------
-    Skewness
-        0 without error where no level of the signal shows the noise as it is.
+    `pilot`, the restored image, and `removed`, the image minus that, are (H, W) in network
+    units.
     """
     rows = max(1, _MAX_PIXELS // removed.shape[1])
     first = max(0, (removed.shape[0] - rows) // 2)
@@ -111,7 +90,7 @@ def measure_skewness(
 
 
 def _groups(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.intp]:
-    """Numbers of groups, (H, W): whole blocks, in groups of about equal size."""
+    """The group of each pixel, (H, W): whole blocks, in groups of about equal size."""
     rows, columns = (-(-length // _BLOCK) for length in shape)
     numbers = rng.permutation(np.arange(rows * columns) % _GROUPS).reshape(rows, columns)
     large = numbers.repeat(_BLOCK, axis=0).repeat(_BLOCK, axis=1)

@@ -1,4 +1,4 @@
-"""Importing triton in a process that draws windows, without its end.
+"""Import of triton in a process that draws windows, without a crash.
 
 torch imports triton with the first optimiser. On Linux its library carries symbols of LLVM, as
 does that of Mesa, which OpenGL loads with the first window. Whichever comes second is bound to
@@ -20,10 +20,7 @@ _LLVM: Final = "libLLVM"
 
 
 def import_triton() -> None:
-    """Import triton, where it is installed and OpenGL has loaded another LLVM; else nothing.
-
-    Elsewhere than on Linux there is no such clash.
-    """
+    """Import triton where it is installed and OpenGL has loaded another LLVM (Linux only)."""
     if "triton" in sys.modules or not _has_llvm():
         return
     flags = sys.getdlopenflags()

@@ -12,9 +12,9 @@ from napari_vae_restore.noise.estimation.blocks import clipped_levels
 from napari_vae_restore.restoration.inference.risk import WindowRisk, difference
 from napari_vae_restore.restoration.inference.units import Units
 from napari_vae_restore.restoration.measurement import Measurement
-from napari_vae_restore.training.examples import Scene
+from napari_vae_restore.training.examples import TrainingPlane
 from napari_vae_restore.training.local_noise import LocalNoise, NoiseLaw, skewness_of
-from napari_vae_restore.training.self_taught import RiskTerms, SelfTaughtExamples
+from napari_vae_restore.training.self_supervised import RiskTerms, SelfSupervisedExamples
 from napari_vae_restore.training.settings import TrainingSettings
 from napari_vae_restore.training.speckle import measure_skewness
 
@@ -39,9 +39,9 @@ def examples_of(y, noise, signal, clipped=INFINITE, side=64):
     local = LocalNoise(
         np.zeros_like(values), np.zeros(values.shape, np.uint8), np.zeros((1, 57))
     )
-    scene = Scene(values, (units.sigma, 0.1, 0.1, 0.0), local, None, noise.correlation)
+    plane = TrainingPlane(values, (units.sigma, 0.1, 0.1, 0.0), local, None, noise.correlation)
     terms = RiskTerms.of(np.asarray(y, float), pilot, noise, units, clipped)
-    return SelfTaughtExamples([scene], [terms], noise, side=side, stride=8, seed=0)
+    return SelfSupervisedExamples([plane], [terms], noise, side=side, stride=8, seed=0)
 
 
 @pytest.mark.parametrize("side", [64, 100, 200])

@@ -1,6 +1,6 @@
-"""Windows of images that are too many to be read at once, drawn at random by number.
+"""Random windows, by number, of images that are too many to be read at once.
 
-Knows how images are read and nothing of what is learned from them.
+Knows how images are read, and nothing of training.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from napari_vae_restore.training.sources import Item, Loaded, factor_between, op
 _log = logging.getLogger(__name__)
 
 MOST_AT_ONCE: Final = 2**24
-"""Pixels, or bytes of files, up to which everything is read: some 700 MB as they are used."""
+"""Pixels, or bytes of files, up to which everything is read: about 700 MB in use."""
 SIDE: Final = 512
-"""Pixels of a window of the measured image: enough to estimate its noise from."""
+"""Side in pixels of a window of the measured image: enough to estimate its noise."""
 HELD_OUT: Final = 4
-"""Windows, the first ones, that nothing else is drawn from."""
+"""The first windows are held out: no other window overlaps them."""
 _TRIES: Final = 50
+"""Windows to draw until one is readable and apart from the held-out ones."""
 
 Sides = tuple[Item, ...]
-"""One image, or a measured one with what belongs to it."""
+"""One image, or a measured one with its second shot or clean image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +51,11 @@ class _Window:
         )
 
 
-class Crops:
+class WindowSampler:
     """An endless numbered sequence of windows, the first `HELD_OUT` apart from the rest.
 
-    Images are drawn by their size. Those that cannot be read are an error at first; later
-    they are passed over, since a folder may change while a training runs.
-
-    Parameters
-    ----------
-    images : sequence of tuple of Item
-        Each alone, or a measured one with a second shot or its clean image.
-    axes : str or None
-        Of the arrays; read or guessed by default.
-    seed : int
-        Of all that is drawn.
-    skip_unreadable : bool
-        Whether files that cannot be used are passed over from the beginning.
-
-    Attributes
-    ----------
-    n_images, n_pixels : int
-        How much there is; of compressed files, by what some of them hold.
-
-    Raises
-    ------
-    InputError, ImageFileError
-        As :meth:`crop`.
+    Larger images are drawn more often. Unreadable ones are an error at first; later they are
+    skipped, since a folder may change while a training runs.
     """
 
     def __init__(
@@ -101,17 +81,11 @@ class Crops:
         self.n_pixels = round(sizes.sum() * seen / sizes[chosen].sum())
 
     def held_out(self) -> list[tuple[Loaded, ...]]:
-        """The windows to judge by."""
+        """The held-out windows."""
         return [self._read(window) for window in self._kept]
 
-    def crop(self, number: int) -> tuple[Loaded, ...]:
-        """The window of a number, from 0, of an image and of what belongs to it.
-
-        Raises
-        ------
-        InputError, ImageFileError
-            If no window can be used.
-        """
+    def window(self, number: int) -> tuple[Loaded, ...]:
+        """Training window of a number from 0, with the same place of its other image."""
         return self._drawn(HELD_OUT + number)[1]
 
     def _drawn(self, number: int) -> tuple[_Window, tuple[Loaded, ...]]:
@@ -134,8 +108,8 @@ class Crops:
             except InputError as error:  # a part without structure, or a file of another kind
                 problem = error
         raise problem or InputError(
-            f"expected images of which {HELD_OUT} windows can be held out, but everything lies "
-            "in them: give more images"
+            f"expected images of which {HELD_OUT} windows can be held out, but nothing is left "
+            "to train on then: give more images"
         )
 
     def _pass_over(self, image: int, error: ImageFileError, *, is_early: bool) -> None:
@@ -162,35 +136,19 @@ class Crops:
         return _Window(image, plane, rows, columns)
 
     def _read(self, window: _Window) -> tuple[Loaded, ...]:
-        """The window's pixels, and those of the same place in what belongs to it."""
+        """The window's pixels, and those of the same place in the other image."""
         sides = self._open(self._images[window.image])
         return tuple(_part(side, window, factor_between(sides[0], side)) for side in sides)
 
     def _opened(self, sides: Sides) -> tuple[Loaded, ...]:
-        """An image and what belongs to it; `data` are read by slicing."""
+        """An image and its other one; `data` are read by slicing."""
         return tuple(_opened(item, self._axes) for item in sides)
 
 
 def spread_out(
     images: Sequence[Sides], axes: str | None, n: int
 ) -> Iterator[tuple[Loaded, ...]]:
-    """Windows of images, evenly from the first to the last, none of them twice.
-
-    Parameters
-    ----------
-    images : sequence of tuple of Item
-        As for :class:`Crops`.
-    axes : str or None
-        Of the arrays; read or guessed by default.
-    n : int
-        Windows at most, about.
-
-    Yields
-    ------
-    tuple of Loaded
-        The same place of an image and of what belongs to it. What cannot be read is passed
-        over.
-    """
+    """Up to about n windows, evenly from the first image to the last, none twice."""
     for number in _evenly(len(images), n):
         try:
             sides = tuple(_opened(item, axes) for item in images[number])

@@ -1,4 +1,4 @@
-"""How far estimates and samples are from what was true, as losses measure it.
+"""Errors and scores of estimates and samples, for losses.
 
 Knows nothing of networks or of how examples are made.
 """
@@ -16,24 +16,12 @@ BLOCKS: Final = (1, 2, 4, 8, 16)
 
 
 def multiscale_crps(a: Tensor, b: Tensor, target: Tensor, *, weight: Tensor) -> Tensor:
-    """CRPS of block means, from two samples: lowest where these are drawn as the target is.
+    """CRPS of block means from two samples; lowest if they follow the target's distribution.
 
     E|X - x| - E|X - X'| / 2 by Gneiting & Raftery 2007, doi:10.1198/016214506000001437,
     equation 21 with the sign of a loss; X = a, X' = b estimate it without bias.
-
-    Parameters
-    ----------
-    a, b : Tensor
-        Independent samples, (N, 1, H, W).
-    target : Tensor
-        What was true, (N, 1, H, W).
-    weight : Tensor
-        (N, 1, H, W), 1 where a pixel counts.
-
-    Returns
-    -------
-    Tensor
-        (N, 5), for blocks of 1, 2, 4, 8 and 16 pixels a side; 0 where these do not fit.
+    Arguments are (N, 1, H, W), `weight` is 1 where a pixel counts. The result is (N, 5), for
+    blocks of 1, 2, 4, 8 and 16 pixels a side; 0 where these do not fit.
     """
     to_a, to_b, apart = (block_errors(d, weight) for d in (a - target, b - target, a - b))
     return (to_a + to_b - apart) / 2
@@ -48,22 +36,10 @@ def block_errors(difference: Tensor, weight: Tensor) -> Tensor:
 
 
 def as_measured(estimate: Tensor, target: Tensor, condition: Tensor) -> Tensor:
-    """Estimates as consistency with noise-free low-resolution pixels will leave them.
+    """Estimates (N, 1, P, P) after consistency with noise-free low-resolution pixels.
 
-    Their errors' means over each such pixel go, whatever its kernel: near enough for
-    how much samples differ.
-
-    Parameters
-    ----------
-    estimate, target : Tensor
-        (N, 1, P, P).
-    condition : Tensor
-        (N, 6, P, P); see :data:`~.models.condition.CONDITION_CHANNELS`.
-
-    Returns
-    -------
-    Tensor
-        (N, 1, P, P).
+    The mean error over each such pixel is removed, whatever its kernel: this is accurate enough
+    for the spread of samples. The condition is (N, 6, P, P).
     """
     results = []
     for each, truth, told in zip(estimate, target, condition, strict=True):

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import gzip
-import importlib
 import io
 import plistlib
 import tarfile
 import zipfile
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
+from bundled_model.picture_table import Entry
+from collect_pictures import collect
 from napari_vae_restore.images.image_files import read_image
-from napari_vae_restore.training.pictures import Entry
-
-BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")
-
-
-@pytest.fixture
-def collecting(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    return importlib.import_module("collect_pictures")
 
 
 def entry(path: str) -> Entry:
@@ -42,24 +33,20 @@ def nifti(voxels: np.ndarray, order: str) -> bytes:
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_a_volume_becomes_planes_that_show_something(
-    tmp_path: Path, collecting: ModuleType, order: str
-) -> None:
+def test_a_volume_becomes_planes_that_show_something(tmp_path: Path, order: str) -> None:
     voxels = np.random.default_rng(0).integers(500, 1000, (10, 20, 30))
     voxels[:, :, :9] = 0
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "head.nii.gz").write_bytes(gzip.compress(nifti(voxels, order)))
     entries = [entry("head.nii.gz/z.tif"), entry("head.nii.gz/x.tif")]
-    assert collecting.collect(entries, tmp_path / "out", tmp_path) == 0
+    assert collect(entries, tmp_path / "out", tmp_path) == 0
     across_z, across_x = (read_image(tmp_path / "out" / e.location) for e in entries)
     assert across_z.axes == across_x.axes == "ZYX"
     assert np.array_equal(across_z.data, voxels[::3])
     assert np.array_equal(across_x.data, np.moveaxis(voxels, 2, 0)[9::3])
 
 
-def test_a_project_of_computed_tomography_is_a_volume(
-    tmp_path: Path, collecting: ModuleType
-) -> None:
+def test_a_project_of_computed_tomography_is_a_volume(tmp_path: Path) -> None:
     voxels = np.random.default_rng(0).integers(500, 1000, (10, 20, 30), np.int16)
     matrix = {"dtype": "int16", "filename": "matrix.dat", "shape": list(voxels.shape)}
     contents = {
@@ -73,27 +60,27 @@ def test_a_project_of_computed_tomography_is_a_volume(
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     (wanted,) = entries = [entry("head.inv3/y.tif")]
-    assert collecting.collect(entries, tmp_path / "out", tmp_path) == 0
+    assert collect(entries, tmp_path / "out", tmp_path) == 0
     across_y = read_image(tmp_path / "out" / wanted.location)
     assert np.array_equal(across_y.data, np.moveaxis(voxels, 1, 0)[::3])
 
 
 def test_members_of_archives_and_files_are_collected_once(
-    tmp_path: Path, collecting: ModuleType, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a.png").write_bytes(b"a")
     with zipfile.ZipFile(tmp_path / "mine" / "textures.pk3", "w") as archive:
         archive.writestr("wood/b.png", b"b")
     entries = [entry("a.png"), entry("textures.pk3/wood/b.png")]
-    assert collecting.collect(entries, tmp_path / "out", tmp_path) == 0
+    assert collect(entries, tmp_path / "out", tmp_path) == 0
     assert [(tmp_path / "out" / e.location).read_bytes() for e in entries] == [b"a", b"b"]
-    assert collecting.collect(entries, tmp_path / "out", tmp_path) == 0
+    assert collect(entries, tmp_path / "out", tmp_path) == 0
     assert "all there" in capsys.readouterr().out
 
 
-def test_what_is_missing_is_counted(tmp_path: Path, collecting: ModuleType) -> None:
+def test_what_is_missing_is_counted(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "head.nii.gz").write_bytes(b"no volume")
     entries = [entry("none.png"), entry("head.nii.gz/z.tif")]
-    assert collecting.collect(entries, tmp_path / "out", tmp_path) == 2
+    assert collect(entries, tmp_path / "out", tmp_path) == 2

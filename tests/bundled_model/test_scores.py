@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from napari_vae_restore.training.scores import as_measured, multiscale_crps
+from bundled_model.scores import as_measured, multiscale_crps
 
 
 class TestMultiscaleCRPS:

@@ -1,9 +1,9 @@
-"""Examples of noisy images that are their own teachers, and the windows that judge them.
+"""Examples from noisy images alone, and the windows that score the training.
 
-Learned from are recorrupted patches. Judged is by the unbiased risk in windows whose pixels
-are never a target: in intensities, as users measure errors, with the noise as it is behind
-the camera. Where that clips, a pixel does not answer to the noise, and is on average brighter
-or darker than the signal by what a Gaussian that is cut off there has lost.
+Training uses recorrupted patches. The score is the unbiased risk in windows whose pixels are
+never a target: in intensities, as users measure errors, with the noise as the camera gives
+it. Where that clips, a pixel does not follow the noise, and its mean differs from the signal
+by that of the tail which a Gaussian loses there.
 """
 
 from __future__ import annotations
@@ -31,42 +31,29 @@ from napari_vae_restore.restoration.inference.risk import (
     window_means,
 )
 from napari_vae_restore.restoration.inference.units import Units
-from napari_vae_restore.training.examples import Batch, Scene, SceneExamples
+from napari_vae_restore.training.examples import Batch, PlaneExamples, TrainingPlane
 from napari_vae_restore.training.local_noise import Clipped, FloatArray, Plane
 
 _MAX_PLATES: Final = 12
-"""Patches with windows: enough for a standard error, and half as dear as a step."""
+"""Scored patches: enough for a standard error, at half the cost of a step."""
 _CELLS: Final = 4
-"""Along each side of a plate; some of them are windows."""
+"""Cells along each side of a plate; some of them are windows."""
 _HELD_OUT_SHARE: Final = 0.25
-"""Of all pixels, at most: small images need windows, large ones have plenty."""
+"""Greatest share of all pixels in windows."""
 _MARGIN: Final = 8
-"""Part of a window's side at its border that is not judged where neighbours share noise."""
+"""Part of a window's side that is left out at its border where noise is correlated."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RiskTerms:
-    """What the risk of an answer needs to know of a scene; (H, W), intensities.
+    """Terms of the unbiased risk of a plane; (H, W), intensities."""
 
-    Attributes
-    ----------
-    units : Units
-        Between intensities and the network's.
-    measured : numpy.ndarray
-        y as the network sees it.
-    target : numpy.ndarray
-        y without what clipping is expected to have added; NaN where nothing was measured.
-    spread : numpy.ndarray
-        Standard deviation of the noise.
-    answers : numpy.ndarray of bool
-        Whether a pixel follows the noise: not where it is clipped.
-    """
-
-    units: Units
-    measured: FloatArray
+    units: Units  # between intensities and the network's
+    measured: FloatArray  # y as the network sees it
+    # y less the expected bias of clipping; NaN where nothing was measured.
     target: FloatArray
-    spread: FloatArray
-    answers: NDArray[np.bool_]
+    spread: FloatArray  # standard deviation of the noise
+    answers: NDArray[np.bool_]  # whether a pixel follows the noise; clipped ones do not
 
     @classmethod
     def of(
@@ -89,39 +76,23 @@ class RiskTerms:
 
     @property
     def variance(self) -> float:
-        """Of the noise, its mean."""
+        """Mean variance of the noise."""
         return float(np.square(self.spread).mean())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RiskPatch:
-    """A noisy patch, the same moved by a probe, and the windows that are judged.
+    """A noisy patch, the same plus a probe, and the windows that are scored."""
 
-    Attributes
-    ----------
-    conditions : Tensor
-        (2, 6, P, P), of y and of y + STEP b.
-    noise_probe : numpy.ndarray
-        (P, P), b in intensities.
-    target : numpy.ndarray
-        (P, P), intensities; see :class:`RiskTerms`.
-    variance : float
-        Of the noise, the unit of the risk.
-    units : Units
-        Of the scene.
-    windows : tuple of (slice, slice)
-        In the patch.
-    """
-
-    conditions: Tensor
-    noise_probe: FloatArray
-    target: FloatArray
-    variance: float
-    units: Units
-    windows: tuple[Window, ...]
+    conditions: Tensor  # (2, 6, P, P), of y and of y + STEP b
+    noise_probe: FloatArray  # (P, P), b in intensities
+    target: FloatArray  # (P, P), intensities; see :class:`RiskTerms`
+    variance: float  # of the noise, the unit of the risk
+    units: Units  # of the plane
+    windows: tuple[Window, ...]  # in the patch
 
     def risk(self, means: NDArray[np.floating]) -> WindowRisk:
-        """The risk of what a network makes of the two conditions, (2, P, P)."""
+        """Unbiased risk of a network's means for the two conditions, (2, P, P)."""
         answer, moved = (self.units.from_network(mean[None])[0] for mean in means)
         residual = np.square(answer - self.target) / self.variance
         trace = divergence(self.noise_probe, answer, moved) / self.variance
@@ -135,28 +106,12 @@ class RiskPatch:
         )
 
 
-class SelfTaughtExamples(SceneExamples):
-    """Recorrupted patches of noisy images; see :class:`~.examples.Examples`.
-
-    Parameters
-    ----------
-    scenes : sequence of Scene
-        Without targets, with sides at least `side`.
-    terms : sequence of RiskTerms
-        One for each scene.
-    noise : NoiseModel or None
-        That they share.
-    side : int
-        Of the patches, pixels, a multiple of the network's stride.
-    stride : int
-        The network's.
-    seed : int
-        Chooses the windows.
-    """
+class SelfSupervisedExamples(PlaneExamples):
+    """Recorrupted patches of noisy images, of a side that is a multiple of the stride."""
 
     def __init__(
         self,
-        scenes: Sequence[Scene],
+        planes: Sequence[TrainingPlane],
         terms: Sequence[RiskTerms],
         noise: NoiseModel | None,
         *,
@@ -165,7 +120,7 @@ class SelfTaughtExamples(SceneExamples):
         seed: int,
     ) -> None:
         self._terms = terms
-        super().__init__(scenes, noise, side=side, stride=stride, seed=seed)
+        super().__init__(planes, noise, side=side, stride=stride, seed=seed)
         self.is_held_out = True
 
     def held_out(self, rng: np.random.Generator) -> list[Batch]:
@@ -179,7 +134,7 @@ class SelfTaughtExamples(SceneExamples):
             index: probe(
                 self._terms[index].spread.shape,
                 self._terms[index].spread,
-                self._scenes[index].correlation,
+                self._planes[index].correlation,
                 rng,
             )
             for index in dict.fromkeys(index for index, *_ in self._plates)
@@ -195,23 +150,23 @@ class SelfTaughtExamples(SceneExamples):
         places = [
             [
                 (index, top, left)
-                for top in range(0, scene.image.shape[0] - side + 1, side)
-                for left in range(0, scene.image.shape[1] - side + 1, side)
+                for top in range(0, plane.image.shape[0] - side + 1, side)
+                for left in range(0, plane.image.shape[1] - side + 1, side)
             ]
-            for index, scene in enumerate(self._scenes)
+            for index, plane in enumerate(self._planes)
         ]
         chosen: list[tuple[int, int, int]] = []
         shuffled = [[group[i] for i in rng.permutation(len(group))] for group in places]
         order = rng.permutation(len(shuffled))
         while len(chosen) < _MAX_PLATES and any(shuffled):
-            for number in order:  # one of each scene in turn
+            for number in order:  # one of each plane in turn
                 if shuffled[number] and len(chosen) < _MAX_PLATES:
                     chosen.append(shuffled[number].pop())
         most = _HELD_OUT_SHARE * self.n_pixels / cell**2 / len(chosen)
         n = int(np.clip(most, 1, _CELLS**2 // 2))
         self._plates: list[tuple[int, Window, tuple[Window, ...]]] = []
         for index, top, left in chosen:
-            margin = cell // _MARGIN if any(self._scenes[index].slow[1:3]) else 0
+            margin = cell // _MARGIN if any(self._planes[index].constants[1:3]) else 0
             windows = []
             for number in rng.permutation(_CELLS**2)[:n]:
                 i, j = (int(part) * cell for part in divmod(int(number), _CELLS))
@@ -227,12 +182,12 @@ class SelfTaughtExamples(SceneExamples):
     def _risk_patch(
         self, index: int, place: Window, windows: tuple[Window, ...], noise_probe: FloatArray
     ) -> RiskPatch:
-        scene, terms = self._scenes[index], self._terms[index]
+        plane, terms = self._planes[index], self._terms[index]
         b = noise_probe[place]
         moved = terms.measured[place] + STEP * b * terms.answers[place]
-        images = np.stack([scene.image[place], terms.units.to_network(moved[None])[0]])
+        images = np.stack([plane.image[place], terms.units.to_network(moved[None])[0]])
         observed = np.ones((2, 1, *b.shape), bool)
-        conditions = condition_tensor(images[:, None], observed, scene.slow)
+        conditions = condition_tensor(images[:, None], observed, plane.constants)
         return RiskPatch(
             conditions.contiguous(memory_format=torch.channels_last),
             b,
@@ -244,7 +199,7 @@ class SelfTaughtExamples(SceneExamples):
 
 
 def _cut_off(above: FloatArray, deviation: FloatArray) -> FloatArray:
-    """What clipping adds on average to a value that was clipped from below.
+    """Mean that clipping from below adds to a value.
 
     E[low - u | u < low] of a normal u, with `above` = low - E[u]: the inverse Mills ratio.
     """

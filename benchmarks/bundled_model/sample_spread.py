@@ -1,4 +1,4 @@
-"""The last touch of a bundled model: one factor for how far its samples spread."""
+"""Last step of a bundled model: one factor for the spread of its samples."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Final
 import numpy as np
 import torch
 
+from bundled_model.patch_batches import simulated
 from napari_vae_restore.models.devices import native_precision
 from napari_vae_restore.models.latents import random_noise
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.training.degradations import BUCKETS
 from napari_vae_restore.training.pictures import PatchSource
-from napari_vae_restore.training.stream import simulated
 
 COVERAGE: Final = 0.9
-"""What the 90 % interval is made to cover."""
+"""Coverage of the 90 % interval after calibration."""
 
 _WIDTH: Final = 1.645  # standard deviations of half the central 90 % of a Gaussian
 _N_SAMPLES: Final = 16  # what users take; so few make intervals cover less

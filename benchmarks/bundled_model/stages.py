@@ -17,21 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
-from napari_vae_restore.models.protocol import VAE
-from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.noise.models import GaussianNoise
-from napari_vae_restore.training.balance import TypicalErrors
-from napari_vae_restore.training.objective import elbo
-from napari_vae_restore.training.optimisers import Muon, split_matrices
-from napari_vae_restore.training.scores import (
-    BLOCKS,
-    as_measured,
-    block_errors,
-    multiscale_crps,
-    weighted_mean,
-)
-from napari_vae_restore.training.stream import (
+from bundled_model.muon import Muon, split_matrices
+from bundled_model.patch_batches import (
     Batch,
     Draw,
     clean,
@@ -39,9 +26,19 @@ from napari_vae_restore.training.stream import (
     mostly_noise,
     simulated,
 )
-
-CLEAN_STD: Final = 0.02
-"""Standard deviation of p(x | z) in network units: detail below it is not worth nats."""
+from bundled_model.scores import (
+    BLOCKS,
+    as_measured,
+    block_errors,
+    multiscale_crps,
+    weighted_mean,
+)
+from bundled_model.typical_errors import TypicalErrors
+from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
+from napari_vae_restore.models.protocol import VAE
+from napari_vae_restore.models.restorer import CLEAN_STD, RestorationVAE
+from napari_vae_restore.noise.models import GaussianNoise
+from napari_vae_restore.training.objective import elbo
 
 _ERROR_FLOOR: Final = 1e-3
 """Added to the typical error that a score is relative to, in network units."""
@@ -53,39 +50,17 @@ _FIGURE_MEMORY: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a stage is optimised.
+    """How a stage is optimised."""
 
-    Attributes
-    ----------
-    draw : callable
-        Makes the arrays of one example; a batch has them stacked.
-    share : float
-        Of the whole time budget.
-    batch : int
-        Patches per step.
-    learning_rate : float
-        At its peak.
-    warmup_steps : int
-        Over which the learning rate rises.
-    decay : float
-        Share of the stage, at its end, over which the learning rate falls to 0.
-    average : float
-        Decay of the exponential moving average of the weights, per step.
-    max_gradient : float
-        Gradients of a larger norm are scaled down to it.
-    zoom : int
-        Side of the patches, in those of the plan.
-    """
-
-    draw: Draw
-    share: float
-    batch: int
-    learning_rate: float
+    draw: Draw  # makes one example
+    share: float  # of the whole time budget
+    batch: int  # patches per step
+    learning_rate: float  # at its peak
     warmup_steps: int
-    decay: float
-    average: float
-    max_gradient: float
-    zoom: int = 1
+    decay: float  # share of the stage, at its end, over which the learning rate falls to 0
+    average: float  # decay of the exponential moving average of the weights, per step
+    max_gradient: float  # gradients of a larger norm are scaled down to it
+    zoom: int = 1  # side of the patches, in those of the plan
 
     def rate_at(self, step: int, fraction: float) -> float:
         """Learning rate of a step, when `fraction` of the stage is over."""
@@ -94,23 +69,17 @@ class Recipe:
 
 
 class Stage(ABC):
-    """What is trained, on what, by which loss and how.
-
-    Parameters
-    ----------
-    network : RestorationVAE
-        The whole model; a stage may use what earlier ones have trained.
-    """
+    """A part of the network, its examples, its loss and its optimiser."""
 
     name: ClassVar[str]
     recipe: ClassVar[Recipe]
     ends: ClassVar[tuple[str, ...]] = ()
-    """How the names of the part's first and last layers begin."""
+    """Prefixes of the names of the part's first and last layers."""
 
     def __init__(self, network: RestorationVAE) -> None:
         self.network = network
         self.figures: dict[str, float] = {}
-        """Running means of what is worth watching."""
+        """Running means, for the log."""
 
     @staticmethod
     @abstractmethod
@@ -119,17 +88,7 @@ class Stage(ABC):
 
     @abstractmethod
     def loss(self, batch: Batch, fraction: float, noise: NoiseSource) -> Tensor:
-        """The scalar to minimise.
-
-        Parameters
-        ----------
-        batch : tuple of Tensor
-            What the recipe's `draw` made, stacked, on the model's device.
-        fraction : float
-            Share of the stage that is over.
-        noise : callable
-            Noise of the latents.
-        """
+        """The scalar to minimise, when this `fraction` of the stage is over."""
 
     def optimiser(self) -> Optimizer:
         """Muon inside the part, far faster here than Adamax; Adam at its ends."""
@@ -137,7 +96,7 @@ class Stage(ABC):
         return Muon(matrices, others, self.recipe.learning_rate)
 
     def state(self) -> dict[str, Tensor]:
-        """What the stage itself gathers that the steps to come depend on."""
+        """State of the stage that later steps depend on."""
         return {}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
@@ -155,7 +114,7 @@ class BalancedStage(Stage):
     """A stage whose loss is relative to the typical errors of each bucket."""
 
     error_shape: ClassVar[tuple[int, ...]] = ()
-    """Of an example's error."""
+    """Shape of an example's error."""
 
     def __init__(self, network: RestorationVAE) -> None:
         super().__init__(network)
@@ -298,8 +257,8 @@ class StudentStage(Stage):
 class SpreadStage(BalancedStage):
     """The student, tuned by a proper score of the samples that are decoded from it.
 
-    Matching alone leaves a spread that is much the same everywhere, and so too wide where
-    the mean is right and too narrow where it errs.
+    After matching alone, the spread is about the same everywhere: too wide where the mean is
+    right and too narrow where it is wrong.
     """
 
     name = "spread"
@@ -323,8 +282,8 @@ class SpreadStage(BalancedStage):
     def loss(self, batch: Batch, fraction: float, noise: NoiseSource) -> Tensor:
         """Score of two samples, relative to the mean's typical error in the bucket.
 
-        Relative to the error in the very image, the score would not be proper: images
-        that happen to have a small one would weigh most, and pull the spread down.
+        Relative to the error of the same image, the score would not be proper: images with a
+        small error by chance would weigh most and reduce the spread.
         """
         condition, target, weight, bucket = batch
         with torch.no_grad():

@@ -34,24 +34,7 @@ _MAX_LIGHT: Final = 1.1
 
 
 def synthetic_pictures(n: int, side: int, weight: float, seed: int) -> list[Picture]:
-    """Draw pictures, a third of each kind.
-
-    Parameters
-    ----------
-    n : int
-        Number of pictures.
-    side : int
-        In pixels.
-    weight : float
-        Share of all of them together; see :class:`~.pictures.Picture`.
-    seed : int
-        The same seed gives the same pictures.
-
-    Returns
-    -------
-    list of Picture
-        One grey plane (1, 1, side, side) each, in [0, 1.1].
-    """
+    """Draw grey pictures (1, 1, side, side) in [0, 1.1], a third of each kind."""
     rng = np.random.default_rng(seed)
     makers = (_dead_leaves, _filaments, _blobs)
     planes = [makers[i % len(makers)](side, rng) for i in range(n)]

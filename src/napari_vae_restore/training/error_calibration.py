@@ -41,11 +41,11 @@ from napari_vae_restore.training.sources import (
 )
 
 N_SAMPLES: Final = 16
-"""Samples of each image, as users take them: fewer spread less."""
+"""Samples of each image, as many as users take."""
 _PIXELS: Final = 4_000
-"""Of each image that count, so that none outweighs the others, nor dots a hole's middle."""
+"""At most so many pixels of an image count, so that no image outweighs the others."""
 _SIGMAS: Final = (0.004, 0.25)
-"""Noise that is simulated on clean images, relative to their range."""
+"""Range of the noise simulated on clean images, relative to their range."""
 
 Found = tuple[str, NDArray[np.float64]]
 """Kind of task; (3, n) standard deviations, errors and noise in the truth of some pixels, in
@@ -153,7 +153,7 @@ def _simulated(
     rng: np.random.Generator,
     options: dict[str, Any],
 ) -> Found:
-    """A task done on a clean plane, what it takes away being drawn at random."""
+    """Restore a clean plane that was degraded at random by a task."""
     given, truth, where = clean, clean, None
     tasks: list[Task] = []
     if kind in (ENLARGED, NOISY_ENLARGED):
@@ -176,7 +176,7 @@ def _simulated(
 
 
 def _with_mixtures(tasks: Sequence[str]) -> list[str]:
-    """Tasks, and what noise makes of the others."""
+    """The tasks, and their mixtures with denoising."""
     found = list(tasks)
     if DENOISED in tasks:
         mixtures = {FILLED: NOISY_FILLED, ENLARGED: NOISY_ENLARGED}
@@ -185,7 +185,7 @@ def _with_mixtures(tasks: Sequence[str]) -> list[str]:
 
 
 def drawn_sigma(clean: NDArray[np.float32], rng: np.random.Generator) -> float:
-    """Standard deviation of the noise to simulate on a clean plane, in its units."""
+    """Random standard deviation of noise for a clean plane, in its units."""
     relative = np.exp(rng.uniform(*np.log(_SIGMAS)))
     return float(max(np.ptp(clean), np.finfo(np.float32).tiny) * relative)
 
@@ -198,7 +198,7 @@ def _compared(
     *,
     is_noisy: bool = False,
 ) -> Found:
-    """What is found out by a truth; one that is noisy has the noise of what was measured."""
+    """Samples against a reference; a noisy reference has the noise of the measurement."""
     std, unit = out.std, unit_of(out)
     assert std is not None
     layout = Layout.of(np.asarray(out.mean), out.recipe.axes)

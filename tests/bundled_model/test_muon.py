@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bundled_model.muon import Muon, orthogonalised, split_matrices
 from napari_vae_restore.models.condition import ConditionEncoder
-from napari_vae_restore.training.optimisers import Muon, orthogonalised, split_matrices
 
 
 def network() -> nn.Sequential:

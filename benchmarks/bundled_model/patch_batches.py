@@ -1,4 +1,4 @@
-"""An endless stream of batches, the same ones from any place on, made ahead of need."""
+"""Endless numbered batches of patches, which worker processes make in advance."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def simulated(source: PatchSource, rng: np.random.Generator) -> Arrays:
 
 
 def mostly_holes(source: PatchSource, rng: np.random.Generator) -> Arrays:
-    """As :func:`simulated`, with most of what is not a hole alone drawn again, at most thrice.
+    """As :func:`simulated`, but most examples other than holes are drawn anew, up to thrice.
 
-    Holes are what nobody can know, and what a spread learns last.
+    Samples learn their spread in holes last.
     """
     return _mostly(("hole,",), _KEPT_BESIDE_HOLES, source, rng)
 
 
 def mostly_noise(source: PatchSource, rng: np.random.Generator) -> Arrays:
-    """As :func:`simulated`, with much of what is not noise alone drawn again, at most thrice.
+    """As :func:`simulated`, but many examples other than noise are drawn anew, up to thrice.
 
-    Noise is what most images have, and where a mean gains longest.
+    Most images are noisy, and the mean goes on improving there.
     """
     return _mostly(("noise,", "correlated noise,"), _KEPT_BESIDE_NOISE, source, rng)
 
@@ -62,21 +62,7 @@ def clean(source: PatchSource, rng: np.random.Generator) -> Arrays:
 
 
 class Stream(IterableDataset[Batch]):
-    """Batch i is drawn from the generator of (*seed, i), whatever came before.
-
-    Parameters
-    ----------
-    draw : callable
-        Makes one example; a function of a module, which workers can import.
-    source : PatchSource
-        Of clean patches.
-    batch : int
-        Examples in each batch.
-    seed : tuple of int
-        Of the stream.
-    first : int
-        Index of the first batch to give.
-    """
+    """Batch i is drawn from the generator of (*seed, i), whatever came before."""
 
     def __init__(
         self, draw: Draw, source: PatchSource, *, batch: int, seed: tuple[int, ...], first: int
@@ -96,20 +82,7 @@ class Stream(IterableDataset[Batch]):
 
 
 def batches(stream: Stream, workers: int) -> Iterator[Batch]:
-    """Iterate over a stream, made ahead of need by worker processes.
-
-    Parameters
-    ----------
-    stream : Stream
-        What to iterate over.
-    workers : int
-        Processes; with 0, batches are made where they are asked for.
-
-    Returns
-    -------
-    iterator of tuple of Tensor
-        Endless; the workers end with it.
-    """
+    """Iterate over a stream; worker processes, if any, make its batches in advance."""
     prefetched = _PREFETCHED if workers else None
     loader = DataLoader(
         stream,

@@ -1,4 +1,4 @@
-"""The balance between kinds of example: losses are relative to the typical errors of each."""
+"""Typical error of each kind of example, to which losses are relative."""
 
 from __future__ import annotations
 
@@ -14,13 +14,7 @@ _MEMORY: Final = 0.01
 
 
 class TypicalErrors:
-    """Running means of the errors in each bucket: what losses are relative to.
-
-    Parameters
-    ----------
-    *shape : int
-        Of an example's error.
-    """
+    """Running means of the errors, of any shape, in each bucket."""
 
     def __init__(self, *shape: int) -> None:
         self._mean, self._seen = torch.zeros(N_BUCKETS, *shape), torch.zeros(N_BUCKETS)

@@ -1,7 +1,7 @@
-"""From what a user gave to scenes: measurements on the output grid, with their targets.
+"""Training planes: measurements on the output grid, with their targets.
 
-Everything is in the units that `restoration.units` gives a measurement, so that what is
-learned is what restoring does.
+Everything is in the units that `restoration.inference.units` gives a measurement, so that
+training sees what restoring will see.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.inference.conditional import enlarged
 from napari_vae_restore.restoration.inference.units import Units
 from napari_vae_restore.restoration.measurement import Measurement
-from napari_vae_restore.training.examples import Scene
+from napari_vae_restore.training.examples import TrainingPlane
 from napari_vae_restore.training.local_noise import Clipped, NoiseLaw, Plane
 from napari_vae_restore.training.measured_planes import measured_planes
 from napari_vae_restore.training.recorruption import local_noise, restored
-from napari_vae_restore.training.self_taught import RiskTerms
+from napari_vae_restore.training.self_supervised import RiskTerms
 from napari_vae_restore.training.sources import Loaded, factor_between
 from napari_vae_restore.training.speckle import Skewness, measure_skewness
 
@@ -37,81 +37,56 @@ _CURVE_POINTS: Final = 4096
 _REACH: Final = (-1.0, 3.0)
 """Network units beyond which no clean target lies."""
 MIN_SIDE: Final = 64
-"""Pixels that a scene is mirrored to, so that one small image does not make all patches
-small."""
+"""Planes are mirrored to this side in pixels, so that one small image does not make all
+patches small."""
 _BLOCK: Final = 8
-"""Pixels a side of the blocks by whose means two shots' brightness is compared."""
+"""Side in pixels of the blocks whose means compare the brightness of two shots."""
 _MAX_GAIN: Final = 4.0
-"""Brightness of one image of a pair relative to the other's that can be meant."""
+"""Greatest plausible ratio of two shots' contrasts."""
 
 _T = TypeVar("_T", bound=np.generic)
 NoiseChoice = NoiseModel | str
-"""A model, or what `resolve_noise` takes; of pairs also "none"."""
+"""A model, a name that `resolve_noise` takes, or "none" for pairs."""
 
 NO_NOISE: Final = "none"
 
 
-def noisy_scenes(
+def planes_of_noisy(
     images: Iterable[Loaded],
     network: RestorationVAE,
     noise: NoiseChoice,
     *,
     seed: int,
     least: int = MIN_SIDE,
-) -> tuple[list[Scene], list[RiskTerms], list[NoiseModel]]:
-    """Scenes of noisy images that are their own teachers.
-
-    Parameters
-    ----------
-    images : iterable of Loaded
-        Noisy.
-    network : RestorationVAE
-        What is going to be trained; tells how strong the noise is in the dark.
-    noise : NoiseModel or str
-        As :func:`~napari_vae_restore.noise.estimation.estimate.resolve_noise` takes it.
-    seed : int
-        Of the pixels at which the noise is looked at.
-    least : int
-        Pixels to which the sides of a scene are mirrored, if they are shorter.
-
-    Returns
-    -------
-    list of Scene, list of RiskTerms, list of NoiseModel
-        One scene for each plane and channel, what their risk needs, and their noise models.
-
-    Raises
-    ------
-    InputError
-        As `resolve_noise`, or if the noise that was found is one under which an image cannot
-        teach itself.
-    """
+) -> tuple[list[TrainingPlane], list[RiskTerms], list[NoiseModel]]:
+    """Training planes of noisy images alone; `seed` chooses where the noise is measured."""
     rng = np.random.default_rng([seed, 2])
-    scenes, terms, models = [], [], []
+    made, terms, models = [], [], []
     for image in images:
         for plane, model in _noisy_planes(image, noise, may_drop=True):
             units = Units.of(Measurement(plane[None], None, (model,)))
             large = _at_least(plane.astype(np.float64), least)
             values = units.to_network(large[None])[0]
-            slow = (units.sigma, *nearest_blur(model.correlation), 0.0)
+            constants = (units.sigma, *nearest_blur(model.correlation), 0.0)
             clipped = _clipped(plane)
             ends = float(plane.min()), float(plane.max())
             law = NoiseLaw.of(model, units, ends, clipped)
-            pilot = restored(network, values, slow)
-            found = local_noise(network, values, pilot, slow, rng, law)
+            pilot = restored(network, values, constants)
+            found = local_noise(network, values, pilot, constants, rng, law)
             if isinstance(noise, str) and is_estimated(noise):
                 skewness = measure_skewness(values - pilot, pilot, law, rng)
                 _check_teachable(model, skewness, image.name)
-            scenes.append(Scene(values, slow, found, None, model.correlation))
+            made.append(TrainingPlane(values, constants, found, None, model.correlation))
             terms.append(RiskTerms.of(large, pilot, model, units, clipped))
             models.append(model)
-    return scenes, terms, models
+    return made, terms, models
 
 
-def shot_scenes(
+def planes_of_shots(
     shots: Iterable[tuple[Loaded, Loaded]], noise: NoiseChoice, *, least: int = MIN_SIDE
-) -> tuple[list[Scene], list[NoiseModel]]:
-    """Scenes of shots, each the other's target; parameters as :func:`noisy_scenes`."""
-    scenes, models = [], []
+) -> tuple[list[TrainingPlane], list[NoiseModel]]:
+    """Training planes of pairs of shots, each the other's target."""
+    made, models = [], []
     for first, second in shots:
         if first.data.shape != second.data.shape:
             raise InputError(
@@ -125,22 +100,22 @@ def shot_scenes(
                 gain, offset = _brightness(target, y, (first.name, second.name))
                 units = Units.of(Measurement(y[None], None, (model,)))
                 values = units.to_network(((target - offset) / gain)[None])[0]
-                slow = (units.sigma, *nearest_blur(model.correlation), 0.0)
+                constants = (units.sigma, *nearest_blur(model.correlation), 0.0)
                 image = _at_least(units.to_network(y[None])[0], least)
-                scenes.append(Scene(image, slow, None, _at_least(values, least)))
+                made.append(TrainingPlane(image, constants, None, _at_least(values, least)))
             models.append(model)
-    return scenes, models
+    return made, models
 
 
-def pair_scenes(
+def planes_of_pairs(
     pairs: Iterable[tuple[Loaded, Loaded]], noise: NoiseChoice, *, least: int = MIN_SIDE
-) -> tuple[list[Scene], list[NoiseModel]]:
-    """Scenes of measured images with clean targets; parameters as :func:`noisy_scenes`.
+) -> tuple[list[TrainingPlane], list[NoiseModel]]:
+    """Training planes of measured images with clean targets.
 
-    Targets are taken to the intensities of what was measured by a line, fitted by least
-    squares, so that restored images keep their scale.
+    A line, fitted by least squares, takes targets to the intensities of the measurement, so
+    that restored images keep their scale.
     """
-    scenes: list[Scene] = []
+    made: list[TrainingPlane] = []
     models: list[NoiseModel] = []
     for measured, clean in pairs:
         factor = factor_between(measured, clean)
@@ -151,11 +126,15 @@ def pair_scenes(
             units = Units.of(Measurement(y[None], None, known))
             image = enlarged(units.to_network(y[None]), factor)[0]
             correlation = WHITE if model is None else nearest_blur(model.correlation)
-            slow = (units.sigma, *correlation, math.log2(factor))
+            constants = (units.sigma, *correlation, math.log2(factor))
             target = _in_units(units, _fitted(reference, y, factor, measured.name))
-            scenes.append(Scene(_at_least(image, least), slow, None, _at_least(target, least)))
+            made.append(
+                TrainingPlane(
+                    _at_least(image, least), constants, None, _at_least(target, least)
+                )
+            )
             models += known
-    return scenes, models
+    return made, models
 
 
 def _noisy_planes(
@@ -163,8 +142,8 @@ def _noisy_planes(
 ) -> Iterator[tuple[NDArray[np.float64], NoiseModel]]:
     """Each plane and channel, (H, W), with the noise model of its channel.
 
-    If planes may be dropped, those are in which nothing was measured, and others are
-    completed; see :func:`~.measured_planes.measured_planes`.
+    If planes may be dropped, empty ones are, and others are filled; see
+    :func:`~.measured_planes.measured_planes`.
     """
     planes = Layout.of(image.data, image.axes).to_planes(image.data)
     try:
@@ -182,7 +161,7 @@ def _noisy_planes(
 
 
 def _clipped(plane: NDArray[np.generic]) -> Clipped:
-    """Levels to which a plane was clipped, as far as it shows them."""
+    """Levels to which a plane was clipped, infinite where none can be found."""
     try:
         return clipped_levels(plane)
     except InputError:  # of too few pixels or values, whose noise was given
@@ -190,10 +169,10 @@ def _clipped(plane: NDArray[np.generic]) -> Clipped:
 
 
 def _check_teachable(model: NoiseModel, skewness: Skewness, name: str) -> None:
-    """Speckle's neighbours have a little in common, and it is darker than bright.
+    """Refuse speckle: its neighbours correlate weakly, and it is skewed to the dark.
 
-    Taken for a blur's noise, some of it is learned as signal: OCT scans lost up to 3 dB, and
-    held-out pixels did not tell, whose noise is foretold by their neighbours' as well.
+    Training would learn some of it as signal: OCT scans lost up to 3 dB, unnoticed by
+    held-out pixels, whose noise can be predicted from their neighbours as well.
     """
     greatest = max(lag_one(model.correlation))
     is_weak = 0 < greatest < MIN_CORRELATION
@@ -214,7 +193,7 @@ def _check_teachable(model: NoiseModel, skewness: Skewness, name: str) -> None:
 def _planes(
     image: Loaded, noise: NoiseChoice
 ) -> Iterator[tuple[NDArray[np.float64], NoiseModel | None]]:
-    """As :func:`_noisy_planes`, and without a model where there is said to be no noise."""
+    """As :func:`_noisy_planes`; the model is None where the noise is "none"."""
     if noise != NO_NOISE:
         yield from _noisy_planes(image, noise)
         return
@@ -223,7 +202,7 @@ def _planes(
 
 
 def _in_units(units: Units, signal: NDArray[np.float64]) -> Plane:
-    """The stabilised mean, in network units, that restoring turns back into a signal."""
+    """A signal as its stabilised mean in network units: the inverse of `unstabilise`."""
     if not units.noise:
         return np.asarray(units.to_network(signal[None])[0])
     low, high = units.normalisation.from_network(np.array(_REACH))

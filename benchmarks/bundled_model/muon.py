@@ -30,17 +30,8 @@ _ADAM_SHARE: Final = 0.1
 class Muon(Optimizer):
     """Muon for matrices, Adam for all other parameters.
 
-    A convolution's weight counts as a matrix of (outputs, inputs x kernel). Each group
-    has an ``lr_scale``: whoever sets learning rates multiplies by it.
-
-    Parameters
-    ----------
-    matrices : iterable of nn.Parameter
-        Of two dimensions or more.
-    others : iterable of nn.Parameter
-        Biases, and the first and last layers.
-    learning_rate : float
-        Of the matrices; the others' is a tenth of it.
+    A convolution's weight is a matrix of (outputs, inputs x kernel). Each group has an
+    ``lr_scale`` by which a schedule multiplies its learning rate.
     """
 
     def __init__(
@@ -93,18 +84,9 @@ class Muon(Optimizer):
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """The nearest semi-orthogonal matrix, roughly, by a Newton-Schulz iteration.
+    """About the nearest semi-orthogonal matrix, (m, n) float32, by a Newton-Schulz iteration.
 
-    Parameters
-    ----------
-    matrix : Tensor
-        (m, n), floating.
-
-    Returns
-    -------
-    Tensor
-        (m, n) float32 with the matrix's singular vectors. The singular values that were
-        not tiny beside the greatest are about 0.7 to 1.2.
+    Singular vectors stay; singular values, unless tiny beside the greatest, become 0.7 to 1.2.
     """
     a, b, c = _QUINTIC
     x = matrix.bfloat16() if computes_in_bfloat16(matrix.device) else matrix.float()
@@ -122,21 +104,9 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 def split_matrices(
     module: nn.Module, edges: tuple[str, ...]
 ) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Sort a network's parameters into those for Muon and those for Adam.
+    """Split parameters: convolutions inside a network, for Muon, and the rest, for Adam.
 
-    Parameters
-    ----------
-    module : nn.Module
-        The network.
-    edges : tuple of str
-        How the names of its first and last layers begin; these are for Adam.
-
-    Returns
-    -------
-    matrices : list of nn.Parameter
-        Weights of convolutions inside the network.
-    others : list of nn.Parameter
-        The rest.
+    The names of its first and last layers begin with one of `edges`.
     """
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []

@@ -1,4 +1,4 @@
-"""How many CPU threads a training runs on: measured, since more can be far slower."""
+"""Number of CPU threads of a training: measured, since more can be far slower."""
 
 from __future__ import annotations
 
@@ -14,12 +14,7 @@ def thread_trial() -> Iterator[None]:
     """Time steps with all threads and with one, and leave the faster number set.
 
     Two threads on cores that another process keeps busy are up to ten times slower
-    than one. Advance the iterator once before each step; it ends when it has decided.
-
-    Yields
-    ------
-    None
-        Before each step of the trial. The steps are ordinary ones; nothing is wasted.
+    than one. Advance the iterator before each step; it ends when it has decided.
     """
     threads = torch.get_num_threads()
     if threads == 1:

@@ -17,6 +17,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from bundled_model.patch_batches import Batch, Stream, batches
+from bundled_model.schedule import Plan, RunState, StageRecord
+from bundled_model.stages import STAGES, Stage
 from napari_vae_restore import __version__
 from napari_vae_restore.errors import InputError, ModelFileError
 from napari_vae_restore.models.bundled import DEFAULT
@@ -29,10 +32,7 @@ from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.training import checkpoint
 from napari_vae_restore.training.pictures import PatchSource, Picture
-from napari_vae_restore.training.plan import Course, Plan, StageRecord
-from napari_vae_restore.training.stages import STAGES, Stage
-from napari_vae_restore.training.stream import Batch, Stream, batches
-from napari_vae_restore.training.threads import thread_trial
+from napari_vae_restore.training.thread_trial import thread_trial
 
 _log = logging.getLogger(__name__)
 
@@ -42,60 +42,22 @@ _STAGE_STATE: Final = "stage."
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """What a run reports after each step.
-
-    Attributes
-    ----------
-    stage : str
-        Name of the stage.
-    step : int
-        Steps of this stage so far.
-    fraction : float
-        Share of this stage that is over, 0 to 1.
-    loss, gradient : float
-        Of the step: the loss, and the gradient's norm before clipping.
-    learning_rate : float
-        In force at the step.
-    """
+class StageProgress:
+    """Report of a run after each step."""
 
     stage: str
-    step: int
-    fraction: float
+    step: int  # steps of this stage
+    fraction: float  # share of this stage that is over, 0 to 1
     loss: float
-    gradient: float
+    gradient: float  # norm before clipping
     learning_rate: float
 
 
 class BundledTraining:
     """Trains the three parts of a :class:`~.restorer.RestorationVAE`, one after another.
 
-    Iterate over :meth:`run`. If the checkpoint exists, the run goes on from it.
-
-    Parameters
-    ----------
-    pictures : sequence of Picture
-        To learn from.
-    path : Path
-        The checkpoint, ``.safetensors``: a model file at any time.
-    plan : Plan
-        How the run goes.
-    config : RestorationConfig, optional
-        The network; the default one, or that of `start`.
-    start : Model, optional
-        Weights to go on from in place of fresh ones; ``plan.start`` is set from it.
-    device : str
-        "auto", "cpu", "cuda" or "mps".
-    workers : int
-        Processes that make batches ahead; 0 makes them in this one.
-
-    Raises
-    ------
-    InputError
-        If the plan, the start and the network do not fit each other, or the checkpoint
-        belongs to another plan or other pictures.
-    ModelFileError
-        If the checkpoint is damaged.
+    Iterate over :meth:`run`. If the checkpoint at `path` exists, the run goes on from it. With
+    `start`, its weights replace fresh ones, and ``plan.start`` is set from it.
     """
 
     def __init__(
@@ -141,28 +103,15 @@ class BundledTraining:
         network = network.cpu().eval().requires_grad_(True)
         return Model(cast("VAEModule", network), None, None, self._record(), name=DEFAULT)
 
-    def run(self) -> Generator[Progress, None, None]:
-        """Train what is left of every stage; yields after each step.
-
-        Yields
-        ------
-        Progress
-            Of the step that was done. Close the generator at any time; what came after
-            the last checkpoint is lost, as it is when the process is killed.
-        """
+    def run(self) -> Generator[StageProgress, None, None]:
+        """Train the rest of every stage; yields after each step; can be closed at any time."""
         while self._stage is not None:
             yield from self._run_stage(self._stage)
             self._finish_stage(self._stage)
             self.save_checkpoint()
 
     def save_checkpoint(self) -> None:
-        """Write the checkpoint, atomically.
-
-        Raises
-        ------
-        ModelFileError
-            If the file cannot be written.
-        """
+        """Write the checkpoint, atomically."""
         tensors: dict[str, Tensor] = {}
         figures: dict[str, float] = {}
         if self._stage is not None:
@@ -170,8 +119,8 @@ class BundledTraining:
             state = self._stage.state()
             tensors |= {_STAGE_STATE + name: value for name, value in state.items()}
             figures = self._stage.figures
-        course = Course(self.plan, self._step, self._seconds, figures, self._done)
-        save(self.model, self._path, overwrite=True, training_state=(tensors, asdict(course)))
+        run = RunState(self.plan, self._step, self._seconds, figures, self._done)
+        save(self.model, self._path, overwrite=True, training_state=(tensors, asdict(run)))
 
     def _enter_stage(self) -> None:
         """Set up the first stage that is not done; after the last there is none."""
@@ -185,7 +134,7 @@ class BundledTraining:
             self._averaged = copy.deepcopy(part).requires_grad_(False)
             self._optimiser: Optimizer = self._stage.optimiser()
 
-    def _run_stage(self, stage: Stage) -> Generator[Progress, None, None]:
+    def _run_stage(self, stage: Stage) -> Generator[StageProgress, None, None]:
         threads, index = torch.get_num_threads(), len(self._done)
         seed = (self.plan.seed, index)
         stream = Stream(
@@ -216,7 +165,7 @@ class BundledTraining:
         finally:
             torch.set_num_threads(threads)
 
-    def _optimise(self, stage: Stage, batch: Batch) -> Progress:
+    def _optimise(self, stage: Stage, batch: Batch) -> StageProgress:
         """One step of the optimiser, then of the moving average."""
         fraction, recipe = self._fraction(stage), stage.recipe
         rate = recipe.rate_at(self._step, fraction)
@@ -236,7 +185,7 @@ class BundledTraining:
         with torch.no_grad():
             torch._foreach_lerp_(averaged, list(parameters), 1 - decay)
         self._step += 1
-        return Progress(
+        return StageProgress(
             stage=stage.name,
             step=self._step,
             fraction=fraction,
@@ -257,23 +206,23 @@ class BundledTraining:
 
     def _resume(self) -> None:
         model, tensors, values = load_checkpoint(self._path)
-        course = Course.parse(values, self._path)
+        run = checkpoint.parse_state(RunState, values, self._path)
         same_pictures = (model.record.n_planes, model.record.n_pixels) == self._sizes
         same_network = model.network.config == self._network.config
-        if course.plan != self.plan or not (same_pictures and same_network):
+        if run.plan != self.plan or not (same_pictures and same_network):
             raise InputError(
-                f"{self._path} is of another run, {course.plan} on {model.record.n_planes} "
+                f"{self._path} is of another run, {run.plan} on {model.record.n_planes} "
                 "planes: give the same options and pictures to go on from it, or another "
                 "folder"
             )
         self._network.load_state_dict(model.network.state_dict())
-        self._done = course.done
+        self._done = run.done
         self._enter_stage()
         if self._stage is not None:
-            self._restore(self._stage, tensors, course)
+            self._restore(self._stage, tensors, run)
         _log.info("going on from %s: %d stages done", self._path, len(self._done))
 
-    def _restore(self, stage: Stage, tensors: dict[str, Tensor], course: Course) -> None:
+    def _restore(self, stage: Stage, tensors: dict[str, Tensor], run: RunState) -> None:
         state = {
             name.removeprefix(_STAGE_STATE): value
             for name, value in tensors.items()
@@ -287,8 +236,8 @@ class BundledTraining:
                 f"{self._path}: the training's state does not fit its model: the file is "
                 "damaged"
             ) from error
-        stage.figures = dict(course.figures)
-        self._step, self._seconds = course.step, course.seconds
+        stage.figures = dict(run.figures)
+        self._step, self._seconds = run.step, run.seconds
 
     def _parts(self, stage: Stage) -> tuple[VAEModule, VAEModule, Optimizer, torch.Generator]:
         """What :mod:`~.checkpoint` keeps; it treats both networks as plain modules."""
@@ -351,7 +300,7 @@ def _check(plan: Plan, config: RestorationConfig) -> None:
         )
 
 
-def _line(progress: Progress, seconds: float, figures: Mapping[str, float]) -> str:
+def _line(progress: StageProgress, seconds: float, figures: Mapping[str, float]) -> str:
     told = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
     return (
         f"{progress.stage} {progress.fraction:.0%}  step {progress.step}  {seconds:.0f} s  "

@@ -13,18 +13,18 @@ from skimage import data
 from torch import Tensor
 
 import napari_vae_restore as vr
+from bundled_model.patch_batches import Stream, batches, simulated
+from bundled_model.schedule import Plan
+from bundled_model.stages import STAGES, MeanStage, Recipe, SpreadStage, Stage
+from bundled_model.training import BundledTraining
 from napari_vae_restore.errors import ModelFileError
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.files import load, save
 from napari_vae_restore.models.latents import NoiseSource, random_noise
 from napari_vae_restore.models.model import TrainingRecord, build_network
-from napari_vae_restore.models.restorer import Conditioned
-from napari_vae_restore.training.bundle import BundledTraining
+from napari_vae_restore.models.restorer import Encoded
 from napari_vae_restore.training.degradations import N_BUCKETS
 from napari_vae_restore.training.pictures import PatchSource, Picture
-from napari_vae_restore.training.plan import Plan
-from napari_vae_restore.training.stages import STAGES, MeanStage, Recipe, SpreadStage, Stage
-from napari_vae_restore.training.stream import Stream, batches, simulated
 
 TINY = RestorationConfig(widths=(8, 8), depths=(1, 1), width=8, latent=4)
 PLAN = Plan(steps=(3, 3, 3, 3, 3), side=24)
@@ -150,11 +150,11 @@ def test_the_spread_is_scored_alike_wherever_the_mean_lies(
         torch.zeros(2000).long(),
     )
     mean = torch.full_like(target, offset)
-    monkeypatch.setattr(network, "infer", lambda condition: Conditioned((), mean))
+    monkeypatch.setattr(network, "infer", lambda condition: Encoded((), mean))
     monkeypatch.setattr(network, "centre", lambda features: torch.zeros_like(mean))
 
     def score(spread: float) -> float:
-        def sample(found: Conditioned, centre: Tensor, noise: NoiseSource) -> Tensor:
+        def sample(found: Encoded, centre: Tensor, noise: NoiseSource) -> Tensor:
             return found.mean - centre + spread * noise(0, target[:, :, :1, :1])
 
         monkeypatch.setattr(network, "sample", sample)

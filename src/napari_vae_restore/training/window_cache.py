@@ -1,7 +1,7 @@
-"""Data that are prepared while others are used: the last few of a numbered sequence.
+"""Cache of prepared windows: the latest few of a numbered sequence.
 
-Which they are depends on the step of the training alone, not on how fast anything is, so
-a run that is repeated or resumed sees the same.
+Its content depends on the step alone, not on the speed of the machine, so a run that is
+repeated or resumed sees the same.
 """
 
 from __future__ import annotations
@@ -17,22 +17,16 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 FIRST: Final = 8
-"""Members before the first step: preparing one takes about a second on a CPU."""
+"""Members before the first step; each takes about a second to prepare on a CPU."""
 SIZE: Final = 24
-"""Members that there are at most, which bounds the memory."""
+"""Greatest number of members, which bounds the memory."""
 EVERY: Final = 16
-"""Steps after which the next one joins: about as often as its pixels have been drawn a few
-times, and seldom enough that preparing it costs less than the steps do."""
+"""Steps between new members: pixels are then drawn a few times each, and preparing a member
+costs less than these steps."""
 
 
-class Pool(Generic[_T]):
-    """Members 0, 1, 2, ... of an endless sequence, the latest at a time.
-
-    Parameters
-    ----------
-    make : callable
-        Prepares the member of a number. It is called in another thread, ahead of need.
-    """
+class WindowCache(Generic[_T]):
+    """The latest members of an endless sequence 0, 1, 2, ...; the next is made in a thread."""
 
     def __init__(self, make: Callable[[int], _T]) -> None:
         self._make = make
@@ -45,13 +39,7 @@ class Pool(Generic[_T]):
     def at(self, step: int) -> Sequence[_T]:
         """The members that a step draws from, at least one.
 
-        Those that cannot be prepared are left out, and where there are no others, for
-        example since the files are gone, earlier ones stay.
-
-        Raises
-        ------
-        VAERestoreError
-            What preparing the last of the first ones raised, if none of them could be.
+        Those that cannot be prepared are left out; if there are no others, earlier ones stay.
         """
         end = FIRST + step // EVERY
         if end > self._seen:

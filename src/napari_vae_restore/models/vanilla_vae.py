@@ -15,13 +15,7 @@ from napari_vae_restore.models.protocol import Chooser, Decoded, Features
 
 
 class FlatVAE(nn.Module):
-    """VAE with a latent vector over square images of ``config.size`` pixels.
-
-    Parameters
-    ----------
-    config : FlatVAEConfig
-        Everything that the network is built from.
-    """
+    """VAE with a latent vector over square images of ``config.size`` pixels."""
 
     def __init__(self, config: FlatVAEConfig) -> None:
         super().__init__()

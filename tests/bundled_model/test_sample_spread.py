@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from bundled_model.sample_spread import calibrate
+from bundled_model.synthetic import synthetic_pictures
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.model import build_network
 from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.training.calibration import calibrate
 from napari_vae_restore.training.pictures import PatchSource
-from napari_vae_restore.training.textures import synthetic_pictures
 
 
 def test_the_same_spread_comes_of_too_little_and_too_much() -> None:
