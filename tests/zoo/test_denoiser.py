@@ -13,7 +13,7 @@ from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.model import Normalisation, build_network
 from napari_vae_restore.restoration.inference.blend import Blend
-from napari_vae_restore.zoo.denoiser import Frame, NoiseLevel, denoiser, scripted
+from napari_vae_restore.zoo.denoiser import denoiser, mirrored, noise_level, scripted
 
 SIGMA = 15.0
 PICTURES = ("camera", "coins", "moon", "immunohistochemistry")
@@ -173,7 +173,7 @@ def test_the_noise_level_is_found(name, sigma):
     noisy = clean + np.random.default_rng(0).normal(0, sigma, clean.shape)
     # Far from zero, as cameras with 16 bits are.
     image = torch.from_numpy((noisy + 30_000).astype(np.float32))[None, None]
-    assert NoiseLevel()(image).item() == pytest.approx(sigma, rel=0.07)
+    assert noise_level(image).item() == pytest.approx(sigma, rel=0.07)
 
 
 @pytest.mark.parametrize("length", [5, 16, 33])
@@ -181,5 +181,5 @@ def test_the_frame_is_that_of_the_tiles(length):
     from napari_vae_restore.images.tiling import tiles
 
     (tile,) = tiles(length, length, size=999, halo=0, stride=16, margin=16)
-    found = Frame(16, 16).indices(length, torch.device("cpu"))
+    found = mirrored(length, 16, 16, torch.device("cpu"))
     assert np.array_equal(found.numpy(), tile.rows)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_vae_restore.generation.latents import assembled
-from napari_vae_restore.generation.planes import Planes, padded_to, torch_computing
+from napari_vae_restore.generation.network_inputs import Planes, padded_to, torch_computing
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.latents import DiagonalGaussian, random_noise
 from napari_vae_restore.models.model import Model

@@ -22,8 +22,8 @@ from torch import Tensor
 from napari_vae_restore import __version__
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.generation.latents import assembled
+from napari_vae_restore.generation.network_inputs import Planes, torch_computing
 from napari_vae_restore.generation.pieces import pieces, seen
-from napari_vae_restore.generation.planes import Planes, torch_computing
 from napari_vae_restore.generation.tones import Tones, check_range
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.devices import choose_device

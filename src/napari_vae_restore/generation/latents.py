@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.generation.network_inputs import Planes, torch_computing
 from napari_vae_restore.generation.pieces import Grids, cells, pieces, seen
-from napari_vae_restore.generation.planes import Planes, torch_computing
 from napari_vae_restore.images.layout import Layout, cast
 from napari_vae_restore.images.tiling import Tile
 from napari_vae_restore.models.bundled import DEFAULT, find_model

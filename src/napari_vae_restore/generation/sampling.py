@@ -25,8 +25,8 @@ from napari_vae_restore.generation.latents import (
     decoded_groups,
     encode,
 )
+from napari_vae_restore.generation.network_inputs import torch_computing
 from napari_vae_restore.generation.pieces import Grids, cells, check_memory, pieces, seen
-from napari_vae_restore.generation.planes import torch_computing
 from napari_vae_restore.images.arrays import MIN_SIDE
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.images.tiling import Tile

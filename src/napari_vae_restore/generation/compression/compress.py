@@ -22,13 +22,13 @@ from napari_vae_restore.generation.compression.container import (
     unpacked,
 )
 from napari_vae_restore.generation.compression.exact import exact_copy
-from napari_vae_restore.generation.compression.planes import (
+from napari_vae_restore.generation.compression.plane_codec import (
     FRACTION,
     Networks,
     decoded_plane,
     encoded_plane,
 )
-from napari_vae_restore.generation.planes import torch_computing
+from napari_vae_restore.generation.network_inputs import torch_computing
 from napari_vae_restore.images.arrays import as_image
 from napari_vae_restore.images.image_metadata import ImageFile
 from napari_vae_restore.images.layout import Layout, cast

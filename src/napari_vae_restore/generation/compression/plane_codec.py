@@ -27,7 +27,7 @@ from napari_vae_restore.generation.compression.container import PlaneHeader
 from napari_vae_restore.generation.compression.exact import GRID, Exactly, on_grid
 from napari_vae_restore.generation.compression.latent_layer import code_latents
 from napari_vae_restore.generation.compression.subbands import code_subbands
-from napari_vae_restore.generation.planes import padded_to
+from napari_vae_restore.generation.network_inputs import padded_to
 from napari_vae_restore.images.tiling import tiles
 from napari_vae_restore.models.condition import condition_tensor
 from napari_vae_restore.models.restorer import RestorationVAE
