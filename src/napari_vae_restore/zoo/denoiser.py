@@ -269,7 +269,7 @@ class _MeanHead(nn.Module):
 
 
 class _MeanLatents(nn.Module):
-    """What the mean of every latent decodes to."""
+    """Decoded means of all latents."""
 
     def __init__(self, network: VAEModule) -> None:
         super().__init__()
