@@ -88,15 +88,15 @@ def _resume(path: Path, model: vr.Model, image: NDArray[Any]) -> Any:
 
 
 def _header_of_vaec(content: bytes) -> Values:
-    length = container._HEAD.unpack_from(content)[2]
-    return json.loads(zlib.decompress(content[container._HEAD.size :][:length]))
+    length = container.HEAD.unpack_from(content)[2]
+    return json.loads(zlib.decompress(content[container.HEAD.size :][:length]))
 
 
 def _vaec_with(content: bytes, values: Values) -> bytes:
-    old = container._HEAD.unpack_from(content)[2]
+    old = container.HEAD.unpack_from(content)[2]
     text = zlib.compress(json.dumps(values).encode())
-    head = container._HEAD.pack(container.MAGIC, container.VERSION, len(text), zlib.crc32(text))
-    return head + text + content[container._HEAD.size + old :]
+    head = container.HEAD.pack(container.MAGIC, container.VERSION, len(text), zlib.crc32(text))
+    return head + text + content[container.HEAD.size + old :]
 
 
 def _write(axes: str, **options: Any) -> Callable[..., None]:

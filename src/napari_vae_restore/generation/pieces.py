@@ -1,8 +1,8 @@
-"""Large planes go through a network in pieces, so that their latents have to fit and no more.
+"""Large planes go through a network in pieces: only their latents have to fit into memory.
 
-Pieces lie in the frame of a plane, which is mirrored on to multiples of the network's stride,
-and overlap by the halo that restorations measure; a plane up to `PIECE` is one piece, computed
-as a whole. Latents are grids over the frame: a level's cells are its pixels over its stride.
+Pieces lie in the frame of a plane, which is mirrored on to multiples of the network's stride.
+They overlap by the halo that restorations measure. A plane up to `PIECE` is one piece.
+Latents are grids over the frame: a level has the frame's pixels over its stride as cells.
 """
 
 from __future__ import annotations
@@ -21,27 +21,17 @@ from napari_vae_restore.models.model import Model
 from napari_vae_restore.restoration.blocks.halo import measured_halo
 
 PIECE: Final = 1024
-"""Side of the pieces' cores in pixels: working memory stays below some 2 GB."""
+"""Side of the pieces' cores in pixels: working memory stays below 2 GB."""
 
 _GIGABYTE = 2**30
 
-Part = tuple[slice, slice]
+Window = tuple[slice, slice]
 
 
 def pieces(model: Model, height: int, width: int) -> list[Tile]:
-    """Cover a frame with overlapping pieces.
+    """Cover a frame, of multiples of the stride, with overlapping pieces in reading order.
 
-    Parameters
-    ----------
-    model : Model
-        Whose halo and stride count; one of a fixed size takes all at once.
-    height, width : int
-        Of the frame in pixels, multiples of the model's stride.
-
-    Returns
-    -------
-    list of Tile
-        In reading order; just one for planes up to `PIECE`.
+    A model of a fixed size takes all at once.
     """
     config, longest = model.network.config, max(height, width)
     if config.fixed_size is not None or longest <= PIECE:
@@ -50,35 +40,23 @@ def pieces(model: Model, height: int, width: int) -> list[Tile]:
     return tiles(height, width, size=PIECE, halo=halo, stride=config.stride, margin=0)
 
 
-def seen(tile: Tile) -> Part:
-    """What a piece reads of the frame."""
+def seen(tile: Tile) -> Window:
+    """The window of the frame that a piece reads."""
     row, column = tile.origin
     return slice(row, row + len(tile.rows)), slice(column, column + len(tile.columns))
 
 
-def cells(part: Part, stride: int) -> Part:
-    """A part of a frame, or of a piece, in the cells of a level."""
-    rows, columns = (slice(each.start // stride, each.stop // stride) for each in part)
+def cells(window: Window, stride: int) -> Window:
+    """A window of a frame, or of a piece, in the cells of a level."""
+    rows, columns = (slice(each.start // stride, each.stop // stride) for each in window)
     return rows, columns
 
 
 class Grids:
-    """What is known of the latents of one level, while the pieces of all planes are computed.
+    """Latents of one level while the pieces of all planes are computed.
 
-    Parameters
-    ----------
-    n : int
-        Number of planes.
-    frame : (int, int)
-        Height and width in pixels.
-    stride : int
-        Pixels along each side of a cell.
-
-    Attributes
-    ----------
-    values : tuple of numpy.ndarray
-        Mean, standard deviation and the prior's mean, (n, channels, h, w) float32; none
-        before the first piece.
+    `values` are mean, standard deviation and the prior's mean, (n, channels, h, w) float32;
+    empty before the first piece.
     """
 
     def __init__(self, n: int, frame: tuple[int, int], stride: int) -> None:
@@ -87,12 +65,9 @@ class Grids:
         self._n, self._height, self._width = n, frame[0] // stride, frame[1] // stride
 
     def put(self, index: int, tile: Tile, found: tuple[Tensor, Tensor, Tensor]) -> None:
-        """Take what was found for a piece of one plane, halo included.
+        """Store the arrays of a piece of one plane, halo included.
 
-        Raises
-        ------
-        RestorationError
-            If all pieces together would not fit into memory.
+        Raises RestorationError, at the first piece, if all of them would not fit into memory.
         """
         if not self.values:
             self.values = self._empty(found[0].shape[1])
@@ -109,22 +84,7 @@ class Grids:
 
 
 def check_memory(n_bytes: int, what: str, advice: str) -> None:
-    """Make sure that something fits into memory, before any of it is made.
-
-    Parameters
-    ----------
-    n_bytes : int
-        That it takes.
-    what : str
-        Its name and "takes", for the message.
-    advice : str
-        What to do where it does not.
-
-    Raises
-    ------
-    RestorationError
-        If it does not fit.
-    """
+    """Raise RestorationError if the bytes are not free; `what` ends in "take" or "takes"."""
     free = psutil.virtual_memory().available
     if n_bytes > free:
         raise RestorationError(

@@ -1,7 +1,7 @@
-"""Pictures from a model's prior, between two images, and like one.
+"""Pictures drawn from a model's prior, between two images, or similar to one.
 
-p(z) is sampled coarsest level first. Noise is keyed to position (`models.latents`), so that
-sample i of a seed is one picture whatever the number of samples.
+p(z) is sampled coarsest level first. Noise is keyed to position (`models.latents`), so sample
+i of a seed is one picture whatever the number of samples.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from napari_vae_restore.models.protocol import Chooser
 from napari_vae_restore.restoration.inference.units import Units
 
 SIDE: Final = 256
-"""Pixels along each side of samples, where the model leaves it open."""
+"""Default side of samples in pixels, of a model of any size."""
 
 _UNIT: Final = Normalisation(0.0, 1.0)
-"""Of a model of any image: black is 0 and white 1."""
+"""Units of a model of any image: black is 0 and white 1."""
 
 
 def sample(
@@ -62,8 +62,8 @@ def sample(
     n : int
         Number of pictures.
     size : int or (int, int), optional
-        Height and width in pixels, or the side of a square; any for a hierarchical model,
-        whose own size alone for a textbook VAE. By default 256, or that size.
+        Height and width in pixels, or the side of a square. A textbook VAE has one size only,
+        which is its default; that of a hierarchical model is 256.
     temperature : float or sequence of float
         Factor on the prior's standard deviation: below 1 smoother and more typical. For all
         levels, or one for each, coarsest first.
@@ -85,7 +85,7 @@ def sample(
     ModelFileError
         If the model file cannot be used.
     RestorationError
-        If the computation fails, for example for want of memory.
+        If the computation fails, for example when memory runs out.
     """
     _check_number("n", n, 1)
     placed = find_model(model).on(choose_device(device))
@@ -106,35 +106,15 @@ def sample_latents(
     seed: int = 0,
     index: int = 0,
 ) -> Latents:
-    """Draw the latents of one picture from p(z); `decode` draws it.
+    """Draw the latents of one picture from p(z), (H, W) or (C, H, W) float32, for `decode`.
 
-    Parameters
-    ----------
-    model : Model
-        On the device where it computes.
-    size : (int, int)
-        Height and width in pixels.
-    temperature : float or sequence of float
-        As for :func:`sample`.
-    seed, index : int
-        `index` counts the samples of a seed.
-
-    Returns
-    -------
-    Latents
-        Of a float32 picture, (H, W) or (C, H, W).
-
-    Raises
-    ------
-    InputError
-        For a parameter outside its range, or a size that the model does not have.
-    RestorationError
-        If the computation fails.
+    The model computes on its own device; `size` is height and width in pixels, `index` counts
+    the samples of a seed. Raises as :func:`sample`.
     """
     height, width = _size(model, size)
     config = model.network.config
     temperatures = _temperatures(temperature, len(config.strides))
-    seed = _checked_seed(seed)
+    seed = checked_seed(seed)
     n_bytes = config.channels * height * width * np.dtype(np.float32).itemsize
     check_memory(n_bytes, f"{height} × {width} pixels take", "draw fewer of them")
 
@@ -162,7 +142,7 @@ def vary(
     seed: int = 0,
     device: str = "auto",
 ) -> NDArray[Any]:
-    """More pictures like one: its coarse latents are kept, the fine ones drawn anew.
+    """Draw pictures similar to one: keep its coarse latents, draw the fine ones anew.
 
     Parameters
     ----------
@@ -196,14 +176,12 @@ def vary(
         raise InputError(f"latents: expected those of model {placed.name!r}, got others")
     if not 0 <= levels <= len(latents.levels):
         raise InputError(f"levels: expected 0 to {len(latents.levels)}, got {levels!r}")
-    drawn = [
-        assembled(latents.layout, decoded_groups(each, placed))
-        for each in (
-            _redrawn(latents, placed, levels, temperature, _checked_seed(seed), index)
-            for index in range(n)
-        )
-    ]
-    return np.stack(drawn, dtype=latents.layout.dtype)
+    seed = checked_seed(seed)
+    pictures = []
+    for index in range(n):
+        drawn = _redrawn(latents, placed, levels, temperature, seed, index)
+        pictures.append(assembled(latents.layout, decoded_groups(drawn, placed)))
+    return np.stack(pictures, dtype=latents.layout.dtype)
 
 
 def interpolate(
@@ -301,26 +279,25 @@ def _redrawn(
 def _descended(
     model: Model, height: int, width: int, drawing: Callable[[Tile], Chooser]
 ) -> tuple[LatentGrid, ...]:
-    """The latents that choices make piece by piece, with the prior that each was drawn from."""
+    """Latents that `drawing` chooses piece by piece, with the prior of each."""
     strides = tuple(reversed(model.network.config.strides))
     grids = [Grids(1, (height, width), stride) for stride in strides]
     with torch_computing():
         for tile in pieces(model, height, width):
-            draw = drawing(tile)
-
-            def note(
-                level: int,
-                p: DiagonalGaussian,
-                q: DiagonalGaussian,
-                draw: Chooser = draw,
-                tile: Tile = tile,
-            ) -> Tensor:
-                z = draw(level, p, q)
-                grids[-1 - level].put(0, tile, (z, p.log_std.exp(), p.mean))
-                return z
-
-            model.network.traverse(None, (1, len(tile.rows), len(tile.columns)), note)
+            choose = _noting(grids, tile, drawing(tile))
+            model.network.traverse(None, (1, len(tile.rows), len(tile.columns)), choose)
     return tuple(map(LatentGrid.of, grids))
+
+
+def _noting(grids: Sequence[Grids], tile: Tile, draw: Chooser) -> Chooser:
+    """Draw, and store what was drawn and p of a piece; grids are coarsest first."""
+
+    def note(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
+        z = draw(level, p, q)
+        grids[-1 - level].put(0, tile, (z, p.log_std.exp(), p.mean))
+        return z
+
+    return note
 
 
 def _size(model: Model, size: int | tuple[int, int] | None) -> tuple[int, int]:
@@ -343,7 +320,8 @@ def _check_number(name: str, value: int, least: int) -> None:
         raise InputError(f"{name}: expected an integer of at least {least}, got {value!r}")
 
 
-def _checked_seed(seed: int) -> int:
+def checked_seed(seed: int) -> int:
+    """An integer of at least 0, or InputError."""
     _check_number("seed", seed, 0)
     return int(seed)
 
