@@ -1,13 +1,15 @@
-"""How good a model is on images: reconstruction, ELBO, units in use, restoration, calibration.
+"""How good a model is on images: reconstruction, ELBO, active units, restoration, calibration.
 
-Every figure says its unit and what it is a mean over. Pages and the command line show what
-is computed here.
+Every figure has its unit and says what it is a mean over. Pages and the command line show
+what is computed here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,7 @@ _N_EXAMPLES = 4
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What one image told."""
+    """The measurements of one image."""
 
     tally: Tally
     figures: ImageFigures
@@ -67,8 +69,12 @@ def evaluate(
     references : array, layer, path, or sequence of them, optional
         The clean image of each. `images` are then restored, too, and compared.
     **options
-        The keyword parameters of :func:`iter_evaluate`: `noise`, `axes`, `data_range`,
-        `n_samples`, `seed`, `device`.
+        `noise`: of the images, in place of the model's or of an estimate. `axes`: of the
+        arrays; read or guessed by default. `data_range`: range of intensities for PSNR and
+        SSIM; by default that of each reference, or of each image, from minimum to maximum.
+        `n_samples`: of each restoration, for its intervals, 16 by default; below 2 no
+        calibration is measured. `seed`: of the latents' noise. `device`: "auto", "cpu",
+        "cuda" or "mps".
 
     Returns
     -------
@@ -110,41 +116,7 @@ def iter_evaluate(
     seed: int = 0,
     device: str = "auto",
 ) -> Generator[RestoreProgress, None, Evaluation]:
-    """Measure a model image by image; see :func:`evaluate`.
-
-    Parameters
-    ----------
-    model, images, references
-        As for :func:`evaluate`.
-    noise : NoiseModel or str, optional
-        Of the images, in place of the model's or of an estimate.
-    axes : str, optional
-        Of the arrays; read or guessed by default.
-    data_range : float, optional
-        Range of intensities for PSNR and SSIM; by default that of each reference, or of
-        each image, from its minimum to its maximum.
-    n_samples : int
-        Of each restoration, for its intervals; below 2 no calibration is measured.
-    seed : int
-        Of the latents' noise.
-    device : str
-        "auto", "cpu", "cuda" or "mps".
-
-    Yields
-    ------
-    RestoreProgress
-        Images done, of all.
-
-    Returns
-    -------
-    Evaluation
-        As :func:`evaluate`.
-
-    Raises
-    ------
-    InputError, ImageFileError, ModelFileError, RestorationError
-        As :func:`evaluate`.
-    """
+    """Measure a model image by image, as :func:`evaluate`; yields the number of images done."""
     found = find_model(model)
     placed = found.on(choose_device(device))
     if noise is not None:
@@ -186,7 +158,7 @@ def _judge(
     data_range: float | None,
     seed: int,
 ) -> _Judged:
-    """The figures of one image."""
+    """Measure one image."""
     is_clean = isinstance(model.network.config, RestorationConfig)
     measured = reference if is_clean and reference is not None else image
     tally, drawn = measure(measured.data, measured.axes, model, seed)
@@ -219,9 +191,7 @@ def _gathered(
     calibration: Calibration | None,
     has_references: bool,
 ) -> Evaluation:
-    total = Tally()
-    for each in judged:
-        total.add(each.tally)
+    total = reduce(add, (each.tally for each in judged))
     per_value = total.kl / total.n_values
     levels = tuple(
         LevelFigures(stride, float(kl), len(sums), active)
@@ -246,16 +216,16 @@ def _gathered(
         bits_per_dimension=total.bits_per_dimension(grey_level),
         grey_level=grey_level,
         reconstruction=Closeness.mean([each.reconstruction for each in images]),
-        before=_mean([each.before for each in images]),
-        restoration=_mean([each.restoration for each in images]),
+        before=_mean(each.before for each in images),
+        restoration=_mean(each.restoration for each in images),
         calibration=calibration,
         images=images,
         examples=tuple(each.example for each in judged[:_N_EXAMPLES]),
     )
 
 
-def _mean(several: list[Closeness | None]) -> Closeness | None:
-    """None where there were no references."""
+def _mean(several: Iterable[Closeness | None]) -> Closeness | None:
+    """None without references."""
     found = [each for each in several if each is not None]
     return Closeness.mean(found) if found else None
 
