@@ -53,7 +53,7 @@ class Tally:
     squares: list[NDArray[np.float64]]  # (latent,) the same of their squares
 
     def __add__(self, other: Tally) -> Tally:
-        """Of both parts of the data."""
+        """Sums over both parts of the data."""
         return Tally(
             n_values=self.n_values + other.n_values,
             log_likelihood=self.log_likelihood + other.log_likelihood,
@@ -66,7 +66,7 @@ class Tally:
 
     @property
     def elbo(self) -> float:
-        """Nats per pixel and channel, network units, beta 1."""
+        """In nats per pixel and channel, network units, beta 1."""
         return (self.log_likelihood - float(self.kl.sum())) / self.n_values
 
     def bits_per_dimension(self, grey_level: float) -> float:

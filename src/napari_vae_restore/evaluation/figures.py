@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.evaluation.calibration import Calibration
+from napari_vae_restore.evaluation.coverage import Calibration
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.reports.model_words import Rows
 
@@ -142,7 +142,7 @@ class Evaluation:
 
     @property
     def kl(self) -> float:
-        """Of all levels, nats per pixel and channel."""
+        """KL of all levels, nats per pixel and channel."""
         return sum(level.kl for level in self.levels)
 
     def rows(self) -> Rows:

@@ -32,7 +32,7 @@ class Member:
 
     @property
     def name(self) -> str:
-        """Of the member's files."""
+        """Name of the member's files."""
         levels = "" if self.levels is None else f"-levels{self.levels}"
         return f"latent{self.latent}-beta{self.beta:g}{levels}"
 
@@ -116,7 +116,7 @@ class Sweep:
         return rows
 
     def plots(self) -> dict[str, Plot]:
-        """By name: the ELBO, and the denoising PSNR where it is known, by latent size."""
+        """Plots by name: the ELBO, and the denoising PSNR where it is known, by latent size."""
         across = "length of the latent vector" if self.kind == "flat" else "latent channels"
         plots = {"elbo": self._plot("elbo", across, "ELBO, nats per pixel")}
         if self.is_restored:

@@ -22,7 +22,7 @@ _LEAST_ROWS: Final = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HeldOut:
+class HeldOutSplit:
     """The images of a comparison of models, as stacks of planes without alpha."""
 
     training: tuple[Loaded, ...]  # noisy
@@ -37,7 +37,7 @@ def hold_out(
     references: Sequence[Loaded] | None,
     simulate: NoiseModel | None,
     seed: int,
-) -> HeldOut:
+) -> HeldOutSplit:
     """Hold a fifth out: planes where there are five or more, or the lowest rows of each.
 
     With `simulate`, the images are clean: they get this noise, and become the references.
@@ -62,7 +62,7 @@ def hold_out(
         chosen[rng.permutation(n_planes)[: round(_SHARE * n_planes)]] = True
         words, divide = f"{chosen.sum()} of {n_planes} planes", partial(_chosen_of, chosen)
     training, unseen = divide(noisy)
-    return HeldOut(
+    return HeldOutSplit(
         _loaded(images, training),
         _loaded(images, unseen),
         None if clean is None else _loaded(images, divide(clean)[1]),

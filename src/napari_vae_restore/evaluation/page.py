@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Final
 
-from napari_vae_restore.evaluation.calibration import Calibration
+from napari_vae_restore.evaluation.coverage import Calibration
 from napari_vae_restore.evaluation.figures import Evaluation, Example
 from napari_vae_restore.reports import pages
 

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from napari_vae_restore.errors import InputError, told
 from napari_vae_restore.evaluation.evaluate import evaluate
 from napari_vae_restore.evaluation.grid import Member, MemberFigures, Sweep, members_of
-from napari_vae_restore.evaluation.held_out import HeldOut, hold_out
+from napari_vae_restore.evaluation.held_out import HeldOutSplit, hold_out
 from napari_vae_restore.evaluation.sweep_page import page
 from napari_vae_restore.images.atomic import atomic_write
 from napari_vae_restore.models.model import Model
@@ -91,16 +91,19 @@ def sweep(images: Images, folder: str | Path, **options: Any) -> Sweep:
         For models, figures and the report; made if it does not exist. A sweep that was
         stopped goes on in its folder.
     **options
-        `references`: the clean image of each, by which denoising is measured; nothing
-        learns from them. `simulate`: noise to add to clean images, such as "gaussian:25".
-        `budget`: wall time of the whole sweep, "10 min" or seconds. `kind`: "hvae", or
-        "flat" for the textbook VAE. `latent`: latent channels of every level, or lengths of
-        the textbook VAE's vector; `beta`: weights of the KL in training; `levels`: of the
-        hierarchical VAE; sequences, of which every combination is trained. `size`: side in
-        pixels of the textbook VAE's input. `noise`: of noisy images, as for
-        :class:`~.engine.Training`. `axes`: of the arrays; read or guessed by default.
-        `seed`: of the held-out choice, initialisation, patches and noise. `device`: "auto",
-        "cpu", "cuda" or "mps".
+        - `references`: the clean image of each, by which denoising is measured; nothing
+          learns from them.
+        - `simulate`: noise to add to clean images, such as "gaussian:25".
+        - `budget`: wall time of the whole sweep, "10 min" or seconds.
+        - `kind`: "hvae", or "flat" for the textbook VAE.
+        - `latent`: latent channels of every level, or lengths of the textbook VAE's vector.
+        - `beta`: weights of the KL in training.
+        - `levels`: of the hierarchical VAE. Every combination of these three is trained.
+        - `size`: side in pixels of the textbook VAE's input.
+        - `noise`: of noisy images, as for :class:`~.engine.Training`.
+        - `axes`: of the arrays; read or guessed by default.
+        - `seed`: of the held-out choice, initialisation, patches and noise.
+        - `device`: "auto", "cpu", "cuda" or "mps".
 
     Returns
     -------
@@ -181,7 +184,7 @@ def iter_sweep(
     return result
 
 
-def _data(images: Images, asked: SweepOptions) -> tuple[HeldOut, NoiseModel | str]:
+def _data(images: Images, asked: SweepOptions) -> tuple[HeldOutSplit, NoiseModel | str]:
     """The images to train and to measure on, and their noise, which all members share."""
     simulate = asked.simulate
     known = parse_noise(simulate) if isinstance(simulate, str) else simulate
@@ -202,7 +205,7 @@ def _data(images: Images, asked: SweepOptions) -> tuple[HeldOut, NoiseModel | st
 
 
 def _measured(
-    model: Model, member: Member, data: HeldOut, asked: SweepOptions
+    model: Model, member: Member, data: HeldOutSplit, asked: SweepOptions
 ) -> MemberFigures:
     """Figures of a trained member on the held-out images."""
     found = evaluate(

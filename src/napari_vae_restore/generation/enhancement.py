@@ -21,9 +21,9 @@ from torch import Tensor
 
 from napari_vae_restore import __version__
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.generation.latent_tiles import frame_tiles, window_of
 from napari_vae_restore.generation.latents import assembled
 from napari_vae_restore.generation.network_inputs import Planes, torch_computing
-from napari_vae_restore.generation.pieces import pieces, seen
 from napari_vae_restore.generation.sampling import checked_seed
 from napari_vae_restore.generation.tones import Tones, check_range
 from napari_vae_restore.models.bundled import DEFAULT, find_model
@@ -214,15 +214,15 @@ def _with_details(
     with torch_computing():
         for index, x in enumerate(planes.network_inputs(model)):
             group, units = planes.groups[index].astype(np.float64), planes.units[index]
-            for tile in pieces(model, *planes.frame(model)):
+            for tile in frame_tiles(model, *planes.frame(model)):
                 noise = KeyedNoise(seed, 0, index, *tile.origin, model.network.config.strides)
-                piece = x[(..., *seen(tile))]
-                after_less_before = _difference(model.network, piece, gains, variation, noise)
+                window = x[(..., *window_of(tile))]
+                after_less_before = _difference(model.network, window, gains, variation, noise)
                 here = group[(..., *tile.core)]  # ends where the frame's border begins
                 height, width = here.shape[1:]
                 inner = (0, ..., *tile.inner)
-                unchanged = piece[inner][:, :height, :width].cpu().numpy()
-                changed = (piece + after_less_before)[inner][:, :height, :width].cpu().numpy()
+                unchanged = window[inner][:, :height, :width].cpu().numpy()
+                changed = (window + after_less_before)[inner][:, :height, :width].cpu().numpy()
                 here += units.from_network(changed) - units.from_network(unchanged)
             found.append(group)
     return found

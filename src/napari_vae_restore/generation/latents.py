@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.generation.latent_tiles import Grids, cells, frame_tiles, window_of
 from napari_vae_restore.generation.network_inputs import Planes, torch_computing
-from napari_vae_restore.generation.pieces import Grids, cells, pieces, seen
 from napari_vae_restore.images.layout import Layout, cast
 from napari_vae_restore.images.tiling import Tile
 from napari_vae_restore.models.bundled import DEFAULT, find_model
@@ -44,7 +44,7 @@ class LatentGrid:
 
     @classmethod
     def of(cls, grids: Grids) -> Self:
-        """From grids that were filled piece by piece."""
+        """From grids that were filled tile by tile."""
         mean, std, prior = grids.values
         return cls(mean, std, prior, grids.stride)
 
@@ -165,7 +165,7 @@ def encode(
     -------
     Latents
         q's mean and standard deviation of every level, coarsest first; below the coarsest
-        level given the means of those above. Large planes are computed in pieces; the
+        level given the means of those above. Large planes are computed in tiles; the
         latents themselves have to fit into memory, some 64 bytes for each pixel with the
         bundled model.
 
@@ -185,11 +185,11 @@ def encode(
     grids = [Grids(len(planes.groups), frame, stride) for stride in strides]
     with torch_computing():
         for index, x in enumerate(planes.network_inputs(placed)):
-            for tile in pieces(placed, *frame):
-                piece = x[(..., *seen(tile))]
-                features = placed.network.encode(piece)
+            for tile in frame_tiles(placed, *frame):
+                window = x[(..., *window_of(tile))]
+                features = placed.network.encode(window)
                 noting = _noting(grids, index, tile)
-                placed.network.traverse(features, (1, *piece.shape[2:]), noting)
+                placed.network.traverse(features, (1, *window.shape[2:]), noting)
     levels = tuple(map(LatentGrid.of, grids))
     return Latents(levels, planes.layout, planes.units, placed.name, placed.sha256)
 
@@ -249,9 +249,9 @@ def network_signals(latents: Latents, model: Model) -> list[NDArray[np.float32]]
     with torch_computing():
         for index in range(len(coarsest.mean)):
             whole = np.empty(shape, np.float32)
-            for tile in pieces(model, rows, columns):
+            for tile in frame_tiles(model, rows, columns):
                 z = [
-                    torch.from_numpy(each.mean[(index, None, ..., *cells(seen(tile), s))])
+                    torch.from_numpy(each.mean[(index, None, ..., *cells(window_of(tile), s))])
                     for each, s in zip(latents.levels, latents.strides, strict=True)
                 ]
                 size = (1, len(tile.rows), len(tile.columns))
@@ -276,7 +276,7 @@ def _given(z: Sequence[Tensor]) -> Chooser:
 
 
 def _noting(grids: Sequence[Grids], index: int, tile: Tile) -> Chooser:
-    """Take q's means, and store q and p of a piece of a plane; grids are coarsest first."""
+    """Take q's means, and store q and p of a tile of a plane; grids are coarsest first."""
 
     def note(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
         grids[-1 - level].put(index, tile, (q.mean, q.log_std.exp(), p.mean))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.generation.latent_tiles import (
+    Grids,
+    cells,
+    check_memory,
+    frame_tiles,
+    window_of,
+)
 from napari_vae_restore.generation.latents import (
     LatentGrid,
     Latents,
@@ -26,7 +34,6 @@ from napari_vae_restore.generation.latents import (
     encode,
 )
 from napari_vae_restore.generation.network_inputs import torch_computing
-from napari_vae_restore.generation.pieces import Grids, cells, check_memory, pieces, seen
 from napari_vae_restore.images.arrays import MIN_SIDE
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.images.tiling import Tile
@@ -118,15 +125,15 @@ def sample_latents(
     n_bytes = config.channels * height * width * np.dtype(np.float32).itemsize
     check_memory(n_bytes, f"{height} × {width} pixels take", "draw fewer of them")
 
-    def drawing(tile: Tile) -> Chooser:
-        noise = KeyedNoise(seed, index, 0, *tile.origin, config.strides)
+    def drawing(plane: int, tile: Tile) -> Chooser:
+        noise = KeyedNoise(seed, index, plane, *tile.origin, config.strides)
         return lambda level, p, _q: p.sample(noise(level, p.mean), temperatures[level])
 
     rows, columns = (-(-side // config.stride) * config.stride for side in (height, width))
+    levels = _descended(model, 1, (rows, columns), drawing)
     is_grey = config.channels == 1
     shape = (height, width) if is_grey else (config.channels, height, width)
     layout = Layout("YX" if is_grey else "CYX", shape, np.dtype(np.float32))
-    levels = _descended(model, rows, columns, drawing)
     noises = () if model.noise is None else (model.noise,) * config.channels
     units = Units(noises, model.normalisation or _UNIT)
     return Latents(levels, layout, (units,), model.name, model.sha256)
@@ -254,47 +261,42 @@ def _redrawn(
     device = next(model.network.parameters()).device
     stride, shape = latents.strides[0], latents.shapes[0]
     frame = (shape[2] * stride, shape[3] * stride)
-    drawn = []
-    for plane in range(shape[0]):
 
-        def drawing(tile: Tile, plane: int = plane) -> Chooser:
-            noise = KeyedNoise(seed, index, plane, *tile.origin, config.strides)
+    def drawing(plane: int, tile: Tile) -> Chooser:
+        noise = KeyedNoise(seed, index, plane, *tile.origin, config.strides)
 
-            def draw(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
-                if level < levels:
-                    return p.sample(noise(level, p.mean), temperature)
-                kept = latents.levels[-1 - level]
-                here = kept.mean[(plane, None, ..., *cells(seen(tile), kept.stride))]
-                return torch.from_numpy(here).to(device)
+        def draw(level: int, p: DiagonalGaussian, _q: DiagonalGaussian) -> Tensor:
+            if level < levels:
+                return p.sample(noise(level, p.mean), temperature)
+            kept = latents.levels[-1 - level]
+            here = kept.mean[(plane, None, ..., *cells(window_of(tile), kept.stride))]
+            return torch.from_numpy(here).to(device)
 
-            return draw
+        return draw
 
-        drawn.append(_descended(model, *frame, drawing))
-    means = [
-        np.concatenate([level.mean for level in group]) for group in zip(*drawn, strict=True)
-    ]
-    return latents.with_means(means)
+    drawn = _descended(model, shape[0], frame, drawing)
+    return latents.with_means([level.mean for level in drawn])
 
 
 def _descended(
-    model: Model, height: int, width: int, drawing: Callable[[Tile], Chooser]
+    model: Model, n: int, frame: tuple[int, int], drawing: Callable[[int, Tile], Chooser]
 ) -> tuple[LatentGrid, ...]:
-    """Latents that `drawing` chooses piece by piece, with the prior of each."""
+    """Latents of n planes that `drawing` chooses tile by tile, with the prior of each."""
     strides = tuple(reversed(model.network.config.strides))
-    grids = [Grids(1, (height, width), stride) for stride in strides]
+    grids = [Grids(n, frame, stride) for stride in strides]
     with torch_computing():
-        for tile in pieces(model, height, width):
-            choose = _noting(grids, tile, drawing(tile))
+        for plane, tile in product(range(n), frame_tiles(model, *frame)):
+            choose = _noting(grids, plane, tile, drawing(plane, tile))
             model.network.traverse(None, (1, len(tile.rows), len(tile.columns)), choose)
     return tuple(map(LatentGrid.of, grids))
 
 
-def _noting(grids: Sequence[Grids], tile: Tile, draw: Chooser) -> Chooser:
-    """Draw, and store what was drawn and p of a piece; grids are coarsest first."""
+def _noting(grids: Sequence[Grids], plane: int, tile: Tile, draw: Chooser) -> Chooser:
+    """Draw, and store the draw and p of a tile; grids are coarsest first."""
 
     def note(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
         z = draw(level, p, q)
-        grids[-1 - level].put(0, tile, (z, p.log_std.exp(), p.mean))
+        grids[-1 - level].put(plane, tile, (z, p.log_std.exp(), p.mean))
         return z
 
     return note
@@ -327,7 +329,7 @@ def checked_seed(seed: int) -> int:
 
 
 def _temperatures(temperature: float | Sequence[float], n_levels: int) -> list[float]:
-    """One for each level, finest first."""
+    """Temperatures of the levels, finest first."""
     given = list(temperature) if isinstance(temperature, Sequence) else [temperature] * n_levels
     if len(given) != n_levels:
         raise InputError(

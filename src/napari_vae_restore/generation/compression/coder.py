@@ -105,7 +105,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """Of the values in one context: a peak at 0, geometric tails, digits below the shift."""
+    """Values of one context: a peak at 0, geometric tails, digits below the shift."""
 
     zero: int
     ratio: int
@@ -127,7 +127,7 @@ class _Model:
         )
 
     def probabilities(self) -> NDArray[np.float32]:
-        """Of 0, 1, -1, 2, -2, ..., and of the escape; multiples of 2^-22 above zero."""
+        """Those of 0, 1, -1, 2, -2, ..., and of the escape; multiples of 2^-22 above zero."""
         zero, ratio = (self.zero + 0.5) / _BYTE, (self.ratio + 0.5) / _BYTE
         tail = (1 - zero) * ratio ** np.arange(LARGEST + 1)
         each = tail[:LARGEST] * (1 - ratio) / 2

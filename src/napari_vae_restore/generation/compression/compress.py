@@ -210,7 +210,7 @@ def _as_file(image: Any, axes: str | None) -> ImageFile:
 
 
 def _levels_to_try(levels: int | None, n_levels: int, layout: Layout) -> tuple[int, ...]:
-    """Numbers of levels of latents of which each plane takes the best."""
+    """How many levels of latents to try; each plane takes the best number."""
     if levels is not None and not 0 <= levels <= n_levels:
         raise InputError(f"levels: expected 0 to {n_levels}, got {levels!r}")
     height, width = layout.planes_shape[2:]

@@ -109,7 +109,7 @@ def _coded(
     plane: PlaneHeader,
     networks: Networks,
 ) -> Integers:
-    """x_1 in sixteenths."""
+    """x_1 in sixteenths of an integer."""
     base = np.full(shape, plane.black * FRACTION, np.int64)
     if plane.levels:
         stride = networks.exact.config.stride
@@ -178,7 +178,7 @@ def _to_network(sixteenths: NDArray[np.int64], plane: PlaneHeader) -> torch.Tens
 
 
 def _from_network(signal: torch.Tensor, plane: PlaneHeader) -> Integers:
-    """Sixteenths."""
+    """Network units to sixteenths of an integer."""
     grid = np.rint(signal.double().numpy() * GRID).astype(np.int64)
     scale = (plane.white - plane.black) * FRACTION
     return plane.black * FRACTION + (grid * scale + round(GRID) // 2) // round(GRID)

@@ -1,7 +1,7 @@
-"""Large planes go through a network in pieces: only their latents have to fit into memory.
+"""Large planes go through a network in tiles: only their latents have to fit into memory.
 
-Pieces lie in the frame of a plane, which is mirrored on to multiples of the network's stride.
-They overlap by the halo that restorations measure. A plane up to `PIECE` is one piece.
+Tiles lie in the frame of a plane, which is mirrored on to multiples of the network's stride.
+They overlap by the halo that restorations measure. A plane up to `TILE_SIDE` is one tile.
 Latents are grids over the frame: a level has the frame's pixels over its stride as cells.
 """
 
@@ -20,43 +20,43 @@ from napari_vae_restore.images.tiling import Tile, tiles
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.restoration.blocks.halo import measured_halo
 
-PIECE: Final = 1024
-"""Side of the pieces' cores in pixels: working memory stays below 2 GB."""
+TILE_SIDE: Final = 1024
+"""Side of the tiles' cores in pixels: working memory stays below 2 GB."""
 
 _GIGABYTE = 2**30
 
 Window = tuple[slice, slice]
 
 
-def pieces(model: Model, height: int, width: int) -> list[Tile]:
-    """Cover a frame, of multiples of the stride, with overlapping pieces in reading order.
+def frame_tiles(model: Model, height: int, width: int) -> list[Tile]:
+    """Cover a frame, of multiples of the stride, with overlapping tiles in reading order.
 
     A model of a fixed size takes all at once.
     """
     config, longest = model.network.config, max(height, width)
-    if config.fixed_size is not None or longest <= PIECE:
+    if config.fixed_size is not None or longest <= TILE_SIDE:
         return tiles(height, width, size=longest, halo=0, stride=config.stride, margin=0)
     halo = measured_halo(model)
-    return tiles(height, width, size=PIECE, halo=halo, stride=config.stride, margin=0)
+    return tiles(height, width, size=TILE_SIDE, halo=halo, stride=config.stride, margin=0)
 
 
-def seen(tile: Tile) -> Window:
-    """The window of the frame that a piece reads."""
+def window_of(tile: Tile) -> Window:
+    """The window of the frame that a tile reads."""
     row, column = tile.origin
     return slice(row, row + len(tile.rows)), slice(column, column + len(tile.columns))
 
 
 def cells(window: Window, stride: int) -> Window:
-    """A window of a frame, or of a piece, in the cells of a level."""
+    """A window of a frame, or of a tile, in the cells of a level."""
     rows, columns = (slice(each.start // stride, each.stop // stride) for each in window)
     return rows, columns
 
 
 class Grids:
-    """Latents of one level while the pieces of all planes are computed.
+    """Latents of one level while the tiles of all planes are computed.
 
     `values` are mean, standard deviation and the prior's mean, (n, channels, h, w) float32;
-    empty before the first piece.
+    empty before the first tile.
     """
 
     def __init__(self, n: int, frame: tuple[int, int], stride: int) -> None:
@@ -65,9 +65,9 @@ class Grids:
         self._n, self._height, self._width = n, frame[0] // stride, frame[1] // stride
 
     def put(self, index: int, tile: Tile, found: tuple[Tensor, Tensor, Tensor]) -> None:
-        """Store the arrays of a piece of one plane, halo included.
+        """Store the arrays of a tile of one plane, halo included.
 
-        Raises RestorationError, at the first piece, if all of them would not fit into memory.
+        Raises RestorationError, at the first tile, if all of them would not fit into memory.
         """
         if not self.values:
             self.values = self._empty(found[0].shape[1])
