@@ -6,22 +6,18 @@ import zipfile
 from dataclasses import asdict
 
 import pytest
-import torch
 
 import napari_vae_restore as vr
-from napari_vae_restore.models.model import Normalisation, build_network
 from napari_vae_restore.zoo import archive
 from napari_vae_restore.zoo.archive import Attachment, import_package
+from untrained import untrained
 
 yaml = pytest.importorskip("yaml")
 
 
 @pytest.fixture(scope="module")
 def model():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = build_network(vr.HVAEConfig(levels=2, width=8, latent=4)).eval()
-    return vr.Model(network, Normalisation(1.0, 2.0), vr.GaussianNoise(3.0), name="mine")
+    return untrained(noise=vr.GaussianNoise(3.0))
 
 
 @pytest.fixture(scope="module")
