@@ -5,11 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 import napari_vae_restore as vr
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.model import build_network, channels_last
 from strategies import TINY
+
+
+@pytest.fixture(scope="session")
+def picture() -> NDArray[np.float32]:
+    """Waves with a little noise, (40, 36), 50 to 190."""
+    waves = 120 + 60 * np.sin(np.add.outer(np.arange(40) / 4, np.arange(36) / 5))
+    return (waves + np.random.default_rng(0).normal(0, 5, waves.shape)).astype(np.float32)
 
 
 @pytest.fixture(scope="session")
