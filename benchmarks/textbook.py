@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from skimage import data
 
 import napari_vae_restore as vr
-from napari_vae_restore.generation.planes import padded_to
+from napari_vae_restore.generation.network_inputs import padded_to
 from napari_vae_restore.models.config import FlatVAEConfig, HVAEConfig, ModelConfig
 from napari_vae_restore.models.model import Model
 

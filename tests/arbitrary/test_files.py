@@ -88,15 +88,15 @@ def _resume(path: Path, model: vr.Model, image: NDArray[Any]) -> Any:
 
 
 def _header_of_vaec(content: bytes) -> Values:
-    length = container._HEAD.unpack_from(content)[2]
-    return json.loads(zlib.decompress(content[container._HEAD.size :][:length]))
+    length = container.HEAD.unpack_from(content)[2]
+    return json.loads(zlib.decompress(content[container.HEAD.size :][:length]))
 
 
 def _vaec_with(content: bytes, values: Values) -> bytes:
-    old = container._HEAD.unpack_from(content)[2]
+    old = container.HEAD.unpack_from(content)[2]
     text = zlib.compress(json.dumps(values).encode())
-    head = container._HEAD.pack(container.MAGIC, container.VERSION, len(text), zlib.crc32(text))
-    return head + text + content[container._HEAD.size + old :]
+    head = container.HEAD.pack(container.MAGIC, container.VERSION, len(text), zlib.crc32(text))
+    return head + text + content[container.HEAD.size + old :]
 
 
 def _write(axes: str, **options: Any) -> Callable[..., None]:
@@ -171,18 +171,17 @@ def _save(path: Path, content: bytes) -> None:
 
 
 @pytest.fixture(scope="module")
-def picture() -> NDArray[np.uint8]:
-    waves = 120 + 60 * np.sin(np.add.outer(np.arange(40) / 4, np.arange(36) / 5))
-    return (waves + np.random.default_rng(0).normal(0, 5, waves.shape)).astype(np.uint8)
+def eight_bits(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return picture.astype(np.uint8)
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
 def test_a_damaged_file_is_used_or_refused(
-    form: Format, tmp_path: Path, every_task: vr.Model, picture: NDArray[np.uint8]
+    form: Format, tmp_path: Path, every_task: vr.Model, eight_bits: NDArray[np.uint8]
 ) -> None:
     path = tmp_path / form.name
-    form.make(path, every_task, picture)
-    content, form_read = path.read_bytes(), lambda: form.read(path, every_task, picture)
+    form.make(path, every_task, eight_bits)
+    content, form_read = path.read_bytes(), lambda: form.read(path, every_task, eight_bits)
     form_read()  # what is whole is read; and all that is imported for it is there
     for seed in range(n_cases()):
         rng = np.random.default_rng([seed, len(form.name)])
@@ -225,10 +224,10 @@ def _ways_to_read(path: Path, model: vr.Model, out: Path) -> dict[str, Callable[
 
 @pytest.mark.parametrize("name", STORES)
 def test_a_damaged_store_is_used_or_refused(
-    name: str, tmp_path: Path, every_task: vr.Model, picture: NDArray[np.uint8]
+    name: str, tmp_path: Path, every_task: vr.Model, eight_bits: NDArray[np.uint8]
 ) -> None:
     whole, path, out = (tmp_path / name for name in ("whole.zarr", "in.zarr", "out.zarr"))
-    _ome_zarr(whole, picture, name)
+    _ome_zarr(whole, eight_bits, name)
     files = sorted(file.relative_to(whole) for file in whole.rglob("*") if file.is_file())
     for seed in range(n_cases(50)):
         rng = np.random.default_rng(seed)
@@ -242,12 +241,12 @@ def test_a_damaged_store_is_used_or_refused(
 
 
 def test_a_damaged_unfinished_store_is_finished_or_refused(
-    tmp_path: Path, every_task: vr.Model, picture: NDArray[np.uint8]
+    tmp_path: Path, every_task: vr.Model, eight_bits: NDArray[np.uint8]
 ) -> None:
     out = tmp_path / "out.zarr"
     partial, kept = out.with_name("out.zarr.partial"), tmp_path / "kept"
     options = {"axes": "ZYX", "tile": 16}
-    stack = np.stack([picture, picture[::-1]])
+    stack = np.stack([eight_bits, eight_bits[::-1]])
 
     def go_on() -> Any:
         return vr.restore_store(stack, out, vr.Denoise("gaussian:5"), every_task, **options)

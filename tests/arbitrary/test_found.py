@@ -36,12 +36,7 @@ from napari_vae_restore.training.window_sampler import WindowSampler
 from napari_vae_restore.zoo.archive import import_package
 
 Picture = NDArray[Any]
-
-
-@pytest.fixture(scope="module")
-def picture() -> Picture:
-    waves = 120 + 60 * np.sin(np.add.outer(np.arange(40) / 4, np.arange(36) / 5))
-    return (waves + np.random.default_rng(0).normal(0, 5, waves.shape)).astype(np.float32)
+RISING = np.arange(1024).reshape(32, 32)
 
 
 @pytest.fixture
@@ -240,8 +235,7 @@ def test_chunks_were_allocated_on_the_word_of_a_store(tmp_path: Path) -> None:
 @pytest.mark.parametrize("side", [16 * 10**5, 16 * 10**400])
 def test_shards_of_any_size_were_an_error_of_dask(tmp_path: Path, side: int) -> None:
     path = tmp_path / "in.zarr"
-    image = np.arange(1024).reshape(32, 32)
-    zarr.create_array(path, data=image, chunks=(16, 16), shards=(32, 32))
+    zarr.create_array(path, data=RISING, chunks=(16, 16), shards=(32, 32))
     values = json.loads((path / "zarr.json").read_text())
     values["chunk_grid"]["configuration"]["chunk_shape"] = [side, 16 * 10**5]
     (path / "zarr.json").write_text(json.dumps(values))
@@ -249,11 +243,18 @@ def test_shards_of_any_size_were_an_error_of_dask(tmp_path: Path, side: int) -> 
         open_store(path)
 
 
+def _broken_off(stack: Picture, out: Path, model: vr.Model) -> Path:
+    """A store that is not finished: one block of it is."""
+    steps = vr.iter_restore_store(stack, out, vr.Denoise("gaussian:5"), model)
+    for _ in range(2):
+        next(steps)
+    steps.close()
+    return out.with_name(f"{out.name}.partial")
+
+
 def _claiming(path: Path, version: int, **said: Any) -> Path:
     """A store of 32 x 32 pixels that says something else of itself."""
-    zarr.create_array(
-        path, data=np.arange(1024).reshape(32, 32), chunks=(16, 16), zarr_format=version
-    )
+    zarr.create_array(path, data=RISING, chunks=(16, 16), zarr_format=version)
     file = path / {2: ".zarray", 3: "zarr.json"}[version]
     values = json.loads(file.read_text())
     if version == 3 and "chunks" in said:
@@ -339,8 +340,7 @@ ZEROS = np.zeros(2**24, "u1")  # as a hundred times as many would be
 )
 def test_a_small_chunk_became_gigabytes(tmp_path: Path, codec: Any) -> None:
     path = tmp_path / "in.zarr"
-    image = np.arange(1024, dtype="u1").reshape(32, 32)
-    zarr.create_array(path, data=image, compressors=codec, zarr_format=2)
+    zarr.create_array(path, data=RISING.astype("u1"), compressors=codec, zarr_format=2)
     (chunk,) = _chunks(path)
     honest = chunk.read_bytes()
     for content in (codec.encode(ZEROS), honest + codec.encode(ZEROS)):
@@ -376,7 +376,7 @@ def test_a_damaged_chunk_was_an_error_of_its_codec(
     every_task: vr.Model, tmp_path: Path
 ) -> None:
     path = tmp_path / "in.zarr"
-    zarr.create_array(path, data=np.arange(1024).reshape(32, 32), chunks=(16, 16))
+    zarr.create_array(path, data=RISING, chunks=(16, 16))
     for chunk in _chunks(path):
         chunk.write_bytes(b"torn")
     with pytest.raises(vr.ImageFileError, match="damaged"):
@@ -414,16 +414,10 @@ def test_an_endless_budget_was_a_time() -> None:
 def test_a_damaged_unfinished_store_was_an_error_of_json(
     every_task: vr.Model, picture: Picture, tmp_path: Path, name: str
 ) -> None:
-    out = tmp_path / "out.zarr"
-    steps = vr.iter_restore_store(
-        np.stack([picture] * 2), out, vr.Denoise("gaussian:5"), every_task
-    )
-    for _ in range(2):
-        next(steps)
-    steps.close()
-    (tmp_path / "out.zarr.partial" / name).write_text("{")
+    out, stack = tmp_path / "out.zarr", np.stack([picture] * 2)
+    (_broken_off(stack, out, every_task) / name).write_text("{")
     with pytest.raises(vr.ImageFileError, match="delete it and start again"):
-        vr.restore_store(np.stack([picture] * 2), out, vr.Denoise("gaussian:5"), every_task)
+        vr.restore_store(stack, out, vr.Denoise("gaussian:5"), every_task)
 
 
 def test_a_damaged_mark_marks_nothing(
@@ -432,11 +426,7 @@ def test_a_damaged_mark_marks_nothing(
     out, noise = tmp_path / "out.zarr", vr.Denoise("gaussian:5")
     stack = np.stack([picture] * 2)
     for text in ("{", "[]", '{"surprise": 1}', '{"removed": null, "expected": 0, "n_hot": 0}'):
-        steps = vr.iter_restore_store(stack, out, noise, every_task)
-        for _ in range(2):
-            next(steps)
-        steps.close()
-        mark = next((tmp_path / "out.zarr.partial" / "marks").iterdir())
+        mark = next((_broken_off(stack, out, every_task) / "marks").iterdir())
         mark.write_text(text)
         vr.restore_store(stack, out, noise, every_task)
         expected = vr.denoise(stack, every_task, noise="gaussian:5").mean

@@ -26,24 +26,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, rights a
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command line, and what it makes.
+    """A command line, and the file or folder that it makes."""
 
-    Attributes
-    ----------
-    words : str
-        After the program's name.
-    target : str
-        File or folder that it makes.
-    beside : tuple of str
-        What else it makes.
-    again : str
-        What is said besides where the target exists.
-    """
-
-    words: str
+    words: str  # after the program's name
     target: str
-    beside: tuple[str, ...] = ()
-    again: str = "--overwrite"
+    again: str = "--overwrite"  # for a target that exists
 
 
 GAUSSIAN = "--noise gaussian:15"
@@ -66,7 +53,6 @@ FILES = {
     "train": Command(
         f"train in.tif {GAUSSIAN} --steps 3 -o out.safetensors",
         "out.safetensors",
-        ("out.report.html",),
     ),
 }
 FOLDERS = {
@@ -124,7 +110,7 @@ FAULTS = {
     ),
     "killed": (AT_FLUSH.format("os.kill(os.getpid(), signal.SIGKILL)"), -9, ""),
 }
-"""Each with what is executed before, the exit status, and what is said."""
+"""Each with the code that runs before, the exit status, and the message."""
 
 MORE = ("limited", "interrupted")
 VARIED = ("denoise", "inpaint", "compress", "evaluate")
@@ -335,7 +321,7 @@ resource.setrlimit(resource.RLIMIT_AS, (used + {0} * 2**20, used + {0} * 2**20))
 
 
 @pytest.mark.parametrize("name", ["denoise", "batch", "compress", "encode", "train"])
-def test_want_of_memory(warm: Warm, place: Path, name: str) -> None:
+def test_out_of_memory(warm: Warm, place: Path, name: str) -> None:
     command = COMMANDS[name]
     run = start(warm, place, command.words, SHORT.format(2))
     status = run.wait()

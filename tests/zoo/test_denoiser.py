@@ -10,10 +10,10 @@ from skimage import data
 
 import napari_vae_restore as vr
 from napari_vae_restore.models.bundled import find_model
-from napari_vae_restore.models.config import RestorationConfig
-from napari_vae_restore.models.model import Normalisation, build_network
+from napari_vae_restore.models.model import Normalisation
 from napari_vae_restore.restoration.inference.blend import Blend
-from napari_vae_restore.zoo.denoiser import Frame, NoiseLevel, denoiser, scripted
+from napari_vae_restore.zoo.denoiser import denoiser, mirrored, noise_level, scripted
+from untrained import EVERY_TASK, untrained
 
 SIGMA = 15.0
 PICTURES = ("camera", "coins", "moon", "immunohistochemistry")
@@ -43,14 +43,6 @@ def picture():
 def run(module, image):
     with torch.inference_mode():
         return module(torch.from_numpy(image)[None, None])[0, 0].numpy()
-
-
-def fresh(config, noise=None, name="mine"):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = build_network(config).eval()
-    normalisation = None if isinstance(config, RestorationConfig) else Normalisation(9.0, 4.0)
-    return vr.Model(network, normalisation, noise, name=name)
 
 
 def test_the_bundled_model_told_sigma_is_the_library(picture):
@@ -100,7 +92,7 @@ def test_models_of_noisy_images_are_the_library(picture, noise):
     noisy = noise.sample(picture[0] + 250, np.random.default_rng(0)).astype(np.float32)
     stabilised = noise.stabilise(noisy)
     normalisation = Normalisation(float(stabilised.mean()), float(stabilised.std()))
-    model = fresh(vr.HVAEConfig(levels=3, width=8, latent=4), noise)
+    model = untrained(vr.HVAEConfig(levels=3, width=8, latent=4), noise)
     model = replace(model, normalisation=normalisation)
     expected = vr.denoise(noisy, model, device="cpu").mean
     found = run(scripted(denoiser(model)), noisy)
@@ -109,7 +101,7 @@ def test_models_of_noisy_images_are_the_library(picture, noise):
 
 @pytest.mark.parametrize("noise", PHOTONS, ids=str)
 def test_the_tabulated_inverse_is_exact(noise):
-    model = fresh(vr.HVAEConfig(levels=1, width=4, latent=2), noise)
+    model = untrained(vr.HVAEConfig(levels=1, width=4, latent=2), noise)
     dark = max(-noise.b / noise.a, 0)
     signal = dark + noise.a * np.array([-90, -2, 0, 0.3, 1, 5, 50, 199, 350, 5000])
     t = np.append(noise.stabilise(signal), [-5.0, 0.0])
@@ -126,7 +118,7 @@ def test_a_trained_model_is_the_library(model, noisy):
 
 def test_noise_that_differs_is_measured_in_each_image_and_channel():
     config = vr.HVAEConfig(levels=2, width=8, latent=4, channels=2)
-    module = scripted(denoiser(fresh(config)))
+    module = scripted(denoiser(untrained(config)))
     rng = np.random.default_rng(0)
     images = (100 + rng.normal(0, [[[[3]], [[9]]], [[[20]], [[1]]]], (2, 2, 64, 72))).astype(
         "f4"
@@ -139,7 +131,7 @@ def test_noise_that_differs_is_measured_in_each_image_and_channel():
 
 
 def test_the_textbook_vae_takes_its_one_size():
-    model = fresh(vr.FlatVAEConfig(size=32, width=8, z_dim=4), vr.GaussianNoise(5.0))
+    model = untrained(vr.FlatVAEConfig(size=32, width=8, z_dim=4), vr.GaussianNoise(5.0))
     image = np.random.default_rng(0).normal(100, 5, (32, 32)).astype(np.float32)
     expected = vr.denoise(image, model, device="cpu").mean
     assert np.abs(run(scripted(denoiser(model)), image) - expected).max() < 1e-3 * 100
@@ -149,8 +141,7 @@ def test_the_textbook_vae_takes_its_one_size():
 @pytest.mark.filterwarnings("ignore:.*torch.jit.load:DeprecationWarning")
 @pytest.mark.parametrize("shape", [(64, 64), (64, 80), (100, 77), (208, 64)])
 def test_the_script_holds_for_any_size_and_survives_a_file(shape, tmp_path):
-    tiny = RestorationConfig(widths=(8, 8), depths=(1, 1), width=8, latent=4)
-    module = denoiser(fresh(tiny))
+    module = denoiser(untrained(EVERY_TASK))
     scripted(module).save(str(tmp_path / "script.pt"))
     loaded = torch.jit.load(str(tmp_path / "script.pt"))
     image = np.random.default_rng(0).normal(100, 9, shape).astype(np.float32)
@@ -173,7 +164,7 @@ def test_the_noise_level_is_found(name, sigma):
     noisy = clean + np.random.default_rng(0).normal(0, sigma, clean.shape)
     # Far from zero, as cameras with 16 bits are.
     image = torch.from_numpy((noisy + 30_000).astype(np.float32))[None, None]
-    assert NoiseLevel()(image).item() == pytest.approx(sigma, rel=0.07)
+    assert noise_level(image).item() == pytest.approx(sigma, rel=0.07)
 
 
 @pytest.mark.parametrize("length", [5, 16, 33])
@@ -181,5 +172,5 @@ def test_the_frame_is_that_of_the_tiles(length):
     from napari_vae_restore.images.tiling import tiles
 
     (tile,) = tiles(length, length, size=999, halo=0, stride=16, margin=16)
-    found = Frame(16, 16).indices(length, torch.device("cpu"))
+    found = mirrored(length, 16, 16, torch.device("cpu"))
     assert np.array_equal(found.numpy(), tile.rows)

@@ -9,34 +9,22 @@ from PIL import Image
 
 import napari_vae_restore as vr
 from napari_vae_restore.models.bundled import find_model
-from napari_vae_restore.models.config import RestorationConfig
-from napari_vae_restore.models.model import Normalisation, build_network
 from napari_vae_restore.reports.model_report import report_of
 from napari_vae_restore.zoo import package
 from napari_vae_restore.zoo.archive import CONFIG_KEY, import_package
 from napari_vae_restore.zoo.credit import Author, Credit
 from napari_vae_restore.zoo.description import describe, package_name
 from napari_vae_restore.zoo.documentation import readme
+from untrained import EVERY_TASK, untrained
 
 CREDIT = Credit(authors=(Author("A. Person", "A Lab"),), licence="CC-BY-4.0")
-TINY = RestorationConfig(widths=(8, 8), depths=(1, 1), width=8, latent=4)
-
-
-def fresh(config=TINY, noise=None):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = build_network(config).eval()
-    normalisation = None if isinstance(config, RestorationConfig) else Normalisation(9.0, 4.0)
-    return vr.Model(network, normalisation, noise, name="mine")
 
 
 MODELS = {
-    "every task": fresh(),
-    "gaussian": fresh(vr.HVAEConfig(levels=2, width=8, latent=4), vr.GaussianNoise(3.0)),
-    "photons": fresh(
-        vr.HVAEConfig(levels=2, width=8, latent=4), vr.PoissonGaussianNoise(2.0, 9.0)
-    ),
-    "textbook": fresh(vr.FlatVAEConfig(size=32, width=8, z_dim=4)),
+    "every task": untrained(EVERY_TASK),
+    "gaussian": untrained(noise=vr.GaussianNoise(3.0)),
+    "photons": untrained(noise=vr.PoissonGaussianNoise(2.0, 9.0)),
+    "textbook": untrained(vr.FlatVAEConfig(size=32, width=8, z_dim=4)),
 }
 
 
@@ -109,7 +97,7 @@ def test_the_test_image_is_cut_and_refused_with_words():
         package._test_image(model, (plane[:40], "YX"))
     with pytest.raises(vr.InputError, match="finite"):
         package._test_image(model, (np.where(plane == 7, np.nan, plane), "YX"))
-    colours = fresh(vr.HVAEConfig(levels=2, width=8, latent=4, channels=3))
+    colours = untrained(vr.HVAEConfig(levels=2, width=8, latent=4, channels=3))
     with pytest.raises(vr.InputError, match="3 channels"):
         package._test_image(colours, (plane, "YX"))
 

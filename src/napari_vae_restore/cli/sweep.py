@@ -105,7 +105,7 @@ def sweep(
         axes=axes,
         seed=seed,
         device=device,
-        **grid,  # type: ignore[arg-type]
+        **grid,
     )
     found = _run(steps)
     terminal.table(found.table())

@@ -1,1 +1,1 @@
-"""How good a model is, in figures, and which of several is best."""
+"""How good a model or a result is, in figures, and which of several models is best."""

@@ -1,14 +1,16 @@
-"""What a model makes of an image: the ELBO in its parts, its units, its reconstruction.
+"""ELBO of an image split into its parts, active units, reconstruction.
 
-The bound is that of its training: of noisy images under their noise model, of clean ones
+The bound is that of the model's training: noisy images under their noise model, clean images
 under the fixed likelihood of the bundled model. Nothing here reads files or restores.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import reduce
 from itertools import product
+from operator import add
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_vae_restore.generation.latents import assembled
-from napari_vae_restore.generation.planes import Planes, padded_to, torch_computing
+from napari_vae_restore.generation.network_inputs import Planes, padded_to, torch_computing
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.latents import DiagonalGaussian, random_noise
 from napari_vae_restore.models.model import Model
@@ -27,62 +29,44 @@ from napari_vae_restore.noise.models import GaussianNoise
 from napari_vae_restore.restoration.inference.units import Units
 
 ACTIVE_VARIANCE: Final = 0.01
-"""Of a unit's posterior mean over data, above which it counts as active; Burda et al. 2016."""
+"""A unit is active if its posterior mean varies more over the data; Burda et al. 2016."""
 
-_N_SAMPLES: Final = 4
-"""Of the latents, over which the log-likelihood and the KL of lower levels are averaged."""
+N_SAMPLES: Final = 4
+"""Draws of the latents: log-likelihood and KL of finer levels are means over them."""
 _WINDOW: Final = 1024
 """Pixels: larger planes are cut into windows, each a picture of its own."""
 _LEAST_SLOPE: Final = 1e-3
-"""Of the stabilised intensity, per standard deviation of the noise: far below black, where
-the transform is flat, no density can be told."""
+"""Least slope of the stabilised intensity per standard deviation of the noise: far below
+black the transform is flat, and densities have no meaning."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Tally:
-    """Sums over windows, from which the figures are made.
+    """Sums over windows, from which the figures are made; levels are finest first."""
 
-    Attributes
-    ----------
-    n_values : int
-        Pixels times channels.
-    log_likelihood, log_slope : float
-        Nats, summed: E_q[log p] in network units, and the logarithm of what turns a density
-        in network units into one in intensities.
-    kl : numpy.ndarray
-        (levels,) nats, summed, finest first.
-    cells : list of int
-        Latent cells of each level, finest first.
-    sums, squares : list of numpy.ndarray
-        (latent,) of the posterior means over cells, for each level, finest first.
-    """
+    n_values: int  # pixels times channels
+    log_likelihood: float  # E_q[log p], nats in network units
+    log_slope: float  # nats that turn a density in network units into one in intensities
+    kl: NDArray[np.float64]  # (levels,) nats
+    cells: list[int]  # latent cells of each level
+    sums: list[NDArray[np.float64]]  # (latent,) of the posterior means, for each level
+    squares: list[NDArray[np.float64]]  # (latent,) the same of their squares
 
-    n_values: int = 0
-    log_likelihood: float = 0.0
-    log_slope: float = 0.0
-    kl: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    cells: list[int] = field(default_factory=list)
-    sums: list[NDArray[np.float64]] = field(default_factory=list)
-    squares: list[NDArray[np.float64]] = field(default_factory=list)
-
-    def add(self, other: Tally) -> None:
-        """Take in the sums of another part of the data."""
-        if not self.n_values:
-            self.kl = np.zeros_like(other.kl)
-            self.cells = [0] * len(other.cells)
-            self.sums = [np.zeros_like(each) for each in other.sums]
-            self.squares = [np.zeros_like(each) for each in other.squares]
-        self.n_values += other.n_values
-        self.log_likelihood += other.log_likelihood
-        self.log_slope += other.log_slope
-        self.kl = self.kl + other.kl
-        self.cells = [a + b for a, b in zip(self.cells, other.cells, strict=True)]
-        self.sums = [a + b for a, b in zip(self.sums, other.sums, strict=True)]
-        self.squares = [a + b for a, b in zip(self.squares, other.squares, strict=True)]
+    def __add__(self, other: Tally) -> Tally:
+        """Sums over both parts of the data."""
+        return Tally(
+            n_values=self.n_values + other.n_values,
+            log_likelihood=self.log_likelihood + other.log_likelihood,
+            log_slope=self.log_slope + other.log_slope,
+            kl=self.kl + other.kl,
+            cells=[a + b for a, b in zip(self.cells, other.cells, strict=True)],
+            sums=[a + b for a, b in zip(self.sums, other.sums, strict=True)],
+            squares=[a + b for a, b in zip(self.squares, other.squares, strict=True)],
+        )
 
     @property
     def elbo(self) -> float:
-        """Nats per pixel and channel, network units, beta 1."""
+        """In nats per pixel and channel, network units, beta 1."""
         return (self.log_likelihood - float(self.kl.sum())) / self.n_values
 
     def bits_per_dimension(self, grey_level: float) -> float:
@@ -91,7 +75,7 @@ class Tally:
         return -nats / math.log(2)
 
     def active(self) -> list[int | None]:
-        """Active units of each level, finest first; None where one cell was all there was."""
+        """Active units of each level, finest first; None for a level of one cell."""
         found: list[int | None] = []
         for n, sums, squares in zip(self.cells, self.sums, self.squares, strict=True):
             variance = squares / n - (sums / n) ** 2
@@ -100,54 +84,33 @@ class Tally:
 
 
 def measure(
-    image: Any, axes: str | None, model: Model, seed: int = 0
+    image: Any, axes: str | None, model: Model, seed: int = 0, *, n_samples: int = N_SAMPLES
 ) -> tuple[Tally, NDArray[Any]]:
-    """Measure the bound on one image, and reconstruct it from its latents' means.
+    """Sums of the bound over an image, and the image that the means of its latents decode to.
 
-    Parameters
-    ----------
-    image : array-like
-        Noisy for a model of noisy images, clean for a model of every task.
-    axes : str, optional
-        As for :func:`~.restore.restore`.
-    model : Model
-        On the device where it is to run.
-    seed : int
-        Of the latents' noise.
-
-    Returns
-    -------
-    Tally
-        Sums over the image, mirrored on to whole windows.
-    numpy.ndarray
-        What the decoder makes of the latents' means, in the image's axes, dtype and range.
-
-    Raises
-    ------
-    InputError
-        If the image is unusable, or has other channels than the network.
-    RestorationError
-        If the computation fails.
+    The image is noisy for a model of noisy images, clean for a model of every task. Windows are
+    mirrored on to the network's stride. `seed` is that of the latents' noise.
     """
     planes = Planes.of(image, axes, model)
     generator = torch.Generator().manual_seed(seed)
-    total = Tally()
-    signals = []
+    tallies, signals = [], []
     with torch_computing():
         for group, units in zip(planes.groups, planes.units, strict=True):
             signal = np.empty(group.shape)
             likelihood = _likelihood(model, units)
             for rows, columns in _windows(group.shape[1:], model):
                 window = group[:, rows, columns]
-                tally, found = _measure_window(window, units, likelihood, model, generator)
-                total.add(tally)
+                tally, found = _measure_window(
+                    window, units, likelihood, model, generator, n_samples
+                )
+                tallies.append(tally)
                 signal[:, rows, columns] = found[:, : window.shape[1], : window.shape[2]]
             signals.append(signal)
-    return total, assembled(planes.layout, signals)
+    return reduce(add, tallies), assembled(planes.layout, signals)
 
 
 def describe_likelihood(model: Model) -> str:
-    """Under what the bound is measured, in words."""
+    """The likelihood of the bound, in words."""
     if isinstance(model.network.config, RestorationConfig):
         return f"clean images, Gaussian of {CLEAN_STD:g} of the range"
     return "noisy images, their noise model"
@@ -159,8 +122,9 @@ def _measure_window(
     likelihood: Likelihood,
     model: Model,
     generator: torch.Generator,
+    n_samples: int,
 ) -> tuple[Tally, NDArray[np.float64]]:
-    """The sums of a (C, h, w) window, and its reconstruction with the mirrored border."""
+    """Sums of a (C, h, w) window, and its reconstruction with the mirrored border."""
     network = model.network
     device = next(network.parameters()).device
     padded = padded_to(window, network.config.stride)
@@ -173,7 +137,7 @@ def _measure_window(
         return q.mean
 
     signal = network.traverse(features, (1, *y.shape[2:]), note)
-    draws = [network.decode(features, random_noise(generator)) for _ in range(_N_SAMPLES)]
+    draws = [network.decode(features, random_noise(generator)) for _ in range(n_samples)]
     log_likelihood = sum(
         float(likelihood.log_likelihood(y, drawn.signal).double().sum()) for drawn in draws
     )
@@ -181,7 +145,7 @@ def _measure_window(
     units_of = [_by_unit(means[level]) for level in range(len(means))]
     tally = Tally(
         n_values=padded.size,
-        log_likelihood=log_likelihood / _N_SAMPLES,
+        log_likelihood=log_likelihood / n_samples,
         log_slope=_log_slope(padded, units),
         kl=kl.mean(axis=0),
         cells=[each.shape[1] for each in units_of],

@@ -1,13 +1,15 @@
-"""How good a model is on images: reconstruction, ELBO, units in use, restoration, calibration.
+"""How good a model is on images: reconstruction, ELBO, active units, restoration, calibration.
 
-Every figure says its unit and what it is a mean over. Pages and the command line show what
-is computed here.
+Every figure has its unit and says what it is a mean over. Pages and the command line show
+what is computed here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
+from functools import partial, reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.evaluation import metrics
 from napari_vae_restore.evaluation.bound import Tally, describe_likelihood, measure
-from napari_vae_restore.evaluation.calibration import Calibration, Reliability
+from napari_vae_restore.evaluation.coverage import Calibration, Reliability
 from napari_vae_restore.evaluation.figures import (
     Closeness,
     Evaluation,
@@ -38,9 +40,21 @@ _GREY_LEVELS = 255
 _N_EXAMPLES = 4
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationOptions:
+    """The keyword parameters of :func:`evaluate`."""
+
+    noise: NoiseModel | str | None = None
+    axes: str | None = None
+    data_range: float | None = None
+    n_samples: int = 16
+    seed: int = 0
+    device: str = "auto"
+
+
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """What one image told."""
+class _ImageMeasurement:
+    """Everything that is measured on one image."""
 
     tally: Tally
     figures: ImageFigures
@@ -67,8 +81,14 @@ def evaluate(
     references : array, layer, path, or sequence of them, optional
         The clean image of each. `images` are then restored, too, and compared.
     **options
-        The keyword parameters of :func:`iter_evaluate`: `noise`, `axes`, `data_range`,
-        `n_samples`, `seed`, `device`.
+        - `noise`: of the images, in place of the model's or of an estimate.
+        - `axes`: of the arrays; read or guessed by default.
+        - `data_range`: range of intensities for PSNR and SSIM; by default that of each
+          reference, or of each image, from minimum to maximum.
+        - `n_samples`: of each restoration, for its intervals, 16 by default; below 2 no
+          calibration is measured.
+        - `seed`: of the latents' noise.
+        - `device`: "auto", "cpu", "cuda" or "mps".
 
     Returns
     -------
@@ -102,64 +122,25 @@ def iter_evaluate(
     model: Model | str | Path,
     images: Images,
     references: Images | None = None,
-    *,
-    noise: NoiseModel | str | None = None,
-    axes: str | None = None,
-    data_range: float | None = None,
-    n_samples: int = 16,
-    seed: int = 0,
-    device: str = "auto",
+    **options: Any,
 ) -> Generator[RestoreProgress, None, Evaluation]:
-    """Measure a model image by image; see :func:`evaluate`.
-
-    Parameters
-    ----------
-    model, images, references
-        As for :func:`evaluate`.
-    noise : NoiseModel or str, optional
-        Of the images, in place of the model's or of an estimate.
-    axes : str, optional
-        Of the arrays; read or guessed by default.
-    data_range : float, optional
-        Range of intensities for PSNR and SSIM; by default that of each reference, or of
-        each image, from its minimum to its maximum.
-    n_samples : int
-        Of each restoration, for its intervals; below 2 no calibration is measured.
-    seed : int
-        Of the latents' noise.
-    device : str
-        "auto", "cpu", "cuda" or "mps".
-
-    Yields
-    ------
-    RestoreProgress
-        Images done, of all.
-
-    Returns
-    -------
-    Evaluation
-        As :func:`evaluate`.
-
-    Raises
-    ------
-    InputError, ImageFileError, ModelFileError, RestorationError
-        As :func:`evaluate`.
-    """
+    """Measure a model image by image, as :func:`evaluate`; yields the number of images done."""
+    asked = EvaluationOptions(**options)
     found = find_model(model)
-    placed = found.on(choose_device(device))
-    if noise is not None:
-        known = parse_noise(noise) if isinstance(noise, str) and ":" in noise else noise
-        if placed.normalisation is not None and not isinstance(known, str):
-            placed = replace(placed, noise=known)
-        noise = known
+    placed = found.on(choose_device(asked.device))
+    noise = asked.noise
+    if isinstance(noise, str) and ":" in noise:
+        noise = parse_noise(noise)
+    if placed.normalisation is not None and not isinstance(noise, str | None):
+        placed = replace(placed, noise=noise)
     pairs = [(item, None) for item in listed(images)] if references is None else None
     items = matched(images, references) if pairs is None else pairs
     reliability = Reliability()
-    judged: list[_Judged] = []
+    judged: list[_ImageMeasurement] = []
     for number, (item, partner) in enumerate(items):
         yield RestoreProgress(number, len(items))
-        (image,) = load_images([item.given], axes)
-        reference = None if partner is None else load_images([partner.given], axes)[0]
+        (image,) = load_images([item.given], asked.axes)
+        reference = None if partner is None else load_images([partner.given], asked.axes)[0]
         restored: NDArray[Any] | None = None
         if reference is not None:
             result = denoise(
@@ -167,14 +148,14 @@ def iter_evaluate(
                 placed,
                 noise=noise,
                 axes=image.axes,
-                n_samples=n_samples if n_samples > 1 else 0,
-                seed=seed,
-                device=device,
+                n_samples=asked.n_samples if asked.n_samples > 1 else 0,
+                seed=asked.seed,
+                device=asked.device,
             )
             restored = np.asarray(result.mean)
             if result.std is not None:
                 reliability.add(result, _colours(reference))
-        judged.append(_judge(placed, image, reference, restored, data_range, seed))
+        judged.append(_judge(placed, image, reference, restored, asked))
     return _gathered(found, judged, reliability.calibration(), references is not None)
 
 
@@ -183,45 +164,40 @@ def _judge(
     image: Loaded,
     reference: Loaded | None,
     restored: NDArray[Any] | None,
-    data_range: float | None,
-    seed: int,
-) -> _Judged:
-    """The figures of one image."""
+    asked: EvaluationOptions,
+) -> _ImageMeasurement:
+    """Measure one image."""
     is_clean = isinstance(model.network.config, RestorationConfig)
     measured = reference if is_clean and reference is not None else image
-    tally, drawn = measure(measured.data, measured.axes, model, seed)
-    target = _colours(measured)
+    tally, drawn = measure(measured.data, measured.axes, model, asked.seed)
+    closeness = partial(_closeness, data_range=asked.data_range)
     panels = [("image", _colours(image)), ("reconstruction", drawn)]
-    closeness = None
-    before = None
+    before = after = None
     if reference is not None and restored is not None:
         clean = _colours(reference)
-        layout = Layout.of(image.data, image.axes)
-        shown = layout.without_alpha(restored)
-        closeness = _closeness(shown, clean, data_range, reference.axes)
-        before = _closeness(_colours(image), clean, data_range, reference.axes)
+        shown = Layout.of(image.data, image.axes).without_alpha(restored)
+        before = closeness(_colours(image), clean, reference.axes)
+        after = closeness(shown, clean, reference.axes)
         panels += [("restored", shown), ("reference", clean)]
     figures = ImageFigures(
         name=image.name,
         elbo=tally.elbo,
-        reconstruction=_closeness(drawn, target, data_range, measured.axes),
+        reconstruction=closeness(drawn, _colours(measured), measured.axes),
         before=before,
-        restoration=closeness,
+        restoration=after,
     )
     n_planes = Layout.of(measured.data, measured.axes).planes_shape[0]
     example = Example.of(image.name, panels, measured.axes)
-    return _Judged(tally, figures, example, _grey_level(measured.data), n_planes)
+    return _ImageMeasurement(tally, figures, example, _grey_level(measured.data), n_planes)
 
 
 def _gathered(
     model: Model,
-    judged: list[_Judged],
+    judged: list[_ImageMeasurement],
     calibration: Calibration | None,
     has_references: bool,
 ) -> Evaluation:
-    total = Tally()
-    for each in judged:
-        total.add(each.tally)
+    total = reduce(add, (each.tally for each in judged))
     per_value = total.kl / total.n_values
     levels = tuple(
         LevelFigures(stride, float(kl), len(sums), active)
@@ -246,22 +222,22 @@ def _gathered(
         bits_per_dimension=total.bits_per_dimension(grey_level),
         grey_level=grey_level,
         reconstruction=Closeness.mean([each.reconstruction for each in images]),
-        before=_mean([each.before for each in images]),
-        restoration=_mean([each.restoration for each in images]),
+        before=_mean(each.before for each in images),
+        restoration=_mean(each.restoration for each in images),
         calibration=calibration,
         images=images,
         examples=tuple(each.example for each in judged[:_N_EXAMPLES]),
     )
 
 
-def _mean(several: list[Closeness | None]) -> Closeness | None:
-    """None where there were no references."""
+def _mean(several: Iterable[Closeness | None]) -> Closeness | None:
+    """The mean, or None without references."""
     found = [each for each in several if each is not None]
     return Closeness.mean(found) if found else None
 
 
 def _closeness(
-    x: NDArray[Any], y: NDArray[Any], data_range: float | None, axes: str
+    x: NDArray[Any], y: NDArray[Any], axes: str, *, data_range: float | None
 ) -> Closeness:
     width = metrics.resolve_range(y, data_range)
     return Closeness(

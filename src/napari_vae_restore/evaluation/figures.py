@@ -1,45 +1,32 @@
-"""The figures of an evaluation: what they are, in which unit, in words and as JSON."""
+"""The figures of an evaluation with their units, in words and as JSON."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.evaluation.calibration import Calibration
+from napari_vae_restore.evaluation.coverage import Calibration
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.reports.model_words import Rows
 
-_SHOWN: Final = 128
-"""Pixels along each side of what is shown of an image, at most."""
+_SHOWN: Final = 128  # pixels, at most, along each side of an example
 _BLACK_WHITE: Final = (0.5, 99.5)
 _SHOWN_COVERAGE: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Closeness:
-    """How close two images are.
+    """How close two images are; see :mod:`~.metrics`."""
 
-    Attributes
-    ----------
-    mse : float
-        Mean squared error over all pixels and channels, in squared intensity units.
-    psnr : float
-        dB; see :func:`~.metrics.psnr`.
-    ssim : float
-        At most 1; see :func:`~.metrics.ssim`.
-    data_range : float
-        Range of intensities that PSNR and SSIM mean.
-    """
-
-    mse: float
-    psnr: float
-    ssim: float
-    data_range: float
+    mse: float  # over all pixels and channels, squared intensity units
+    psnr: float  # dB
+    ssim: float  # at most 1
+    data_range: float  # of the intensities, for PSNR and SSIM
 
     @classmethod
     def mean(cls, several: Sequence[Closeness]) -> Closeness:
@@ -53,63 +40,32 @@ class Closeness:
 
 @dataclass(frozen=True, slots=True)
 class LevelFigures:
-    """One level of latents.
+    """One level of latents."""
 
-    Attributes
-    ----------
-    stride : int
-        Pixels along each side of one of its cells.
-    kl : float
-        KL(q || p), nats per pixel and channel of the image.
-    n_units : int
-        Latent channels.
-    active : int or None
-        How many of them vary: variance of the posterior mean, over images and cells, above
-        0.01. None where there was one cell.
-    """
-
-    stride: int
-    kl: float
-    n_units: int
+    stride: int  # pixels along each side of a cell
+    kl: float  # KL(q || p), nats per pixel and channel of the image
+    n_units: int  # latent channels
+    # units whose posterior mean varies by more than 0.01; None for a single cell
     active: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFigures:
-    """One image.
+    """One image."""
 
-    Attributes
-    ----------
-    name : str
-        Of the file, or "image 3".
-    elbo : float
-        Nats per pixel and channel, network units.
-    reconstruction : Closeness
-        Of what the decoder makes of its latents' means.
-    before, restoration : Closeness or None
-        Of the image and of what is restored of it to its reference, if there is one.
-    """
-
-    name: str
-    elbo: float
-    reconstruction: Closeness
-    before: Closeness | None
-    restoration: Closeness | None
+    name: str  # of the file, or "image 3"
+    elbo: float  # nats per pixel and channel, network units
+    reconstruction: Closeness  # of the decoded means of its latents
+    before: Closeness | None  # of the image to its reference
+    restoration: Closeness | None  # of the restored image to the reference
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """An image to look at, with what was made of it.
-
-    Attributes
-    ----------
-    name : str
-        Of the image.
-    panels : tuple of (str, numpy.ndarray)
-        What it is, and (h, w) or (h, w, 3) uint8, all stretched alike.
-    """
+    """An image and what was made of it, for a page."""
 
     name: str
+    # label, and (h, w) or (h, w, 3) uint8, all stretched alike
     panels: tuple[tuple[str, NDArray[np.uint8]], ...]
 
     @classmethod
@@ -138,7 +94,7 @@ class Evaluation:
     model, model_sha256, kind : str
         Name, hash and kind of the model: "hvae", "flat" or "restoration".
     likelihood : str
-        What the bound is of, in words.
+        The likelihood of the bound, in words.
     measured_on : str
         "images", or "references": a model of clean images is measured on those.
     n_planes, n_values : int
@@ -150,19 +106,19 @@ class Evaluation:
         Finest first.
     bits_per_dimension : float
         The bound in bits per pixel and channel, of intensities in steps of `grey_level`:
-        about what it would take to store them without loss.
+        about the size of the images when stored without loss.
     grey_level : float
         1 for images of whole numbers; of others a 255th of their range.
     reconstruction : Closeness
-        Of the decoded means of the latents to what they were inferred from; mean over images.
+        Of the decoded means of the latents to the encoded image; mean over images.
     before, restoration : Closeness or None
-        Of the images, and of what is restored of them, to the references; mean over images.
+        Of the images, and of the restored images, to the references; mean over images.
     calibration : Calibration or None
         Of the restorations' intervals.
     images : tuple of ImageFigures
         One by one.
     examples : tuple of Example
-        The first of them, to look at.
+        Pictures of the first of them.
     """
 
     model: str
@@ -186,17 +142,19 @@ class Evaluation:
 
     @property
     def kl(self) -> float:
-        """Of all levels, nats per pixel and channel."""
+        """KL of all levels, nats per pixel and channel."""
         return sum(level.kl for level in self.levels)
 
     def rows(self) -> Rows:
         """The figures in words: a label and its text each."""
+        planes = "1 plane" if self.n_planes == 1 else f"{self.n_planes} planes"
+        step = f"in steps of {self.grey_level:.4g}"
         rows = [
             ("Model", f"{self.model} ({self.kind})"),
-            ("Measured on", f"{self._counted()}; {self.likelihood}"),
+            ("Measured on", f"{self.measured_on}, {planes}; {self.likelihood}"),
             ("ELBO", f"{self.elbo:.4f} nats per pixel and channel"),
             ("", f"{self.log_likelihood:.4f} log-likelihood − {self.kl:.4f} KL"),
-            ("Bits", f"{self.bits_per_dimension:.3f} per dimension, {self._step()}"),
+            ("Bits", f"{self.bits_per_dimension:.3f} per dimension, {step}"),
         ]
         for level in self.levels:
             used = "unknown" if level.active is None else str(level.active)
@@ -214,26 +172,11 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values, infinite ones as None; without the examples."""
-        values = {
-            name: getattr(self, name)
-            for name in self.__dataclass_fields__
-            if name not in ("levels", "images", "examples", "calibration")
-        }
-        for name in ("reconstruction", "before", "restoration"):
-            values[name] = None if values[name] is None else asdict(values[name])
-        values["kl"] = self.kl
-        values["levels"] = [asdict(level) for level in self.levels]
-        values["calibration"] = None if self.calibration is None else asdict(self.calibration)
-        values["images"] = [asdict(each) for each in self.images]
-        finite: dict[str, Any] = _finite(values)
+        values = asdict(replace(self, examples=()))
+        del values["examples"]
+        parts = {name: values.pop(name) for name in ("levels", "calibration", "images")}
+        finite: dict[str, Any] = _finite(values | {"kl": self.kl} | parts)
         return finite
-
-    def _counted(self) -> str:
-        planes = "1 plane" if self.n_planes == 1 else f"{self.n_planes} planes"
-        return f"{self.measured_on}, {planes}"
-
-    def _step(self) -> str:
-        return f"in steps of {self.grey_level:.4g}"
 
 
 def _finite(value: Any) -> Any:

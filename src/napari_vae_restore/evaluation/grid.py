@@ -1,4 +1,4 @@
-"""The members of a sweep: what is varied, what each reached, and which is to be preferred."""
+"""The members of a sweep: their settings, their figures, and the one to prefer."""
 
 from __future__ import annotations
 
@@ -15,82 +15,51 @@ from napari_vae_restore.reports.pages import Curve, Plot
 HVAE_GRID: Final[dict[str, tuple[float, ...]]] = {"latent": (4, 16), "levels": (3, 4)}
 FLAT_GRID: Final[dict[str, tuple[float, ...]]] = {"latent": (2, 8, 32)}
 
-NEAR_PSNR: Final = 0.1
-"""dB by which a smaller model may be behind the best and still be preferred."""
-NEAR_ELBO: Final = 0.01
-"""Nats per pixel, the same."""
+# A smaller model that is behind the best by less is preferred.
+NEAR_PSNR: Final = 0.1  # dB
+NEAR_ELBO: Final = 0.01  # nats per pixel
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One setting of what is varied.
-
-    Attributes
-    ----------
-    latent : int
-        Latent channels of every level, or the length of the textbook VAE's vector.
-    beta : float
-        Weight of the KL in training.
-    levels : int or None
-        Of the hierarchical VAE.
-    """
+    """One combination of settings."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
-    latent: int
-    beta: float
-    levels: int | None
+    latent: int  # channels of every level, or length of the textbook VAE's vector
+    beta: float  # weight of the KL in training
+    levels: int | None  # of the hierarchical VAE
 
     @property
     def name(self) -> str:
-        """Of its files."""
+        """Name of the member's files."""
         levels = "" if self.levels is None else f"-levels{self.levels}"
         return f"latent{self.latent}-beta{self.beta:g}{levels}"
 
 
 @dataclass(frozen=True, slots=True)
 class MemberFigures:
-    """What one member reached on what all of them are measured on.
-
-    Attributes
-    ----------
-    member : Member
-        Its setting.
-    n_parameters, n_steps : int
-        Of the network; of its training.
-    seconds : float
-        Of training.
-    elbo, kl : float
-        Nats per pixel and channel, beta 1.
-    bits_per_dimension : float
-        See :class:`~.figures.Evaluation`.
-    active, n_units : int
-        Latent channels in use, and all, of all levels.
-    reconstruction_psnr : float
-        dB, of the decoded means of the latents to the noisy images.
-    noisy_psnr, denoising_psnr : float or None
-        dB, of the noisy images and of what is restored of them to the references.
-    """
+    """Figures of one member on the images that all members are measured on."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     member: Member
-    n_parameters: int
-    n_steps: int
-    seconds: float
-    elbo: float
-    kl: float
+    n_parameters: int  # of the network
+    n_steps: int  # of training
+    seconds: float  # of training
+    elbo: float  # nats per pixel and channel, beta 1
+    kl: float  # nats per pixel and channel
     bits_per_dimension: float
-    active: int
-    n_units: int
-    reconstruction_psnr: float
-    noisy_psnr: float | None
-    denoising_psnr: float | None
+    active: int  # latent channels in use, of all levels
+    n_units: int  # latent channels of all levels
+    reconstruction_psnr: float  # dB, of the decoded means of the latents to the noisy images
+    noisy_psnr: float | None  # dB, of the noisy images to the references
+    denoising_psnr: float | None  # dB, of the restored images to the references
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a sweep found.
+    """The result of a sweep.
 
     Attributes
     ----------
@@ -99,9 +68,9 @@ class Sweep:
     members : tuple of MemberFigures
         In the order of the grid.
     held_out : str
-        What they were measured on, in words.
+        The images that they were measured on, in words.
     seconds : float
-        That each was trained for.
+        Training time of each.
     """
 
     kind: str
@@ -116,7 +85,7 @@ class Sweep:
 
     @property
     def rule(self) -> str:
-        """By which one is recommended."""
+        """The rule of the recommendation."""
         if self.is_restored:
             return (
                 f"the smallest network whose denoising PSNR is within {NEAR_PSNR:g} dB of the "
@@ -126,7 +95,7 @@ class Sweep:
 
     @property
     def recommended(self) -> MemberFigures:
-        """The one that the rule chooses; of equal sizes the better."""
+        """The member that the rule chooses; of equal sizes the better."""
         near = NEAR_PSNR if self.is_restored else NEAR_ELBO
         best = max(self._score(each) for each in self.members)
         good = [each for each in self.members if self._score(each) >= best - near]
@@ -147,7 +116,7 @@ class Sweep:
         return rows
 
     def plots(self) -> dict[str, Plot]:
-        """By name: the ELBO, and the denoising PSNR where it is known, by latent size."""
+        """Plots by name: the ELBO, and the denoising PSNR where it is known, by latent size."""
         across = "length of the latent vector" if self.kind == "flat" else "latent channels"
         plots = {"elbo": self._plot("elbo", across, "ELBO, nats per pixel")}
         if self.is_restored:
@@ -181,13 +150,7 @@ def members_of(
     beta: Sequence[float],
     levels: Sequence[int] | None,
 ) -> tuple[Member, ...]:
-    """Every combination, each once.
-
-    Raises
-    ------
-    InputError
-        For an empty list, or levels of the textbook VAE.
-    """
+    """Every combination, once; InputError for an empty list or levels of the textbook VAE."""
     is_flat = kind == "flat"
     if is_flat and levels is not None:
         raise InputError("levels: the textbook VAE has one latent vector: leave them out")

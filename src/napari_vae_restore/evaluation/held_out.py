@@ -1,10 +1,11 @@
-"""Images in two: what models are trained on, and what all of them are measured on."""
+"""Images divided in two: those that models train on, and those that all are measured on."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -16,34 +17,19 @@ from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training.sources import Loaded
 
 _SHARE: Final = 0.2
-_FEW: Final = 5
-"""Planes of which one can be spared: of fewer, the lowest fifth of each is held out."""
+_FEW: Final = 5  # planes, of which one can be spared
 _LEAST_ROWS: Final = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HeldOut:
-    """What a comparison of models is made on.
+class HeldOutSplit:
+    """The images of a comparison of models, as stacks of planes without alpha."""
 
-    Attributes
-    ----------
-    training : tuple of Loaded
-        Noisy, to train on.
-    images : tuple of Loaded
-        Noisy, of the same kind, which no model sees.
-    references : tuple of Loaded or None
-        The clean images of `images`, where they are known.
-    words : str
-        What was held out.
-    sha256 : str
-        Of all of it.
-    """
-
-    training: tuple[Loaded, ...]
-    images: tuple[Loaded, ...]
-    references: tuple[Loaded, ...] | None
-    words: str
-    sha256: str
+    training: tuple[Loaded, ...]  # noisy
+    images: tuple[Loaded, ...]  # noisy, of the same kind, which no model sees
+    references: tuple[Loaded, ...] | None  # clean images of `images`, if known
+    words: str  # what was held out
+    sha256: str  # of all of it
 
 
 def hold_out(
@@ -51,29 +37,12 @@ def hold_out(
     references: Sequence[Loaded] | None,
     simulate: NoiseModel | None,
     seed: int,
-) -> HeldOut:
+) -> HeldOutSplit:
     """Hold a fifth out: planes where there are five or more, or the lowest rows of each.
 
-    Parameters
-    ----------
-    images : sequence of Loaded
-        Noisy, or clean where noise is to be simulated.
-    references : sequence of Loaded or None
-        The clean image of each.
-    simulate : NoiseModel or None
-        Noise to add to clean images, which are then the references.
-    seed : int
-        Of the choice, and of the noise.
-
-    Returns
-    -------
-    HeldOut
-        Images as stacks of planes; alpha is left out.
-
-    Raises
-    ------
-    InputError
-        If references differ in shape, or the images are too small to be divided.
+    With `simulate`, the images are clean: they get this noise, and become the references.
+    `seed` is that of the choice and of the noise. Raises InputError for references of another
+    shape, and for images that are too small to be divided.
     """
     if references is not None and simulate is not None:
         raise InputError("simulate: the images have references: give one of them")
@@ -87,19 +56,16 @@ def hold_out(
         noisy = [simulate.sample(planes, rng).astype(np.float32) for planes in clean]
     n_planes = sum(len(planes) for planes in noisy)
     if n_planes < _FEW:
-        words = f"the lowest {_SHARE:.0%} of each plane"
-        training, unseen = _cut(noisy)
-        targets = None if clean is None else _cut(clean)[1]
+        words, divide = f"the lowest {_SHARE:.0%} of each plane", _cut
     else:
         chosen = np.zeros(n_planes, bool)
         chosen[rng.permutation(n_planes)[: round(_SHARE * n_planes)]] = True
-        words = f"{chosen.sum()} of {n_planes} planes"
-        training, unseen = _divided(noisy, chosen)
-        targets = None if clean is None else _divided(clean, chosen)[1]
-    return HeldOut(
+        words, divide = f"{chosen.sum()} of {n_planes} planes", partial(_chosen_of, chosen)
+    training, unseen = divide(noisy)
+    return HeldOutSplit(
         _loaded(images, training),
         _loaded(images, unseen),
-        None if targets is None else _loaded(images, targets),
+        None if clean is None else _loaded(images, divide(clean)[1]),
         words,
         _digest([*noisy, *(clean or ())]),
     )
@@ -111,7 +77,7 @@ def _planes(image: Loaded) -> NDArray[Any]:
 
 
 def _loaded(images: Sequence[Loaded], arrays: Sequence[NDArray[Any]]) -> tuple[Loaded, ...]:
-    """Stacks of planes under the names of their images; without the empty ones."""
+    """Stacks of planes under the names of their images, without the empty ones."""
     found = []
     for image, planes in zip(images, arrays, strict=True):
         is_rgb = Layout.of(image.data, image.axes).is_rgb
@@ -139,8 +105,8 @@ def _cut(arrays: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[NDArr
     return above, below
 
 
-def _divided(
-    arrays: Sequence[NDArray[Any]], chosen: NDArray[np.bool_]
+def _chosen_of(
+    chosen: NDArray[np.bool_], arrays: Sequence[NDArray[Any]]
 ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """The other planes, and the chosen ones."""
     parts = np.split(chosen, np.cumsum([len(planes) for planes in arrays])[:-1])

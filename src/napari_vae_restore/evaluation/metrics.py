@@ -1,7 +1,8 @@
-"""How close a restored image is to a reference: PSNR, SSIM, RMSE; thin over scikit-image.
+"""PSNR, SSIM and RMSE of a restored image and its reference, thin over scikit-image.
 
 Metrics take any two arrays of one shape. They know nothing of files, models or axes,
-but for SSIM, whose windows lie in planes.
+but for SSIM, whose windows lie in planes. All raise InputError for arrays that are empty,
+not real, not finite or of different shapes.
 """
 
 from __future__ import annotations
@@ -16,30 +17,12 @@ from napari_vae_restore.images.layout import Layout
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
-SSIM_WINDOW = 7
-"""Side in pixels of the windows of `ssim`, scikit-image's default."""
+SSIM_WINDOW = 7  # pixels a side of the windows of `ssim`, scikit-image's default
 
 
 def rmse(restored: ArrayLike, reference: ArrayLike) -> float:
     """Root of the mean squared error, in the unit of the intensities.
 
-    Parameters
-    ----------
-    restored, reference : array_like
-        Finite numbers of one shape.
-
-    Returns
-    -------
-    float
-        0 for equal images.
-
-    Raises
-    ------
-    InputError
-        If the shapes differ, or an array is empty, not real or not finite.
-
-    Examples
-    --------
     >>> rmse([[1.0, 2.0]], [[4.0, 2.0]])
     2.1213203435596424
     """
@@ -48,26 +31,10 @@ def rmse(restored: ArrayLike, reference: ArrayLike) -> float:
 
 
 def psnr(restored: ArrayLike, reference: ArrayLike, data_range: float | None = None) -> float:
-    """Peak signal-to-noise ratio, 20 log10(range / RMSE), in dB.
+    """Peak signal-to-noise ratio, 20 log10(range / RMSE), in dB; infinite for equal images.
 
-    Parameters
-    ----------
-    restored, reference : array_like
-        Finite numbers of one shape.
-    data_range : float, optional
-        The range of intensities; by default the maximum less the minimum of the
-        reference. State it with the result: 255 in place of a smaller range adds dB.
-
-    Returns
-    -------
-    float
-        Infinite for equal images.
-
-    Raises
-    ------
-    InputError
-        As `rmse`; if `data_range` is not positive; if it is not given and the
-        reference is constant.
+    The range is by default that of the reference, from minimum to maximum. State it with the
+    result: 255 in place of a smaller range adds dB.
     """
     restored, reference = _pair(restored, reference)
     return _psnr(restored, reference, resolve_range(reference, data_range))
@@ -78,31 +45,8 @@ def scale_invariant_psnr(
 ) -> float:
     """PSNR after the gain and the offset that fit the reference best, in dB.
 
-    For references of another exposure or contrast: an affine change of `restored`
-    does not change the value.
-
-    Parameters
-    ----------
-    restored, reference : array_like
-        Finite numbers of one shape.
-    data_range : float, optional
-        As for `psnr`.
-
-    Returns
-    -------
-    float
-        At least the PSNR.
-
-    Raises
-    ------
-    InputError
-        As `psnr`.
-
-    References
-    ----------
-    M. Weigert et al., "Content-aware image restoration: pushing the limits of
-    fluorescence microscopy", Nature Methods 15, 2018, supplementary note 2.
-    doi:10.1038/s41592-018-0216-7
+    For references of another exposure or contrast. M. Weigert et al., "Content-aware image
+    restoration", Nature Methods 15, 2018, supplementary note 2, doi:10.1038/s41592-018-0216-7.
     """
     restored, reference = _pair(restored, reference)
     deviation = restored - restored.mean()
@@ -119,33 +63,11 @@ def ssim(
     *,
     axes: str | None = None,
 ) -> float:
-    """Structural similarity, the mean over all planes and channels.
+    """Structural similarity, the mean over all planes and channels; 1 for equal images.
 
-    Parameters
-    ----------
-    restored, reference : array_like
-        Finite numbers of one shape, at least `SSIM_WINDOW` pixels high and wide.
-    data_range : float, optional
-        As for `psnr`.
-    axes : str, optional
-        One letter per dimension, such as "ZYX" or "YXS". By default the last two
-        are Y and X.
-
-    Returns
-    -------
-    float
-        1 for equal images.
-
-    Raises
-    ------
-    InputError
-        As `psnr`; if the axes do not fit, or the planes are smaller than a window.
-
-    References
-    ----------
-    Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, "Image quality assessment:
-    from error visibility to structural similarity", IEEE TIP 13(4), 2004, with
-    scikit-image's uniform windows. doi:10.1109/TIP.2003.819861
+    `axes` has one letter per dimension; by default the last two are Y and X. Windows are
+    scikit-image's uniform ones. Z. Wang et al., "Image quality assessment: from error
+    visibility to structural similarity", IEEE TIP 13(4), 2004, doi:10.1109/TIP.2003.819861.
     """
     from skimage.metrics import structural_similarity
 
@@ -166,24 +88,9 @@ def ssim(
 
 
 def resolve_range(reference: ArrayLike, data_range: float | None = None) -> float:
-    """Return the range of intensities that PSNR and SSIM relate errors to.
+    """Range of intensities for PSNR and SSIM: the given one, or maximum less minimum.
 
-    Parameters
-    ----------
-    reference : array_like
-        Its maximum less its minimum is the default.
-    data_range : float, optional
-        The range, if it is known.
-
-    Returns
-    -------
-    float
-        Positive and finite.
-
-    Raises
-    ------
-    InputError
-        If `data_range` is not positive, or is not given for a constant reference.
+    Raises InputError if it is not positive and finite, or not given for a constant reference.
     """
     if data_range is not None:
         if not (np.isfinite(data_range) and data_range > 0):
@@ -240,7 +147,7 @@ def _psnr(restored: FloatArray, reference: FloatArray, data_range: float) -> flo
 
 
 def _planes(image: FloatArray, axes: str | None) -> FloatArray:
-    """(n, Y, X), alpha left out."""
+    """(n, Y, X), without alpha."""
     if image.ndim < 2:
         raise InputError(f"Expected at least 2 dimensions, but {image.ndim} came.")
     if axes is not None:

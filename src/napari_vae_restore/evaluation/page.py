@@ -1,16 +1,16 @@
-"""An evaluation as one page of HTML that needs nothing beside it."""
+"""An evaluation as one page of HTML that needs no other file."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import Final
 
-from napari_vae_restore.evaluation.calibration import Calibration
+from napari_vae_restore.evaluation.coverage import Calibration
 from napari_vae_restore.evaluation.figures import Evaluation, Example
 from napari_vae_restore.reports import pages
 
 _ENLARGED_TO: Final = 160
-"""Screen pixels, at least, along the side of a small picture."""
+"""Least screen pixels along the side of a small picture."""
 
 
 def page(evaluation: Evaluation) -> str:
@@ -22,8 +22,8 @@ def page(evaluation: Evaluation) -> str:
         _levels(evaluation),
         *([_calibration(evaluation.calibration)] if evaluation.calibration else []),
         _images(evaluation),
-        "<h2>To look at</h2>",
-        "<p>The middle of the first images, each stretched like the last of its row.</p>",
+        "<h2>Examples</h2>",
+        "<p>The middle of the first images; a row has the contrast of its last picture.</p>",
         *(_example(example) for example in evaluation.examples),
     ]
     return pages.document(title, "\n".join(parts))
@@ -36,10 +36,10 @@ def _levels(evaluation: Evaluation) -> str:
         for level in evaluation.levels
         if level.active is not None
     ]
-    bars = pages.bars(active, ".0f") if active else "<p>Not known of a single vector.</p>"
+    bars = pages.bars(active, ".0f") if active else "<p>Unknown for a single vector.</p>"
     return f"""<h2>KL per level</h2>
-<p>Nats per pixel and channel in each grid of latents, finest first: where the model keeps
-what it knows of an image.</p>
+<p>Nats per pixel and channel in each grid of latents, finest first: where the model stores
+an image.</p>
 {pages.bars(kl)}
 <h2>Active units</h2>
 <p>Latent channels of each level, finest first, whose posterior mean varies over the data by
@@ -61,8 +61,8 @@ def _calibration(found: Calibration) -> str:
         diagonal=True,
     )
     return f"""<h2>Calibration</h2>
-<p>On the broken line, the restoration is as sure as it may be; in the first plot below it,
-surer, and in the second above it.</p>
+<p>On the broken line, the restoration is as sure as it should be. Below the line in the first
+plot, and above it in the second, the restoration is too sure.</p>
 {coverage.svg()}{error.svg()}"""
 
 

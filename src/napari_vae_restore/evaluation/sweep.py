@@ -1,7 +1,7 @@
-"""Choosing the latent size by experiment: a small grid, trained under one time budget.
+"""Choose the latent size by experiment: a small grid, trained under one time budget.
 
 All members see the same images for the same time and are measured on the same held-out
-ones. What is finished lies in the folder, so that a sweep that was killed goes on.
+ones. Finished members are stored in the folder, so that a sweep that was killed goes on.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from napari_vae_restore.errors import InputError, told
 from napari_vae_restore.evaluation.evaluate import evaluate
 from napari_vae_restore.evaluation.grid import Member, MemberFigures, Sweep, members_of
-from napari_vae_restore.evaluation.held_out import HeldOut, hold_out
+from napari_vae_restore.evaluation.held_out import HeldOutSplit, hold_out
 from napari_vae_restore.evaluation.sweep_page import page
 from napari_vae_restore.images.atomic import atomic_write
 from napari_vae_restore.models.model import Model
@@ -35,27 +35,49 @@ RECOMMENDED: Final = "recommended.safetensors"
 
 _PLAN: Final = "plan.json"
 _MODEL, _RESULT = ".safetensors", ".json"
-_TRAINED: Final = 0.9
-"""Share of the budget that is trained for; the rest is for measuring."""
+_TRAINED: Final = 0.9  # of the budget; the rest is for measuring
 
 
 @dataclass(frozen=True, slots=True)
 class SweepProgress:
-    """How far a sweep is.
+    """How far a sweep is."""
 
-    Attributes
-    ----------
-    member : str
-        Name of the one that is being trained.
-    fraction : float
-        Share of the sweep that is over, 0 to 1.
-    seconds_left : float
-        Of training.
-    """
+    member: str  # name of the one that is being trained
+    fraction: float  # of the sweep, 0 to 1
+    seconds_left: float  # of training
 
-    member: str
-    fraction: float
-    seconds_left: float
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepOptions:
+    """The keyword parameters of :func:`sweep`."""
+
+    references: Images | None = None
+    simulate: NoiseModel | str | None = None
+    budget: str | float = "10 min"
+    kind: str = "hvae"
+    latent: Sequence[int] | None = None
+    beta: Sequence[float] = (1.0,)
+    levels: Sequence[int] | None = None
+    size: int | None = None
+    noise: NoiseModel | str = "auto"
+    axes: str | None = None
+    seed: int = 0
+    device: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Two sweeps with equal plans are the same sweep."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    kind: str
+    members: tuple[Member, ...]
+    seconds: float
+    size: int | None
+    noise: str
+    seed: int
+    data: str  # SHA-256
 
 
 def sweep(images: Images, folder: str | Path, **options: Any) -> Sweep:
@@ -66,11 +88,22 @@ def sweep(images: Images, folder: str | Path, **options: Any) -> Sweep:
     images : array, layer, path, or sequence of them
         Noisy; or clean with `simulate`.
     folder : str or Path
-        For models, figures and the report; made if it is not there. What lies there of the
-        same sweep is not done again.
+        For models, figures and the report; made if it does not exist. A sweep that was
+        stopped goes on in its folder.
     **options
-        The keyword parameters of :func:`iter_sweep`: `references`, `simulate`, `budget`,
-        `kind`, `latent`, `beta`, `levels`, `size`, `noise`, `axes`, `seed`, `device`.
+        - `references`: the clean image of each, by which denoising is measured; nothing
+          learns from them.
+        - `simulate`: noise to add to clean images, such as "gaussian:25".
+        - `budget`: wall time of the whole sweep, "10 min" or seconds.
+        - `kind`: "hvae", or "flat" for the textbook VAE.
+        - `latent`: latent channels of every level, or lengths of the textbook VAE's vector.
+        - `beta`: weights of the KL in training.
+        - `levels`: of the hierarchical VAE. Every combination of these three is trained.
+        - `size`: side in pixels of the textbook VAE's input.
+        - `noise`: of noisy images, as for :class:`~.engine.Training`.
+        - `axes`: of the arrays; read or guessed by default.
+        - `seed`: of the held-out choice, initialisation, patches and noise.
+        - `device`: "auto", "cpu", "cuda" or "mps".
 
     Returns
     -------
@@ -94,87 +127,36 @@ def sweep(images: Images, folder: str | Path, **options: Any) -> Sweep:
 
 
 def iter_sweep(
-    images: Images,
-    folder: str | Path,
-    *,
-    references: Images | None = None,
-    simulate: NoiseModel | str | None = None,
-    budget: str | float = "10 min",
-    kind: str = "hvae",
-    latent: Sequence[int] | None = None,
-    beta: Sequence[float] = (1.0,),
-    levels: Sequence[int] | None = None,
-    size: int | None = None,
-    noise: NoiseModel | str = "auto",
-    axes: str | None = None,
-    seed: int = 0,
-    device: str = "auto",
+    images: Images, folder: str | Path, **options: Any
 ) -> Generator[SweepProgress, None, Sweep]:
-    """Train and measure the members of a grid; see :func:`sweep`.
+    """Train and measure the members of a grid, with the options of :func:`sweep`.
 
-    Parameters
-    ----------
-    images, folder
-        As for :func:`sweep`.
-    references : array, layer, path, or sequence of them, optional
-        The clean image of each, by which denoising is measured; nothing learns from them.
-    simulate : NoiseModel or str, optional
-        Noise to add to clean images, such as "gaussian:25".
-    budget : str or float
-        Wall time of the whole sweep, "10 min" or seconds.
-    kind : str
-        "hvae", or "flat" for the textbook VAE.
-    latent : sequence of int, optional
-        Latent channels of every level, or lengths of the textbook VAE's vector.
-    beta : sequence of float
-        Weights of the KL in training.
-    levels : sequence of int, optional
-        Of the hierarchical VAE.
-    size : int, optional
-        Side in pixels of what the textbook VAE sees.
-    noise : NoiseModel or str
-        Of noisy images; as for :class:`~.engine.Training`.
-    axes : str, optional
-        Of the arrays; read or guessed by default.
-    seed : int
-        Of what is held out, initialisation, patches and noise.
-    device : str
-        "auto", "cpu", "cuda" or "mps".
-
-    Yields
-    ------
-    SweepProgress
-        After each step of training.
-
-    Returns
-    -------
-    Sweep
-        As :func:`sweep`.
-
-    Raises
-    ------
-    InputError, ImageFileError, TrainingError, RestorationError
-        As :func:`sweep`.
+    Yields after each step of training.
     """
-    members = members_of(kind, latent, beta, levels)
-    seconds = _TRAINED * parse_budget(budget) / len(members)
-    data, noise = _data(images, references, simulate, noise, axes, seed)
+    asked = SweepOptions(**options)
+    members = members_of(asked.kind, asked.latent, asked.beta, asked.levels)
+    seconds = _TRAINED * parse_budget(asked.budget) / len(members)
+    data, noise = _data(images, asked)
     configs = [
-        network_config(kind, data.training, latent=m.latent, levels=m.levels, size=size)
+        network_config(
+            asked.kind, data.training, latent=m.latent, levels=m.levels, size=asked.size
+        )
         for m in members
     ]
-    place = Path(folder)
-    plan = {
-        "kind": kind,
-        "members": [asdict(member) for member in members],
-        "seconds": round(seconds, 3),
-        "size": size,
-        "noise": str(noise),
-        "seed": seed,
-        "data": data.sha256,
-    }
-    _open(place, plan)
     stride = max(config.stride for config in configs)
+    place = Path(folder)
+    _open(
+        place,
+        _Plan(
+            kind=asked.kind,
+            members=members,
+            seconds=round(seconds, 3),
+            size=asked.size,
+            noise=str(noise),
+            seed=asked.seed,
+            data=data.sha256,
+        ),
+    )
     found = []
     for number, (member, config) in enumerate(zip(members, configs, strict=True)):
         figures = _finished(place, member)
@@ -186,60 +168,54 @@ def iter_sweep(
                 budget=seconds,
                 config=config,
                 settings=settings_on(config, data.training, beta=member.beta, stride=stride),
-                seed=seed,
-                device=device,
+                seed=asked.seed,
+                device=asked.device,
             )
             for progress in training.run():
-                share = (number + progress.fraction) / len(members)
-                left = seconds * (len(members) - number - progress.fraction)
+                done = number + progress.fraction
+                share, left = done / len(members), seconds * (len(members) - done)
                 yield SweepProgress(member.name, share, left)
-            figures = _measured(training.model, member, data, seed, device)
+            figures = _measured(training.model, member, data, asked)
             training.model.save(place / f"{member.name}{_MODEL}", overwrite=True)
             _write(place / f"{member.name}{_RESULT}", json.dumps(asdict(figures), indent=1))
         found.append(figures)
-    result = Sweep(kind, tuple(found), data.words, round(seconds, 1))
+    result = Sweep(asked.kind, tuple(found), data.words, round(seconds, 1))
     _write_results(place, result)
     return result
 
 
-def _data(
-    images: Images,
-    references: Images | None,
-    simulate: NoiseModel | str | None,
-    noise: NoiseModel | str,
-    axes: str | None,
-    seed: int,
-) -> tuple[HeldOut, NoiseModel | str]:
-    """What is trained and measured on, and its noise, told once for all."""
+def _data(images: Images, asked: SweepOptions) -> tuple[HeldOutSplit, NoiseModel | str]:
+    """The images to train and to measure on, and their noise, which all members share."""
+    simulate = asked.simulate
     known = parse_noise(simulate) if isinstance(simulate, str) else simulate
-    if references is None:
-        loaded, clean = load_images(images, axes), None
+    if asked.references is None:
+        loaded, clean = load_images(images, asked.axes), None
     else:
-        pairs = load_matched(images, references, axes)
+        pairs = load_matched(images, asked.references, asked.axes)
         loaded, clean = [first for first, _ in pairs], [second for _, second in pairs]
-    data = hold_out(loaded, clean, known, seed)
+    data = hold_out(loaded, clean, known, asked.seed)
     if len({image.axes for image in data.training}) > 1:
         raise InputError("expected images that are all grey or all colours, got both")
     if known is not None:
         return data, known
     first = data.training[0]
     if len(data.training) == 1 and first.axes == "TCYX" and first.data.shape[1] == 1:
-        return data, resolve_noise(noise, first.data[:, 0])
-    return data, noise
+        return data, resolve_noise(asked.noise, first.data[:, 0])
+    return data, asked.noise
 
 
 def _measured(
-    model: Model, member: Member, data: HeldOut, seed: int, device: str
+    model: Model, member: Member, data: HeldOutSplit, asked: SweepOptions
 ) -> MemberFigures:
-    """The figures of a trained member on what was held out."""
+    """Figures of a trained member on the held-out images."""
     found = evaluate(
         replace(model, name=member.name),
         [image.data for image in data.images],
         None if data.references is None else [image.data for image in data.references],
         axes=data.images[0].axes,
         n_samples=0,
-        seed=seed,
-        device=device,
+        seed=asked.seed,
+        device=asked.device,
     )
     return MemberFigures(
         member=member,
@@ -257,31 +233,34 @@ def _measured(
     )
 
 
-def _open(folder: Path, plan: dict[str, Any]) -> None:
-    """Make the folder, or see that it holds this very sweep, if it has begun."""
+def _open(folder: Path, plan: _Plan) -> None:
+    """Make the folder, or check that it holds this very sweep."""
     path = folder / _PLAN
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        there = json.loads(path.read_text()) if path.exists() else None
-    except (OSError, ValueError, RecursionError) as error:
+        begun = TypeAdapter(_Plan).validate_json(path.read_bytes()) if path.exists() else None
+    except (OSError, ValidationError) as error:
         raise InputError(
             f"cannot use the folder {folder}: {told(error)}: choose another"
         ) from error
     if {*folder.iterdir()} <= {path}:  # nothing was trained yet
-        _write(path, json.dumps(plan, indent=1))
-    elif there is None:
+        _write(path, json.dumps(asdict(plan), indent=1))
+    elif begun is None:
         raise InputError(f"the folder {folder} holds something else: choose a new one")
-    elif there != json.loads(json.dumps(plan)):
-        found = there if isinstance(there, dict) else {}
-        differing = [name for name in plan if found.get(name) != plan[name]]
+    elif begun != plan:
+        differing = [
+            each.name
+            for each in fields(plan)
+            if getattr(begun, each.name) != getattr(plan, each.name)
+        ]
         raise InputError(
-            f"the folder {folder} holds a sweep of other {', '.join(differing) or 'settings'}: "
-            "choose another folder, or the same images and options to go on with it"
+            f"the folder {folder} holds a sweep of other {', '.join(differing)}: choose "
+            "another folder, or the same images and options to go on with it"
         )
 
 
 def _finished(folder: Path, member: Member) -> MemberFigures | None:
-    """What is known of a member that was trained before."""
+    """Figures of a member that was trained before."""
     path = folder / f"{member.name}{_RESULT}"
     if not path.exists() or not path.with_suffix(_MODEL).exists():
         return None

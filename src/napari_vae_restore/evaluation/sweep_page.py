@@ -1,4 +1,4 @@
-"""A sweep as one page of HTML that needs nothing beside it."""
+"""A sweep as one page of HTML that needs no other file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WORDS = {"hvae": "hierarchical VAEs", "flat": "textbook VAEs"}
 
 
 def page(sweep: Sweep) -> str:
-    """The table of all members with the recommended one marked, and the plots."""
+    """The table of all members, with the recommended one marked, and the plots."""
     chosen = sweep.recommended
     number = sweep.members.index(chosen)
     plots = "".join(plot.svg() for plot in sweep.plots().values())

@@ -1,1 +1,1 @@
-"""What a VAE does besides restoring: samples, latents, enhancement, compression."""
+"""Other uses of a VAE: samples, latents, enhancement, compression."""

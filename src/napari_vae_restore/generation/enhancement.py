@@ -1,8 +1,8 @@
-"""Enhancement: a picture to look at, made from a restored one.
+"""Enhancement: a restored image, made more pleasant to look at.
 
-The image is encoded, latents of chosen levels are scaled or perturbed, and what that changes
-in the decoded picture is added to the image itself: x + D(z') - D(z). So what the decoder
-cannot draw is not lost, and settings that change nothing return the image's own values.
+The image is encoded, latents of chosen levels are scaled or perturbed, and the change of the
+decoded picture is added to the image itself: x + D(z') - D(z). So details that the decoder
+cannot draw are kept, and settings that change nothing return the image's own values.
 
 Enhanced intensities are no longer measurements, and every result says so.
 """
@@ -21,9 +21,10 @@ from torch import Tensor
 
 from napari_vae_restore import __version__
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.generation.latent_tiles import frame_tiles, window_of
 from napari_vae_restore.generation.latents import assembled
-from napari_vae_restore.generation.pieces import pieces, seen
-from napari_vae_restore.generation.planes import Planes, torch_computing
+from napari_vae_restore.generation.network_inputs import Planes, torch_computing
+from napari_vae_restore.generation.sampling import checked_seed
 from napari_vae_restore.generation.tones import Tones, check_range
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.devices import choose_device
@@ -36,44 +37,26 @@ NOTE: Final = (
     "Enhanced for looking at: these intensities are no longer measurements. Measure in the "
     "restored image."
 )
-"""What every output says."""
+"""Stands in every output."""
 
 MAX_GAIN: Final = 4.0
-"""Of details; beyond it latents leave what the decoder has ever drawn."""
+"""Largest gain of details; with more, the decoder meets latents that it never learned."""
+
+_SMOOTHED: Final = 2
+"""Finest levels that smoothing lessens: details of 2 and 4 pixels in the bundled model."""
 
 
 @dataclass(frozen=True, slots=True)
 class EnhancementRecipe:
-    """How an enhanced image was made.
-
-    Attributes
-    ----------
-    note : str
-        That the intensities are no longer measurements.
-    detail : tuple of (int, float)
-        Pixels of a level's cell, and the gain of its latents.
-    smoothing, variation : float
-        As given to :func:`enhance`.
-    tones : dict
-        As given to :func:`enhance`.
-    restored : dict or None
-        The recipe of the restoration that came first.
-    model, model_sha256 : str
-        The model's name and hash.
-    axes : str
-        Axes of the image.
-    seed : int
-        As given.
-    package_version : str
-        Version of this package.
-    """
+    """How an enhanced image was made; most fields are as given to :func:`enhance`."""
 
     note: str
+    # pixels of a level's cell, and the gain of its latents
     detail: tuple[tuple[int, float], ...]
     smoothing: float
     variation: float
     tones: dict[str, float]
-    restored: dict[str, Any] | None
+    restored: dict[str, Any] | None  # the recipe of the restoration that came first
     model: str
     model_sha256: str
     axes: str
@@ -81,7 +64,7 @@ class EnhancementRecipe:
     package_version: str
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values, all under "enhanced"."""
+        """JSON values, all under "enhanced"."""
         values: dict[str, Any] = json.loads(json.dumps({"enhanced": asdict(self)}))
         return values
 
@@ -123,8 +106,8 @@ def enhance(
     Parameters
     ----------
     image : array-like, napari.layers.Image or Restoration
-        A restored image, or what :func:`~napari_vae_restore.restore` returned, whose recipe
-        is then kept too. Details of a noisy image are noise.
+        A restored image, or a `Restoration`, whose recipe is then kept, too. Details of a
+        noisy image are noise.
     model : Model, str or Path
         As for :func:`~.latents.encode`.
     detail : mapping of int to float, optional
@@ -157,7 +140,7 @@ def enhance(
     ModelFileError
         If the model file cannot be used.
     RestorationError
-        If the computation fails, for example for want of memory.
+        If the computation fails, for example when memory runs out.
 
     Examples
     --------
@@ -173,11 +156,10 @@ def enhance(
     placed = find_model(model).on(choose_device(device))
     gains = _gains(placed, detail or {}, smoothing)
     check_range("variation", variation, 0.0, MAX_GAIN)
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"seed: expected an integer of at least 0, got {seed!r}")
+    seed = checked_seed(seed)
     shown = tones if isinstance(tones, Tones) else _parsed(tones)
     planes = Planes.of(image, axes, placed)
-    groups = _with_details(planes, placed, gains, variation, int(seed))
+    groups = _with_details(planes, placed, gains, variation, seed)
     recipe = EnhancementRecipe(
         note=NOTE,
         detail=tuple(sorted((detail or {}).items())),
@@ -188,7 +170,7 @@ def enhance(
         model=placed.name,
         model_sha256=placed.sha256,
         axes=planes.layout.axes,
-        seed=int(seed),
+        seed=seed,
         package_version=__version__,
     )
     shown_groups = _displayed(groups, planes, shown)
@@ -212,11 +194,8 @@ def _gains(model: Model, detail: Mapping[int, float], smoothing: float) -> tuple
     )
 
 
-_SMOOTHED: Final = 2
-"""Finest levels that smoothing lessens: details of 2 and 4 pixels in the bundled model."""
-
-
 def _parsed(tones: Mapping[str, float]) -> Tones:
+    """Tones from a mapping; raises InputError for an unknown name."""
     if unknown := sorted(set(tones) - {"contrast", "brightness", "gamma", "local_contrast"}):
         raise InputError(
             f"tones: unknown {', '.join(map(repr, unknown))}: use contrast, brightness, gamma "
@@ -235,15 +214,15 @@ def _with_details(
     with torch_computing():
         for index, x in enumerate(planes.network_inputs(model)):
             group, units = planes.groups[index].astype(np.float64), planes.units[index]
-            for tile in pieces(model, *planes.frame(model)):
+            for tile in frame_tiles(model, *planes.frame(model)):
                 noise = KeyedNoise(seed, 0, index, *tile.origin, model.network.config.strides)
-                piece = x[(..., *seen(tile))]
-                after_less_before = _difference(model.network, piece, gains, variation, noise)
+                window = x[(..., *window_of(tile))]
+                after_less_before = _difference(model.network, window, gains, variation, noise)
                 here = group[(..., *tile.core)]  # ends where the frame's border begins
                 height, width = here.shape[1:]
                 inner = (0, ..., *tile.inner)
-                unchanged = piece[inner][:, :height, :width].cpu().numpy()
-                changed = (piece + after_less_before)[inner][:, :height, :width].cpu().numpy()
+                unchanged = window[inner][:, :height, :width].cpu().numpy()
+                changed = (window + after_less_before)[inner][:, :height, :width].cpu().numpy()
                 here += units.from_network(changed) - units.from_network(unchanged)
             found.append(group)
     return found
@@ -278,16 +257,10 @@ def _displayed(
     shown = []
     for index, group in enumerate(groups):
         same = planes.groups[index % n_groups :: n_groups]
-        ranges = [
-            (min(g[c].min() for g in same), max(g[c].max() for g in same))
-            for c in range(len(group))
-        ]
-        shown.append(
-            np.stack(
-                [
-                    tones.apply(plane, float(black), float(white))
-                    for plane, (black, white) in zip(group, ranges, strict=True)
-                ]
-            )
-        )
+        channels = []
+        for channel, plane in enumerate(group):
+            black = min(each[channel].min() for each in same)
+            white = max(each[channel].max() for each in same)
+            channels.append(tones.apply(plane, float(black), float(white)))
+        shown.append(np.stack(channels))
     return shown

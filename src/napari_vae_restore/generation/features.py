@@ -1,4 +1,4 @@
-"""Latents as a table: a row for each region, ready for PCA, UMAP or a classifier."""
+"""Latents as a table with a row for each region, for PCA, UMAP or a classifier."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_vae_restore.errors import InputError
 from napari_vae_restore.generation.latents import Latents
 
 SQUARE: Final = 64
-"""Pixels along each side of the regions, where none are given."""
+"""Default side of the regions in pixels."""
 
 
 def features(latents: Latents, regions: Any = None) -> dict[str, NDArray[Any]]:
@@ -85,7 +85,7 @@ def _of_plane(
 
 
 def _labels(regions: Any, latents: Latents) -> NDArray[np.int64]:
-    """(N, H, W)."""
+    """(N, H, W) labels; squares where no regions are given."""
     layout = latents.layout
     n_planes, _, height, width = layout.planes_shape
     if regions is None:

@@ -1,6 +1,6 @@
-"""What a VAE knows of an image: encode, look at it or change it, decode.
+"""Encode an image into latents, look at them or change them, decode them.
 
-z is a list of grids, coarsest first; a level is named by its stride, the pixels of the image
+z is a list of grids, coarsest first. A level is named by its stride: the pixels of the image
 along each side of one of its cells. Nothing here knows what the latents are used for.
 """
 
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.generation.pieces import Grids, cells, pieces, seen
-from napari_vae_restore.generation.planes import Planes, torch_computing
+from napari_vae_restore.generation.latent_tiles import Grids, cells, frame_tiles, window_of
+from napari_vae_restore.generation.network_inputs import Planes, torch_computing
 from napari_vae_restore.images.layout import Layout, cast
 from napari_vae_restore.images.tiling import Tile
 from napari_vae_restore.models.bundled import DEFAULT, find_model
@@ -33,25 +33,18 @@ from napari_vae_restore.restoration.inference.units import Units
 class LatentGrid:
     """q(z_l | z_{>l}, x) of one level, for every plane.
 
-    Attributes
-    ----------
-    mean, std : numpy.ndarray
-        (N, channels, h, w) float32; N runs over planes, then groups of channels.
-    prior : numpy.ndarray
-        (N, channels, h, w) float32: the mean of p(z_l | z_{>l}), what the coarser levels
-        alone make one expect.
-    stride : int
-        Pixels along each side of a cell.
+    Arrays are (N, channels, h, w) float32; N runs over planes, then groups of channels.
     """
 
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
+    # the mean of p(z_l | z_{>l}): the expectation from coarser levels alone
     prior: NDArray[np.float32]
-    stride: int
+    stride: int  # pixels along each side of a cell
 
     @classmethod
     def of(cls, grids: Grids) -> Self:
-        """What was put together piece by piece."""
+        """From grids that were filled tile by tile."""
         mean, std, prior = grids.values
         return cls(mean, std, prior, grids.stride)
 
@@ -69,20 +62,11 @@ class LatentGrid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LatentMap:
-    """One level as a layer that lies on the image.
-
-    Attributes
-    ----------
-    name : str
-        Says the level's stride.
-    data : numpy.ndarray
-        (N, channels, h, w) float32, or without N for a single plane.
-    scale, translate : tuple of float
-        One per dimension of `data`, in pixels of the image: as a napari layer takes them.
-    """
+    """One level as a layer that lies on the image."""
 
     name: str
-    data: NDArray[np.float32]
+    data: NDArray[np.float32]  # (N, channels, h, w) float32, or without N for a single plane
+    # pixels of the image, one per dimension of `data`, as a napari layer takes them
     scale: tuple[float, ...]
     translate: tuple[float, ...]
 
@@ -149,17 +133,10 @@ class Latents:
         for level in self.levels:
             data = level.mean[0] if len(level.mean) == 1 else level.mean
             others = data.ndim - 2
-            # A cell's centre is that of its pixels, and pixel 0 is centred at 0.
-            middle = (level.stride - 1) / 2
             scale = (1.0,) * others + (float(level.stride),) * 2
-            found.append(
-                LatentMap(
-                    f"latents of {level.stride} px",
-                    data,
-                    scale,
-                    (0.0,) * others + (middle, middle),
-                )
-            )
+            # A cell's centre is that of its pixels, and pixel 0 is centred at 0.
+            translate = (0.0,) * others + ((level.stride - 1) / 2,) * 2
+            found.append(LatentMap(f"latents of {level.stride} px", data, scale, translate))
         return tuple(found)
 
 
@@ -188,7 +165,7 @@ def encode(
     -------
     Latents
         q's mean and standard deviation of every level, coarsest first; below the coarsest
-        level given the means of those above. Large planes are computed in pieces; the
+        level given the means of those above. Large planes are computed in tiles; the
         latents themselves have to fit into memory, some 64 bytes for each pixel with the
         bundled model.
 
@@ -199,7 +176,7 @@ def encode(
     ModelFileError
         If the model file cannot be used.
     RestorationError
-        If the computation fails, for example for want of memory.
+        If the computation fails, for example when memory runs out.
     """
     placed = find_model(model).on(choose_device(device))
     planes = Planes.of(image, axes, placed)
@@ -208,11 +185,11 @@ def encode(
     grids = [Grids(len(planes.groups), frame, stride) for stride in strides]
     with torch_computing():
         for index, x in enumerate(planes.network_inputs(placed)):
-            for tile in pieces(placed, *frame):
-                piece = x[(..., *seen(tile))]
-                features = placed.network.encode(piece)
+            for tile in frame_tiles(placed, *frame):
+                window = x[(..., *window_of(tile))]
+                features = placed.network.encode(window)
                 noting = _noting(grids, index, tile)
-                placed.network.traverse(features, (1, *piece.shape[2:]), noting)
+                placed.network.traverse(features, (1, *window.shape[2:]), noting)
     levels = tuple(map(LatentGrid.of, grids))
     return Latents(levels, planes.layout, planes.units, placed.name, placed.sha256)
 
@@ -234,8 +211,8 @@ def decode(
     Returns
     -------
     numpy.ndarray
-        The signal in the image's axes, dtype and intensity range; of colours with alpha,
-        the colours. A decoder draws what its latents hold, and not all that was there.
+        The signal in the image's axes, dtype and intensity range, without alpha. A decoder
+        draws what its latents hold, which is less than the image held.
 
     Raises
     ------
@@ -247,7 +224,7 @@ def decode(
     placed = find_model(model).on(choose_device(device))
     if placed.sha256 != latents.model_sha256:
         raise InputError(
-            f"these latents are those of model {latents.model!r}, and model {placed.name!r} is "
+            f"these latents belong to model {latents.model!r}, and model {placed.name!r} is "
             "another one: decode with the model that encoded"
         )
     return assembled(latents.layout, decoded_groups(latents, placed))
@@ -263,7 +240,7 @@ def decoded_groups(latents: Latents, model: Model) -> list[NDArray[np.float64]]:
 
 
 def network_signals(latents: Latents, model: Model) -> list[NDArray[np.float32]]:
-    """The decoded signal of each group, (1, C, H', W') in network units, border included."""
+    """Decoded signal of each group, (1, C, H', W') float32 network units, with its border."""
     device = next(model.network.parameters()).device
     coarsest, stride = latents.levels[0], latents.levels[0].stride
     rows, columns = (side * stride for side in coarsest.mean.shape[2:])
@@ -272,9 +249,9 @@ def network_signals(latents: Latents, model: Model) -> list[NDArray[np.float32]]
     with torch_computing():
         for index in range(len(coarsest.mean)):
             whole = np.empty(shape, np.float32)
-            for tile in pieces(model, rows, columns):
+            for tile in frame_tiles(model, rows, columns):
                 z = [
-                    torch.from_numpy(each.mean[(index, None, ..., *cells(seen(tile), s))])
+                    torch.from_numpy(each.mean[(index, None, ..., *cells(window_of(tile), s))])
                     for each, s in zip(latents.levels, latents.strides, strict=True)
                 ]
                 size = (1, len(tile.rows), len(tile.columns))
@@ -294,12 +271,12 @@ def assembled(
 
 
 def _given(z: Sequence[Tensor]) -> Chooser:
-    """Take the latents as they are, coarsest first."""
+    """Take given latents, coarsest first."""
     return lambda level, _p, _q: z[-1 - level]
 
 
 def _noting(grids: Sequence[Grids], index: int, tile: Tile) -> Chooser:
-    """Take q's means, and note q and p of a piece of a plane; grids are coarsest first."""
+    """Take q's means, and store q and p of a tile of a plane; grids are coarsest first."""
 
     def note(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
         grids[-1 - level].put(index, tile, (q.mean, q.log_std.exp(), p.mean))

@@ -1,7 +1,7 @@
-"""Pictures from a model's prior, between two images, and like one.
+"""Pictures drawn from a model's prior, between two images, or similar to one.
 
-p(z) is sampled coarsest level first. Noise is keyed to position (`models.latents`), so that
-sample i of a seed is one picture whatever the number of samples.
+p(z) is sampled coarsest level first. Noise is keyed to position (`models.latents`), so sample
+i of a seed is one picture whatever the number of samples.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.generation.latent_tiles import (
+    Grids,
+    cells,
+    check_memory,
+    frame_tiles,
+    window_of,
+)
 from napari_vae_restore.generation.latents import (
     LatentGrid,
     Latents,
@@ -25,8 +33,7 @@ from napari_vae_restore.generation.latents import (
     decoded_groups,
     encode,
 )
-from napari_vae_restore.generation.pieces import Grids, cells, check_memory, pieces, seen
-from napari_vae_restore.generation.planes import torch_computing
+from napari_vae_restore.generation.network_inputs import torch_computing
 from napari_vae_restore.images.arrays import MIN_SIDE
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.images.tiling import Tile
@@ -38,10 +45,10 @@ from napari_vae_restore.models.protocol import Chooser
 from napari_vae_restore.restoration.inference.units import Units
 
 SIDE: Final = 256
-"""Pixels along each side of samples, where the model leaves it open."""
+"""Default side of samples in pixels, of a model of any size."""
 
 _UNIT: Final = Normalisation(0.0, 1.0)
-"""Of a model of any image: black is 0 and white 1."""
+"""Units of a model of any image: black is 0 and white 1."""
 
 
 def sample(
@@ -62,8 +69,8 @@ def sample(
     n : int
         Number of pictures.
     size : int or (int, int), optional
-        Height and width in pixels, or the side of a square; any for a hierarchical model,
-        whose own size alone for a textbook VAE. By default 256, or that size.
+        Height and width in pixels, or the side of a square. A textbook VAE has one size only,
+        which is its default; that of a hierarchical model is 256.
     temperature : float or sequence of float
         Factor on the prior's standard deviation: below 1 smoother and more typical. For all
         levels, or one for each, coarsest first.
@@ -85,7 +92,7 @@ def sample(
     ModelFileError
         If the model file cannot be used.
     RestorationError
-        If the computation fails, for example for want of memory.
+        If the computation fails, for example when memory runs out.
     """
     _check_number("n", n, 1)
     placed = find_model(model).on(choose_device(device))
@@ -106,47 +113,27 @@ def sample_latents(
     seed: int = 0,
     index: int = 0,
 ) -> Latents:
-    """Draw the latents of one picture from p(z); `decode` draws it.
+    """Draw the latents of one picture from p(z), (H, W) or (C, H, W) float32, for `decode`.
 
-    Parameters
-    ----------
-    model : Model
-        On the device where it computes.
-    size : (int, int)
-        Height and width in pixels.
-    temperature : float or sequence of float
-        As for :func:`sample`.
-    seed, index : int
-        `index` counts the samples of a seed.
-
-    Returns
-    -------
-    Latents
-        Of a float32 picture, (H, W) or (C, H, W).
-
-    Raises
-    ------
-    InputError
-        For a parameter outside its range, or a size that the model does not have.
-    RestorationError
-        If the computation fails.
+    The model computes on its own device; `size` is height and width in pixels, `index` counts
+    the samples of a seed. Raises as :func:`sample`.
     """
     height, width = _size(model, size)
     config = model.network.config
     temperatures = _temperatures(temperature, len(config.strides))
-    seed = _checked_seed(seed)
+    seed = checked_seed(seed)
     n_bytes = config.channels * height * width * np.dtype(np.float32).itemsize
     check_memory(n_bytes, f"{height} × {width} pixels take", "draw fewer of them")
 
-    def drawing(tile: Tile) -> Chooser:
-        noise = KeyedNoise(seed, index, 0, *tile.origin, config.strides)
+    def drawing(plane: int, tile: Tile) -> Chooser:
+        noise = KeyedNoise(seed, index, plane, *tile.origin, config.strides)
         return lambda level, p, _q: p.sample(noise(level, p.mean), temperatures[level])
 
     rows, columns = (-(-side // config.stride) * config.stride for side in (height, width))
+    levels = _descended(model, 1, (rows, columns), drawing)
     is_grey = config.channels == 1
     shape = (height, width) if is_grey else (config.channels, height, width)
     layout = Layout("YX" if is_grey else "CYX", shape, np.dtype(np.float32))
-    levels = _descended(model, rows, columns, drawing)
     noises = () if model.noise is None else (model.noise,) * config.channels
     units = Units(noises, model.normalisation or _UNIT)
     return Latents(levels, layout, (units,), model.name, model.sha256)
@@ -162,7 +149,7 @@ def vary(
     seed: int = 0,
     device: str = "auto",
 ) -> NDArray[Any]:
-    """More pictures like one: its coarse latents are kept, the fine ones drawn anew.
+    """Draw pictures similar to one: keep its coarse latents, draw the fine ones anew.
 
     Parameters
     ----------
@@ -196,14 +183,12 @@ def vary(
         raise InputError(f"latents: expected those of model {placed.name!r}, got others")
     if not 0 <= levels <= len(latents.levels):
         raise InputError(f"levels: expected 0 to {len(latents.levels)}, got {levels!r}")
-    drawn = [
-        assembled(latents.layout, decoded_groups(each, placed))
-        for each in (
-            _redrawn(latents, placed, levels, temperature, _checked_seed(seed), index)
-            for index in range(n)
-        )
-    ]
-    return np.stack(drawn, dtype=latents.layout.dtype)
+    seed = checked_seed(seed)
+    pictures = []
+    for index in range(n):
+        drawn = _redrawn(latents, placed, levels, temperature, seed, index)
+        pictures.append(assembled(latents.layout, decoded_groups(drawn, placed)))
+    return np.stack(pictures, dtype=latents.layout.dtype)
 
 
 def interpolate(
@@ -276,51 +261,45 @@ def _redrawn(
     device = next(model.network.parameters()).device
     stride, shape = latents.strides[0], latents.shapes[0]
     frame = (shape[2] * stride, shape[3] * stride)
-    drawn = []
-    for plane in range(shape[0]):
 
-        def drawing(tile: Tile, plane: int = plane) -> Chooser:
-            noise = KeyedNoise(seed, index, plane, *tile.origin, config.strides)
+    def drawing(plane: int, tile: Tile) -> Chooser:
+        noise = KeyedNoise(seed, index, plane, *tile.origin, config.strides)
 
-            def draw(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
-                if level < levels:
-                    return p.sample(noise(level, p.mean), temperature)
-                kept = latents.levels[-1 - level]
-                here = kept.mean[(plane, None, ..., *cells(seen(tile), kept.stride))]
-                return torch.from_numpy(here).to(device)
+        def draw(level: int, p: DiagonalGaussian, _q: DiagonalGaussian) -> Tensor:
+            if level < levels:
+                return p.sample(noise(level, p.mean), temperature)
+            kept = latents.levels[-1 - level]
+            here = kept.mean[(plane, None, ..., *cells(window_of(tile), kept.stride))]
+            return torch.from_numpy(here).to(device)
 
-            return draw
+        return draw
 
-        drawn.append(_descended(model, *frame, drawing))
-    means = [
-        np.concatenate([level.mean for level in group]) for group in zip(*drawn, strict=True)
-    ]
-    return latents.with_means(means)
+    drawn = _descended(model, shape[0], frame, drawing)
+    return latents.with_means([level.mean for level in drawn])
 
 
 def _descended(
-    model: Model, height: int, width: int, drawing: Callable[[Tile], Chooser]
+    model: Model, n: int, frame: tuple[int, int], drawing: Callable[[int, Tile], Chooser]
 ) -> tuple[LatentGrid, ...]:
-    """The latents that choices make piece by piece, with the prior that each was drawn from."""
+    """Latents of n planes that `drawing` chooses tile by tile, with the prior of each."""
     strides = tuple(reversed(model.network.config.strides))
-    grids = [Grids(1, (height, width), stride) for stride in strides]
+    grids = [Grids(n, frame, stride) for stride in strides]
     with torch_computing():
-        for tile in pieces(model, height, width):
-            draw = drawing(tile)
-
-            def note(
-                level: int,
-                p: DiagonalGaussian,
-                q: DiagonalGaussian,
-                draw: Chooser = draw,
-                tile: Tile = tile,
-            ) -> Tensor:
-                z = draw(level, p, q)
-                grids[-1 - level].put(0, tile, (z, p.log_std.exp(), p.mean))
-                return z
-
-            model.network.traverse(None, (1, len(tile.rows), len(tile.columns)), note)
+        for plane, tile in product(range(n), frame_tiles(model, *frame)):
+            choose = _noting(grids, plane, tile, drawing(plane, tile))
+            model.network.traverse(None, (1, len(tile.rows), len(tile.columns)), choose)
     return tuple(map(LatentGrid.of, grids))
+
+
+def _noting(grids: Sequence[Grids], plane: int, tile: Tile, draw: Chooser) -> Chooser:
+    """Draw, and store the draw and p of a tile; grids are coarsest first."""
+
+    def note(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
+        z = draw(level, p, q)
+        grids[-1 - level].put(plane, tile, (z, p.log_std.exp(), p.mean))
+        return z
+
+    return note
 
 
 def _size(model: Model, size: int | tuple[int, int] | None) -> tuple[int, int]:
@@ -343,13 +322,14 @@ def _check_number(name: str, value: int, least: int) -> None:
         raise InputError(f"{name}: expected an integer of at least {least}, got {value!r}")
 
 
-def _checked_seed(seed: int) -> int:
+def checked_seed(seed: int) -> int:
+    """An integer of at least 0, or InputError."""
     _check_number("seed", seed, 0)
     return int(seed)
 
 
 def _temperatures(temperature: float | Sequence[float], n_levels: int) -> list[float]:
-    """One for each level, finest first."""
+    """Temperatures of the levels, finest first."""
     given = list(temperature) if isinstance(temperature, Sequence) else [temperature] * n_levels
     if len(given) != n_levels:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Contrast, brightness and local contrast of a plane: for looking at, not for measuring."""
+"""Contrast, brightness and local contrast of a plane, for viewing and not for measuring."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from napari_vae_restore.errors import InputError
 
 _TILES: Final = 8
-"""Tiles along each side that local contrast adapts to, scikit-image's default."""
+"""Tiles along each side that local contrast adapts to: scikit-image's default."""
 
 _CLIP: Final = 0.02
-"""Largest share of a tile's pixels in one of 256 levels, which bounds how far noise is
-raised; scikit-image's ``clip_limit``."""
+"""Largest share of a tile's pixels in one of 256 levels, which bounds the gain of noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +88,6 @@ class Tones:
 
 
 def check_range(name: str, value: float, least: float, most: float) -> None:
-    """Raise unless a number lies in its range.
-
-    Raises
-    ------
-    InputError
-        If it does not, or is no number.
-    """
+    """Raise InputError unless a number lies in its range."""
     if not (isinstance(value, int | float | np.number) and least <= value <= most):
         raise InputError(f"{name}: expected a number from {least:g} to {most:g}, got {value!r}")

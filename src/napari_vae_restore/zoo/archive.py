@@ -15,9 +15,11 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, Any, Final
+from typing import IO, Any, ClassVar, Final
+
+from pydantic import TypeAdapter, ValidationError
 
 from napari_vae_restore.errors import InputError, ModelFileError, told
 from napari_vae_restore.images.atomic import atomic_write, why_not_written
@@ -28,16 +30,15 @@ DESCRIPTIONS: Final = ("bioimageio.yaml", "rdf.yaml")
 """Names of a package's description."""
 
 CONFIG_KEY: Final = "napari_vae_restore"
-"""Under ``config`` in the description, where the model file is told; see `Attachment`."""
+"""Under ``config`` in the description, where the `Attachment` stands."""
 
 EXTRA: Final = 'pip install "napari-vae-restore[bioimageio]"'
 
 _VERSION: Final = 1
 _MAX_DESCRIPTION: Final = 2**20
-_MAX_WEIGHTS: Final = 2 * 2**30
+MAX_BYTES: Final = 2 * 2**30  # of a model file
 _CHUNK: Final = 2**20
-_SHOWN: Final = 80
-"""Characters of foreign text that a message repeats."""
+_SHOWN: Final = 80  # characters of foreign text that a message repeats
 
 # NotImplementedError, a RuntimeError: an unknown compression; RuntimeError: a password;
 # UnicodeDecodeError: a name; struct.error: a header.
@@ -55,86 +56,32 @@ _OpenFile = Callable[[str], IO[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """The model file in a package, as the description tells it.
+    """The model file in a package, as the description names it."""
 
-    Attributes
-    ----------
-    weights : str
-        Name of the file.
-    sha256 : str
-        Of the file.
-    model_sha256 : str
-        Of the model; see :attr:`~.model.Model.sha256`.
-    version : int
-        Of this form.
-    """
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
-    weights: str
-    sha256: str
-    model_sha256: str
+    weights: str  # name of the file
+    sha256: str  # of the file
+    model_sha256: str  # of the model; see Model.sha256
     version: int = _VERSION
 
-    def to_dict(self) -> dict[str, Any]:
-        """What :meth:`parse` reads."""
-        return asdict(self)
 
-    @classmethod
-    def parse(cls, form: object, source: Path) -> Attachment:
-        """Read and check what a description says; raises ModelFileError."""
-        texts = {"weights", "sha256", "model_sha256"}
-        if not isinstance(form, dict) or form.get("version") != _VERSION:
-            raise ModelFileError(
-                f"{source} was made by another version of this library: update "
-                "napari-vae-restore, or ask for the model file itself"
-            )
-        if set(form) != texts | {"version"} or not all(isinstance(form[t], str) for t in texts):
-            raise ModelFileError(f"{source}: what it says of its model file is damaged")
-        name = form["weights"]
-        is_plain = PurePosixPath(name).name == PureWindowsPath(name).name == name
-        if not is_plain or not name.endswith(SUFFIX):
-            raise ModelFileError(
-                f"{source} names {_quoted(name)} as its model file, and that is not the name "
-                f"of a {SUFFIX} file in it: nothing was read; do not use this package"
-            )
-        return cls(**form)
-
-
-def import_package(source: Path, output: Path, *, overwrite: bool = False) -> Model:
+def import_package(
+    source: Path, output: Path, *, overwrite: bool = False, max_bytes: int = MAX_BYTES
+) -> Model:
     """Take the model file out of a package, and check that it is the one that was exported.
 
-    Parameters
-    ----------
-    source : pathlib.Path
-        A zip, or the description in an unpacked package.
-    output : pathlib.Path
-        Ends in ``.safetensors``.
-    overwrite : bool
-        Whether an existing file may be replaced.
-
-    Returns
-    -------
-    Model
-        Equal to the one that was exported: its hash is compared.
-
-    Raises
-    ------
-    InputError
-        If the output has another suffix, or exists and `overwrite` is False.
-    ModelFileError
-        If the source is no package, holds a model that this library cannot run, or is
-        damaged; or if the output cannot be written.
+    The source is a zip, an unpacked package or its description. Raises InputError for an
+    output that cannot be used, and ModelFileError for a source that is no sound package.
     """
     if output.suffix != SUFFIX:
         raise InputError(f"expected an output that ends in {SUFFIX}, but {output.name!r} came")
-    if output.exists() and not overwrite:
-        raise InputError(
-            f"{output} exists and was not replaced: choose another name, or overwrite"
-        )
+    check_free(output, overwrite=overwrite)
     with _opened(source) as (description, open_file), tempfile.TemporaryDirectory() as folder:
         attachment = _attachment(description, source)
         copy = Path(folder) / output.name
         with open_file(attachment.weights) as stream:
-            digest = _copied(stream, copy, source)
+            digest = _copied(stream, copy, source, max_bytes)
         if digest != attachment.sha256:
             raise ModelFileError(
                 f"{source}: {attachment.weights} is not the file that was packed (its SHA-256 "
@@ -142,18 +89,31 @@ def import_package(source: Path, output: Path, *, overwrite: bool = False) -> Mo
             )
         model = load(copy)
         if model.sha256 != attachment.model_sha256:
-            raise ModelFileError(f"{source}: its model is not the one that it tells of")
-        try:
-            with atomic_write(output) as temporary:
-                shutil.copyfile(copy, temporary)
-        except OSError as error:
-            raise ModelFileError(f"cannot write {output}: {why_not_written(error)}") from error
+            raise ModelFileError(f"{source}: its model is not the one that it describes")
+        put(copy, output)
     return model
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Raise InputError if a file would be replaced without permission."""
+    if path.exists() and not overwrite:
+        raise InputError(
+            f"{path} exists and was not replaced: choose another name, or overwrite"
+        )
+
+
+def put(source: Path, target: Path) -> None:
+    """Copy a file, entirely or not at all; raises ModelFileError."""
+    try:
+        with atomic_write(target) as temporary:
+            shutil.copyfile(source, temporary)
+    except OSError as error:
+        raise ModelFileError(f"cannot write {target}: {why_not_written(error)}") from error
 
 
 @contextmanager
 def _opened(source: Path) -> Iterator[tuple[Mapping[str, Any], _OpenFile]]:
-    """The description of a package, and how to open a file of it by name."""
+    """Description of a package, and a function that opens a file of it by name."""
     try:
         if source.is_dir():
             found = next((source / n for n in DESCRIPTIONS if (source / n).is_file()), None)
@@ -206,9 +166,10 @@ def _parsed(content: bytes, source: Path) -> Mapping[str, Any]:
 
 
 def _attachment(description: Mapping[str, Any], source: Path) -> Attachment:
+    """The model file that a description names; ModelFileError if it is not one of ours."""
     config = description.get("config")
     if isinstance(config, dict) and CONFIG_KEY in config:
-        return Attachment.parse(config[CONFIG_KEY], source)
+        return _checked(config[CONFIG_KEY], source)
     kind, name = description.get("type"), _quoted(description.get("name"))
     if kind != "model":
         raise ModelFileError(
@@ -224,13 +185,35 @@ def _attachment(description: Mapping[str, Any], source: Path) -> Attachment:
     )
 
 
-def _copied(stream: IO[bytes], target: Path, source: Path) -> str:
-    """Copy no more than a model can have; the SHA-256 of it."""
+def _checked(form: object, source: Path) -> Attachment:
+    if not isinstance(form, dict) or form.get("version") != _VERSION:
+        raise ModelFileError(
+            f"{source} was made by another version of this library: update "
+            "napari-vae-restore, or ask for the model file itself"
+        )
+    try:
+        attachment = TypeAdapter(Attachment).validate_python(form)
+    except ValidationError as error:
+        raise ModelFileError(
+            f"{source}: the description of its model file is damaged"
+        ) from error
+    name = attachment.weights
+    is_plain = PurePosixPath(name).name == PureWindowsPath(name).name == name
+    if not is_plain or not name.endswith(SUFFIX):
+        raise ModelFileError(
+            f"{source} names {_quoted(name)} as its model file, and that is not the name "
+            f"of a {SUFFIX} file in it: nothing was read; do not use this package"
+        )
+    return attachment
+
+
+def _copied(stream: IO[bytes], target: Path, source: Path, max_bytes: int) -> str:
+    """Copy at most the largest size of a model; returns the SHA-256."""
     digest, size = hashlib.sha256(), 0
     with target.open("wb") as file:
         while chunk := stream.read(_CHUNK):
             size += len(chunk)
-            if size > _MAX_WEIGHTS:
+            if size > max_bytes:
                 raise ModelFileError(f"{source}: its model file is larger than any model")
             digest.update(chunk)
             file.write(chunk)

@@ -1,4 +1,4 @@
-"""What a package must say of its makers, and a model file does not."""
+"""Authors, licence and citation: what a package must name and a model file does not."""
 
 from __future__ import annotations
 
@@ -19,53 +19,27 @@ _URL: Final = re.compile(r"https?://[^\s\"<>]+[^\s\"<>.,;)]")
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who made a model.
-
-    Attributes
-    ----------
-    name : str
-        In full.
-    affiliation : str
-        May be empty.
-    github : str
-        User name; may be empty. bioimage.io wants that of at least one author.
-    """
+    """Who made a model."""
 
     name: str
-    affiliation: str = ""
+    affiliation: str = ""  # may be empty
+    # user name, may be empty; bioimage.io asks for that of at least one author
     github: str = ""
 
     def to_dict(self) -> dict[str, str]:
-        """As the format wants it."""
+        """In the terms of the format."""
         fields = {"affiliation": self.affiliation, "github_user": self.github}
         return {"name": self.name} | {key: value for key, value in fields.items() if value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credit:
-    """What a package must say and a model file does not.
+    """Authors, licence and citation; raises InputError where one is missing or unusable."""
 
-    Attributes
-    ----------
-    authors : tuple of Author
-        At least one.
-    licence : str
-        SPDX identifier of the weights' licence, such as "CC-BY-4.0".
-    cite : str
-        What to cite, with a DOI or a URL; empty for the method alone.
-    description : str
-        One or two sentences; empty for what the report says.
-
-    Raises
-    ------
-    InputError
-        If authors or licence are missing, or what to cite has neither DOI nor URL.
-    """
-
-    authors: tuple[Author, ...]
-    licence: str
-    cite: str = ""
-    description: str = ""
+    authors: tuple[Author, ...]  # at least one
+    licence: str  # SPDX identifier of the weights' licence, such as "CC-BY-4.0"
+    cite: str = ""  # with a DOI or a URL; empty for the method alone
+    description: str = ""  # one or two sentences; empty for those of the report
 
     def __post_init__(self) -> None:
         missing = [] if self.authors and all(a.name for a in self.authors) else ["an author"]
@@ -82,7 +56,7 @@ class Credit:
             )
 
     def citations(self) -> list[dict[str, str]]:
-        """As the format wants them: what the authors say, then the method."""
+        """In the terms of the format: the authors' own, then the method."""
         if not self.cite:
             return [_METHOD]
         doi, url = _DOI.search(self.cite), _URL.search(self.cite)

@@ -1,12 +1,12 @@
 """The description of a package: a plain mapping in the terms of bioimage.io's format 0.5.
 
-See https://github.com/bioimage-io/spec-bioimage-io; what is wrong with it is told by
-``bioimageio.spec``.
+See https://github.com/bioimage-io/spec-bioimage-io; ``bioimageio.spec`` checks it.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from typing import Any, Final
 
 import torch
@@ -26,11 +26,10 @@ TEST_OUTPUT: Final = "test_output.npy"
 SAMPLE_INPUT: Final = "sample_input.tif"
 SAMPLE_OUTPUT: Final = "sample_output.tif"
 
-_MIN_STRIDES: Final = 4
-_MIN_SIDE: Final = 64
-"""Least side of an input, in strides and in pixels."""
+_MIN_STRIDES: Final = 4  # least side of an input
+_MIN_SIDE: Final = 64  # pixels, the same
 _TOLERANCE: Final = 1e-3
-"""Of the test output, relative to a value and to the range: processors round differently."""
+"""Relative to a value of the test output and to its range: processors round differently."""
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_+\- ()]+")
 
 
@@ -44,27 +43,10 @@ def describe(
     cover: str,
     spread: float,
 ) -> dict[str, Any]:
-    """The package's description, but for the version of its format.
+    """The package's description, without the version of its format; JSON values.
 
-    Parameters
-    ----------
-    model : Model
-        What is packed.
-    credit : Credit
-        Authors and licence.
-    name, description : str
-        Of the package.
-    digest : str
-        SHA-256 of the packed model file.
-    cover : str
-        Name of the cover.
-    spread : float
-        Range of the test output.
-
-    Returns
-    -------
-    dict
-        JSON values.
+    `digest` is the SHA-256 of the packed model file, `cover` a file name, `spread` the range of
+    the test output.
     """
     attachment = Attachment(WEIGHTS, digest, model.sha256)
     return {
@@ -99,7 +81,7 @@ def describe(
                 "task": "denoising",
                 "model_parameter_count": sum(p.numel() for p in model.network.parameters()),
             },
-            CONFIG_KEY: attachment.to_dict(),
+            CONFIG_KEY: asdict(attachment),
         },
     }
 
@@ -107,8 +89,6 @@ def describe(
 def package_name(name: str) -> str:
     """A model's name as bioimage.io allows it.
 
-    Examples
-    --------
     >>> package_name("my cells: 2nd day")
     'my cells 2nd day (VAE denoising)'
     """
@@ -138,13 +118,13 @@ def _tensor(model: Model, name: str, test: str, sample: str) -> dict[str, Any]:
 
 
 def least_side(model: Model) -> int:
-    """Of an input in pixels: room for the mirrored border, and for blocks of noise."""
+    """Least side of an input in pixels: the mirrored border and the noise's blocks fit in."""
     stride = model.network.config.stride
     return max(_MIN_STRIDES * stride, -(-_MIN_SIDE // stride) * stride)
 
 
 def default_description(report: ModelReport) -> str:
-    """One or two sentences, where the authors say nothing."""
+    """One or two sentences, for authors who give none."""
     noise = "white and Gaussian, measured in each image"
     if report.noise is not None:
         noise = describe_noise(report.noise)

@@ -1,4 +1,4 @@
-"""What a package says of its model in words: the README in it."""
+"""The README of a package, made from the model's report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SAMPLE_CREDIT: Final = (
     "`xy_calibrated_16bit__cells_eres_noisy.tif` "
     "(https://github.com/NEUBIAS/training-resources), CC BY 4.0, cropped."
 )
-"""For the sample that is packed where no other picture is given."""
+"""Of the sample that is packed by default."""
 
 _METHOD: Final = (
     "a hierarchical variational autoencoder in the line of Prakash et al., 2022, "
@@ -22,22 +22,7 @@ _METHOD: Final = (
 
 
 def readme(report: ModelReport, title: str, description: str, image_credit: str) -> str:
-    """The documentation of a package, Markdown.
-
-    Parameters
-    ----------
-    report : ModelReport
-        Of the model.
-    title, description : str
-        Of the package.
-    image_credit : str
-        Where the test image comes from; may be empty.
-
-    Returns
-    -------
-    str
-        With the sections that bioimage.io asks for.
-    """
+    """Markdown with the sections that bioimage.io asks for; `image_credit` may be empty."""
     levels: Rows = [(f"KL, {label}", f"{kl:.4f}") for label, kl in report.kl_rows()]
     about = _table([*report.rows(), *levels, *report.figure_rows()])
     return f"""# {title}
@@ -46,7 +31,7 @@ def readme(report: ModelReport, title: str, description: str, image_credit: str)
 
 The model is {_METHOD}, made with
 napari-vae-restore. The TorchScript in this package is its mean path, one pass: raw
-intensities in, denoised intensities out, in the same units. No preprocessing is wanted.
+intensities in, denoised intensities out, in the same units. It needs no preprocessing.
 
 {about}
 ## Limits
@@ -73,16 +58,16 @@ and its standard deviation should be that of the noise.
 
 def _limits(report: ModelReport) -> str:
     apart = (
-        "What is measured is measured in each input by itself, each image of a batch apart. A "
+        "Noise and range are measured in each input by itself, each image of a batch apart. A "
         "tool that cuts an image into tiles gives each tile a noise level and a range of its "
         "own, so that tiles can differ at their borders: give whole images where memory allows."
     )
     limits = [
         _noise_limit(report),
         *([apart] if report.noise is None else []),
-        "Hot pixels are taken as they are; the library passes over them.",
-        "It restores what is plausible. Structures unlike those that it was trained on are "
-        "restored by habit; do not diagnose from details.",
+        "Hot pixels stay in the image here; the library itself removes them.",
+        "The model restores what is plausible. Structures that its training images did not "
+        "have can come out wrong; do not diagnose from details.",
         "Uncertainty, samples and every other task of the model are not in the TorchScript.",
     ]
     return "\n".join(f"- {limit}" for limit in limits)
@@ -91,8 +76,8 @@ def _limits(report: ModelReport) -> str:
 def _noise_limit(report: ModelReport) -> str:
     if isinstance(report.noise, PoissonGaussianNoise):
         return (
-            "The noise is taken to be that of the images it was trained on, in their intensity "
-            "units (see the table): other gains or offsets of the camera are not noticed."
+            "The noise is taken to be that of the training images, in their intensity units "
+            "(see the table): other gains or offsets of the camera are not detected."
         )
     if report.noise is not None:
         return (

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,12 +23,11 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.errors import InputError, ModelFileError
 from napari_vae_restore.images.arrays import as_image
-from napari_vae_restore.images.atomic import atomic_write, why_not_written
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.reports.model_page import page
 from napari_vae_restore.reports.model_report import report_of
-from napari_vae_restore.zoo.archive import EXTRA
+from napari_vae_restore.zoo.archive import EXTRA, check_free, put
 from napari_vae_restore.zoo.credit import Credit
 from napari_vae_restore.zoo.denoiser import denoiser, scripted
 from napari_vae_restore.zoo.description import (
@@ -50,38 +50,22 @@ SUFFIX: Final = ".zip"
 
 _COVER: Final = "cover.png"
 _COVER_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".gif")
-_MAX_COVER: Final = 500_000
-"""Bytes, as bioimage.io asks for."""
+_MAX_COVER: Final = 500_000  # bytes, as bioimage.io asks for
 
-_TEST_SIDE: Final = 256
-"""Pixels a side of the test tensors, as far as the picture reaches."""
+_TEST_SIDE: Final = 256  # pixels a side of the test tensors; less for a smaller picture
 _BLACK_WHITE: Final = (0.5, 99.5)
-_LONGEST: Final = 300
-"""Characters of what the validator says."""
-_MATTERS: Final = 30
-"""Severity from which bioimage.io warns; below, it informs."""
+_LONGEST: Final = 300  # characters of a message of the validator
+_MATTERS: Final = 30  # severity of bioimage.io's warnings; below, it informs
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What ``bioimageio.core`` found.
+    """What ``bioimageio.core`` found."""
 
-    Attributes
-    ----------
-    status : str
-        "passed"; a package that fails is not written.
-    checks : tuple of str
-        What was tested.
-    warnings : tuple of str
-        What bioimage.io would like to be better.
-    versions : str
-        Of the validator.
-    """
-
-    status: str
-    checks: tuple[str, ...]
-    warnings: tuple[str, ...]
-    versions: str
+    status: str  # "passed"; a package that fails is not written
+    checks: tuple[str, ...]  # what was tested
+    warnings: tuple[str, ...]  # what bioimage.io would like to be better
+    versions: str  # of the validator
 
 
 def export_package(
@@ -93,39 +77,14 @@ def export_package(
     cover: Path | None = None,
     overwrite: bool = False,
 ) -> Validation:
-    """Write a model as a package, validated.
+    """Write a model's denoising, and its file, as a .zip package that bioimageio.core has run.
 
-    Parameters
-    ----------
-    model : Model
-        Any; its denoising is exported, and its file packed beside it.
-    path : pathlib.Path
-        Ends in ``.zip``.
-    credit : Credit
-        Authors and licence.
-    picture : (numpy.ndarray, str), optional
-        A noisy image and its axes, of which a part is packed for tests and the cover; by
-        default a sample of this library.
-    cover : pathlib.Path, optional
-        A picture for the model's page in place of "before and after".
-    overwrite : bool
-        Whether an existing file may be replaced.
-
-    Returns
-    -------
-    Validation
-        What was tested, and what could be better.
-
-    Raises
-    ------
-    InputError
-        If the extra is not installed, or for an unusable path, picture or cover.
-    ModelFileError
-        If the package is not valid, or cannot be written.
+    `picture` is a noisy image and its axes, by default a sample of this library. A part of it
+    is packed for tests and for the cover. `cover` replaces the picture "before and after".
+    Raises InputError for parameters, ModelFileError for an invalid or unwritable package.
     """
     _check_paths(path, cover, overwrite=overwrite)
-    core = _core()
-    _check_licence(credit.licence)
+    validated = validator(credit.licence)
     shown = _test_image(model, picture)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -133,7 +92,7 @@ def export_package(
         content = _fill(folder, model, credit, shown, cover, origin)
         packed = folder / "package.zip"
         try:
-            validation = _validated(core, content, folder, packed)
+            validation = validated(content, folder, packed)
         except ModelFileError as error:
             if not any(author.github for author in credit.authors):
                 raise
@@ -141,11 +100,7 @@ def export_package(
                 f"{error} (it looks names of GitHub users up online: without a connection, "
                 "export without them)"
             ) from error
-        try:
-            with atomic_write(path) as temporary:
-                shutil.copyfile(packed, temporary)
-        except OSError as error:
-            raise ModelFileError(f"cannot write {path}: {why_not_written(error)}") from error
+        put(packed, path)
     return validation
 
 
@@ -182,7 +137,7 @@ def _fill(
 
 
 def _test_image(model: Model, picture: tuple[NDArray[Any], str] | None) -> NDArray[np.float32]:
-    """The middle of a picture, (1, C, h, w), of sides that the network takes."""
+    """Middle of a picture, (1, C, h, w) float32, of sides that the network takes."""
     if picture is None:
         from napari_vae_restore.images.image_files import read_image
         from napari_vae_restore.samples import sample_path
@@ -216,7 +171,7 @@ def _test_image(model: Model, picture: tuple[NDArray[Any], str] | None) -> NDArr
 def _write_tensors(
     folder: Path, before: NDArray[np.float32], after: NDArray[np.float32]
 ) -> None:
-    """For tests as numpy's files, and to look at as TIFF."""
+    """As numpy's files for tests, and as TIFF for viewing."""
     import tifffile
 
     for array, test, sample in (
@@ -230,7 +185,7 @@ def _write_tensors(
 def _write_cover(
     folder: Path, cover: Path | None, before: NDArray[np.float32], after: NDArray[np.float32]
 ) -> str:
-    """The given cover, or before and after beside each other in the same grey values."""
+    """Write the given cover, or before and after beside each other in the same grey values."""
     from PIL import Image
 
     if cover is not None:
@@ -248,10 +203,7 @@ def _write_cover(
 def _check_paths(path: Path, cover: Path | None, *, overwrite: bool) -> None:
     if path.suffix.lower() != SUFFIX:
         raise InputError(f"expected a package that ends in {SUFFIX}, but {path.name!r} came")
-    if path.exists() and not overwrite:
-        raise InputError(
-            f"{path} exists and was not replaced: choose another name, or overwrite"
-        )
+    check_free(path, overwrite=overwrite)
     if cover is None:
         return
     if cover.suffix.lower() not in _COVER_SUFFIXES or not cover.is_file():
@@ -262,16 +214,29 @@ def _check_paths(path: Path, cover: Path | None, *, overwrite: bool) -> None:
         raise InputError(f"expected a cover below 500 KB, but {cover} is larger: shrink it")
 
 
-def _core() -> Any:
+def validator(licence: str) -> Callable[[dict[str, Any], Path, Path], Validation]:
+    """Pack a described folder into a file and validate that, by bioimageio.core.
+
+    Raises InputError if it is not installed, or does not know the licence: in fewer words
+    than its own, which list all licences.
+    """
     try:
         import bioimageio.core
+        from bioimageio.spec.generic.v0_3 import LicenseId
     except ImportError as error:
         raise InputError(f"exporting for bioimage.io takes an extra: run {EXTRA}") from error
-    return bioimageio.core
+    try:
+        LicenseId(licence)
+    except ValueError as error:
+        raise InputError(
+            f"expected a licence by its SPDX identifier, such as CC-BY-4.0 or BSD-3-Clause, "
+            f"but {licence!r} came: see https://spdx.org/licenses"
+        ) from error
+    return partial(_validated, bioimageio.core)
 
 
 def _validated(core: Any, content: dict[str, Any], folder: Path, packed: Path) -> Validation:
-    """Pack the folder's files and have the package run; raises where anything fails."""
+    """Pack the folder's files and run the package; raises where anything fails."""
     from bioimageio.spec import InvalidDescr, ValidationContext
     from bioimageio.spec import __version__ as spec_version
     from bioimageio.spec.model.v0_5 import ModelDescr
@@ -299,19 +264,6 @@ def _validated(core: Any, content: dict[str, Any], folder: Path, packed: Path) -
     )
 
 
-def _check_licence(licence: str) -> None:
-    """Raise InputError, in fewer words than the validator, which lists all licences."""
-    from bioimageio.spec.generic.v0_3 import LicenseId
-
-    try:
-        LicenseId(licence)
-    except ValueError as error:
-        raise InputError(
-            f"expected a licence by its SPDX identifier, such as CC-BY-4.0 or BSD-3-Clause, "
-            f"but {licence!r} came: see https://spdx.org/licenses"
-        ) from error
-
-
 def _entry(entry: Any) -> str:
     place = ".".join(str(part) for part in entry.loc)
     text = " ".join((f"{place}: {entry.msg}" if place else entry.msg).split())
@@ -320,7 +272,7 @@ def _entry(entry: Any) -> str:
 
 @contextmanager
 def _random_state_kept() -> Iterator[None]:
-    """The validator seeds the global generators."""
+    """Restore the global random state, which the validator seeds."""
     state = np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng(devices=[]):
         try:

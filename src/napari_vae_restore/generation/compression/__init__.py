@@ -1,1 +1,1 @@
-"""Images as files of their latents."""
+"""An image codec on a VAE: latents, wavelets, the mean head, range coding."""

@@ -1,9 +1,9 @@
 """Integers to bits and back, by constriction's range coder, under models of their contexts.
 
-A plane of integers is visited along diagonals, so that what lies left of and above a value is
-known when it is coded. Its neighbours' magnitudes, and what else the caller knows, choose one
-of two dozen models; the parameters of those that occur are stored first. Everything that
-steers the coder is an integer, so both sides compute the same on any machine.
+A plane of integers is visited along diagonals, so that the neighbours left of and above a
+value are known when it is coded. Their magnitudes, and the caller's own hint, choose one of
+two dozen models; the parameters of those that occur are stored first. Everything that steers
+the coder is an integer, so both sides compute the same on any machine.
 """
 
 from __future__ import annotations
@@ -19,31 +19,36 @@ from napari_vae_restore.errors import ImageFileError, InputError
 Integers = NDArray[np.int64]
 
 LARGEST: Final = 14
-"""Magnitude beyond which a value escapes to digits of its own."""
+"""A value of a larger magnitude escapes to digits of its own."""
 
 _ESCAPE: Final = 2 * LARGEST + 1
-_N_SYMBOLS: Final = _ESCAPE + 1
-_MAX_DIGITS: Final = 48
-"""Binary digits of an escaped value."""
+_MAX_DIGITS: Final = 48  # binary, of an escaped value
 
 _THRESHOLDS: Final = 1 << np.arange(24, dtype=np.int64)
-"""Between the contexts: finer ones cost more in parameters than they save."""
+"""Limits of the contexts; more contexts cost more in parameters than they save."""
 
 N_CONTEXTS: Final = len(_THRESHOLDS) + 1
 
 _BYTE: Final = 256
-_UNUSED: Final = (0, 0, 0)
-"""Parameters of a context that does not occur."""
+_MAX_SHIFT: Final = 64
 
 
 class Coder(Protocol):
-    """One way of the range coder: values go in and come out, known or not yet."""
+    """One direction of the range coder: a writer is given values, a reader None."""
 
     def symbols(self, values: Integers | None, probabilities: NDArray[np.float32]) -> Integers:
         """Code a symbol for each row of probabilities, (n, K)."""
 
     def uniform(self, values: Integers | None, sizes: Integers) -> Integers:
         """Code numbers below `sizes`, up to 2^16 each."""
+
+
+def _categorical() -> Any:
+    return constriction().stream.model.Categorical(perfect=False)
+
+
+def _uniform() -> Any:
+    return constriction().stream.model.Uniform()
 
 
 class Writer:
@@ -54,38 +59,28 @@ class Writer:
 
     def symbols(self, values: Integers | None, probabilities: NDArray[np.float32]) -> Integers:
         """See :class:`Coder`."""
-        values = _given(values)
-        if len(values):
-            family = constriction().stream.model.Categorical(perfect=False)
-            self._encoder.encode(values.astype(np.int32), family, probabilities)
-        return values
+        return self._encoded(values, _categorical(), probabilities)
 
     def uniform(self, values: Integers | None, sizes: Integers) -> Integers:
         """See :class:`Coder`."""
-        values = _given(values)
-        if len(values):
-            family = constriction().stream.model.Uniform()
-            self._encoder.encode(values.astype(np.int32), family, sizes.astype(np.int32))
-        return values
+        return self._encoded(values, _uniform(), sizes.astype(np.int32))
 
     def to_bytes(self) -> bytes:
-        """What was written so far."""
+        """Everything that was written."""
         return bytes(self._encoder.get_compressed().astype("<u4").tobytes())
+
+    def _encoded(
+        self, values: Integers | None, family: Any, parameters: NDArray[Any]
+    ) -> Integers:
+        if values is None:
+            raise InputError("a writer needs values")
+        if len(values):
+            self._encoder.encode(values.astype(np.int32), family, parameters)
+        return values
 
 
 class Reader:
-    """Bits to values.
-
-    Parameters
-    ----------
-    data : bytes
-        Of :meth:`Writer.to_bytes`.
-
-    Raises
-    ------
-    ImageFileError
-        If the length is not a multiple of four.
-    """
+    """Bits to values; raises ImageFileError for a length that is no multiple of four."""
 
     def __init__(self, data: bytes) -> None:
         if len(data) % 4:
@@ -95,24 +90,22 @@ class Reader:
 
     def symbols(self, values: Integers | None, probabilities: NDArray[np.float32]) -> Integers:
         """See :class:`Coder`."""
-        if not len(probabilities):
-            return np.zeros(0, np.int64)
-        family = constriction().stream.model.Categorical(perfect=False)
-        found: Integers = self._decoder.decode(family, probabilities).astype(np.int64)
-        return found
+        return self._decoded(_categorical(), probabilities)
 
     def uniform(self, values: Integers | None, sizes: Integers) -> Integers:
         """See :class:`Coder`."""
-        if not len(sizes):
+        return self._decoded(_uniform(), sizes.astype(np.int32))
+
+    def _decoded(self, family: Any, parameters: NDArray[Any]) -> Integers:
+        if not len(parameters):
             return np.zeros(0, np.int64)
-        family = constriction().stream.model.Uniform()
-        found: Integers = self._decoder.decode(family, sizes.astype(np.int32)).astype(np.int64)
+        found: Integers = self._decoder.decode(family, parameters).astype(np.int64)
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """Of the values in one context: a peak at 0, geometric tails, digits below the shift."""
+    """Values of one context: a peak at 0, geometric tails, digits below the shift."""
 
     zero: int
     ratio: int
@@ -134,7 +127,7 @@ class _Model:
         )
 
     def probabilities(self) -> NDArray[np.float32]:
-        """Of 0, 1, -1, 2, -2, ..., and of the escape; multiples of 2^-22 above zero."""
+        """Those of 0, 1, -1, 2, -2, ..., and of the escape; multiples of 2^-22 above zero."""
         zero, ratio = (self.zero + 0.5) / _BYTE, (self.ratio + 0.5) / _BYTE
         tail = (1 - zero) * ratio ** np.arange(LARGEST + 1)
         each = tail[:LARGEST] * (1 - ratio) / 2
@@ -150,32 +143,12 @@ def code_plane(
     *,
     predicted: bool = False,
 ) -> Integers:
-    """Code a plane of integers.
+    """Code a plane of integers, (H, W); None for a reader.
 
-    Parameters
-    ----------
-    coder : Coder
-        A writer, or a reader.
-    plane : numpy.ndarray or None
-        (H, W) for a writer; None for a reader.
-    shape : (int, int)
-        Of the plane.
-    aside : numpy.ndarray, optional
-        (H, W) of what else tells how large values are, in units of 14 times a magnitude.
-    predicted : bool
-        Whether neighbours predict the value itself, and not its magnitude alone: their
-        median with the plane through them (Weinberger et al. 2000, LOCO-I,
-        doi:10.1109/83.855427).
-
-    Returns
-    -------
-    numpy.ndarray
-        The plane.
-
-    Raises
-    ------
-    ImageFileError
-        If what is read cannot have been written.
+    `aside` (H, W) is a hint from elsewhere at how large values are, in units of 14 times a
+    magnitude. With `predicted`, neighbours predict the value itself and not only its magnitude:
+    the median of both and of the plane through them (Weinberger et al. 2000, LOCO-I,
+    doi:10.1109/83.855427).
     """
     height, width = shape
     if height * width == 0:
@@ -207,24 +180,18 @@ def _code_models(
 ) -> list[_Model]:
     """Code which contexts occur, and the model of each that does."""
     even = np.full((N_CONTEXTS, 2), 0.5, np.float32)
-    bytes_ = np.full(2, _BYTE)
-    if residuals is None or contexts is None:
-        occurs = coder.symbols(None, even)
-        models = []
-        for found in occurs:
-            numbers = coder.uniform(None, np.append(bytes_, 64)).tolist() if found else _UNUSED
-            models.append(_Model(*numbers))
-        return models
-    models = []
-    for context in range(N_CONTEXTS):
-        inside = residuals[contexts == context]
-        models.append(_Model.fitted(inside) if len(inside) else _Model(*_UNUSED))
-    occurs = np.isin(np.arange(N_CONTEXTS), contexts).astype(np.int64)
-    coder.symbols(occurs, even)
-    for found, model in zip(occurs, models, strict=True):
-        if found:
-            numbers = np.array([model.zero, model.ratio, model.shift])
-            coder.uniform(numbers, np.append(bytes_, 64))
+    known = None
+    if contexts is not None:
+        known = np.isin(np.arange(N_CONTEXTS), contexts).astype(np.int64)
+    occurs = coder.symbols(known, even)
+    models = [_Model(0, 0, 0)] * N_CONTEXTS
+    for context in np.flatnonzero(occurs):
+        numbers = None
+        if residuals is not None:
+            fitted = _Model.fitted(residuals[contexts == context])
+            numbers = np.array([fitted.zero, fitted.ratio, fitted.shift])
+        sizes = np.array([_BYTE, _BYTE, _MAX_SHIFT])
+        models[context] = _Model(*coder.uniform(numbers, sizes).tolist())
     return models
 
 
@@ -256,9 +223,9 @@ def code_values(
 
 def _code_large(coder: Coder, value: int | None) -> int:
     """Code a value beyond the table: its sign, its number of digits, its digits."""
-    beyond = None if value is None else abs(value) - LARGEST - 1
-    head = None
-    if value is not None and beyond is not None:
+    beyond = head = None
+    if value is not None:
+        beyond = abs(value) - LARGEST - 1
         head = np.array([int(value < 0), beyond.bit_length()])
     sign, n_digits = (int(n) for n in coder.uniform(head, np.array([2, _MAX_DIGITS])))
     number = 0
@@ -280,7 +247,7 @@ def _diagonals(height: int, width: int) -> Any:
 
 
 def _activity(magnitudes: Integers, r: Integers, c: Integers) -> Integers:
-    """Weighted magnitudes of what is known around positions; the weights add up to 14."""
+    """Weighted magnitudes of the known neighbours of positions; the weights add up to 14."""
     near = magnitudes[r, c - 1] + magnitudes[r - 1, c]
     corners = magnitudes[r - 1, c - 1] + magnitudes[r - 1, c + 1]
     far = magnitudes[r, c - 2] + magnitudes[r - 2, c]
@@ -305,20 +272,8 @@ def _prediction_of(plane: Integers) -> Integers:
     return _prediction(np.pad(plane, ((2, 0), (2, 1))), place[0], place[1])
 
 
-def _given(values: Integers | None) -> Integers:
-    if values is None:
-        raise InputError("a writer needs values")
-    return values
-
-
 def constriction() -> Any:
-    """The package that codes, or what to do without it.
-
-    Raises
-    ------
-    InputError
-        If it is not installed.
-    """
+    """The package that codes; InputError with the command that installs it if it is missing."""
     try:
         import constriction as package
     except ImportError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -22,38 +23,34 @@ from napari_vae_restore.generation.compression.container import (
     unpacked,
 )
 from napari_vae_restore.generation.compression.exact import exact_copy
-from napari_vae_restore.generation.compression.planes import (
+from napari_vae_restore.generation.compression.plane_codec import (
     FRACTION,
     Networks,
     decoded_plane,
     encoded_plane,
 )
-from napari_vae_restore.generation.planes import torch_computing
+from napari_vae_restore.generation.network_inputs import torch_computing
 from napari_vae_restore.images.arrays import as_image
 from napari_vae_restore.images.image_metadata import ImageFile
 from napari_vae_restore.images.layout import Layout, cast
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.restorer import RestorationVAE
+from napari_vae_restore.restoration.inference.units import BLACK_WHITE
 
 SUFFIX: Final = ".vaec"
 
 QUALITY: Final = 50.0
-"""By default: steps of a sixteenth of the range."""
+"""Default: steps of a sixteenth of the range."""
 
 _PER_OCTAVE: Final = 12.5
 """Points of quality that halve the step: from the plane's range at 0 to 1 / 256 of it."""
 
-_MORE_LEVELS: Final = 2
-"""Levels of latents that each plane may choose in place of none."""
-
-_LATENT_STEP: Final = 64
-"""In 64ths: a standard deviation of the top prior."""
-
-_BLACK_WHITE: Final = (0.1, 99.9)
+_MORE_LEVELS: Final = 2  # of latents, which each plane may choose in place of none
+_LATENT_STEP: Final = 64  # in 64ths: a standard deviation of the top prior
 _MAX_INTEGER: Final = 2**20
 _N_FLOAT: Final = 2**16
-"""Integers that floating intensities, or those of a larger range, are rounded to."""
+"""Floating intensities, or a larger range, are rounded to so many integers."""
 
 
 def compress(
@@ -97,51 +94,36 @@ def compress(
     ModelFileError
         If the model file cannot be used.
     RestorationError
-        If the computation fails, for example for want of memory.
+        If the computation fails, for example when memory runs out.
     """
     constriction()
     if not 0 <= quality <= 100:
         raise InputError(f"quality: expected a number from 0 to 100, got {quality!r}")
-    if isinstance(image, ImageFile):
-        file, axes = image, axes or image.axes
-        array, axes = as_image(image.data, axes)
-    else:
-        array, axes = as_image(image, axes)
-        file = ImageFile(array, axes, (1.0,) * len(axes), ("pixel",) * len(axes), "tiff")
-    layout = Layout.of(array, axes)
+    file = _as_file(image, axes)
+    layout = Layout.of(file.data, file.axes)
     if layout.has_alpha:
         raise InputError("Expected an image without alpha: leave that sample out.")
     found = find_model(model)
     networks = _networks(found)
-    n_levels = len(found.network.config.strides)
-    if levels is not None and not 0 <= levels <= n_levels:
-        raise InputError(f"levels: expected 0 to {n_levels}, got {levels!r}")
-    height, width = layout.planes_shape[2:]
-    has_room = height * width <= MAX_LATENT_PIXELS
-    if levels and not has_room:
-        raise InputError(
-            f"levels: expected planes of at most {MAX_LATENT_PIXELS} pixels, got "
-            f"{height} × {width}: leave the levels out, or compress parts"
-        )
-    tried = ((0, _MORE_LEVELS) if has_room else (0,)) if levels is None else (levels,)
+    to_try = _levels_to_try(levels, len(found.network.config.strides), layout)
     data: list[bytes] = []
     headers: list[PlaneHeader] = []
-    planes = layout.to_planes(array)
+    planes = layout.to_planes(file.data)
     decoded = np.empty(planes.shape, np.float64)
     with torch_computing():
         for place in np.ndindex(planes.shape[:2]):
             integers, start = _integers(planes[place], quality, lossless=lossless)
             part, plane, back = encoded_plane(
-                integers, start, networks, tried, lossless=lossless
+                integers, start, networks, to_try, lossless=lossless
             )
             data.append(part)
             headers.append(plane)
             decoded[place] = _intensities(back, plane)
     pixels = _image(layout, decoded)
     header = Header(
-        axes=axes,
-        shape=array.shape,
-        dtype=_little(array.dtype).str,
+        axes=file.axes,
+        shape=file.data.shape,
+        dtype=_little(file.data.dtype).str,
         scale=file.scale,
         units=file.units,
         channel_names=file.channel_names,
@@ -182,7 +164,7 @@ def decompress(data: bytes, model: Model | str | Path = DEFAULT) -> ImageFile:
     ModelFileError
         If the model file cannot be used.
     RestorationError
-        If the computation fails, for example for want of memory.
+        If the computation fails, for example when memory runs out.
     """
     header, parts = unpacked(data)
     constriction()
@@ -218,6 +200,31 @@ def decompress(data: bytes, model: Model | str | Path = DEFAULT) -> ImageFile:
     )
 
 
+def _as_file(image: Any, axes: str | None) -> ImageFile:
+    """Checked pixels and axes, with what is known of pixel size, units and channel names."""
+    if isinstance(image, ImageFile):
+        array, axes = as_image(image.data, axes or image.axes)
+        return replace(image, data=array, axes=axes)
+    array, axes = as_image(image, axes)
+    return ImageFile(array, axes, (1.0,) * len(axes), ("pixel",) * len(axes), "tiff")
+
+
+def _levels_to_try(levels: int | None, n_levels: int, layout: Layout) -> tuple[int, ...]:
+    """How many levels of latents to try; each plane takes the best number."""
+    if levels is not None and not 0 <= levels <= n_levels:
+        raise InputError(f"levels: expected 0 to {n_levels}, got {levels!r}")
+    height, width = layout.planes_shape[2:]
+    has_room = height * width <= MAX_LATENT_PIXELS
+    if levels and not has_room:
+        raise InputError(
+            f"levels: expected planes of at most {MAX_LATENT_PIXELS} pixels, got "
+            f"{height} × {width}: leave the levels out, or compress parts"
+        )
+    if levels is not None:
+        return (levels,)
+    return (0, _MORE_LEVELS) if has_room else (0,)
+
+
 def _networks(model: Model) -> Networks:
     if not isinstance(model.network, RestorationVAE):
         raise InputError(
@@ -235,7 +242,7 @@ def _exact(network: RestorationVAE) -> RestorationVAE:
 def _integers(
     plane: NDArray[Any], quality: float, *, lossless: bool
 ) -> tuple[Integers, PlaneHeader]:
-    """A plane as integers, with the header that leads back to intensities."""
+    """A plane as integers, and the header that leads back to intensities."""
     least, most = float(plane.min()), float(plane.max())
     is_exact = plane.dtype.kind in "iu" and most - least < _MAX_INTEGER
     if lossless and not is_exact:
@@ -245,7 +252,7 @@ def _integers(
         )
     unit = 1.0 if is_exact else max((most - least) / _N_FLOAT, math.ulp(most))
     integers = np.rint((plane.astype(np.float64) - least) / unit).astype(np.int64)
-    black, white = (round(float(each)) for each in np.percentile(integers, _BLACK_WHITE))
+    black, white = (round(float(each)) for each in np.percentile(integers, BLACK_WHITE))
     white = max(white, black + 1)
     share = 2 ** (-quality / _PER_OCTAVE)
     step = max(round(share * (white - black) * FRACTION), 1)

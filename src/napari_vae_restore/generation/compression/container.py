@@ -34,18 +34,15 @@ MAGIC: Final = b"\x89VAEC\r\n\x1a"
 """As PNG's: a text mode or seven bits on the way show at once."""
 
 VERSION: Final = 1
-MAX_PIXELS: Final = 2**28
-"""Of an image that is read: 256 megapixels."""
+MAX_PIXELS: Final = 2**28  # of an image that is read: 256 megapixels
 
 MAX_LATENT_PIXELS: Final = 2**20
-"""Of a plane whose latents are coded: exact networks take 600 bytes for each pixel."""
+"""Largest plane whose latents are coded: exact networks take 600 bytes a pixel."""
 
-_HEAD: Final = struct.Struct("<8sHII")
-_MAX_HEADER_BYTES: Final = 4 * 2**20
-"""Of a header as it is stored, and as JSON."""
+HEAD: Final = struct.Struct("<8sHII")
+_MAX_HEADER_BYTES: Final = 4 * 2**20  # of a header as it is stored, and as JSON
 
-_MAX_PIXELS_PER_BYTE: Final = 2**14
-"""A claim of more pixels for each byte of payload was made up."""
+_MAX_PIXELS_PER_BYTE: Final = 2**14  # of payload; a larger claim was made up
 
 _MOST_LEVELS: Final = 64  # of latents
 _MAX_STEP: Final = 2**40
@@ -53,112 +50,71 @@ _MAX_STEP: Final = 2**40
 
 @dataclass(frozen=True, slots=True)
 class PlaneHeader:
-    """What one plane's data need to be read.
-
-    Attributes
-    ----------
-    length : int
-        Bytes in the payload.
-    offset, unit : float
-        Intensity = offset + unit * integer.
-    black, white : int
-        Integers that are 0 and 1 in network units.
-    step : int
-        Of the wavelet coefficients, in sixteenths of an integer.
-    levels, latent_step : int
-        Coded levels of latents, and their step in 64ths.
-    sigma : int
-        Standard deviation that the mean head is told, in network units times 4096; 0 where
-        it is left out.
-    """
+    """What a reader needs beside a plane's data."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid", "strict": True}
 
-    length: int
-    offset: float
+    length: int  # bytes in the payload
+    offset: float  # intensity = offset + unit * integer
     unit: float
-    black: int
-    white: int
-    step: int
-    levels: int
-    latent_step: int
-    sigma: int
+    black: int  # integer that is 0 in network units
+    white: int  # integer that is 1 in network units
+    step: int  # of the wavelet coefficients, in sixteenths of an integer
+    levels: int  # of latents that are coded
+    latent_step: int  # in 64ths
+    sigma: int  # noise of the mean head's input, network units times 4096; 0: head left out
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of itself.
-
-    Attributes
-    ----------
-    axes, shape, dtype : str, tuple of int, str
-        Of the image; the dtype as numpy spells it, little-endian.
-    scale, units, channel_names : tuple
-        As in :class:`~napari_vae_restore.images.image_files.ImageFile`.
-    model, model_sha256 : str
-        The model that is needed.
-    quality : float
-        As it was asked for.
-    lossless : bool
-        Whether an exact residual follows.
-    planes : tuple of PlaneHeader
-        In the order of :meth:`~napari_vae_restore.images.arrays.Layout.to_planes`.
-    payload_sha256, image_sha256 : str
-        Of the payload, and of the decoded pixels: what cannot be read as it was written is
-        refused.
-    package_version : str
-        Of the writer.
-    """
+    """The description of an image and of its file."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid", "strict": True}
 
     axes: str
     shape: tuple[int, ...]
-    dtype: str
+    dtype: str  # as numpy spells it, little-endian
     scale: tuple[float, ...]
     units: tuple[str, ...]
     channel_names: tuple[str, ...]
     model: str
     model_sha256: str
-    quality: float
-    lossless: bool
-    planes: tuple[PlaneHeader, ...]
+    quality: float  # as it was asked for
+    lossless: bool  # whether an exact residual follows
+    planes: tuple[PlaneHeader, ...]  # in the order of Layout.to_planes
     payload_sha256: str
-    image_sha256: str
-    package_version: str
+    image_sha256: str  # of the decoded pixels; other pixels are refused
+    package_version: str  # of the writer
 
 
 def packed(header: Header, payload: Sequence[bytes]) -> bytes:
-    """A file's bytes."""
+    """The bytes of a file."""
     values = json.dumps(asdict(header), separators=(",", ":"), allow_nan=False)
     text = zlib.compress(values.encode(), 9)
-    head = _HEAD.pack(MAGIC, VERSION, len(text), zlib.crc32(text))
+    head = HEAD.pack(MAGIC, VERSION, len(text), zlib.crc32(text))
     return b"".join([head, text, *payload])
 
 
 def unpacked(data: bytes) -> tuple[Header, list[bytes]]:
-    """The header, and each plane's data.
+    """The header and each plane's data.
 
-    Raises
-    ------
-    ImageFileError
-        For a file that is foreign, torn, of another version, or claims what cannot be.
+    Raises ImageFileError for a file that is foreign, torn, of another version, or impossible.
     """
-    if len(data) < _HEAD.size or data[: len(MAGIC)] != MAGIC:
+    if len(data) < HEAD.size or data[: len(MAGIC)] != MAGIC:
         raise ImageFileError(
             "this is no .vaec file: give one that `vae-restore compress` wrote"
         )
-    _, version, length, checksum = _HEAD.unpack_from(data)
+    _, version, length, checksum = HEAD.unpack_from(data)
     if version != VERSION:
         raise ImageFileError(
             f"the file has version {version}, and this program reads version {VERSION}: update "
             "napari-vae-restore"
         )
-    text = data[_HEAD.size : _HEAD.size + min(length, _MAX_HEADER_BYTES)]
+    text = data[HEAD.size : HEAD.size + min(length, _MAX_HEADER_BYTES)]
     if len(text) != length or zlib.crc32(text) != checksum:
         raise ImageFileError("the file is torn in its header: copy it again")
     header = _parsed(text)
-    payload = memoryview(data)[_HEAD.size + length :]
+    payload = memoryview(data)[HEAD.size + length :]
     _check(header, len(payload))
     if hashlib.sha256(payload).hexdigest() != header.payload_sha256:
         raise ImageFileError(

@@ -25,13 +25,12 @@ GRID: Final = 2.0**12
 
 _WEIGHT_GRID: Final = 2.0**16
 _CEILING: Final = 2.0**8
-"""Largest activation; what the networks bound lies far below."""
+"""Largest activation; those of the networks lie far below."""
 
 _LARGEST_INPUT: Final = 2.0**12
-"""Of a convolution: the sum of sixteen such activations."""
+"""Largest input of a convolution: the sum of sixteen such activations."""
 
-_EXACT: Final = 2.0**53
-"""Integers up to it are exact in float64."""
+_EXACT: Final = 2.0**53  # integers up to it are exact in float64
 
 
 def on_grid(values: Tensor) -> Tensor:
@@ -49,7 +48,7 @@ class Exactly(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """What torch calls in place of each of its functions."""
+        """Torch calls this in place of each of its functions."""
         name = getattr(func, "__name__", "")
         kwargs = kwargs or {}
         if name == "conv2d":
@@ -64,10 +63,7 @@ class Exactly(TorchFunctionMode):
 def exact_copy(network: _Module) -> _Module:
     """The network on the CPU with weights on a grid, to be run inside :class:`Exactly`.
 
-    Raises
-    ------
-    InputError
-        If its weights are so large that sums would not be exact.
+    Raises InputError if its weights are so large that sums would not be exact.
     """
     exact = copy.deepcopy(network).cpu().double()
     with torch.no_grad():

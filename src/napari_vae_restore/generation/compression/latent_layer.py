@@ -1,8 +1,8 @@
 """The latent layer: quantised latents of chosen levels, coded under the model's own prior.
 
-p(z_l | z_{>l}) is computed from the latents as they were decoded, exactly (`exact`), so both
-sides have the same. A latent is written as its distance from the prior's mean in steps; the
-prior's standard deviation tells how likely each distance is.
+p(z_l | z_{>l}) is computed exactly (`exact`) from the decoded latents, so both sides have the
+same. A latent is written as its distance from the prior's mean in steps; the prior's standard
+deviation gives the probability of each distance.
 """
 
 from __future__ import annotations
@@ -15,11 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_vae_restore.generation.compression.coder import (
-    LARGEST,
-    Coder,
-    code_values,
-)
+from napari_vae_restore.generation.compression.coder import LARGEST, Coder, code_values
 from napari_vae_restore.generation.compression.exact import GRID, on_grid
 from napari_vae_restore.models.latents import DiagonalGaussian
 from napari_vae_restore.models.restorer import RestorationVAE
@@ -29,7 +25,7 @@ STEP_UNIT: Final = 64
 
 _PER_OCTAVE: Final = 4
 _LEAST, _MOST = -16, 48
-"""Standard deviations in quarter octaves of the step: from a sixteenth to 4096."""
+"""Standard deviations in quarter octaves of the step: a sixteenth to 4096 steps."""
 
 
 def code_latents(
@@ -40,27 +36,11 @@ def code_latents(
     n_levels: int,
     step: int,
 ) -> Tensor:
-    """Code the coarsest levels of an image, and decode them; finer ones are at their mean.
+    """Code the coarsest levels of an image; return the signal (1, 1, H, W) that is decoded.
 
-    Parameters
-    ----------
-    coder : Coder
-        A writer, or a reader.
-    network : RestorationVAE
-        Of :func:`~.exact.exact_copy`; this is called inside :class:`~.exact.Exactly`.
-    image : Tensor or None
-        (1, 1, H, W) network units for a writer; None for a reader.
-    size : (int, int)
-        H and W, multiples of the stride.
-    n_levels : int
-        How many levels are coded.
-    step : int
-        Of quantisation, in 64ths.
-
-    Returns
-    -------
-    Tensor
-        (1, 1, H, W), the signal of the latents as they are read.
+    `network` is of :func:`~.exact.exact_copy`, and this runs inside :class:`~.exact.Exactly`.
+    `image` is (1, 1, H, W) network units, None for a reader; H, W are multiples of the stride.
+    `step` is in 64ths. Finer levels stay at their prior's mean.
     """
     total = len(network.config.strides)
     width = step / STEP_UNIT

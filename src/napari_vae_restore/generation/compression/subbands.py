@@ -14,10 +14,9 @@ _ROUNDING: Final = 0.4
 """Added before a coefficient is cut to a multiple of the step: below 1/2, since small values
 are more likely, and cost less."""
 
-_PARENT: Final = 4
-_SIBLING: Final = 3
-"""Weights of the coarser band's magnitudes, and of the same level's, in units of the
-neighbours' weights."""
+# Weights of magnitudes in units of the neighbours' weights.
+_PARENT: Final = 4  # the coarser band
+_SIBLING: Final = 3  # bands of the same level
 
 _UNIT: Final = 64
 """Rebuilt values are in 64ths of a step, integers."""
@@ -26,23 +25,9 @@ _UNIT: Final = 64
 def code_subbands(
     coder: Coder, plane: Integers | None, shape: tuple[int, int], step: int
 ) -> Integers:
-    """Code a plane, with loss.
+    """Code (H, W) integers with loss, None for a reader; return the plane as it is read.
 
-    Parameters
-    ----------
-    coder : Coder
-        A writer, or a reader.
-    plane : numpy.ndarray or None
-        (H, W) integers for a writer; None for a reader.
-    shape : (int, int)
-        Of the plane.
-    step : int
-        Of quantisation, in the plane's unit: errors are near step / sqrt(12).
-
-    Returns
-    -------
-    numpy.ndarray
-        (H, W), the plane as it is read.
+    `step` is the step of quantisation in the plane's unit: errors are near step / sqrt(12).
     """
     shapes = wavelet.band_shapes(shape)
     steps = [max(round(step * _UNIT / norm), 1) for norm in wavelet.norms(shape)]
@@ -60,7 +45,7 @@ def code_subbands(
 
 
 def _aside(found: list[Integers], index: int, shape: tuple[int, int]) -> Integers | None:
-    """What the coarser band of the same direction, and this level's bands, say of sizes."""
+    """Hint from the coarser band of the same direction, and from this level's other bands."""
     if index == 0:
         return None
     total = np.zeros(shape, np.int64)

@@ -14,14 +14,8 @@ from numpy.typing import NDArray
 
 Plane = NDArray[np.int64]
 
-FRACTION: Final = 4
-"""Bits behind the point, of pixels and coefficients."""
-
-MAX_DEPTH: Final = 5
-"""Halvings of each side."""
-
-_LEAST: Final = 16
-"""Shortest side that is halved again."""
+MAX_DEPTH: Final = 5  # halvings of each side
+_LEAST: Final = 16  # pixels of the shortest side that is halved again
 
 _BITS: Final = 16
 _STEPS: Final = tuple(
@@ -35,10 +29,9 @@ _NORMS: Final = (
     (2.4627, 2.4627, 1.8780),
     (3.2737, 3.2737, 2.5068),
 )
-"""Of the pixels that a coefficient of 1 draws, finest level first; measured on impulses."""
+"""Norms of what a coefficient of 1 draws, finest level first; measured on impulses."""
 
-_LOW_NORM: Final = 1.337
-"""The same of the low-pass band, to the power of the depth."""
+_LOW_NORM: Final = 1.337  # of the low-pass band, to the power of the depth
 
 
 def depth_of(shape: tuple[int, int]) -> int:
@@ -50,17 +43,9 @@ def depth_of(shape: tuple[int, int]) -> int:
 
 
 def forward(plane: Plane) -> list[Plane]:
-    """Subbands of a plane, coarsest first.
+    """Subbands of an (H, W) plane of integers, coarsest first.
 
-    Parameters
-    ----------
-    plane : numpy.ndarray
-        (H, W) integers.
-
-    Returns
-    -------
-    list of numpy.ndarray
-        The low-pass band, then three bands for each level: high along X, high along Y, both.
+    The low-pass band, then three bands for each level: high along X, high along Y, both.
     """
     bands: list[Plane] = []
     low = plane
@@ -72,7 +57,7 @@ def forward(plane: Plane) -> list[Plane]:
 
 
 def inverse(bands: list[Plane], shape: tuple[int, int]) -> Plane:
-    """The plane of the subbands; exactly what :func:`forward` was given."""
+    """The plane of the subbands: exactly the argument of :func:`forward`."""
     sides = [shape]
     for _ in range(depth_of(shape)):
         sides.append(tuple((side + 1) // 2 for side in sides[-1]))  # type: ignore[arg-type]
@@ -86,7 +71,7 @@ def inverse(bands: list[Plane], shape: tuple[int, int]) -> Plane:
 
 
 def band_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
-    """Shapes of what :func:`forward` returns."""
+    """Shapes of the bands of :func:`forward`."""
     height, width = shape
     shapes: list[tuple[int, int]] = []
     for _ in range(depth_of(shape)):

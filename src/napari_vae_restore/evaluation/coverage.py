@@ -1,4 +1,4 @@
-"""Whether a restoration's intervals contain the truth as often as they say."""
+"""Coverage: whether a restoration's intervals contain the truth as often as they promise."""
 
 from __future__ import annotations
 
@@ -13,32 +13,22 @@ from napari_vae_restore.restoration.result import Restoration
 
 LEVELS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _BINS: Final = 10
-_MOST: Final = 250_000
-"""Pixels of an image that are binned: more change nothing."""
+_MOST: Final = 250_000  # pixels of an image that are binned; more change nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What intervals promise and what they keep.
+    """Promised and observed coverage, expected and observed errors."""
 
-    Attributes
-    ----------
-    levels, coverage : tuple of float
-        Share of pixels that an interval is to contain, and share that it does, over all
-        pixels of all images.
-    expected_error, error : tuple of float
-        Root mean square of the expected error and of the error in tenths of the pixels by
-        expected error, in intensity units, the surest first.
-    """
-
-    levels: tuple[float, ...]
-    coverage: tuple[float, ...]
+    levels: tuple[float, ...]  # share of pixels that an interval promises to contain
+    coverage: tuple[float, ...]  # share that it contains, over all pixels of all images
+    # root mean square in each tenth of the pixels, surest first, in intensity units
     expected_error: tuple[float, ...]
-    error: tuple[float, ...]
+    error: tuple[float, ...]  # root mean square error in the same tenths
 
 
 class Reliability:
-    """Gathers, image by image, what a :class:`Calibration` is made of."""
+    """Collects a :class:`Calibration` image by image."""
 
     def __init__(self) -> None:
         self._inside = np.zeros(len(LEVELS))
@@ -47,7 +37,7 @@ class Reliability:
         self._errors: list[NDArray[np.float64]] = []
 
     def add(self, result: Restoration, reference: NDArray[Any]) -> None:
-        """Take in a restoration with samples, and its reference without alpha."""
+        """Add a restoration with samples, and its reference without alpha."""
         for number, level in enumerate(LEVELS):
             low, high = result.interval(level)
             self._inside[number] += int(((low <= reference) & (reference <= high)).sum())
@@ -60,7 +50,7 @@ class Reliability:
         self._expected.append(result.expected_error().astype(np.float64).ravel()[::every])
 
     def calibration(self) -> Calibration | None:
-        """Of all that was taken in; None if nothing was."""
+        """The calibration of everything that was added, or None."""
         if not self._n:
             return None
         expected, errors = np.concatenate(self._expected), np.concatenate(self._errors)

@@ -1,4 +1,4 @@
-"""One plane: latents, wavelet coefficients, the mean head, and what is left for lossless.
+"""One plane: latents, wavelet coefficients, the mean head, and the lossless remainder.
 
 x_0 = D(z), the decoded latents, or nothing; x_1 = x_0 + the quantised transform of x - x_0;
 x_2 = E[x | x_1], by the model's mean head, which takes the loss for noise. All of it is
@@ -27,7 +27,7 @@ from napari_vae_restore.generation.compression.container import PlaneHeader
 from napari_vae_restore.generation.compression.exact import GRID, Exactly, on_grid
 from napari_vae_restore.generation.compression.latent_layer import code_latents
 from napari_vae_restore.generation.compression.subbands import code_subbands
-from napari_vae_restore.generation.planes import padded_to
+from napari_vae_restore.generation.network_inputs import padded_to
 from napari_vae_restore.images.tiling import tiles
 from napari_vae_restore.models.condition import condition_tensor
 from napari_vae_restore.models.restorer import RestorationVAE
@@ -36,10 +36,9 @@ FRACTION: Final = 16
 """The transform's unit is a sixteenth of an integer."""
 
 _SHARES: Final = (0.3, 0.5, 0.8)
-"""Of the loss, that the mean head may be told as noise; the best is kept, or none."""
+"""Shares of the loss to try as the mean head's noise; the best is kept, or none."""
 
-_TILE, _HALO = 448, 64
-"""Pixels: what the mean head sees at once."""
+_TILE, _HALO = 448, 64  # pixels, of the mean head
 
 _LAMBDA: Final = 0.15
 """Squared error, in squared steps, that a bit is worth where step and rate are in balance."""
@@ -47,7 +46,7 @@ _LAMBDA: Final = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """The model of every task, as it is and computed exactly."""
+    """The network of the model of every task, as it is and computed exactly."""
 
     fast: RestorationVAE
     exact: RestorationVAE
@@ -61,37 +60,19 @@ def encoded_plane(
     *,
     lossless: bool,
 ) -> tuple[bytes, PlaneHeader, Integers]:
-    """Encode a plane in the best of several ways.
+    """Encode (H, W) integers with the best number of levels of those to try.
 
-    Parameters
-    ----------
-    integers : numpy.ndarray
-        (H, W) int64.
-    plane : PlaneHeader
-        Range and steps.
-    networks : Networks
-        The model's.
-    levels : sequence of int
-        How many levels of latents to try.
-    lossless : bool
-        Whether to add what is left.
-
-    Returns
-    -------
-    (bytes, PlaneHeader, numpy.ndarray)
-        Data, the header with the choices made, and the plane as it will be read.
+    Returns the data, the header with the choices made, and the plane as it will be read.
     """
-    best: tuple[float, Writer, PlaneHeader, Integers] | None = None
+    candidates = []
     for n_levels in levels:
         writer, header = Writer(), replace(plane, levels=n_levels)
         found = _coded(writer, integers, integers.shape, header, networks)
         error = float(np.square(found / FRACTION - integers).sum())
         price = _LAMBDA * (plane.step / FRACTION) ** 2
         cost = error + price * 8 * len(writer.to_bytes())
-        if best is None or cost < best[0]:
-            best = cost, writer, header, found
-    assert best is not None
-    _, writer, header, found = best
+        candidates.append((cost, writer, header, found))
+    _, writer, header, found = min(candidates, key=lambda candidate: candidate[0])
     header = replace(header, sigma=_best_sigma(found, integers, header, networks.fast))
     decoded = _finished(found, header, networks.exact)
     if lossless:
@@ -109,13 +90,7 @@ def decoded_plane(
     *,
     lossless: bool,
 ) -> Integers:
-    """Read a plane.
-
-    Raises
-    ------
-    ImageFileError
-        If the data cannot have been written.
-    """
+    """Read a plane; raises ImageFileError for impossible data."""
     if plane.levels > len(networks.exact.config.strides):
         raise ImageFileError("the file claims more levels than the model has: it is damaged")
     try:
@@ -134,7 +109,7 @@ def _coded(
     plane: PlaneHeader,
     networks: Networks,
 ) -> Integers:
-    """x_1 in sixteenths."""
+    """x_1 in sixteenths of an integer."""
     base = np.full(shape, plane.black * FRACTION, np.int64)
     if plane.levels:
         stride = networks.exact.config.stride
@@ -203,7 +178,7 @@ def _to_network(sixteenths: NDArray[np.int64], plane: PlaneHeader) -> torch.Tens
 
 
 def _from_network(signal: torch.Tensor, plane: PlaneHeader) -> Integers:
-    """Sixteenths."""
+    """Network units to sixteenths of an integer."""
     grid = np.rint(signal.double().numpy() * GRID).astype(np.int64)
     scale = (plane.white - plane.black) * FRACTION
     return plane.black * FRACTION + (grid * scale + round(GRID) // 2) // round(GRID)

@@ -1,7 +1,7 @@
-"""Between an image and the planes in network units that a VAE encodes and decodes.
+"""An image as the planes in network units that a VAE encodes, and back.
 
-A plane is mirrored on to multiples of the network's stride, so that any size runs. Here is
-also the one place that turns what torch raises into an error of this package.
+A plane is mirrored on to multiples of the network's stride, so that any size runs. This is
+also the one place where errors of torch become errors of this package.
 """
 
 from __future__ import annotations
@@ -28,35 +28,18 @@ from napari_vae_restore.restoration.measurement import Measurement
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Planes:
-    """An image taken apart into what the network encodes one by one.
-
-    Attributes
-    ----------
-    image : numpy.ndarray
-        As it came.
-    layout : Layout
-        Its own.
-    groups : tuple of numpy.ndarray
-        (C, H, W) each in the image's dtype, C as many channels as the network takes:
-        the groups of channels of the first plane, then of the next.
-    units : tuple of Units
-        One for each group.
-    """
+    """An image, taken apart into the groups of channels that the network encodes one by one."""
 
     image: NDArray[Any]
-    layout: Layout
+    layout: Layout  # of the image
+    # (C, H, W) each in the image's dtype, C as the network takes: all of the first plane,
+    # then all of the next
     groups: tuple[NDArray[Any], ...]
-    units: tuple[Units, ...]
+    units: tuple[Units, ...]  # one for each group
 
     @classmethod
     def of(cls, image: Any, axes: str | None, model: Model) -> Planes:
-        """Check an image and take it apart for a model.
-
-        Raises
-        ------
-        InputError
-            If the image is unusable, or has other channels than the network.
-        """
+        """Check an image and take it apart for a model; raises InputError."""
         array, axes = as_image(image, axes)
         layout = Layout.of(array, axes)
         planes = layout.to_planes(array)
@@ -74,7 +57,7 @@ class Planes:
         return cls(array, layout, groups, tuple(units) * len(planes))
 
     def frame(self, model: Model) -> tuple[int, int]:
-        """Height and width of what :meth:`network_inputs` gives."""
+        """Height and width of :meth:`network_inputs`."""
         stride = model.network.config.stride
         height, width = (-(-side // stride) * stride for side in self.layout.planes_shape[2:])
         return height, width
@@ -82,10 +65,7 @@ class Planes:
     def network_inputs(self, model: Model) -> Iterator[Tensor]:
         """(1, C, H', W') float32 for each group, H' and W' multiples of the stride.
 
-        Raises
-        ------
-        InputError
-            If the image is larger than the only size that the network takes.
+        Raises InputError if the image is larger than the only size that the network takes.
         """
         _, _, height, width = self.layout.planes_shape
         fixed = model.network.config.fixed_size
@@ -108,13 +88,7 @@ def padded_to(plane: NDArray[Any], stride: int) -> NDArray[Any]:
 
 @contextmanager
 def torch_computing() -> Iterator[None]:
-    """No gradients, and errors that Qt's worker threads do not swallow.
-
-    Raises
-    ------
-    RestorationError
-        For any error of torch.
-    """
+    """No gradients; errors of torch become RestorationError, which Qt's threads do not hide."""
     try:
         with torch.inference_mode():
             yield

@@ -1,4 +1,4 @@
-"""Large planes in pieces: what comes out is what the whole gives, for the memory of a piece."""
+"""Large planes in tiles: the result is that of the whole, for the memory of a tile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skimage import data
 
 import napari_vae_restore as vr
 from napari_vae_restore.errors import RestorationError
-from napari_vae_restore.generation import pieces
+from napari_vae_restore.generation import latent_tiles
 from napari_vae_restore.generation.sampling import sample_latents
 from napari_vae_restore.models.bundled import find_model
 
@@ -24,13 +24,13 @@ def picture() -> NDArray[np.uint8]:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pieces of 96 pixels, halo apart."""
-    monkeypatch.setattr(pieces, "PIECE", 96)
+    """Tiles of 96 pixels, halo apart."""
+    monkeypatch.setattr(latent_tiles, "TILE_SIDE", 96)
 
 
-def test_pieces_cover_the_frame_once(small: None) -> None:
+def test_tiles_cover_the_frame_once(small: None) -> None:
     covered = np.zeros((256, 304), int)
-    found = pieces.pieces(find_model("default"), 256, 304)
+    found = latent_tiles.frame_tiles(find_model("default"), 256, 304)
     assert len(found) == 3 * 4
     for tile in found:
         covered[tile.core] += 1
@@ -79,7 +79,7 @@ def test_a_model_of_ones_own_measures_its_halo(
     whole = vr.decode(vr.encode(picture, model), model)
     request.getfixturevalue("small")
     parts = vr.decode(vr.encode(picture, model), model)
-    assert len(pieces.pieces(model, 256, 304)) == 3 * 4
+    assert len(latent_tiles.frame_tiles(model, 256, 304)) == 3 * 4
     assert np.abs(parts.astype(int) - whole).max() <= 1
 
 
@@ -87,6 +87,6 @@ def test_latents_that_do_not_fit_are_refused(
     picture: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory = SimpleNamespace(virtual_memory=lambda: SimpleNamespace(available=2**20))
-    monkeypatch.setattr(pieces, "psutil", memory)
+    monkeypatch.setattr(latent_tiles, "psutil", memory)
     with pytest.raises(RestorationError, match=r"latents of 2 px .* are free: take parts"):
         vr.encode(picture)
