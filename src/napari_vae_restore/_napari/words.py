@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.noise.correlation import lag_one
 from napari_vae_restore.noise.models import GaussianNoise
+from napari_vae_restore.restoration.tasks import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,24 +26,17 @@ _MAX_CHANNELS = 4
 _WARNING_SIGN = "⚠"
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 
-_TASKS = {
-    "denoise": ("Denoising", "denoised"),
-    "deblur": ("Deblurring", "deblurred"),
-    "inpaint": ("Filling", "inpainted"),
-    "super-resolve": ("Enlarging", "super-resolved"),
-}
-"""By kind of task: the computation and its result; the task that changes most is last."""
-
 
 def doing(tasks: Iterable[Task]) -> str:
     """Name of a computation, after the one of its tasks that changes most."""
     given = {task.kind for task in tasks}
-    return next(word for kind, (word, _) in reversed(_TASKS.items()) if kind in given)
+    boldest = next(kind for kind in reversed(KINDS) if kind in given)
+    return KINDS[boldest].doing.capitalize()
 
 
 def done(kinds: Iterable[str]) -> str:
     """Name of a result after its tasks, such as "denoised and inpainted"."""
-    return " and ".join(_TASKS[kind][1] for kind in kinds)
+    return " and ".join(KINDS[kind].done for kind in kinds)
 
 
 def account(

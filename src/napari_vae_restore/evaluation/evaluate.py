@@ -26,6 +26,7 @@ from napari_vae_restore.evaluation.figures import (
     ImageFigures,
     LevelFigures,
 )
+from napari_vae_restore.generators import drain
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.models.config import RestorationConfig
@@ -109,13 +110,7 @@ def evaluate(
     Y. Burda, R. Grosse, R. Salakhutdinov, "Importance weighted autoencoders", ICLR 2016,
     arXiv:1509.00519, section 5 (active units).
     """
-    steps = iter_evaluate(model, images, references, **options)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            result: Evaluation = stop.value
-            return result
+    return drain(iter_evaluate(model, images, references, **options))
 
 
 def iter_evaluate(

@@ -20,6 +20,7 @@ from napari_vae_restore.evaluation.evaluate import evaluate
 from napari_vae_restore.evaluation.grid import Member, MemberFigures, Sweep, members_of
 from napari_vae_restore.evaluation.held_out import HeldOutSplit, hold_out
 from napari_vae_restore.evaluation.sweep_page import page
+from napari_vae_restore.generators import drain
 from napari_vae_restore.images.atomic import atomic_write
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.estimation.estimate import resolve_noise
@@ -117,13 +118,7 @@ def sweep(images: Images, folder: str | Path, **options: Any) -> Sweep:
     ImageFileError, TrainingError, RestorationError
         As :class:`~.engine.Training` and :func:`~.evaluate.evaluate`.
     """
-    steps = iter_sweep(images, folder, **options)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            result: Sweep = stop.value
-            return result
+    return drain(iter_sweep(images, folder, **options))
 
 
 def iter_sweep(
