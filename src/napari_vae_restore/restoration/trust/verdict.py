@@ -88,14 +88,13 @@ def found_noise(
         except InputError:
             continue
         at = values.ravel() if observed is None else values[observed]
-        if at.size < _LEAST_PIXELS:
-            continue
+        is_small = at.size < _LEAST_PIXELS
         at = at[:: max(1, at.size // _LEVELS)].astype(np.float64)
         assumed = math.sqrt(model.variance(at).mean())
         level = math.sqrt(seen.variance(at).mean()) / assumed
         excess.append(level)
         low, high = np.percentile(at, (0.5, 99.5))
-        if assumed < _STRONG * (high - low):
+        if is_small or assumed < _STRONG * (high - low):
             continue
         pairs = zip(lag_one(seen.correlation), lag_one(model.correlation), strict=True)
         levels.append(level)
