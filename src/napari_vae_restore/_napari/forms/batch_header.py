@@ -53,15 +53,7 @@ _ABOUT_EXISTING = (
 
 
 class PathField(QWidget):  # type: ignore[misc, unused-ignore]
-    """A path, or several, to type or to choose.
-
-    Parameters
-    ----------
-    placeholder, tooltip : str
-        What belongs there.
-    choices : dict of str to callable
-        Titles of buttons, and what asks for a path.
-    """
+    """A path, or several, to type or to choose."""
 
     changed = Signal()
 
@@ -102,13 +94,7 @@ class PathField(QWidget):  # type: ignore[misc, unused-ignore]
 
 
 class WhatChoice(QWidget):  # type: ignore[misc, unused-ignore]
-    """What to do with every file: a plain task, as a result was made, or a recipe file.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose results are offered.
-    """
+    """What to do with every file: a plain task, as a result was made, or a recipe file."""
 
     changed = Signal()
     file_chosen = Signal(str)
@@ -181,13 +167,7 @@ class WhatChoice(QWidget):  # type: ignore[misc, unused-ignore]
 
 
 class BatchHeader(Header):
-    """What *Batch* asks for.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose results are offered as recipes.
-    """
+    """What *Batch* asks for."""
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         self.images = PathField(

@@ -24,13 +24,7 @@ _SAMPLES = 8
 
 
 class CheckHeader(Header):
-    """What *Check & Compare* asks for; the axes are those of the recipe.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose layers are offered.
-    """
+    """What *Check & Compare* asks for; the axes are those of the recipe."""
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         self._viewer = viewer

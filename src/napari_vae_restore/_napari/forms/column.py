@@ -18,13 +18,7 @@ nothing jumps, and text fields and tables in the size of the labels."""
 
 
 class Column(QScrollArea):  # type: ignore[misc, unused-ignore]
-    """Content that a low window can scroll, but never sideways: it is as wide as it needs.
-
-    Parameters
-    ----------
-    content : QWidget
-        With a layout.
-    """
+    """Content that a low window can scroll, but never sideways: it is as wide as it needs."""
 
     def __init__(self, content: QWidget, parent: QWidget) -> None:
         super().__init__(parent)

@@ -81,15 +81,7 @@ class Choice(QComboBox):  # type: ignore[misc, unused-ignore]
 
 
 class Options(Choice):
-    """One of a few fixed values, each with a title.
-
-    Parameters
-    ----------
-    titles : dict
-        Title by value.
-    tooltip : str
-        What is chosen.
-    """
+    """One of a few fixed values, each with a title."""
 
     def __init__(
         self, titles: dict[Any, str], tooltip: str, parent: QWidget | None = None
@@ -174,13 +166,7 @@ class DeviceChoice(Choice):
 
 
 class NoiseEdit(QLineEdit):  # type: ignore[misc, unused-ignore]
-    """A noise model in the core's notation.
-
-    Parameters
-    ----------
-    placeholder : str
-        What an empty field means.
-    """
+    """A noise model in the core's notation."""
 
     def __init__(self, placeholder: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -218,24 +204,7 @@ def fill_field(field: QWidget, value: Any) -> None:
 def whole_number(
     value: int, least: int, most: int, tooltip: str, *, step: int = 1, suffix: str = ""
 ) -> QSpinBox:
-    """A field for a whole number.
-
-    Parameters
-    ----------
-    value, least, most : int
-        Initial value and range.
-    tooltip : str
-        What it does.
-    step : int
-        Of its arrows.
-    suffix : str
-        Its unit.
-
-    Returns
-    -------
-    QSpinBox
-        Left-aligned, as the other fields.
-    """
+    """A field for a whole number."""
     box = QSpinBox()
     box.setRange(least, most)
     box.setSingleStep(step)
@@ -248,20 +217,7 @@ def whole_number(
 
 
 def button(text: str, tooltip: str, action: Callable[[], None]) -> QPushButton:
-    """A button that does one thing.
-
-    Parameters
-    ----------
-    text, tooltip : str
-        What it does, in a word and in a sentence.
-    action : callable
-        Called without arguments.
-
-    Returns
-    -------
-    QPushButton
-        Disabled until its widget knows better.
-    """
+    """A button that does one thing."""
     push = QPushButton(text)
     push.setToolTip(tooltip)
     push.setEnabled(False)

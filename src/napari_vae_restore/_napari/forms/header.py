@@ -23,28 +23,7 @@ _LABEL_WIDTH = 62
 
 
 class Header(QWidget):  # type: ignore[misc, unused-ignore]
-    """Rows of labelled fields, the rarer ones folded away.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose layers are offered.
-    rows : dict of str to QWidget
-        Fields of one widget, between axes and device, by label.
-    advanced : dict of str to QWidget
-        Fields under *Advanced*, by label.
-    layers : LayerChoice, optional
-        The choice of the layer; by default among all image layers.
-
-    Attributes
-    ----------
-    layers : LayerChoice
-        Which layer.
-    axes : AxesEdit
-        Its axes, guessed when the layer changes.
-    device : DeviceChoice
-        Where to compute.
-    """
+    """Rows of labelled fields, the rarer ones folded away."""
 
     changed = Signal()
 
@@ -116,15 +95,7 @@ class Title(QLabel):  # type: ignore[misc, unused-ignore]
 
 
 class Fold(QCollapsible):  # type: ignore[misc, unused-ignore]
-    """Fields that are folded away until they are asked for.
-
-    Parameters
-    ----------
-    title : str
-        What the fields are.
-    form : QFormLayout
-        The fields.
-    """
+    """Fields that are folded away until they are asked for."""
 
     def __init__(self, title: str, form: QFormLayout, parent: QWidget | None = None) -> None:
         super().__init__(title, parent, expandedIcon=QIcon(), collapsedIcon=QIcon())

@@ -28,13 +28,7 @@ _NO_PICTURES = {PREVIEW_KEY, WIPE_KEY, RESIDUAL_KEY, SPREAD_KEY, LOOK_KEY}
 
 
 class _AnyLayerChoice(Choice):
-    """Layers of some kinds, kept up with the viewer.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose layers are offered.
-    """
+    """Layers of some kinds, kept up with the viewer."""
 
     layer_changed = Signal()
 
@@ -108,13 +102,7 @@ class _AnyLayerChoice(Choice):
 
 
 class LayerChoice(_AnyLayerChoice):
-    """The image layers of a viewer.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose layers are offered.
-    """
+    """The image layers of a viewer."""
 
     kinds = (Image,)
 
@@ -131,13 +119,7 @@ class LayerChoice(_AnyLayerChoice):
 
 
 class ResultChoice(LayerChoice):
-    """The restored images of a viewer.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose layers are offered.
-    """
+    """The restored images of a viewer."""
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(viewer, parent)
@@ -149,13 +131,7 @@ class ResultChoice(LayerChoice):
 
 
 class ReferenceChoice(LayerChoice):
-    """The image layers of a viewer, or none.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose layers are offered.
-    """
+    """The image layers of a viewer, or none."""
 
     none = "none"
 
@@ -169,13 +145,7 @@ class ReferenceChoice(LayerChoice):
 
 
 class MaskChoice(_AnyLayerChoice):
-    """The layers of a viewer that can say what is missing.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose layers are offered.
-    """
+    """The layers of a viewer that can say what is missing."""
 
     kinds = (Shapes, Labels)
 

@@ -36,11 +36,6 @@ class ModelChoice(QWidget):  # type: ignore[misc, unused-ignore]
 
     The selection is shared by all widgets; one that offers no models that only denoise
     shows the bundled one while such a model is selected elsewhere.
-
-    Parameters
-    ----------
-    denoising_only : bool
-        Whether models that only denoise are offered.
     """
 
     file_chosen = Signal(str)
@@ -110,28 +105,7 @@ class ModelChoice(QWidget):  # type: ignore[misc, unused-ignore]
 
 
 def load_steps(path: Path) -> Generator[Update, None, Model]:
-    """Read a model file.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A model or a checkpoint.
-
-    Yields
-    ------
-    Update
-        Once.
-
-    Returns
-    -------
-    Model
-        What the file holds.
-
-    Raises
-    ------
-    ModelFileError
-        If it cannot be used.
-    """
+    """Read a model file."""
     yield Update(f"Opening {path.name}…")
     from napari_vae_restore.models.files import load
 

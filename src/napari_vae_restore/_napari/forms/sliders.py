@@ -9,20 +9,7 @@ _DECIMALS = 2
 
 
 def slider(value: float, least: float, most: float, tooltip: str) -> QLabeledDoubleSlider:
-    """A slider for a number, which can be typed as well.
-
-    Parameters
-    ----------
-    value, least, most : float
-        Initial value and range.
-    tooltip : str
-        What it does.
-
-    Returns
-    -------
-    QLabeledDoubleSlider
-        Horizontal, with two decimals.
-    """
+    """A slider for a number, which can be typed as well."""
     found = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
     found.setRange(least, most)
     found.setDecimals(_DECIMALS)

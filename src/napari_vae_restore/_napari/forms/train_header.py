@@ -60,13 +60,7 @@ _SECONDS = {SHOTS: "2nd shot", PAIRS: "Clean"}
 
 
 class SourceChoice(QWidget):  # type: ignore[misc, unused-ignore]
-    """A layer, or in its place the path of a file or folder.
-
-    Parameters
-    ----------
-    layers : LayerChoice
-        The choice of a layer.
-    """
+    """A layer, or in its place the path of a file or folder."""
 
     changed = Signal()
 
@@ -155,13 +149,7 @@ class StartChoice(Choice):
 
 
 class TrainHeader(Header):
-    """What *Train & Adapt* asks for; the budget is the main knob.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose layers are offered.
-    """
+    """What *Train & Adapt* asks for; the budget is the main knob."""
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         way, time, noise = Options(_WAYS, _ABOUT_WAYS), _time_choice(), NoiseEdit("auto")

@@ -33,13 +33,7 @@ if TYPE_CHECKING:
 
 
 class BatchWidget(ModelWidget):
-    """Restores files of folders, one after the other, past those that cannot be restored.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
-    """
+    """Restores files of folders, one after the other, past those that cannot be restored."""
 
     header: BatchHeader
 
@@ -78,24 +72,12 @@ class BatchWidget(ModelWidget):
             self._launch(steps, layer=None, on_success=self._on_ended)
 
     def open_recipe(self, path: str) -> None:
-        """Offer what a file says as a task, and choose it.
-
-        Parameters
-        ----------
-        path : str
-            A recipe, or a result that holds one.
-        """
+        """Offer what a file says as a task, and choose it."""
         if not self.is_busy:
             self._launch(recipe_steps(Path(path)), layer=None, on_success=self._on_recipe)
 
     def show_result(self, job: Job) -> None:
-        """Show an image and its result as layers, if there is one.
-
-        Parameters
-        ----------
-        job : Job
-            Of the image.
-        """
+        """Show an image and its result as layers, if there is one."""
         if not self.is_busy and job.files.mean.exists():
             self._launch(open_steps(job), layer=None, on_success=self._on_opened)
 

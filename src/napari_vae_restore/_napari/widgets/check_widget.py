@@ -61,13 +61,7 @@ _NO_RESULT = "No result yet: run Denoise, Inpaint or Super-resolve first."
 
 
 class CheckWidget(TaskWidget):
-    """Looks at a restored image: residual, samples, reference, before and after, recipe.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
-    """
+    """Looks at a restored image: residual, samples, reference, before and after, recipe."""
 
     header: CheckHeader
 
@@ -147,13 +141,7 @@ class CheckWidget(TaskWidget):
             layer.visible = not layer.visible
 
     def run_again(self, layer: Image) -> None:
-        """Apply the recipe of the chosen result to another layer.
-
-        Parameters
-        ----------
-        layer : napari.layers.Image
-            Any image layer of the viewer.
-        """
+        """Apply the recipe of the chosen result to another layer."""
         result = self.header.layers.layer
         if result is None or self.is_busy:
             return

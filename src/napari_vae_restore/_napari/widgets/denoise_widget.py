@@ -17,13 +17,7 @@ _LINK = "background: transparent; border: none; text-decoration: underline;"
 
 
 class DenoiseWidget(RestorationWidget):
-    """Removes the noise of an image layer.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
-    """
+    """Removes the noise of an image layer."""
 
     does = "Denoise"
     denoises_only = True

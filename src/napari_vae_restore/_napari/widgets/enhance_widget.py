@@ -40,13 +40,7 @@ _READY = (
 
 
 class EnhanceWidget(LiveWidget):
-    """Raises or smooths details of an image layer, and changes its tones.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
-    """
+    """Raises or smooths details of an image layer, and changes its tones."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)

@@ -36,13 +36,7 @@ _MAX_SIDE = 1024
 
 
 class ExploreWidget(LiveWidget):
-    """Shows what a model has learned to make.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
-    """
+    """Shows what a model has learned to make."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)

@@ -20,13 +20,7 @@ _FASTEST = 25
 
 
 class FlickerPanel(QWidget):  # type: ignore[misc, unused-ignore]
-    """Plays through a layer of samples; off, the viewer is as it was.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where they are shown.
-    """
+    """Plays through a layer of samples; off, the viewer is as it was."""
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)

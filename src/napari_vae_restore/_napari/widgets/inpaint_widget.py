@@ -58,13 +58,7 @@ _DRAW = (
 
 
 class InpaintWidget(MixtureWidget):
-    """Fills what a mask covers of an image layer.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
-    """
+    """Fills what a mask covers of an image layer."""
 
     does = "Fill"
 

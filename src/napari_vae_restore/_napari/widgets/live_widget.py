@@ -21,11 +21,6 @@ class LiveWidget(ModelWidget):
     """A widget whose live picture is computed anew whenever a setting changes.
 
     Changes while a picture is being computed are made up for by one more picture after it.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
     """
 
     def __init__(self, viewer: Viewer) -> None:

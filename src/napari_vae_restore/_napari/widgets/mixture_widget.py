@@ -14,13 +14,7 @@ if TYPE_CHECKING:
 
 
 class MixtureWidget(RestorationWidget):
-    """Restores an image layer that may be noisy too; subclasses say what else was done to it.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
-    """
+    """Restores an image layer that may be noisy too; subclasses say what else was done."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)

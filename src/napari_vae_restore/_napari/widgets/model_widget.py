@@ -27,13 +27,7 @@ _SETTLED_MS = 200  # until a new widget has been drawn
 
 
 class ModelWidget(TaskWidget):
-    """A widget with a choice of models.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
-    """
+    """A widget with a choice of models."""
 
     models: ModelChoice
 
@@ -46,13 +40,7 @@ class ModelWidget(TaskWidget):
         QTimer.singleShot(_SETTLED_MS, warm_up)
 
     def open_model(self, path: str) -> None:
-        """Open a model file and select its model.
-
-        Parameters
-        ----------
-        path : str
-            A ``.safetensors`` file.
-        """
+        """Open a model file and select its model."""
         if not self.is_busy:
             done = partial(self._on_model, Path(path))
             self._launch(load_steps(Path(path)), layer=None, on_success=done)

@@ -64,13 +64,7 @@ _AS_TRAINED = "as the model's training images"
 
 
 class RestorationWidget(ModelWidget):
-    """Restores an image layer; subclasses say what was done to it.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
-    """
+    """Restores an image layer; subclasses say what was done to it."""
 
     does: ClassVar[str]
     """What it does, as the first word of tooltips: "Denoise"."""

@@ -28,13 +28,7 @@ _KERNEL_TOOLTIP = (
 
 
 class SuperResolveWidget(MixtureWidget):
-    """Enlarges an image layer; the result lies where the image lies.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
-    """
+    """Enlarges an image layer; the result lies where the image lies."""
 
     does = "Enlarge"
 

@@ -42,11 +42,6 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
 
     A job ends when its layer is deleted, when the widget leaves its dock, and when
     napari closes.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
     """
 
     header: Header

@@ -58,11 +58,6 @@ class TrainWidget(TaskWidget):
 
     The training is a process of its own: it goes on when this widget or napari is closed,
     and is offered again when the widget is opened.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
     """
 
     header: TrainHeader
@@ -161,13 +156,7 @@ class TrainWidget(TaskWidget):
             self._refresh()
 
     def save(self, path: str) -> None:
-        """Write the model to a file.
-
-        Parameters
-        ----------
-        path : str
-            Where; the suffix is added if it is missing. A file of that name is replaced.
-        """
+        """Write the model to a file."""
         if self._model is None:
             return
         if not path.endswith(".safetensors"):
