@@ -115,7 +115,7 @@ def watch_views(levels: list[Any]) -> None:
     )
     layers[1].visible = False
     _, widget = viewer.window.add_plugin_dock_widget("napari-vae-restore", "Denoise")
-    widget.header.layers.choose(layers[0])
+    widget.header.layers.value = layers[0]
     widget.looking.setChecked(True)
     watch = Watch()
     watch.wait(lambda: widget.run_button.isEnabled() and layers[0].loaded)

@@ -147,7 +147,7 @@ def rounds(viewer: Viewer, n: int, *, computes: bool = True) -> Iterator[Usage]:
         turn()
         if computes:
             denoise = docks["Denoise"][1]
-            denoise.header.layers.choose(layer)
+            denoise.header.layers.value = layer
             denoise.run()
             while denoise.is_busy:
                 turn()

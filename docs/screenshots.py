@@ -37,7 +37,7 @@ def train(viewer: napari.Viewer) -> None:
     """A training at work, its preview in the middle."""
     open_cells(viewer)
     widget = open_widget(viewer, "Train & Adapt")
-    widget.time.setCurrentText(BUDGET)
+    widget.time.value = BUDGET
     widget.start()
     # Nearer, so that the preview, the middle of the image, fills the view.
     viewer.scene.camera.zoom *= 1.6
@@ -63,11 +63,11 @@ def inpaint(viewer: napari.Viewer) -> None:
     """A scratched picture with its mask, and filled."""
     viewer.open_sample(PLUGIN, "scratched")
     widget = open_widget(viewer, "Inpaint")
-    widget.grow.setValue(1)
+    widget.grow.value = 1
     finish(widget, widget.run)
     picture, mask, filled = viewer.layers
     viewer.layers.remove(filled)
-    widget.header.layers.choose(picture)
+    widget.header.layers.value = picture
     finish(widget, widget.run)
     filled = viewer.layers[-1]
     mask.visible = False
@@ -81,7 +81,7 @@ def super_resolve(viewer: napari.Viewer) -> None:
     viewer.open_sample(PLUGIN, "nuclei")
     viewer.layers["nuclei"].contrast_limits = 0, 110
     widget = open_widget(viewer, "Super-resolve")
-    widget.noisy.setChecked(True)
+    widget.noisy.value = True
     finish(widget, widget.run)
     viewer.canvas.grid.shape = 2, 1
     side_by_side(viewer, centre=(115, 80), zoom=4)
@@ -145,8 +145,8 @@ def enhance(viewer: napari.Viewer) -> None:
     viewer.layers.remove(cells)
     widget = open_widget(viewer, "Enhance")
     for each, gain in zip(widget.details, (2.0, 1.8, 1.0, 1.0), strict=True):
-        each.setValue(gain)
-    widget.local.setValue(0.4)
+        each.value = gain
+    widget.local.value = 0.4
     wait_until(lambda: "cells denoised preview" in viewer.layers)
     wait_until(lambda: not widget.is_busy)
     side_by_side(viewer, centre=(67, 47), zoom=7.5)
@@ -156,7 +156,7 @@ def enhance(viewer: napari.Viewer) -> None:
 def explore(viewer: napari.Viewer) -> None:
     """What the bundled model draws."""
     widget = open_widget(viewer, "Explore")
-    widget.seed.setValue(4)
+    widget.seed.value = 4
     wait_until(lambda: len(viewer.layers) > 0)
     wait_until(lambda: not widget.is_busy)
     finish(widget, widget.draw_stack)

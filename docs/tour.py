@@ -104,7 +104,7 @@ class Tour:
         """Draw a polygon and fill it."""
         self.menu(*PLUGIN_MENU, "Inpaint")
         widget = self.widget()
-        self.choose(widget.header.layers, "cells denoised")
+        self.choose(widget.header.layers.native, "cells denoised")
         self.click(widget.new_button)
         for corner in POLYGON:
             self.click(self.canvas(), corner)
@@ -119,7 +119,7 @@ class Tour:
         """Twice as many pixels along each side."""
         self.menu(*PLUGIN_MENU, "Super-resolve")
         widget = self.widget()
-        self.choose(widget.header.layers, "cells denoised")
+        self.choose(widget.header.layers.native, "cells denoised")
         self.click(widget.run_button)
         self.finish(widget)
         self.picture("enlarged")
@@ -128,8 +128,8 @@ class Tour:
         """Twenty seconds of adapting the bundled model to the cells."""
         self.menu(*PLUGIN_MENU, "Train & Adapt")
         widget = self.widget()
-        self.choose(widget.header.layers, "cells")
-        line = widget.time.lineEdit()
+        self.choose(widget.header.layers.native, "cells")
+        line = widget.time.native.lineEdit()
         QTest.mouseDClick(line, LEFT)
         QTest.keyClick(line, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
         QTest.keyClicks(line, BUDGET)
@@ -141,7 +141,7 @@ class Tour:
         """The residual, then a wipe that is dragged across the picture."""
         self.menu(*PLUGIN_MENU, "Check & Compare")
         widget = self.widget()
-        self.choose(widget.header.layers, "cells denoised")
+        self.choose(widget.header.layers.native, "cells denoised")
         self.click(widget.check_button)
         self.finish(widget)
         self.picture("checked")

@@ -24,7 +24,7 @@ def checked(viewer, open_widget, tiny_model, make_image):
     out = vr.denoise(source, model_store().selected, axes="ZYX")
     result = vr.add_to_viewer(viewer, out, like=source)[0]
     widget = open_widget("Check & Compare")
-    widget.header.layers.choose(result)
+    widget.header.layers.value = result
     return widget
 
 
@@ -41,10 +41,10 @@ def test_without_a_result_it_says_what_to_do(viewer, open_widget, make_image):
 
 
 def test_the_residual_and_the_reference_are_told(checked, viewer, finish):
-    assert checked.header.source.layer == viewer.layers["cells"]
-    assert checked.header.reference.layer is None
+    assert checked.header.source.value == viewer.layers["cells"]
+    assert checked.header.reference.value is None
     viewer.dims.set_current_step(0, 1)
-    checked.header.reference.choose(viewer.layers["truth"])
+    checked.header.reference.value = viewer.layers["truth"]
     checked.check_button.click()
     finish(checked)
     residual = viewer.layers["cells residual"]
@@ -76,7 +76,7 @@ def test_places_to_look_at_are_framed_and_are_no_mask(checked, viewer, open_widg
     np.testing.assert_allclose(world[:, 0], 3)
     np.testing.assert_allclose([world.min(0)[1:], world.max(0)[1:]], [[7.75] * 2, [23.75] * 2])
     inpaint = open_widget("Inpaint")
-    assert not inpaint.masks.offers(frames)
+    assert frames not in inpaint.masks.choices
     result.data = good
     checked.check_button.click()
     finish(checked)
@@ -85,7 +85,7 @@ def test_places_to_look_at_are_framed_and_are_no_mask(checked, viewer, open_widg
 
 
 def test_samples_are_drawn_for_the_plane_in_view(checked, viewer, finish, qtbot):
-    checked.header.samples.setValue(3)
+    checked.header.samples.value = 3
     viewer.dims.set_current_step(0, 1)
     assert not checked.flicker.play_button.isEnabled()
     checked.draw_button.click()
@@ -107,7 +107,7 @@ def test_samples_are_drawn_for_the_plane_in_view(checked, viewer, finish, qtbot)
     assert [layer.name for layer in viewer.layers].count("cells samples") == 1
     checked.uncertainty_button.click()
     before = visibilities(viewer)
-    checked.flicker.speed.setValue(25)
+    checked.flicker.speed.value = 25
     checked.flicker.play_button.click()
     assert samples.visible
     assert not viewer.layers["cells denoised"].visible
@@ -130,7 +130,7 @@ def test_a_wipe_follows_planes_and_goes_without_a_trace(checked, viewer):
     viewer.dims.set_current_step(0, 1)
     panel.share.setValue(panel.share.maximum())
     np.testing.assert_array_equal(wipe.data, viewer.layers["cells"].data[1:])
-    assert "wipe" not in [checked.header.source.itemText(i)[:4] for i in range(9)]
+    assert "wipe" not in [layer.name[:4] for layer in checked.header.source.choices]
     panel.grid_button.click()
     assert wipe not in viewer.layers
     assert viewer.canvas.grid.enabled
@@ -176,7 +176,7 @@ def test_the_same_recipe_on_another_layer_and_in_the_console(
     expected = vr.denoise(other, model_store().selected, axes="ZYX").mean
     np.testing.assert_array_equal(result.data, expected)
     assert "by the same recipe" in checked.status
-    checked.header.layers.choose(viewer.layers["cells denoised"])
+    checked.header.layers.value = viewer.layers["cells denoised"]
     checked.recipe.python_button.click()
     exec(QApplication.clipboard().text(), {"viewer": viewer})
     np.testing.assert_array_equal(viewer.layers[-1].data, viewer.layers["cells denoised"].data)
@@ -186,12 +186,12 @@ def test_the_same_recipe_on_another_layer_and_in_the_console(
 
 def test_a_wrong_source_is_explained_and_warnings_are_shown(checked, viewer, make_image):
     viewer.add_image(make_image((2, 40, 40)), name="small")
-    checked.header.source.choose(viewer.layers["small"])
+    checked.header.source.value = viewer.layers["small"]
     checked.check_button.click()
     assert "was not made of “small”" in checked.status
     result = viewer.layers["cells denoised"]
     result.metadata[layers.WARNINGS_KEY] = ["Unlike anything seen before."]
-    checked.header.source.choose(viewer.layers["truth"])
+    checked.header.source.value = viewer.layers["truth"]
     assert checked.status == "⚠ Unlike anything seen before."
 
 
@@ -211,7 +211,7 @@ def test_a_run_says_what_to_be_careful_about_and_check_says_it_again(
     assert warning.startswith("⚠")
     assert "saturated" in warning
     check = open_widget("Check & Compare")
-    check.header.layers.choose(viewer.layers["bright denoised"])
+    check.header.layers.value = viewer.layers["bright denoised"]
     assert check.status == warning
     check.check_button.click()
     finish(check)

@@ -35,8 +35,8 @@ def test_cancel_ends_a_pass_over_a_large_tile(viewer, open_widget, finish, qtbot
     viewer.add_labels(np.eye(640, dtype=int), name="mask")
     widgets = [open_widget(name) for name in ("Denoise", "Inpaint", "Super-resolve")]
     for widget in widgets:
-        widget.header.layers.choose(layer)
-        widget.samples.setValue(4)
+        widget.header.layers.value = layer
+        widget.samples.value = 4
         widget.run()
         qtbot.waitUntil(lambda w=widget: "Looking at the image" in w.status, timeout=30_000)
         qtbot.wait(300)
@@ -55,7 +55,7 @@ def test_no_computation_outlives_what_it_is_for(viewer, qtbot, make_image, end):
     viewer.add_image(make_image((640, 640)), name="large")
     dock, denoise = viewer.window.add_plugin_dock_widget("napari-vae-restore", "Denoise")
     before = threading.active_count()
-    denoise.samples.setValue(8)
+    denoise.samples.value = 8
     denoise.run()
     qtbot.waitUntil(lambda: "Looking at the image" in denoise.status, timeout=30_000)
     qtbot.wait(200)
@@ -84,7 +84,7 @@ def test_the_window_is_never_held_up(viewer, open_widget, finish, qtbot, make_im
     check = open_widget("Check & Compare")
     widgets["Denoise"].run()
     finish(widgets["Denoise"])
-    check.header.layers.choose(viewer.layers["cells denoised"])
+    check.header.layers.value = viewer.layers["cells denoised"]
     jobs = {
         f"{name}, {what}": (each, getattr(each, what))
         for name, each in widgets.items()
@@ -95,7 +95,7 @@ def test_the_window_is_never_held_up(viewer, open_widget, finish, qtbot, make_im
     report = []
     for name, (widget, start) in jobs.items():
         if widget is not check:
-            widget.header.layers.choose(layer)
+            widget.header.layers.value = layer
         held = longest_block(lambda w=widget, s=start: (s(), finish(w)))
         report.append(f"{name}: {1000 * held:.0f} ms")
         assert held < BLOCK, report

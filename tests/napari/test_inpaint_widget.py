@@ -31,7 +31,7 @@ def test_from_a_new_mask_to_a_filled_layer(viewer, open_widget, finish, make_ima
     np.testing.assert_allclose(mask.data_to_world((3, 4)), image.data_to_world((3, 4)))
     assert mask.mode == "add_polygon"
     assert viewer.layers.selection.active.name == mask.name
-    assert inpaint.masks.layer.name == mask.name
+    assert inpaint.masks.value.name == mask.name
     assert "Draw around" in inpaint.status
     mask.add_polygons([SQUARE])
 
@@ -39,7 +39,7 @@ def test_from_a_new_mask_to_a_filled_layer(viewer, open_widget, finish, make_ima
     finish(inpaint)
     preview = viewer.layers["cells preview"]
     assert (preview.data != image.data).any()
-    inpaint.samples.setValue(2)
+    inpaint.samples.value = 2
     inpaint.run_button.click()
     finish(inpaint)
     assert "cells preview" not in viewer.layers
@@ -62,9 +62,9 @@ def test_next_sample_walks_through_fillings_in_one_layer(
     image = viewer.add_image(make_image(), name="cells")
     viewer.add_labels(hole.astype(int), name="damage")
     inpaint = open_widget("Inpaint")
-    assert inpaint.masks.layer.name == "damage"
+    assert inpaint.masks.value.name == "damage"
     assert not inpaint.next_button.isEnabled()
-    inpaint.header.layers.choose(viewer.layers["cells"])
+    inpaint.header.layers.value = viewer.layers["cells"]
     inpaint.run_button.click()
     finish(inpaint)
     seen = []
@@ -90,7 +90,7 @@ def test_a_stack_is_filled_on_the_plane_drawn_on_or_on_all(
     inpaint.new_mask()
     viewer.layers["mask of stack"].add_polygons([np.insert(SQUARE, 0, 1, axis=1)])
     for all_planes in (False, True):
-        inpaint.planes.choose(all_planes)
+        inpaint.planes.value = all_planes
         inpaint.run()
         finish(inpaint)
         changed = (viewer.layers[-1].data != image.data).any(axis=(1, 2))
@@ -117,8 +117,8 @@ def test_who_draws_sees_what_is_drawn(viewer, open_widget, finish, make_image, h
     mask.add_polygons([SQUARE - 10])
     assert viewer.layers[-1].name == "mask of cells"
     labels = viewer.add_labels(hole.astype(int), name="damage")
-    inpaint.masks.choose(viewer.layers["damage"])
-    inpaint.header.layers.choose(viewer.layers["cells"])
+    inpaint.masks.value = viewer.layers["damage"]
+    inpaint.header.layers.value = viewer.layers["cells"]
     inpaint.preview()
     finish(inpaint)
     labels.paint((5, 5), 1)
@@ -127,12 +127,12 @@ def test_who_draws_sees_what_is_drawn(viewer, open_widget, finish, make_image, h
 
 def test_planes_are_asked_for_where_there_are_some(viewer, open_widget, make_image):
     inpaint = open_widget("Inpaint")
-    assert not inpaint.planes.isEnabled()
+    assert not inpaint.planes.enabled
     viewer.add_image(make_image(), name="flat")
-    assert not inpaint.planes.isEnabled()
+    assert not inpaint.planes.enabled
     viewer.add_image(make_image((3, 64, 72)), name="stack")
-    inpaint.header.layers.choose(viewer.layers["stack"])
-    assert inpaint.planes.isEnabled()
+    inpaint.header.layers.value = viewer.layers["stack"]
+    assert inpaint.planes.enabled
 
 
 def test_grow_feather_and_noise_go_into_the_computation(
@@ -141,8 +141,8 @@ def test_grow_feather_and_noise_go_into_the_computation(
     image = viewer.add_image(make_image(), name="cells")
     viewer.add_shapes([SQUARE], name="hole")
     inpaint = open_widget("Inpaint")
-    inpaint.grow.setValue(2)
-    inpaint.feather.setValue(3)
+    inpaint.grow.value = 2
+    inpaint.feather.value = 3
     inpaint.run()
     finish(inpaint)
     filled = viewer.layers["cells inpainted"]
@@ -150,10 +150,10 @@ def test_grow_feather_and_noise_go_into_the_computation(
     assert recipe["tasks"][0]["mask"] == "hole, grown 2 px, feathered 3 px"
     changed = filled.data != image.data
     assert changed[13:39, 23:49].sum() == changed.sum() > hole.sum()
-    inpaint.header.layers.choose(viewer.layers["cells"])
-    inpaint.noisy.setChecked(True)
-    assert not inpaint.feather.isEnabled()
-    inpaint.noise.setText("gaussian:8")
+    inpaint.header.layers.value = viewer.layers["cells"]
+    inpaint.noisy.value = True
+    assert not inpaint.feather.enabled
+    inpaint.noise.value = "gaussian:8"
     inpaint.run()
     finish(inpaint)
     kinds = [task["kind"] for task in viewer.layers[-1].metadata["vae_restore"]["tasks"]]
@@ -197,14 +197,14 @@ def test_models_that_only_denoise_are_not_offered(
     assert model_store().names == (BUNDLED, "mine")
     assert inpaint.models.model == "default"
     assert denoise.models.model.name == "mine"
-    assert "training images" in denoise.noise.placeholderText()
+    assert "training images" in denoise.noise.native.placeholderText()
 
 
 def test_the_scratched_sample_is_filled_as_it_comes(viewer, open_widget, finish, qtbot):
     viewer.open_sample("napari-vae-restore", "scratched")
     picture, mask = viewer.layers
     inpaint = open_widget("Inpaint")
-    assert inpaint.masks.layer.name == mask.name
+    assert inpaint.masks.value.name == mask.name
     picture.corner_pixels = np.array([[40, 20], [180, 240]])
     inpaint.preview()
     finish(inpaint)

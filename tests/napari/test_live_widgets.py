@@ -52,15 +52,15 @@ def test_the_enhanced_preview_follows_the_sliders(viewer, open_widget, finish, q
     widget = open_widget("Enhance")
     assert "Open Sample" in widget.status
     layer = viewer.add_image(picture, name="mine", scale=(0.5, 0.5))
-    widget.details[0].setValue(2.0)
+    widget.details[0].value = 2.0
     qtbot.waitUntil(lambda: "mine preview" in viewer.layers, timeout=60_000)
     finish(widget)
     first = viewer.layers["mine preview"].data.copy()
-    widget.gamma.setValue(0.5)
+    widget.gamma.value = 0.5
     qtbot.waitUntil(lambda: (viewer.layers["mine preview"].data != first).any(), timeout=60_000)
     finish(widget)
     shown = viewer.layers["mine preview"].data.copy()
-    widget.live.setChecked(False)
+    widget.live.value = False
     widget.run()
     finish(widget)
     assert "mine preview" not in viewer.layers
@@ -77,7 +77,7 @@ def test_the_enhanced_preview_follows_the_sliders(viewer, open_widget, finish, q
 def test_exploring_a_model(viewer, open_widget, finish, qtbot, picture, tiny_model):
     widget = open_widget("Explore")
     assert not widget.like_button.isEnabled()
-    widget.side.setValue(48)
+    widget.side.value = 48
     qtbot.waitUntil(lambda: "Explore" in viewer.layers, timeout=60_000)
     finish(widget)
     live = viewer.layers["Explore"]
@@ -86,14 +86,14 @@ def test_exploring_a_model(viewer, open_widget, finish, qtbot, picture, tiny_mod
     widget.next_button.click()
     finish(widget)
     assert (live.data != first).any()
-    widget.live.setChecked(False)
-    widget.number.setValue(3)
+    widget.live.value = False
+    widget.number.value = 3
     widget.stack_button.click()
     finish(widget)
     stack = viewer.layers["samples of the bundled model"]
     np.testing.assert_array_equal(stack.data[0], live.data)
     layer = viewer.add_image(picture, name="mine", scale=(0.5, 0.5))
-    widget.header.layers.choose(layer)
+    widget.header.layers.value = layer
     widget.like_button.click()
     finish(widget)
     variants = viewer.layers["mine, variants"]
@@ -109,7 +109,7 @@ def test_exploring_a_model(viewer, open_widget, finish, qtbot, picture, tiny_mod
 def test_a_deleted_layer_ends_its_preview(viewer, open_widget, finish, qtbot, picture):
     widget = open_widget("Enhance")
     layer = viewer.add_image(picture, name="mine")
-    widget.smoothing.setValue(0.5)
+    widget.smoothing.value = 0.5
     qtbot.waitUntil(lambda: widget.is_busy, timeout=60_000)
     viewer.layers.remove(layer)
     finish(widget)

@@ -38,12 +38,12 @@ def test_levels_are_restored_where_one_looks(
     source = viewer.add_image(levels, multiscale=True, name="cells", scale=(1, 0.5, 0.5))
     viewer.add_image(make_image(), name="small")
     widget = open_widget("Denoise")
-    widget.header.layers.choose(viewer.layers["small"])
+    widget.header.layers.value = viewer.layers["small"]
     assert widget.looking.isHidden()
-    widget.header.layers.choose(source)
+    widget.header.layers.value = source
     assert not widget.looking.isHidden()
     widget.looking.setChecked(True)
-    assert not widget.samples.isEnabled()
+    assert not widget.samples.enabled
     widget.run_button.click()
     finish(widget)
     result = viewer.layers["cells restored in view"]
@@ -89,7 +89,7 @@ def test_holes_are_filled_where_one_looks(
     labels[0, 20:25, 30:40] = 1
     viewer.add_labels(labels, name="holes")
     widget = open_widget("Inpaint")
-    widget.header.layers.choose(source)
+    widget.header.layers.value = source
     widget.looking.setChecked(True)
     widget.run_button.click()
     finish(widget)

@@ -24,13 +24,13 @@ def test_a_feathered_fill_of_one_plane_is_repeated_by_the_copied_python(
     square = np.array([[1, 10, 10], [1, 10, 20], [1, 20, 20], [1, 20, 10]])
     viewer.add_shapes([square], shape_type="polygon", name="hole")
     inpaint, check = open_widget("Inpaint"), open_widget("Check & Compare")
-    inpaint.header.layers.choose(layer)
-    inpaint.feather.setValue(3)
-    inpaint.samples.setValue(2)
+    inpaint.header.layers.value = layer
+    inpaint.feather.value = 3
+    inpaint.samples.value = 2
     inpaint.run()
     finish(inpaint)
     result, spread = viewer.layers["stack inpainted"], viewer.layers["stack uncertainty"]
-    check.header.layers.choose(result)
+    check.header.layers.value = result
     check.recipe.python_button.click()
     names = {"viewer": viewer}
     exec(QApplication.clipboard().text(), names)
@@ -62,18 +62,18 @@ def test_three_ways_one_result(
     )
     denoise, inpaint = open_widget("Denoise"), open_widget("Inpaint")
     enlarge, check = open_widget("Super-resolve"), open_widget("Check & Compare")
-    inpaint.grow.setValue(2)
-    inpaint.noisy.setChecked(True)
-    enlarge.kernel.choose("box")
+    inpaint.grow.value = 2
+    inpaint.noisy.value = True
+    enlarge.kernel.value = "box"
     for widget, model in ((denoise, tiny_model), (inpaint, None), (enlarge, None)):
         if model is not None:
             model_store().add(model, "tiny")
-            widget.seed.setValue(3)
-        widget.header.layers.choose(layer)
+            widget.seed.value = 3
+        widget.header.layers.value = layer
         widget.run()
         finish(widget)
         result = viewer.layers[-1]
-        check.header.layers.choose(result)
+        check.header.layers.value = result
         check.recipe.python_button.click()
         names = {}
         exec(QApplication.clipboard().text(), names)

@@ -78,16 +78,16 @@ def test_the_next_session_begins_where_the_last_one_ended(
     tiny_model.save(tmp_path / "mine.safetensors")
     viewer.add_image(make_image())
     denoise = open_widget("Denoise")
-    assert denoise.header.device.device == "cpu"
+    assert denoise.header.device.value == "cpu"
     assert denoise.tile.value() == 64
     denoise.open_model(str(tmp_path / "mine.safetensors"))
     finish(denoise)
-    denoise.samples.setValue(3)
+    denoise.samples.value = 3
     denoise.run()
     finish(denoise)
     enlarge = open_widget("Super-resolve")
-    enlarge.factor.choose(4)
-    enlarge.noisy.setChecked(True)
+    enlarge.factor.value = 4
+    enlarge.noisy.value = True
     enlarge.run()
     finish(enlarge)
     model_store().clear()  # as a new session
@@ -95,16 +95,16 @@ def test_the_next_session_begins_where_the_last_one_ended(
     for name in ("Denoise", "Super-resolve"):
         viewer.window.remove_dock_widget(open_widget(name))
     denoise, enlarge = open_widget("Denoise"), open_widget("Super-resolve")
-    assert denoise.samples.value() == 3
+    assert denoise.samples.value == 3
     assert (enlarge.factor.value, enlarge.kernel.value) == (4, "bicubic")
-    assert enlarge.noisy.isChecked()
-    names = denoise.models._names
+    assert enlarge.noisy.value
+    names = denoise.models.names.native
     names.setCurrentIndex(names.findText("mine (recent file)"))
     finish(denoise)
     assert denoise.models.model.name == "mine"
     own_page.remember = False
     viewer.window.remove_dock_widget(denoise)
-    assert open_widget("Denoise").samples.value() == 0
+    assert open_widget("Denoise").samples.value == 0
 
 
 @pytest.mark.gui

@@ -95,8 +95,8 @@ def test_from_the_widget_to_a_registered_layer(viewer, open_widget, finish, make
     finish(widget)
     preview = viewer.layers["cells preview"]
     np.testing.assert_allclose(preview.scale, (0.25, 0.125))
-    widget.factor.choose(3)
-    widget.kernel.choose("box")
+    widget.factor.value = 3
+    widget.kernel.value = "box"
     widget.run_button.click()
     finish(widget)
     result = viewer.layers["cells super-resolved"]
@@ -119,9 +119,9 @@ def test_noisy_colour_pictures_are_enlarged(viewer, open_widget, finish, make_im
     picture = np.stack([plane, plane // 2, plane, plane], axis=-1)
     source = viewer.add_image(picture, name="colours", rgb=True)
     widget = open_widget("Super-resolve")
-    assert not widget.noise.isEnabled()
-    widget.noisy.setChecked(True)
-    widget.samples.setValue(2)
+    assert not widget.noise.enabled
+    widget.noisy.value = True
+    widget.samples.value = 2
     widget.run()
     finish(widget)
     result, std = viewer.layers[1:]

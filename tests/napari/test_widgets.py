@@ -34,17 +34,17 @@ def test_a_newcomer_denoises_at_once_and_may_train_a_model(
     assert not denoise.train_button.isEnabled()
     layer = viewer.add_image(make_image(), name="mine")
     assert denoise.models.model == "default"
-    assert "measured" in denoise.noise.placeholderText()
+    assert "measured" in denoise.noise.native.placeholderText()
     denoise.run_button.click()
     finish(denoise)
     assert "“mine denoised” added" in denoise.status
     assert "Noise: σ" in denoise.status
     denoised = viewer.layers["mine denoised"]
     assert total_variation(denoised.data) < 0.5 * total_variation(layer.data)
-    denoise.header.layers.choose(viewer.layers["mine"])
+    denoise.header.layers.value = viewer.layers["mine"]
     denoise.train_button.click()
     train = open_widget("Train & Adapt")
-    assert train.header.layers.layer.name == "mine"
+    assert train.header.layers.value.name == "mine"
     assert train.start_button.isEnabled()
     assert not train.stop_button.isEnabled()
     assert not train.resume_button.isEnabled()
@@ -54,8 +54,8 @@ def test_sample_to_training_to_result(viewer, open_widget, finish, tiny_networks
     viewer.open_sample("napari-vae-restore", "cells")
     cells = viewer.layers["cells"]
     train, denoise = open_widget("Train & Adapt"), open_widget("Denoise")
-    train.header.way.choose("scratch")
-    train.time.setCurrentText("4 s")
+    train.header.way.value = "scratch"
+    train.time.value = "4 s"
     train.start_button.click()
     assert not train.start_button.isEnabled()
     assert train.stop_button.isEnabled()
@@ -67,7 +67,7 @@ def test_sample_to_training_to_result(viewer, open_widget, finish, tiny_networks
     denoise.preview_button.click()
     finish(denoise)
     assert viewer.layers["cells preview"].data.shape == (512, 512)
-    denoise.samples.setValue(2)
+    denoise.samples.value = 2
     denoise.run_button.click()
     finish(denoise)
     assert [layer.name for layer in viewer.layers] == [
@@ -95,8 +95,8 @@ def test_stop_keeps_the_best_and_resume_goes_on(
 ):
     viewer.add_image(make_image(), name="mine")
     train = open_widget("Train & Adapt")
-    train.header.way.choose("scratch")
-    train.time.setCurrentText("10 min")
+    train.header.way.value = "scratch"
+    train.time.value = "10 min"
     train.start_button.click()
     qtbot.waitUntil(lambda: "step" in train.status, timeout=PATIENCE)
     train.stop_button.click()
@@ -119,7 +119,7 @@ def test_a_training_goes_on_without_its_window(
 ):
     viewer.add_image(make_image(), name="mine")
     dock, train = viewer.window.add_plugin_dock_widget("napari-vae-restore", "Train & Adapt")
-    train.time.setCurrentText("60 s")
+    train.time.value = "60 s"
     train.start()
     qtbot.waitUntil(lambda: "step" in train.status, timeout=PATIENCE)
     viewer.window.remove_dock_widget(dock)
@@ -144,7 +144,7 @@ def test_a_training_that_did_not_help_says_so(
     fake_trainer(replace(tiny_model, record=replace(tiny_model.record, n_steps=0)))
     viewer.add_image(make_image(), name="mine")
     train = open_widget("Train & Adapt")
-    train.time.setCurrentText("0.2 s")
+    train.time.value = "0.2 s"
     train.start()
     finish(train)
     assert "did not improve" in train.status
@@ -157,7 +157,7 @@ def test_a_training_that_fails_is_explained(
     fake_trainer(end="fail")
     viewer.add_image(make_image(), name="mine")
     train = open_widget("Train & Adapt")
-    train.time.setCurrentText("0.1 s")
+    train.time.value = "0.1 s"
     train.start()
     finish(train)
     assert shown_errors == ["out of memory on cpu"]
@@ -171,7 +171,7 @@ def test_what_there_is_to_learn_from(
     train = open_widget("Train & Adapt")
     header = train.header
     assert "choose a folder" in train.status
-    assert not header.second.isVisibleTo(train)
+    assert not header.second.native.isVisibleTo(train)
     header.images.use_path(str(tmp_path / "nowhere"))
     assert "There is no file or folder" in train.status
     assert not train.start_button.isEnabled()
@@ -180,11 +180,11 @@ def test_what_there_is_to_learn_from(
     header.images.use_path(str(tmp_path / "noisy"))
     assert "“noisy”" in train.status
     assert train.start_button.isEnabled()
-    header.way.choose("pairs")
-    assert header.second.isVisibleTo(train)
+    header.way.value = "pairs"
+    assert header.second.native.isVisibleTo(train)
     assert not train.start_button.isEnabled()
     header.second.use_path(str(tmp_path / "clean"))
-    train.time.setCurrentText("0.1 s")
+    train.time.value = "0.1 s"
     train.start()
     finish(train)
     request = known_runs()[0].request
@@ -198,7 +198,7 @@ def test_what_there_is_to_learn_from(
     header.images.use_path("")
     viewer.add_image(make_image(), name="mine")
     assert header.axes.axes == "YX"
-    assert header.images.name == "mine"
+    assert header.images.title == "mine"
 
 
 def test_a_model_goes_through_a_file(
@@ -206,7 +206,7 @@ def test_a_model_goes_through_a_file(
 ):
     viewer.add_image(make_image(), name="mine")
     train, denoise = open_widget("Train & Adapt"), open_widget("Denoise")
-    train.time.setCurrentText("0.2 s")
+    train.time.value = "0.2 s"
     train.start()
     finish(train)
     train.save(str(tmp_path / "mine"))
@@ -227,7 +227,7 @@ def test_cancel_ends_a_run_within_a_second(
     viewer.add_image(make_image((4, 512, 512)), name="large")
     model_store().add(tiny_model, "tiny")
     denoise = open_widget("Denoise")
-    denoise.samples.setValue(256)
+    denoise.samples.value = 256
     denoise.run_button.click()
     qtbot.waitUntil(lambda: "Denoising" in denoise.status, timeout=30_000)
     assert denoise.cancel_button.isEnabled()
@@ -266,16 +266,16 @@ def test_mistakes_are_explained(
     viewer.add_image(make_image((3, 40, 40)))
     model_store().add(tiny_model, "tiny")
     denoise, train = open_widget("Denoise"), open_widget("Train & Adapt")
-    denoise.header.axes.setText("YX")
+    denoise.header.axes.value = "YX"
     assert "one letter per dimension" in denoise.status
     assert not denoise.run_button.isEnabled()
-    denoise.header.axes.setText("tyx")
+    denoise.header.axes.value = "tyx"
     assert denoise.run_button.isEnabled()
-    denoise.noise.setText("gausian:3")
+    denoise.noise.value = "gausian:3"
     denoise.run_button.click()
     finish(denoise)
     assert "gausian" in shown_errors[0]
-    train.time.setCurrentText("soon")
+    train.time.value = "soon"
     assert "time budget" in train.status
     assert not train.start_button.isEnabled()
 
@@ -285,7 +285,7 @@ def test_the_window_stays_alive_while_training(
 ):
     viewer.add_image(make_image((128, 128)))
     train = open_widget("Train & Adapt")
-    train.time.setCurrentText("4 s")
+    train.time.value = "4 s"
     gaps, last = [], [time.monotonic()]
 
     def tick():
@@ -308,7 +308,7 @@ def test_the_window_stays_alive_while_training(
 def test_no_thread_outlives_what_it_works_for(viewer, qtbot, fake_trainer, make_image, end):
     viewer.add_image(make_image(), name="mine")
     dock, train = viewer.window.add_plugin_dock_widget("napari-vae-restore", "Train & Adapt")
-    train.time.setCurrentText("60 s")
+    train.time.value = "60 s"
     train.start()
     qtbot.waitUntil(lambda: "step" in train.status, timeout=PATIENCE)
     threads = threading.active_count()
@@ -364,11 +364,11 @@ def test_all_kinds_of_layers_are_denoised(
     model_store().add(tiny_model, "tiny")
     denoise = open_widget("Denoise")
     assert denoise.header.axes.axes == axes
-    denoise.noise.setText("gaussian:0.0008" if kind == "float" else "")
+    denoise.noise.value = "gaussian:0.0008" if kind == "float" else ""
     denoise.preview()
     finish(denoise)
     assert "Preview" in denoise.status
-    denoise.samples.setValue(2)
+    denoise.samples.value = 2
     denoise.run()
     finish(denoise)
     finest = data[0] if kind == "multiscale" else data

@@ -37,7 +37,7 @@ def super_resolve(viewer: Viewer) -> None:
     """Enlarge the selected image twofold, removing its noise."""
     widget = _open(viewer, "Super-resolve")
     if widget is not None:
-        widget.noisy.setChecked(True)
+        widget.noisy.value = True
         widget.run()
 
 
@@ -50,12 +50,12 @@ def inpaint(viewer: Viewer) -> None:
     widget = _open(viewer, "Inpaint")
     if widget is None:
         return
-    layer = widget.header.layers.layer
+    layer = widget.header.layers.value
     mask = _mask_for(viewer, layer) or missing_pixels(viewer, layer)
     if mask is None:
         show_info(_NOTHING_MISSING)
         return
-    widget.masks.choose(mask)
+    widget.masks.value = mask
     widget.run()
 
 
@@ -108,6 +108,6 @@ def _open(viewer: Viewer, name: str) -> Any:
     if widget.is_busy:
         show_info(f"{name} is at work: wait for it, or cancel it.")
         return None
-    if widget.header.layers.offers(layer):
-        widget.header.layers.choose(layer)
+    if layer in widget.header.layers.choices:
+        widget.header.layers.value = layer
     return widget

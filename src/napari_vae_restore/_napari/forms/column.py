@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QWidget
 
@@ -18,13 +18,10 @@ nothing jumps, and text fields and tables in the size of the labels."""
 
 
 class Column(QScrollArea):  # type: ignore[misc, unused-ignore]
-    """Content that a low window can scroll, but never sideways: it is as wide as it needs.
+    """Content that a low window can scroll, but never sideways: it is as wide as it needs."""
 
-    Parameters
-    ----------
-    content : QWidget
-        With a layout.
-    """
+    restyled = Signal()
+    """The window's font or theme is another."""
 
     def __init__(self, content: QWidget, parent: QWidget) -> None:
         super().__init__(parent)
@@ -58,6 +55,7 @@ class Column(QScrollArea):  # type: ignore[misc, unused-ignore]
         return bool(super().eventFilter(watched, event))
 
     def _match_style(self) -> None:
+        self.restyled.emit()
         self._label.ensurePolished()
         style = _STYLE.format(points=self._label.font().pointSize())
         if style != self._style:

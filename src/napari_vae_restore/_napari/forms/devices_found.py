@@ -14,13 +14,7 @@ _GIB = 2**30
 
 
 def device_entries() -> list[tuple[str, str]]:
-    """Devices to choose from.
-
-    Returns
-    -------
-    list of (str, str)
-        Label for the user, and name for the core; automatic choice first.
-    """
+    """Devices to choose from."""
     free = psutil.virtual_memory().available / _GIB
     entries = [("Automatic", "auto"), (f"CPU ({free:.0f} GB free)", "cpu")]
     torch = sys.modules.get("torch")

@@ -1,19 +1,22 @@
-"""The fields that several widgets share: axes, device, noise, choices, whole numbers.
+"""Fields on magicgui that several forms share: choices, axes, device, noise, numbers.
 
 Each knows what it may hold and explains itself in a tooltip; none computes anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from magicgui.backends._qtpy.widgets import ComboBox as QtChoice
+from magicgui.backends._qtpy.widgets import QBaseRangedWidget, QBaseValueWidget
+from magicgui.backends._qtpy.widgets import SpinBox as QtNumber
+from magicgui.widgets import LineEdit
+from magicgui.widgets.bases import CategoricalWidget, RangedWidget, ValueWidget
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QPaintEvent
 from qtpy.QtWidgets import (
-    QCheckBox,
     QComboBox,
-    QLineEdit,
     QPushButton,
     QSizePolicy,
     QSpinBox,
@@ -22,6 +25,7 @@ from qtpy.QtWidgets import (
     QStylePainter,
     QWidget,
 )
+from superqt import QLabeledDoubleSlider
 
 from napari_vae_restore._napari.forms.devices_found import device_entries
 from napari_vae_restore._napari.forms.settings import preferences
@@ -32,6 +36,7 @@ from napari_vae_restore.images.layout import checked_axes
 if TYPE_CHECKING:
     from napari.layers import Image
 
+_DECIMALS = 2
 _TEXT_MARGIN = 4
 """Pixels that styles leave beside the text of a box."""
 
@@ -53,8 +58,10 @@ DEVICE_TOOLTIP = (
 )
 
 
-class Choice(QComboBox):  # type: ignore[misc, unused-ignore]
-    """A combo box that never widens the dock: long entries are cut."""
+class _NarrowBox(QComboBox):  # type: ignore[misc, unused-ignore]
+    """A combo box that never widens the dock: long entries are cut, with "…"."""
+
+    opened = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -63,6 +70,11 @@ class Choice(QComboBox):  # type: ignore[misc, unused-ignore]
         )
         self.setMinimumContentsLength(8)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def showPopup(self) -> None:  # noqa: N802 - Qt's name
+        """Open the list; see Qt."""
+        self.opened.emit()
+        super().showPopup()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Draw it with "…" where the entry is longer than the box; see Qt."""
@@ -80,58 +92,117 @@ class Choice(QComboBox):  # type: ignore[misc, unused-ignore]
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
 
-class Options(Choice):
-    """One of a few fixed values, each with a title.
+class _NarrowChoice(QtChoice):
+    """magicgui's combo box, made of the narrow one."""
 
-    Parameters
-    ----------
-    titles : dict
-        Title by value.
-    tooltip : str
-        What is chosen.
+    def __init__(self, **kwargs: Any) -> None:
+        QBaseValueWidget.__init__(self, _NarrowBox, "", "", "", **kwargs)
+        self._qwidget.currentIndexChanged.connect(self._emit_data)
+
+
+class _EditableChoice(QBaseValueWidget):
+    """A combo box whose text can be typed, as a backend of magicgui."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        names = "currentText", "setCurrentText", "currentTextChanged"
+        super().__init__(_NarrowBox, *names, **kwargs)
+        self._qwidget.setEditable(True)
+        self._qwidget.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+
+
+class _NumberWithUnit(QtNumber):
+    """magicgui's spin box, made of Qt's own, which can show a unit."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        QBaseRangedWidget.__init__(self, QSpinBox, **kwargs)
+
+
+class _NumberedSlider(QBaseRangedWidget):
+    """A slider with its number, as a backend of magicgui."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(QLabeledDoubleSlider, **kwargs)
+        self._qwidget.setOrientation(Qt.Orientation.Horizontal)
+        self._qwidget.setDecimals(_DECIMALS)
+
+    def _mgui_get_adaptive_step(self) -> bool:
+        return False
+
+    def _mgui_set_adaptive_step(self, value: bool) -> None:
+        """Steps of a slider are even."""
+
+
+class Choice(CategoricalWidget[Any]):
+    """One of some entries, (title, value); what was chosen stays so under another title.
+
+    With `none`, a first entry of this title stands for None; an empty box says `placeholder`.
     """
 
     def __init__(
-        self, titles: dict[Any, str], tooltip: str, parent: QWidget | None = None
+        self,
+        choices: Iterable[tuple[str, Any]] | Callable[[Any], Iterable[tuple[str, Any]]],
+        *,
+        placeholder: str = "",
+        none: str = "",
+        **options: Any,
     ) -> None:
-        super().__init__(parent)
-        for value, title in titles.items():
-            self.addItem(title, value)
-        self.setToolTip(tooltip)
+        self.null_string = none
+        super().__init__(
+            choices=choices if callable(choices) else list(choices),
+            nullable=bool(none),
+            widget_type=_NarrowChoice,
+            **options,
+        )
+        self.native.setPlaceholderText(placeholder)
 
-    @property
-    def value(self) -> Any:
-        """The chosen value."""
-        return self.currentData()
+    def reset_choices(self, *_: Any) -> None:
+        """Offer what there is now; `changed` is emitted if that changes the choice."""
+        before = self.value
+        with self.changed.blocked():
+            self._widget._mgui_set_choices([])
+            super().reset_choices()
+            # Magicgui knows entries by their titles, which may be renamed.
+            if before in self.choices:
+                self.value = before
+        if self.value != before:
+            self.changed.emit(self.value)
 
-    def choose(self, value: Any) -> None:
-        """Choose a value."""
-        self.setCurrentIndex(self.findData(value))
+
+class TypedChoice(ValueWidget[str]):
+    """Text that is typed, or one of some proposals."""
+
+    def __init__(self, proposals: Iterable[str], value: str, **options: Any) -> None:
+        super().__init__(widget_type=_EditableChoice, **options)
+        self.native.addItems(list(proposals))
+        self.value = value
+
+    def get_value(self) -> str:
+        """The text."""
+        return str(self._widget._mgui_get_value())
 
 
-class AxesEdit(QLineEdit):  # type: ignore[misc, unused-ignore]
+class AxesEdit(LineEdit):  # type: ignore[misc, unused-ignore]
     """The axes of a layer, guessed and open to correction."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__(label="Axes", tooltip=AXES_TOOLTIP)
         self._shape: tuple[int, ...] = ()
-        self.setToolTip(AXES_TOOLTIP)
-        self.setMaxLength(8)
+        self.native.setMaxLength(8)
 
     def guess(self, layer: Image | None) -> None:
         """Propose the axes of a layer."""
         self._shape = () if layer is None else tuple(layer_data(layer).shape)
-        try:
-            self.setText("" if layer is None else layer_axes(layer))
-        except InputError:
-            self.setText("")
         sizes = " × ".join(map(str, self._shape))
-        self.setToolTip(f"{AXES_TOOLTIP}\nThis layer: {sizes}" if sizes else AXES_TOOLTIP)
+        self.tooltip = f"{AXES_TOOLTIP}\nThis layer: {sizes}" if sizes else AXES_TOOLTIP
+        try:
+            self.value = "" if layer is None else layer_axes(layer)
+        except InputError:
+            self.value = ""
 
     @property
     def axes(self) -> str:
         """The axes in capital letters."""
-        return str(self.text()).strip().upper()
+        return str(self.value).strip().upper()
 
     @property
     def problem(self) -> str:
@@ -145,126 +216,68 @@ class AxesEdit(QLineEdit):  # type: ignore[misc, unused-ignore]
         return ""
 
 
-class DeviceChoice(Choice):
-    """Where to compute, with the memory that is free."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setToolTip(DEVICE_TOOLTIP)
-        self.refresh()
-        self.setCurrentIndex(max(0, self.findData(preferences().device)))
-
-    @property
-    def device(self) -> str:
-        """Name of the chosen device."""
-        return str(self.currentData())
-
-    def refresh(self) -> None:
-        """Look again at devices and memory; the choice stays."""
-        before = self.currentData()
-        self.clear()
-        for label, name in device_entries():
-            self.addItem(label, name)
-        self.setCurrentIndex(max(0, self.findData(before)))
-
-    def showPopup(self) -> None:  # noqa: N802 - Qt's name
-        """Open the list, with the memory that is free now."""
-        self.refresh()
-        super().showPopup()
+def device_choice() -> Choice:
+    """Where to compute; the list is opened with the memory that is free then."""
+    choice = Choice(lambda _: device_entries(), label="Device", tooltip=DEVICE_TOOLTIP)
+    if preferences().device in choice.choices:
+        choice.value = preferences().device
+    choice.native.opened.connect(choice.reset_choices)
+    return choice
 
 
-class NoiseEdit(QLineEdit):  # type: ignore[misc, unused-ignore]
-    """A noise model in the core's notation.
-
-    Parameters
-    ----------
-    placeholder : str
-        What an empty field means.
-    """
-
-    def __init__(self, placeholder: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setPlaceholderText(placeholder)
-        self.setToolTip(NOISE_TOOLTIP)
-
-    @property
-    def noise(self) -> str:
-        """What was typed."""
-        return str(self.text()).strip()
-
-
-def field_value(field: QWidget) -> Any:
-    """The value of a field, as it is kept between sessions: a number, a boolean or text."""
-    if isinstance(field, QSpinBox):
-        return int(field.value())
-    if isinstance(field, QCheckBox):
-        return bool(field.isChecked())
-    return field.value if isinstance(field, Options) else str(field.currentText())
-
-
-def fill_field(field: QWidget, value: Any) -> None:
-    """Give a field a value that was kept; one that it cannot hold changes nothing."""
-    if isinstance(field, QSpinBox) and isinstance(value, int):
-        field.setValue(value)
-    elif isinstance(field, QCheckBox):
-        field.setChecked(bool(value))
-    elif isinstance(field, Options):
-        if field.findData(value) >= 0:
-            field.choose(value)
-    elif isinstance(field, QComboBox) and field.isEditable():
-        field.setCurrentText(str(value))
+def noise_edit(placeholder: str) -> LineEdit:
+    """A noise model in the core's notation; the placeholder says what none means."""
+    edit = LineEdit(label="Noise", tooltip=NOISE_TOOLTIP)
+    edit.native.setPlaceholderText(placeholder)
+    return edit
 
 
 def whole_number(
-    value: int, least: int, most: int, tooltip: str, *, step: int = 1, suffix: str = ""
-) -> QSpinBox:
-    """A field for a whole number.
-
-    Parameters
-    ----------
-    value, least, most : int
-        Initial value and range.
-    tooltip : str
-        What it does.
-    step : int
-        Of its arrows.
-    suffix : str
-        Its unit.
-
-    Returns
-    -------
-    QSpinBox
-        Left-aligned, as the other fields.
-    """
-    box = QSpinBox()
-    box.setRange(least, most)
-    box.setSingleStep(step)
-    box.setValue(value)
-    box.setSuffix(suffix)
-    box.setToolTip(tooltip)
-    box.setAlignment(Qt.AlignmentFlag.AlignLeft)
-    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    value: int, least: int, most: int, *, step: int = 1, suffix: str = "", **options: Any
+) -> RangedWidget[int]:
+    """A whole number, left-aligned as the other fields."""
+    box = RangedWidget[int](
+        value=value,
+        min=least,
+        max=most,
+        step=step,
+        widget_type=_NumberWithUnit,
+        **options,
+    )
+    box.native.setSuffix(suffix)
+    box.native.setAlignment(Qt.AlignmentFlag.AlignLeft)
+    box.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return box
 
 
+def slider(
+    value: float, least: float, most: float, label: str, tooltip: str
+) -> RangedWidget[float]:
+    """A slider for a number, which can be typed as well."""
+    return RangedWidget[float](
+        value=value,
+        min=least,
+        max=most,
+        step=(most - least) / 100,
+        label=label,
+        tooltip=tooltip,
+        widget_type=_NumberedSlider,
+    )
+
+
 def button(text: str, tooltip: str, action: Callable[[], None]) -> QPushButton:
-    """A button that does one thing.
-
-    Parameters
-    ----------
-    text, tooltip : str
-        What it does, in a word and in a sentence.
-    action : callable
-        Called without arguments.
-
-    Returns
-    -------
-    QPushButton
-        Disabled until its widget knows better.
-    """
+    """A button that does one thing; disabled until its widget knows better."""
     push = QPushButton(text)
     push.setToolTip(tooltip)
     push.setEnabled(False)
     # Qt hands over whether a button is checked; actions do not want to know.
     push.clicked.connect(lambda checked=False: action())
+    return push
+
+
+def small_button(text: str, tooltip: str, action: Callable[[], None]) -> QPushButton:
+    """A button beside a field, as wide as its text."""
+    push = button(text, tooltip, action)
+    push.setEnabled(True)
+    push.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
     return push

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
+from psygnal import Signal
+from qtpy.QtWidgets import QFileDialog
 
-from napari_vae_restore._napari.forms.fields import Choice
+from napari_vae_restore._napari.forms.fields import Choice, small_button
+from napari_vae_restore._napari.forms.form import Row
 from napari_vae_restore._napari.forms.model_store import BUNDLED, model_store
 from napari_vae_restore._napari.forms.settings import recent_models
 from napari_vae_restore._napari.messages import Update
@@ -31,48 +32,43 @@ _ABOUT_BUNDLED = (
 )
 
 
-class ModelChoice(QWidget):  # type: ignore[misc, unused-ignore]
-    """Models to choose from, a button that opens a file, and one that tells of the model.
+class ModelChoice(Row):
+    """Models to choose from, a button that opens a file, and one that describes the model.
 
     The selection is shared by all widgets; one that offers no models that only denoise
     shows the bundled one while such a model is selected elsewhere.
-
-    Parameters
-    ----------
-    denoising_only : bool
-        Whether models that only denoise are offered.
     """
 
     file_chosen = Signal(str)
     about_asked = Signal()
 
-    def __init__(self, *, denoising_only: bool = True, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, *, denoising_only: bool = True) -> None:
         self.takes_denoising_only = denoising_only
         self._store = model_store()
-        self._names = Choice(self)
-        self._open = QPushButton("Open…", self)
-        self._open.setToolTip("Open a model file (.safetensors)")
-        self.about = QPushButton("i", self)
-        self.about.setToolTip("About this model: what it saw, what it reached, samples")
+        self.names = Choice(self._entries)
+        self.about = small_button(
+            "i",
+            "About this model: what it saw, what it reached, samples",
+            lambda: self.about_asked.emit(),
+        )
         self.about.setAccessibleName("About this model")
         self.about.setFixedWidth(_ABOUT_WIDTH)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self._names, 1)
-        layout.addWidget(self._open)
-        layout.addWidget(self.about)
-        self._open.clicked.connect(self._on_open)
-        self.about.clicked.connect(self._on_about)
-        self._names.currentIndexChanged.connect(self._on_chosen)
-        self._store.changed.connect(self._refill)
-        self._refill()
+        opening = small_button("Open…", "Open a model file (.safetensors)", self._on_open)
+        super().__init__(self.names, buttons=(opening, self.about), label="Model")
+        self.names.changed.connect(self._on_chosen)
+        self.reset_choices()
 
     @property
     def model(self) -> Model | str:
         """The chosen model, as :func:`~napari_vae_restore.restore` takes it."""
         return self._store.get(self._shown)
+
+    def reset_choices(self, *_: Any) -> None:
+        """Offer the models of this session, and those opened lately; show the selected one."""
+        with self.names.changed.blocked():
+            self.names.reset_choices()
+            self.names.value = self._shown
+        self.names.tooltip = _description(self.model)
 
     @property
     def _shown(self) -> str:
@@ -81,57 +77,31 @@ class ModelChoice(QWidget):  # type: ignore[misc, unused-ignore]
     def _offers(self, name: str) -> bool:
         return self.takes_denoising_only or not removes_noise_only(self._store.get(name))
 
-    def _refill(self) -> None:
-        with QSignalBlocker(self._names):
-            self._names.clear()
-            self._names.addItems([name for name in self._store.names if self._offers(name)])
-            for path in recent_models():
-                if path.stem not in self._store.names:
-                    self._names.addItem(f"{path.stem} ({_RECENT})", path)
-            self._names.setCurrentText(self._shown)
-        self._names.setToolTip(_description(self.model))
+    def _entries(self, choice: Choice) -> list[tuple[str, str | Path]]:
+        names = [name for name in self._store.names if self._offers(name)]
+        recent = {path.stem: path for path in reversed(recent_models())}
+        files = [recent[stem] for stem in reversed(recent) if stem not in self._store.names]
+        return [
+            *((name, name) for name in names),
+            *((f"{path.stem} ({_RECENT})", path) for path in files),
+        ]
 
-    def _on_chosen(self, index: int) -> None:
-        path = self._names.itemData(index)
-        if path is None:
-            self._store.select(self._names.itemText(index))
+    def _on_chosen(self, value: str | Path) -> None:
+        if isinstance(value, str):
+            self._store.select(value)
             return
         # Until it has been opened, what was chosen stays chosen.
-        self._refill()
-        self.file_chosen.emit(str(path))
-
-    def _on_about(self) -> None:
-        self.about_asked.emit()
+        self.reset_choices()
+        self.file_chosen.emit(str(value))
 
     def _on_open(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open a model", "", FILE_FILTER)
+        path, _ = QFileDialog.getOpenFileName(self.native, "Open a model", "", FILE_FILTER)
         if path:
             self.file_chosen.emit(path)
 
 
 def load_steps(path: Path) -> Generator[Update, None, Model]:
-    """Read a model file.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A model or a checkpoint.
-
-    Yields
-    ------
-    Update
-        Once.
-
-    Returns
-    -------
-    Model
-        What the file holds.
-
-    Raises
-    ------
-    ModelFileError
-        If it cannot be used.
-    """
+    """Read a model file."""
     yield Update(f"Opening {path.name}…")
     from napari_vae_restore.models.files import load
 

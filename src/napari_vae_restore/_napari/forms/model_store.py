@@ -55,22 +55,7 @@ class ModelStore(QObject):  # type: ignore[misc, unused-ignore]
         return self._models[name]
 
     def add(self, model: Model, name: str, *, replaces: str = "") -> str:
-        """Take a model in and select it.
-
-        Parameters
-        ----------
-        model : Model
-            What to take in.
-        name : str
-            What to call it, in menus and in recipes; numbered if the name is taken.
-        replaces : str
-            Name of a model whose place it takes, as a training that goes on.
-
-        Returns
-        -------
-        str
-            The name that it has.
-        """
+        """Take a model in and select it."""
         name = replaces if replaces in self._models else _unused(name, self._models)
         self._models[name] = replace(model, name=name)
         self._selected = name
@@ -106,23 +91,7 @@ def model_store() -> ModelStore:
 
 
 def model_of(recipe: Mapping[str, Any]) -> Model | str:
-    """The model that a recipe names, out of those that are open.
-
-    Parameters
-    ----------
-    recipe : mapping
-        Of a result.
-
-    Returns
-    -------
-    Model or str
-        As :func:`~napari_vae_restore.restore` takes it.
-
-    Raises
-    ------
-    InputError
-        If it is not open in this session.
-    """
+    """The model that a recipe names, out of those that are open."""
     name, store = str(recipe["model"]), model_store()
     if name in (DEFAULT, BUNDLED):
         return DEFAULT

@@ -34,29 +34,7 @@ def kept_folder() -> Path:
 
 
 def places_for(result: Image, source: Image, model: Model | str, *, needs_file: bool) -> Places:
-    """Where image, mask and model of a result are; copies are written where needed.
-
-    Parameters
-    ----------
-    result, source : napari.layers.Image
-        The result, and what it was made of.
-    model : Model or str
-        That made it.
-    needs_file : bool
-        Whether the image must be a file. Otherwise the layer will do.
-
-    Returns
-    -------
-    Places
-        All of them absolute paths, but a layer's name.
-
-    Raises
-    ------
-    InputError
-        If the image has no file though one is needed.
-    RestorationError
-        If a copy cannot be written.
-    """
+    """Where image, mask and model of a result are; copies are written where needed."""
     recipe = result.metadata[RECIPE_KEY]
     file = file_of(source)
     if needs_file and file is None:

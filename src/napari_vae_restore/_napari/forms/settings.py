@@ -29,17 +29,7 @@ _VALUES = "last used"
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What napari's preferences page holds.
-
-    Attributes
-    ----------
-    device : str
-        Where to compute, as chosen first in a new widget.
-    tile : int
-        Side of tiles in pixels, as chosen first in a new widget.
-    remember : bool
-        Whether fields begin with the values that were used last.
-    """
+    """What napari's preferences page holds."""
 
     device: str = "auto"
     tile: int = TILE
@@ -68,18 +58,7 @@ def preferences_page() -> Any:
 
 
 def last_used(widget: str) -> dict[str, Any]:
-    """The values that a widget's fields had at its last run; none at first.
-
-    Parameters
-    ----------
-    widget : str
-        Its name.
-
-    Returns
-    -------
-    dict
-        By name of the field.
-    """
+    """The values that a widget's fields had at its last run; none at first."""
     if not preferences().remember:
         return {}
     values = _read().get(_VALUES, {}).get(widget, {})
@@ -87,15 +66,7 @@ def last_used(widget: str) -> dict[str, Any]:
 
 
 def remember(widget: str, values: Mapping[str, Any]) -> None:
-    """Keep the values of a widget's fields for the next session.
-
-    Parameters
-    ----------
-    widget : str
-        Its name.
-    values : mapping
-        By name of the field; numbers, booleans and text.
-    """
+    """Keep the values of a widget's fields for the next session."""
     kept = _read()
     kept[_VALUES] = {**kept.get(_VALUES, {}), widget: dict(values)}
     _write(kept)

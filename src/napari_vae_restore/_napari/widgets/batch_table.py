@@ -144,17 +144,7 @@ class JobTable(QTableView):  # type: ignore[misc, unused-ignore]
         self._rows.reset(jobs)
 
     def show_job(self, row: int, job: Job, share: float | None = None) -> None:
-        """Show how far one image is.
-
-        Parameters
-        ----------
-        row : int
-            Which.
-        job : Job
-            As it is now.
-        share : float, optional
-            Of the image, where it is being restored.
-        """
+        """Show how far one image is."""
         began = self._rows.jobs[row].state is not job.state
         self._rows.change(row, job, share)
         if began:

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QHBoxLayout
-
-from napari_vae_restore._napari.forms.batch_header import BatchHeader
+from napari_vae_restore._napari.forms.batch_form import BatchForm
 from napari_vae_restore._napari.forms.fields import button
-from napari_vae_restore._napari.forms.model_store import model_store
 from napari_vae_restore._napari.jobs.batch_steps import (
     BatchPlanned,
     BatchRequest,
@@ -21,7 +18,7 @@ from napari_vae_restore._napari.jobs.batch_steps import (
 )
 from napari_vae_restore._napari.messages import Stopwatch, Update, duration
 from napari_vae_restore._napari.widgets.batch_table import JobTable
-from napari_vae_restore._napari.widgets.model_widget import ModelWidget
+from napari_vae_restore._napari.widgets.task_widget import TaskWidget
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -32,22 +29,15 @@ if TYPE_CHECKING:
     from napari_vae_restore.batch.run import BatchProgress
 
 
-class BatchWidget(ModelWidget):
-    """Restores files of folders, one after the other, past those that cannot be restored.
+class BatchWidget(TaskWidget):
+    """Restores files of folders, one after the other, past those that cannot be restored."""
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
-    """
-
-    header: BatchHeader
+    header: BatchForm
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
         self._watch = Stopwatch(0)
         self._output = ""
-        self.header = BatchHeader(viewer, self)
         self.table = JobTable(self)
         self.dry_button = button(
             "Dry run", "Show what would be done with which image, and do nothing", self.dry_run
@@ -56,12 +46,13 @@ class BatchWidget(ModelWidget):
         self.cancel_button = button(
             "Cancel", "Stop; what is restored stays, and Run goes on with the rest", self.cancel
         )
-        self._lay_out()
-        self.header.changed.connect(self._on_changed)
-        self.header.what.file_chosen.connect(self.open_recipe)
-        self._use(self.header.models)
+        form = BatchForm(viewer)
+        self._show_form(form, form.models)
+        self._add_buttons(self.dry_button, self.run_button, self.cancel_button)
+        self._layout.addWidget(self.panel)
+        self._layout.addWidget(self.table, 1)
+        form.what.file_chosen.connect(self.open_recipe)
         self.table.opened.connect(self.show_result)
-        model_store().changed.connect(self._on_changed)
         self._refresh()
 
     def dry_run(self) -> None:
@@ -78,35 +69,14 @@ class BatchWidget(ModelWidget):
             self._launch(steps, layer=None, on_success=self._on_ended)
 
     def open_recipe(self, path: str) -> None:
-        """Offer what a file says as a task, and choose it.
-
-        Parameters
-        ----------
-        path : str
-            A recipe, or a result that holds one.
-        """
+        """Offer what a file says as a task, and choose it."""
         if not self.is_busy:
             self._launch(recipe_steps(Path(path)), layer=None, on_success=self._on_recipe)
 
     def show_result(self, job: Job) -> None:
-        """Show an image and its result as layers, if there is one.
-
-        Parameters
-        ----------
-        job : Job
-            Of the image.
-        """
+        """Show an image and its result as layers, if there is one."""
         if not self.is_busy and job.files.mean.exists():
             self._launch(open_steps(job), layer=None, on_success=self._on_opened)
-
-    def _lay_out(self) -> None:
-        self._layout.addWidget(self.header)
-        row = QHBoxLayout()
-        for each in (self.dry_button, self.run_button, self.cancel_button):
-            row.addWidget(each)
-        self._layout.addLayout(row)
-        self._layout.addWidget(self.panel)
-        self._layout.addWidget(self.table, 1)
 
     def _wanted(self) -> BatchRequest:
         header = self.header
@@ -117,9 +87,9 @@ class BatchWidget(ModelWidget):
             what=what,
             masks=header.masks.text if what.fills else "",
             axes=header.axes.axes,
-            suffix=str(header.suffix.text()).strip(),
+            suffix=str(header.suffix.value).strip(),
             overwrite=header.existing.value,
-            device=header.device.device,
+            device=header.device.value,
         )
 
     def _hint(self) -> str:
@@ -131,7 +101,7 @@ class BatchWidget(ModelWidget):
     def _refresh(self) -> None:
         super()._refresh()
         ready = not self.is_busy and not self.header.problem
-        self.header.setEnabled(not self.is_busy)
+        self.header.enabled = not self.is_busy
         self.dry_button.setEnabled(ready)
         self.run_button.setEnabled(ready)
         self.cancel_button.setEnabled(self._job is not None and not self._job.is_cancelled)

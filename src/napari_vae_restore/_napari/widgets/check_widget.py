@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QGridLayout, QLabel
 
-from napari_vae_restore._napari.forms.check_header import CheckHeader
+from napari_vae_restore._napari.forms.check_form import CheckForm
 from napari_vae_restore._napari.forms.fields import button
 from napari_vae_restore._napari.forms.model_store import model_of
 from napari_vae_restore._napari.jobs.check_steps import (
@@ -61,19 +61,12 @@ _NO_RESULT = "No result yet: run Denoise, Inpaint or Super-resolve first."
 
 
 class CheckWidget(TaskWidget):
-    """Looks at a restored image: residual, samples, reference, before and after, recipe.
+    """Looks at a restored image: residual, samples, reference, before and after, recipe."""
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
-    """
-
-    header: CheckHeader
+    header: CheckForm
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
-        self.header = CheckHeader(viewer, self)
         self.line = UncertaintyLine(viewer, self)
         self.flicker = FlickerPanel(viewer, self)
         self.comparing = ComparePanel(viewer, self)
@@ -95,39 +88,38 @@ class CheckWidget(TaskWidget):
             self.uncertainty,
         )
         self.cancel_button = button("Cancel", "Stop without a result", self.cancel)
-        self._layout.addWidget(self.header)
+        self._show_form(CheckForm(viewer))
         self._layout.addWidget(QLabel("<b>Check</b>"))
         self._layout.addLayout(self._buttons())
         for each in (self.line, self.flicker, self.comparing, self.recipe, self.panel):
             self._layout.addWidget(each)
         self._layout.addStretch(1)
-        self.header.changed.connect(self._on_chosen)
         self.comparing.failed.connect(self._say)
         self.recipe.told.connect(self._say)
         self.recipe.again_on.connect(self.run_again)
-        self._on_chosen()
+        self._on_changed()
 
     def check(self) -> None:
         """Show the residual, and say what it and the reference tell."""
-        subject, source = self._subject(), self.header.source.layer
+        subject, source = self._subject(), self.header.source.value
         if subject is None or source is None:
             return
-        reference = self.header.reference.layer
+        reference = self.header.reference.value
         steps = check_steps(subject, None if reference is None else layer_data(reference))
         self._launch(steps, layer=source, on_success=partial(self._on_checked, source, subject))
 
     def draw(self) -> None:
         """Draw samples of the result, for its uncertainty map and for flickering."""
-        subject, source = self._subject(), self.header.source.layer
-        result = self.header.layers.layer
+        subject, source = self._subject(), self.header.source.value
+        result = self.header.layers.value
         if subject is None or source is None or result is None:
             return
         options = RestoreOptions(
-            n_samples=int(self.header.samples.value()),
+            n_samples=int(self.header.samples.value),
             keep_samples=True,
             tile=int(subject.recipe["tile"]),
-            seed=int(self.header.seed.value()),
-            device=self.header.device.device,
+            seed=int(self.header.seed.value),
+            device=self.header.device.value,
         )
         try:
             steps = draw_steps(subject, model_of(subject.recipe), options)
@@ -139,7 +131,7 @@ class CheckWidget(TaskWidget):
 
     def uncertainty(self) -> None:
         """Show the uncertainty map, or hide it."""
-        result = self.header.layers.layer
+        result = self.header.layers.value
         if result is None:
             return
         layer = uncertainty_of(self._viewer, result)
@@ -147,14 +139,8 @@ class CheckWidget(TaskWidget):
             layer.visible = not layer.visible
 
     def run_again(self, layer: Image) -> None:
-        """Apply the recipe of the chosen result to another layer.
-
-        Parameters
-        ----------
-        layer : napari.layers.Image
-            Any image layer of the viewer.
-        """
-        result = self.header.layers.layer
+        """Apply the recipe of the chosen result to another layer."""
+        result = self.header.layers.value
         if result is None or self.is_busy:
             return
         recipe = result.metadata[RECIPE_KEY]
@@ -162,7 +148,7 @@ class CheckWidget(TaskWidget):
             n_samples=int(recipe["n_samples"]),
             tile=int(recipe["tile"]),
             seed=int(recipe["seed"]),
-            device=self.header.device.device,
+            device=self.header.device.value,
         )
         missing = result.metadata.get(MISSING_KEY)
         try:
@@ -178,7 +164,7 @@ class CheckWidget(TaskWidget):
         self._launch(_sized(steps, layer), layer=layer, on_success=done, in_turns=True)
 
     def _subject(self) -> Subject | None:
-        source, result = self.header.source.layer, self.header.layers.layer
+        source, result = self.header.source.value, self.header.layers.value
         if source is None or result is None or self.is_busy:
             return None
         step = current_step(self._viewer, source)
@@ -196,7 +182,7 @@ class CheckWidget(TaskWidget):
         parts = [checked.residual.verdict]
         if checked.score is not None:
             parts.append(checked.score.words)
-        result = self.header.layers.layer
+        result = self.header.layers.value
         warnings = "" if result is None else warnings_of(result)
         self._say("\n\n".join(part for part in (" ".join(parts), warnings) if part))
 
@@ -210,7 +196,7 @@ class CheckWidget(TaskWidget):
         options = {"like": source, "result": result, "region": subject.region}
         for _ in show_spread(self._viewer, *drawn, **options):
             yield
-        self._on_chosen()
+        self._on_changed()
         self._say(
             "Samples drawn: Flicker shows them one after the other, Uncertainty how far the "
             "result may be off."
@@ -229,12 +215,12 @@ class CheckWidget(TaskWidget):
         took = duration(restoration.diagnostics.seconds)
         self._say(f"“{mean.name}” added, by the same recipe, in {took}.")
 
-    def _on_chosen(self) -> None:
-        source, result = self.header.source.layer, self.header.layers.layer
+    def _on_changed(self, *change: object) -> None:
+        source, result = self.header.source.value, self.header.layers.value
         self.comparing.compare(source, result)
         self.recipe.take(source, result)
         self._take_spread()
-        self._on_changed()
+        super()._on_changed()
 
     def _on_layer_removed(self, event: Any) -> None:
         super()._on_layer_removed(event)
@@ -243,23 +229,23 @@ class CheckWidget(TaskWidget):
 
     def _take_spread(self) -> None:
         """Let flicker and line follow the chosen result's samples and map."""
-        result = self.header.layers.layer
+        result = self.header.layers.value
         self.flicker.take(None if result is None else samples_of(self._viewer, result))
         self.line.take(None if result is None else uncertainty_of(self._viewer, result))
 
     def _hint(self) -> str:
-        result = self.header.layers.layer
+        result = self.header.layers.value
         if result is None:
             return _NO_RESULT
-        if self.header.source.layer is None:
+        if self.header.source.value is None:
             return "Choose what the result was made of."
         return warnings_of(result) or "Check says whether what was removed looks like noise."
 
     def _refresh(self) -> None:
         super()._refresh()
-        result, source = self.header.layers.layer, self.header.source.layer
+        result, source = self.header.layers.value, self.header.source.value
         ready = result is not None and source is not None and not self.is_busy
-        self.header.setEnabled(not self.is_busy)
+        self.header.enabled = not self.is_busy
         for each in (self.check_button, self.draw_button):
             each.setEnabled(ready)
         uncertainty = None if result is None else uncertainty_of(self._viewer, result)

@@ -30,13 +30,7 @@ _RESOLUTION = 1000
 
 
 class ComparePanel(QWidget):  # type: ignore[misc, unused-ignore]
-    """Shows a source and its result against each other; off, all is as it was.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where they are shown.
-    """
+    """Shows a source and its result against each other; off, all is as it was."""
 
     failed = Signal(str)
     """Why nothing can be compared, in words."""

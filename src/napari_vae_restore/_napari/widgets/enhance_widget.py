@@ -5,12 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QCheckBox
+from magicgui.widgets import CheckBox
 
-from napari_vae_restore._napari.forms.fields import button, whole_number
-from napari_vae_restore._napari.forms.header import Header, Title
-from napari_vae_restore._napari.forms.model_store import model_store
-from napari_vae_restore._napari.forms.sliders import slider
+from napari_vae_restore._napari.forms.fields import button, slider, whole_number
+from napari_vae_restore._napari.forms.form import LayerForm, Row, title
 from napari_vae_restore._napari.jobs.enhance_steps import (
     EnhanceOptions,
     enhance_preview_steps,
@@ -40,62 +38,57 @@ _READY = (
 
 
 class EnhanceWidget(LiveWidget):
-    """Raises or smooths details of an image layer, and changes its tones.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
-    """
+    """Raises or smooths details of an image layer, and changes its tones."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
+        sizes = {"Finest": 2, "Fine": 4, "Medium": 8, "Coarse": 16}
         self.details = [
-            slider(1.0, 0.0, _MAX_GAIN, f"Gain of details of about {size}; 1 leaves them")
-            for size in ("2 pixels", "4 pixels", "8 pixels", "16 pixels")
+            slider(
+                1.0,
+                0.0,
+                _MAX_GAIN,
+                name,
+                f"Gain of details of about {size} pixels; 1 leaves them",
+            )
+            for name, size in sizes.items()
         ]
-        self.smoothing = slider(0.0, 0.0, 1.0, "Lessens the two finest levels")
-        self.variation = slider(
-            0.0, 0.0, 2.0, "Noise on the latents: other pictures that the model takes for it"
+        self.smoothing = slider(0.0, 0.0, 1.0, "Smooth", "Lessens the two finest levels")
+        about = "Noise on the latents: other pictures that the model takes for it"
+        self.variation = slider(0.0, 0.0, 2.0, "Variation", about)
+        about = "Factor about mid-grey; 1 leaves it"
+        self.contrast = slider(1.0, 0.2, 3.0, "Contrast", about)
+        self.brightness = slider(0.0, -0.5, 0.5, "Brightness", "Added, in parts of the range")
+        self.gamma = slider(1.0, 0.3, 3.0, "Gamma", "Below 1 lifts the dark; 1 leaves it")
+        about = "Share of local contrast (CLAHE)"
+        self.local = slider(0.0, 0.0, 1.0, "Local contrast", about)
+        self.seed = whole_number(0, 0, MAX_SEED, label="Seed", tooltip="Of the variation")
+        self.live = CheckBox(
+            text="live preview",
+            value=True,
+            tooltip="Show the current view enhanced, whenever something changes",
         )
-        self.contrast = slider(1.0, 0.2, 3.0, "Factor about mid-grey; 1 leaves it")
-        self.brightness = slider(0.0, -0.5, 0.5, "Added, in parts of the range")
-        self.gamma = slider(1.0, 0.3, 3.0, "Below 1 lifts the dark; 1 leaves it")
-        self.local = slider(0.0, 0.0, 1.0, "Share of local contrast (CLAHE)")
-        self.seed = whole_number(0, 0, MAX_SEED, "Of the variation")
-        self.live = QCheckBox("live preview")
-        self.live.setChecked(True)
-        self.live.setToolTip("Show the current view enhanced, whenever something changes")
-        names = ("Finest", "Fine", "Medium", "Coarse")
-        self.header = Header(
-            viewer,
-            rows={
-                "Model": self.models,
-                "Details": Title(),
-                **dict(zip(names, self.details, strict=True)),
-                "Smooth": self.smoothing,
-                "Tones": Title(),
-                "Local contrast": self.local,
-                "Contrast": self.contrast,
-                "Brightness": self.brightness,
-                "Gamma": self.gamma,
-                "": self.live,
-            },
-            advanced={"Variation": self.variation, "Seed": self.seed},
-            parent=self,
-        )
+        rows = [
+            self.models,
+            title("Details"),
+            *self.details,
+            self.smoothing,
+            title("Tones"),
+            self.local,
+            self.contrast,
+            self.brightness,
+            self.gamma,
+            Row(self.live),
+        ]
+        form = LayerForm(viewer, rows, [self.variation, self.seed])
         self.run_button = button("Run", "Enhance all planes into a new layer", self.run)
         self.reset_button = button("Reset", "All sliders as they were", self.reset)
         self.cancel_button = button("Cancel", "Stop without a result", self.cancel)
-        self._layout.addWidget(self.header)
-        self._add_row((self.run_button, self.reset_button, self.cancel_button))
+        self._show_form(form, self.models)
+        self._add_buttons(self.run_button, self.reset_button, self.cancel_button)
         self._layout.addWidget(self.panel)
         self._layout.addStretch(1)
-        for each in (*self._sliders, self.seed):
-            each.valueChanged.connect(self._renew)
-        self.live.toggled.connect(self._renew)
-        self.header.changed.connect(self._on_changed)
-        model_store().changed.connect(self._on_changed)
+        self._follow(*self._sliders, self.seed, self.live)
         self._refresh()
 
     @property
@@ -112,7 +105,7 @@ class EnhanceWidget(LiveWidget):
 
     def show_live(self) -> None:
         """Enhance the visible part of the current plane into the preview layer."""
-        layer = self.header.layers.layer
+        layer = self.header.layers.value
         if layer is None or self.is_busy or self._problem():
             return
         source = self._source(layer)
@@ -130,7 +123,7 @@ class EnhanceWidget(LiveWidget):
 
     def run(self) -> None:
         """Enhance the whole layer into a new one."""
-        layer = self.header.layers.layer
+        layer = self.header.layers.value
         if layer is None or self.is_busy or self._problem():
             return
         steps = enhance_steps(self._source(layer), self.models.model, self._options())
@@ -140,8 +133,8 @@ class EnhanceWidget(LiveWidget):
         """Put all sliders where they change nothing."""
         ones = (*self.details, self.contrast, self.gamma)
         for each in self._sliders:
-            each.setValue(1.0 if each in ones else 0.0)
-        layer = self.header.layers.layer
+            each.value = 1.0 if each in ones else 0.0
+        layer = self.header.layers.value
         if layer is not None and not self.is_busy:
             self._is_stale = False
             remove_preview(self._viewer, layer)
@@ -149,17 +142,17 @@ class EnhanceWidget(LiveWidget):
     def _options(self) -> EnhanceOptions:
         gains = zip(self.strides, self.details, strict=False)
         return EnhanceOptions(
-            detail=tuple((stride, float(each.value())) for stride, each in gains),
-            smoothing=float(self.smoothing.value()),
-            variation=float(self.variation.value()),
+            detail=tuple((stride, float(each.value)) for stride, each in gains),
+            smoothing=float(self.smoothing.value),
+            variation=float(self.variation.value),
             tones=Tones(
-                contrast=float(self.contrast.value()),
-                brightness=float(self.brightness.value()),
-                gamma=float(self.gamma.value()),
-                local_contrast=float(self.local.value()),
+                contrast=float(self.contrast.value),
+                brightness=float(self.brightness.value),
+                gamma=float(self.gamma.value),
+                local_contrast=float(self.local.value),
             ),
-            seed=int(self.seed.value()),
-            device=self.header.device.device,
+            seed=int(self.seed.value),
+            device=self.header.device.value,
         )
 
     def _on_preview(self, layer: Image, preview: Preview) -> None:
@@ -178,12 +171,12 @@ class EnhanceWidget(LiveWidget):
         self._say(f"“{added.name}” added. {result.recipe.note}")
 
     def _problem(self) -> str:
-        if self.header.layers.layer is None:
+        if self.header.layers.value is None:
             return NO_LAYER
-        return self.header.axes.problem
+        return str(self.header.axes.problem)
 
     def _wants_live(self) -> bool:
-        return bool(self.live.isChecked()) and not self._problem()
+        return bool(self.live.value) and not self._problem()
 
     def _hint(self) -> str:
         return self._problem() or _READY
@@ -195,7 +188,7 @@ class EnhanceWidget(LiveWidget):
         self.reset_button.setEnabled(True)
         self.cancel_button.setEnabled(self._job is not None and not self._job.is_cancelled)
         for index, each in enumerate(self.details):
-            each.setEnabled(index < len(self.strides))
+            each.enabled = index < len(self.strides)
 
 
 def _is_small(shape: tuple[int, ...]) -> bool:

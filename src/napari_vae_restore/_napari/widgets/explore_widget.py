@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QCheckBox
+from magicgui.widgets import CheckBox
 
-from napari_vae_restore._napari.forms.fields import button, whole_number
-from napari_vae_restore._napari.forms.header import Header, Title
-from napari_vae_restore._napari.forms.model_store import BUNDLED, model_store
-from napari_vae_restore._napari.forms.sliders import slider
+from napari_vae_restore._napari.forms.fields import button, slider, whole_number
+from napari_vae_restore._napari.forms.form import LayerForm, Row, title
+from napari_vae_restore._napari.forms.model_store import BUNDLED
 from napari_vae_restore._napari.jobs.explore_steps import (
     DrawnPictures,
     ExploreOptions,
@@ -36,48 +35,49 @@ _MAX_SIDE = 1024
 
 
 class ExploreWidget(LiveWidget):
-    """Shows what a model has learned to make.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
-    """
+    """Shows what a model has learned to make."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
-        self.temperature = slider(
-            0.8, 0.0, 1.5, "Of the prior, on all levels: below 1 smoother and more typical"
-        )
+        about = "Of the prior, on all levels: below 1 smoother and more typical"
+        self.temperature = slider(0.8, 0.0, 1.5, "All levels", about)
+        words = {
+            "Coarsest": "coarsest",
+            "Coarse": "second",
+            "Fine": "third",
+            "Finest": "finest",
+        }
         self.levels = [
-            slider(1.0, 0.0, 2.0, f"Times the temperature, on the {word} level")
-            for word in ("coarsest", "second", "third", "finest")
+            slider(1.0, 0.0, 2.0, name, f"Times the temperature, on the {word} level")
+            for name, word in words.items()
         ]
         self.side = whole_number(
-            256, 16, _MAX_SIDE, "Side of the pictures; any size works", step=16, suffix=" px"
+            256,
+            16,
+            _MAX_SIDE,
+            step=16,
+            suffix=" px",
+            label="Size",
+            tooltip="Side of the pictures; any size works",
         )
-        self.seed = whole_number(0, 0, MAX_SEED, "The same seed gives the same picture")
-        self.number = whole_number(8, 1, 64, "How many pictures a stack has")
-        self.redrawn = whole_number(
-            1, 1, _N_LEVELS, "How many of the finest levels “Like the layer” draws anew"
+        about = "The same seed gives the same picture"
+        self.seed = whole_number(0, 0, MAX_SEED, label="Seed", tooltip=about)
+        self.number = whole_number(
+            8, 1, 64, label="Stack", tooltip="How many pictures a stack has"
         )
-        self.live = QCheckBox("live picture")
-        self.live.setChecked(True)
-        self.live.setToolTip(f"Draw into the layer “{LIVE}” whenever something changes")
-        names = ("Coarsest", "Coarse", "Fine", "Finest")
-        self.header = Header(
-            viewer,
-            rows={
-                "Model": self.models,
-                "Temperature": Title(),
-                "All levels": self.temperature,
-                **dict(zip(names, self.levels, strict=True)),
-                "Seed": self.seed,
-                "": self.live,
-            },
-            advanced={"Size": self.side, "Stack": self.number, "Redraw": self.redrawn},
-            parent=self,
-        )
+        about = "How many of the finest levels “Like the layer” draws anew"
+        self.redrawn = whole_number(1, 1, _N_LEVELS, label="Redraw", tooltip=about)
+        about = f"Draw into the layer “{LIVE}” whenever something changes"
+        self.live = CheckBox(text="live picture", value=True, tooltip=about)
+        rows = [
+            self.models,
+            title("Temperature"),
+            self.temperature,
+            *self.levels,
+            self.seed,
+            Row(self.live),
+        ]
+        form = LayerForm(viewer, rows, [self.side, self.number, self.redrawn])
         self.next_button = button("Next", "Another picture: the next seed", self.draw_next)
         self.like_button = button(
             "Like the layer",
@@ -88,17 +88,12 @@ class ExploreWidget(LiveWidget):
             "Stack", "A stack of pictures, from this seed on, as a new layer", self.draw_stack
         )
         self.cancel_button = button("Cancel", "Stop without a result", self.cancel)
-        self._layout.addWidget(self.header)
-        self._add_row((self.next_button, self.stack_button))
-        self._add_row((self.like_button, self.cancel_button))
+        self._show_form(form, self.models)
+        self._add_buttons(self.next_button, self.stack_button)
+        self._add_buttons(self.like_button, self.cancel_button)
         self._layout.addWidget(self.panel)
         self._layout.addStretch(1)
-        for each in (self.temperature, *self.levels, self.seed, self.side):
-            each.valueChanged.connect(self._renew)
-        self.live.toggled.connect(self._renew)
-        self.header.changed.connect(self._on_changed)
-        model_store().changed.connect(self._on_changed)
-        model_store().changed.connect(self._renew)
+        self._follow(self.temperature, *self.levels, self.seed, self.side, self.live)
         self._refresh()
 
     def show_live(self) -> None:
@@ -109,33 +104,33 @@ class ExploreWidget(LiveWidget):
 
     def draw_next(self) -> None:
         """Go to the next seed, and draw it."""
-        self.seed.setValue((int(self.seed.value()) + 1) % MAX_SEED)
+        self.seed.value = (int(self.seed.value) + 1) % MAX_SEED
         self._timer.stop()
         self.show_live()
 
     def draw_stack(self) -> None:
         """Draw several pictures into a new layer."""
         if not self.is_busy:
-            n = int(self.number.value())
+            n = int(self.number.value)
             steps = draw_steps(self.models.model, n, self._options())
             self._launch(steps, layer=None, on_success=self._on_stack)
 
     def draw_like(self) -> None:
         """Draw several pictures like the chosen layer into a new one."""
-        layer = self.header.layers.layer
+        layer = self.header.layers.value
         if layer is None or self.is_busy or self.header.axes.problem:
             return
-        n, levels = int(self.number.value()), int(self.redrawn.value())
+        n, levels = int(self.number.value), int(self.redrawn.value)
         steps = like_steps(self._source(layer), self.models.model, n, levels, self._options())
         self._launch(steps, layer=layer, on_success=partial(self._on_like, layer))
 
     def _options(self) -> ExploreOptions:
-        common = float(self.temperature.value())
+        common = float(self.temperature.value)
         return ExploreOptions(
-            side=int(self.side.value()),
-            temperatures=tuple(common * float(each.value()) for each in self.levels),
-            seed=int(self.seed.value()),
-            device=self.header.device.device,
+            side=int(self.side.value),
+            temperatures=tuple(common * float(each.value) for each in self.levels),
+            seed=int(self.seed.value),
+            device=self.header.device.value,
         )
 
     def _on_live(self, drawn: DrawnPictures) -> None:
@@ -147,11 +142,11 @@ class ExploreWidget(LiveWidget):
             self._viewer.layers.remove(layer)
             layer = None
         if layer is None:
-            chosen, selected = self.header.layers.layer, set(self._viewer.layers.selection)
+            chosen, selected = self.header.layers.value, set(self._viewer.layers.selection)
             layer = self._viewer.add_image(picture, name=LIVE, metadata={_LAYER_KEY: True})
             if chosen is not None:
                 self._viewer.layers.selection = selected
-                self.header.layers.choose(chosen)
+                self.header.layers.value = chosen
         else:
             layer.data, layer.visible = picture, True
         low, high = float(picture.min()), float(picture.max())
@@ -179,7 +174,7 @@ class ExploreWidget(LiveWidget):
         self._say(f"“{layer.name}” added: {len(drawn.pictures)} pictures like it, made up.")
 
     def _wants_live(self) -> bool:
-        return bool(self.live.isChecked())
+        return bool(self.live.value)
 
     def _hint(self) -> str:
         return (
@@ -190,7 +185,7 @@ class ExploreWidget(LiveWidget):
     def _refresh(self) -> None:
         super()._refresh()
         ready = not self.is_busy
-        layer = self.header.layers.layer
+        layer = self.header.layers.value
         self.next_button.setEnabled(ready)
         self.stack_button.setEnabled(ready)
         self.like_button.setEnabled(

@@ -20,13 +20,7 @@ _FASTEST = 25
 
 
 class FlickerPanel(QWidget):  # type: ignore[misc, unused-ignore]
-    """Plays through a layer of samples; off, the viewer is as it was.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where they are shown.
-    """
+    """Plays through a layer of samples; off, the viewer is as it was."""
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -43,16 +37,20 @@ class FlickerPanel(QWidget):  # type: ignore[misc, unused-ignore]
         self.number = QSlider(Qt.Orientation.Horizontal)
         self.number.setToolTip("Which sample is shown")
         self.speed = whole_number(
-            _PER_SECOND, 1, _FASTEST, "How many samples are shown in a second", suffix=" / s"
+            _PER_SECOND,
+            1,
+            _FASTEST,
+            suffix=" / s",
+            tooltip="How many samples are shown in a second",
         )
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.play_button)
         layout.addWidget(self.number, 1)
-        layout.addWidget(self.speed)
+        layout.addWidget(self.speed.native)
         self.play_button.toggled.connect(self._on_play)
         self.number.valueChanged.connect(self._show)
-        self.speed.valueChanged.connect(self._on_speed)
+        self.speed.changed.connect(self._on_speed)
         self.take(None)
 
     def take(self, samples: Image | None) -> None:
@@ -60,7 +58,7 @@ class FlickerPanel(QWidget):  # type: ignore[misc, unused-ignore]
         if samples is not self._samples:
             self.stop()
         self._samples = samples
-        for each in (self.play_button, self.number, self.speed):
+        for each in (self.play_button, self.number, self.speed.native):
             each.setEnabled(samples is not None)
         with QSignalBlocker(self.number):
             self.number.setRange(0, 0 if samples is None else len(samples.data) - 1)
@@ -74,7 +72,7 @@ class FlickerPanel(QWidget):  # type: ignore[misc, unused-ignore]
             self._before = ViewState.of(self._viewer)
             show_only(self._viewer, [self._samples])
             self._show(self.number.value())
-            self._on_speed(self.speed.value())
+            self._on_speed(self.speed.value)
             return
         self._timer.stop()
         if self._before is not None:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_vae_restore._napari.forms.model_choice import ModelChoice
-from napari_vae_restore._napari.widgets.model_widget import ModelWidget
+from napari_vae_restore._napari.forms.model_store import model_store
+from napari_vae_restore._napari.widgets.task_widget import TaskWidget
 
 if TYPE_CHECKING:
+    from magicgui.widgets.bases import BaseValueWidget
+
     from napari import Viewer
 
 _PAUSE_MS = 80  # after the last movement of a slider
 
 
-class LiveWidget(ModelWidget):
+class LiveWidget(TaskWidget):
     """A widget whose live picture is computed anew whenever a setting changes.
 
     Changes while a picture is being computed are made up for by one more picture after it.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
     """
 
     def __init__(self, viewer: Viewer) -> None:
@@ -35,8 +31,14 @@ class LiveWidget(ModelWidget):
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PAUSE_MS)
         self._timer.timeout.connect(self._on_pause)
-        self._use(ModelChoice(parent=self))
+        self.models = ModelChoice()
         self.models.about.hide()
+
+    def _follow(self, *fields: BaseValueWidget[Any]) -> None:
+        """Compute the picture anew when one of these, or the model, changes."""
+        for each in fields:
+            each.changed.connect(self._renew)
+        model_store().changed.connect(self._renew)
 
     def show_live(self) -> None:
         """Compute the live picture now; subclasses know how."""
@@ -75,9 +77,3 @@ class LiveWidget(ModelWidget):
         """End the computation, and the live picture with it."""
         self._is_stale = False
         super().cancel()
-
-    def _add_row(self, widgets: Iterable[QWidget]) -> None:
-        row = QHBoxLayout()
-        for each in widgets:
-            row.addWidget(each)
-        self._layout.addLayout(row)

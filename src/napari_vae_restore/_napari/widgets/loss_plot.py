@@ -39,13 +39,7 @@ _LEAST_GAIN = 1e-4
 
 
 class TrainingPlots(QWidget):  # type: ignore[misc, unused-ignore]
-    """Loss and held-out bound against time; below, the KL of each level, or the gain.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose theme the plots take.
-    """
+    """Loss and held-out bound against time; below, the KL of each level, or the gain."""
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -85,14 +79,7 @@ class TrainingPlots(QWidget):  # type: ignore[misc, unused-ignore]
             curve.setData([], [])
 
     def add(self, update: TrainingUpdate) -> None:
-        """Append steps.
-
-        Parameters
-        ----------
-        update : TrainingUpdate
-            What happened. A run that was resumed from a checkpoint goes over some of its
-            time again: what was shown of that is replaced.
-        """
+        """Append steps."""
         if not update.seconds:
             return
         self._rewind(update.seconds[0])
@@ -240,20 +227,7 @@ def _legend(entries: Sequence[tuple[str, str, str]], unit: str) -> str:
 
 
 def visible_range(losses: Sequence[float], bounds: Sequence[float]) -> tuple[float, float]:
-    """Vertical range in which a training can be judged.
-
-    Parameters
-    ----------
-    losses : sequence of float
-        Of all steps so far.
-    bounds : sequence of float
-        Held-out values so far.
-
-    Returns
-    -------
-    (float, float)
-        Without the first steps, as soon as there are enough others.
-    """
+    """Vertical range in which a training can be judged."""
     finite = np.asarray(losses, float)
     if len(finite) >= _MIN_FOR_RANGE:
         finite = finite[int(_SKIPPED_SHARE * len(finite)) :]

@@ -47,28 +47,7 @@ _LABEL_STYLE = "color: #808998;"
 
 
 def report_steps(model: Model | str) -> Generator[Update, None, ModelReport]:
-    """Make the report of a model.
-
-    Parameters
-    ----------
-    model : Model or str
-        As the store has it.
-
-    Yields
-    ------
-    Update
-        Once.
-
-    Returns
-    -------
-    ModelReport
-        Its samples drawn.
-
-    Raises
-    ------
-    ModelFileError
-        If the bundled model cannot be read.
-    """
+    """Make the report of a model."""
     yield Update("Looking at the model…")
     from napari_vae_restore.models.bundled import find_model
     from napari_vae_restore.reports.model_report import report_of
@@ -77,13 +56,7 @@ def report_steps(model: Model | str) -> Generator[Update, None, ModelReport]:
 
 
 class ModelReportDialog(QDialog):  # type: ignore[misc, unused-ignore]
-    """A report to read, and to save as a page.
-
-    Parameters
-    ----------
-    report : ModelReport
-        What is shown.
-    """
+    """A report to read, and to save as a page."""
 
     def __init__(self, report: ModelReport, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -67,22 +67,7 @@ def levels_of(layer: Image) -> list[Any]:
 
 
 def show_looked(viewer: Viewer, looked: Looked, *, like: Image) -> str:
-    """Add the layer of a restoration that is computed where it is looked at.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Where it goes.
-    looked : Looked
-        Of the source.
-    like : napari.layers.Image
-        The source.
-
-    Returns
-    -------
-    str
-        What to tell the user.
-    """
+    """Add the layer of a restoration that is computed where it is looked at."""
     settings = get_settings().experimental
     was_on, settings.async_ = bool(settings.async_), True
     zoom = zoom_of(looked.levels[0].shape, layer_data(like).shape)

@@ -29,13 +29,7 @@ if TYPE_CHECKING:
 
 
 class RecipePanel(QWidget):  # type: ignore[misc, unused-ignore]
-    """Buttons that repeat a result elsewhere.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose layers *Run again on…* offers.
-    """
+    """Buttons that repeat a result elsewhere."""
 
     told = Signal(str)
     """What was done, or why it could not be, in words."""

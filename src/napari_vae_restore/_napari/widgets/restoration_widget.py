@@ -7,22 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
+from magicgui.widgets import CheckBox
 
-from napari_vae_restore._napari.forms.fields import (
-    NoiseEdit,
-    button,
-    field_value,
-    fill_field,
-    whole_number,
-)
-from napari_vae_restore._napari.forms.header import Header
+from napari_vae_restore._napari.forms.fields import button, noise_edit, whole_number
+from napari_vae_restore._napari.forms.form import LayerForm, Row
 from napari_vae_restore._napari.forms.model_choice import (
     ModelChoice,
     joins_channels,
     trained_noise,
 )
-from napari_vae_restore._napari.forms.model_store import model_store
 from napari_vae_restore._napari.forms.settings import last_used, preferences, remember
 from napari_vae_restore._napari.jobs.on_demand_steps import on_demand_steps
 from napari_vae_restore._napari.jobs.restoration_steps import (
@@ -38,15 +31,15 @@ from napari_vae_restore._napari.layers.spread_layers import show_spread
 from napari_vae_restore._napari.layers.uncertainty import Uncertainty, with_uncertainty
 from napari_vae_restore._napari.layers.view import current_step, visible_pixels
 from napari_vae_restore._napari.messages import MAX_SEED, Preview, Source, duration
-from napari_vae_restore._napari.widgets.model_widget import ModelWidget
 from napari_vae_restore._napari.widgets.on_demand import LookingBox, levels_of, show_looked
-from napari_vae_restore._napari.widgets.task_widget import NO_LAYER
+from napari_vae_restore._napari.widgets.task_widget import NO_LAYER, TaskWidget
 from napari_vae_restore._napari.words import account
 from napari_vae_restore._napari.worker import Steps
 from napari_vae_restore.restoration.tasks import Denoise, Task
 
 if TYPE_CHECKING:
     import napari.viewer
+    from magicgui.widgets.bases import Widget
     from napari.layers import Image
 
     from napari_vae_restore.models.model import Model
@@ -63,14 +56,8 @@ _MEASURED = "measured in the image"
 _AS_TRAINED = "as the model's training images"
 
 
-class RestorationWidget(ModelWidget):
-    """Restores an image layer; subclasses say what was done to it.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
-    """
+class RestorationWidget(TaskWidget):
+    """Restores an image layer; subclasses say what was done to it."""
 
     does: ClassVar[str]
     """What it does, as the first word of tooltips: "Denoise"."""
@@ -80,45 +67,41 @@ class RestorationWidget(ModelWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
-        rows = self._task_rows()
         self._known_noise: dict[int, NoiseModel] = {}
         self._known_for: tuple[object, ...] = ()
-        self._use(ModelChoice(denoising_only=self.denoises_only, parent=self))
-        self.noise = NoiseEdit(_MEASURED)
+        models = ModelChoice(denoising_only=self.denoises_only)
+        self.noise = noise_edit(_MEASURED)
         self.samples = whole_number(
             0,
             0,
             _MAX_SAMPLES,
-            "Plausible images to draw. Two or more give an uncertainty map: how much\n"
+            name="samples",
+            label="Samples",
+            tooltip="Plausible images to draw. Two or more give an uncertainty map: how much\n"
             "they differ, per pixel. 0: the mean only, fastest",
         )
-        self.keep = QCheckBox("keep them as a layer")
-        self.keep.setToolTip("Add the samples themselves, along a new first axis")
+        self.keep = CheckBox(
+            name="keep",
+            text="keep them as a layer",
+            tooltip="Add the samples themselves, along a new first axis",
+        )
         self.tile = whole_number(
             preferences().tile,
             32,
             8192,
-            "Side of the tiles in which large images are computed.\n"
-            "Smaller takes less memory; the result is the same",
             step=32,
             suffix=" px",
+            label="Tile",
+            tooltip="Side of the tiles in which large images are computed.\n"
+            "Smaller takes less memory; the result is the same",
         )
-        self.seed = whole_number(0, 0, MAX_SEED, "The same seed gives the same samples")
-        for name, value in last_used(self.does).items():
-            if name in self._remembered():
-                fill_field(self._remembered()[name], value)
-        self.header = Header(
-            viewer,
-            rows={**rows, "Model": self.models},
-            advanced={
-                "Noise": self.noise,
-                "Samples": self.samples,
-                "": self.keep,
-                "Tile": self.tile,
-                "Seed": self.seed,
-            },
-            parent=self,
+        self.seed = whole_number(
+            0, 0, MAX_SEED, label="Seed", tooltip="The same seed gives the same samples"
         )
+        rare: list[Widget] = [self.noise, self.samples, Row(self.keep), self.tile, self.seed]
+        form = LayerForm(viewer, [*self._task_rows(), models], rare)
+        # Fields that have a name begin with what was used last.
+        form.update(last_used(self.does))
         self.preview_button = button(
             "Preview",
             f"{self.does} what is in view, up to {MAX_SIDE} × {MAX_SIDE} pixels of the "
@@ -128,19 +111,16 @@ class RestorationWidget(ModelWidget):
         self.run_button = button("Run", f"{self.does} all planes into a new layer", self.run)
         self.cancel_button = button("Cancel", "Stop without a result", self.cancel)
         self.looking = LookingBox(self)
-        self._layout.addWidget(self.header)
+        self._show_form(form, models)
         self._layout.addWidget(self.looking)
         self._add_buttons(self.preview_button, self.run_button, self.cancel_button)
         self._layout.addWidget(self.panel)
         self._layout.addStretch(1)
-        self.header.changed.connect(self._on_changed)
-        self.samples.valueChanged.connect(self._on_changed)
         self.looking.toggled.connect(self._on_changed)
-        model_store().changed.connect(self._on_changed)
 
     def preview(self) -> None:
         """Restore the visible part of the current plane into the preview layer."""
-        layer, model = self.header.layers.layer, self.models.model
+        layer, model = self.header.layers.value, self.models.model
         if layer is None or self.is_busy or self._problem():
             return
         source = self._source(layer)
@@ -159,10 +139,10 @@ class RestorationWidget(ModelWidget):
 
     def run(self) -> None:
         """Restore the whole layer into new layers."""
-        layer, model = self.header.layers.layer, self.models.model
+        layer, model = self.header.layers.value, self.models.model
         if layer is None or self.is_busy or self._problem():
             return
-        remember(self.does, {k: field_value(f) for k, f in self._remembered().items()})
+        remember(self.does, self.header.asdict())
         if self.looking.is_wanted:
             what = levels_of(layer), self.header.axes.axes, self._late_tasks(), model
             look = on_demand_steps(*what, self._options(), current_step(self._viewer, layer))
@@ -174,13 +154,15 @@ class RestorationWidget(ModelWidget):
         done = partial(self._on_restored, layer)
         self._launch(steps, layer=layer, on_success=done, in_turns=True)
 
-    def _remembered(self) -> dict[str, QWidget]:
-        """Fields that begin with what was used last, by name; subclasses add theirs."""
-        return {"samples": self.samples, "keep": self.keep}
-
-    def _task_rows(self) -> dict[str, QWidget]:
-        """Make the fields of the task; they are shown below the axes, by label."""
-        return {}
+    def _task_rows(self) -> list[Widget]:
+        """Make the fields of the task; they are shown below the axes."""
+        self.noisy = CheckBox(
+            name="noisy",
+            text="image is noisy",
+            tooltip="Remove noise as well, everywhere. Without it, the image's own pixels are\n"
+            "taken to be right, and the result agrees with them",
+        )
+        return [Row(self.noisy)]
 
     def _tasks(self) -> list[Task]:
         """What was done to the image, as chosen now."""
@@ -197,12 +179,12 @@ class RestorationWidget(ModelWidget):
 
     def _problem(self) -> str:
         """What is missing or wrong, in words, or nothing; subclasses know more."""
-        layer = self.header.layers.layer
+        layer = self.header.layers.value
         if layer is None:
             return NO_LAYER
         if np.dtype(layer_data(layer).dtype).kind == "b":
             return _NO_NUMBERS.format(layer.name)
-        return self.header.axes.problem
+        return str(self.header.axes.problem)
 
     def _factor(self) -> int:
         """Output pixels for each input pixel along a side."""
@@ -215,21 +197,29 @@ class RestorationWidget(ModelWidget):
         tasks, options = self._tasks(), self._options()
         return preview_steps(source, region, tasks, model, options, self._known_noise)
 
-    def _denoising(self) -> Denoise:
-        return Denoise(self.noise.noise or None)
+    def _is_noisy(self) -> bool:
+        """Whether noise is to be removed."""
+        return bool(self.noisy.value)
+
+    def _denoising(self) -> Denoise | None:
+        """The removal of noise, if it is asked for."""
+        return Denoise(self._noise() or None) if self._is_noisy() else None
+
+    def _noise(self) -> str:
+        return str(self.noise.value).strip()
 
     def _noise_depends_on(self) -> tuple[object, ...]:
         """What the noise is measured from, beside the layer; subclasses know more."""
         return ()
 
     def _options(self) -> RestoreOptions:
-        n_samples = int(self.samples.value())
+        n_samples = int(self.samples.value)
         return RestoreOptions(
             n_samples=n_samples,
-            keep_samples=n_samples > 0 and bool(self.keep.isChecked()),
-            tile=int(self.tile.value()),
-            seed=int(self.seed.value()),
-            device=self.header.device.device,
+            keep_samples=n_samples > 0 and bool(self.keep.value),
+            tile=int(self.tile.value),
+            seed=int(self.seed.value),
+            device=self.header.device.value,
         )
 
     def _forget_noise_unless_for(self, layer: Image) -> None:
@@ -238,7 +228,7 @@ class RestorationWidget(ModelWidget):
             layer.unique_id,
             id(layer_data(layer)),
             self.header.axes.axes,
-            self.noise.noise or str(trained_noise(self.models.model)),
+            self._noise() or str(trained_noise(self.models.model)),
             *self._noise_depends_on(),
         )
         if key != self._known_for:
@@ -284,18 +274,13 @@ class RestorationWidget(ModelWidget):
     def _refresh(self) -> None:
         super()._refresh()
         ready = not self._problem() and not self.is_busy
-        self.header.setEnabled(not self.is_busy)
+        self.header.enabled = not self.is_busy
         self.preview_button.setEnabled(ready)
         self.run_button.setEnabled(ready)
         self.cancel_button.setEnabled(self._job is not None and not self._job.is_cancelled)
-        self.looking.offer(self.header.layers.layer)
-        self.samples.setEnabled(not self.looking.is_wanted)
-        self.keep.setEnabled(not self.looking.is_wanted and int(self.samples.value()) > 0)
+        self.looking.offer(self.header.layers.value)
+        self.samples.enabled = not self.looking.is_wanted
+        self.keep.enabled = not self.looking.is_wanted and int(self.samples.value) > 0
+        self.noise.enabled = self._is_noisy()
         trained = trained_noise(self.models.model)
-        self.noise.setPlaceholderText(_MEASURED if trained is None else _AS_TRAINED)
-
-    def _add_buttons(self, *buttons: QWidget) -> None:
-        row = QHBoxLayout()
-        for each in buttons:
-            row.addWidget(each)
-        self._layout.addLayout(row)
+        self.noise.native.setPlaceholderText(_MEASURED if trained is None else _AS_TRAINED)

@@ -19,20 +19,7 @@ BEFORE_KEYS = ("H", "K", "Q", "J", "F8")
 
 
 def free_key(viewer: Viewer, wanted: Sequence[str]) -> str:
-    """Choose a key that neither the viewer, nor a kind of layer, nor the settings use.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose bindings count.
-    wanted : sequence of str
-        Keys in the order of preference.
-
-    Returns
-    -------
-    str
-        The first that is free; empty if none is.
-    """
+    """Choose a key that neither the viewer, nor a kind of layer, nor the settings use."""
     taken = taken_keys(viewer)
     return next((key for key in wanted if str(coerce_keybinding(key)) not in taken), "")
 

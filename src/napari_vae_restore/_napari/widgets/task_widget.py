@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import (
     QDockWidget,
+    QHBoxLayout,
     QMainWindow,
     QTabBar,
     QVBoxLayout,
@@ -16,9 +19,18 @@ from qtpy.QtWidgets import (
 )
 
 from napari_vae_restore._napari.forms.column import Column
-from napari_vae_restore._napari.forms.header import Header
+from napari_vae_restore._napari.forms.form import Form
+from napari_vae_restore._napari.forms.model_choice import (
+    ModelChoice,
+    load_steps,
+    removes_noise_only,
+)
+from napari_vae_restore._napari.forms.model_store import model_store
+from napari_vae_restore._napari.forms.settings import remember_model
+from napari_vae_restore._napari.jobs.warm_up import warm_up
 from napari_vae_restore._napari.layers.placement import layer_data
 from napari_vae_restore._napari.messages import Source, Update
+from napari_vae_restore._napari.widgets.model_report import ModelReportDialog, report_steps
 from napari_vae_restore._napari.widgets.status_panel import StatusPanel
 from napari_vae_restore._napari.worker import Job, Steps
 
@@ -27,6 +39,8 @@ if TYPE_CHECKING:
 
     from napari import Viewer
     from napari_vae_restore.errors import VAERestoreError
+    from napari_vae_restore.models.model import Model
+    from napari_vae_restore.reports.model_report import ModelReport
 
 PLUGIN = "napari-vae-restore"
 """Name of the plugin, as the viewer knows its widgets."""
@@ -34,22 +48,22 @@ PLUGIN = "napari-vae-restore"
 _TURN_MS = 15
 """Between the layers of a result: about a frame of the screen."""
 
+_SETTLED_MS = 200  # until a new widget has been drawn
+
 NO_LAYER = "Open an image first, or try one from File ▸ Open Sample ▸ VAE Restore."
 
 
 class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
-    """Base of the widgets: a header, a status panel and at most one running job.
+    """Base of the widgets: a form, a status panel and at most one running job.
 
     A job ends when its layer is deleted, when the widget leaves its dock, and when
     napari closes.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
     """
 
-    header: Header
+    header: Any
+    """The form: it has `layers`, `device` and, for `_source`, `axes`."""
+
+    models: ModelChoice
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
@@ -71,8 +85,25 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self._layout.setSpacing(10)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(Column(content, self))
+        self._column = Column(content, self)
+        column.addWidget(self._column)
         viewer.layers.events.removed.connect(self._on_layer_removed)
+
+    def reset_choices(self, event: Any = None) -> None:
+        """Offer the layers that there are now; napari calls this where one comes or goes."""
+        self.header.reset_choices()
+
+    def open_model(self, path: str) -> None:
+        """Open a model file, ``.safetensors``, and select its model."""
+        if not self.is_busy:
+            done = partial(self._on_model, Path(path))
+            self._launch(load_steps(Path(path)), layer=None, on_success=done)
+
+    def show_report(self) -> None:
+        """Show what is known of the chosen model, in a window of its own."""
+        if not self.is_busy:
+            steps = report_steps(self.models.model)
+            self._launch(steps, layer=None, on_success=self._on_report)
 
     @property
     def is_busy(self) -> bool:
@@ -90,6 +121,26 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
             self._job.cancel()
             self.panel.update_progress(Update("Cancelling…"))
             self._refresh()
+
+    def _show_form(self, form: Form, models: ModelChoice | None = None) -> None:
+        """Show a form, and follow it; the models are those that its choice offers."""
+        self.header = form
+        self._layout.addWidget(form.native)
+        self._column.restyled.connect(form.align_labels)
+        form.changed.connect(self._on_changed)
+        model_store().changed.connect(self._on_models_changed)
+        if models is not None:
+            self.models = models
+            models.file_chosen.connect(self.open_model)
+            models.about_asked.connect(self.show_report)
+            # Not at once: an import holds up the thread of the window.
+            QTimer.singleShot(_SETTLED_MS, warm_up)
+
+    def _add_buttons(self, *buttons: QWidget) -> None:
+        row = QHBoxLayout()
+        for each in buttons:
+            row.addWidget(each)
+        self._layout.addLayout(row)
 
     def _launch(
         self,
@@ -124,7 +175,7 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
         dock.show()
         dock.raise_()
         if layer is not None and not widget.is_busy:
-            widget.header.layers.choose(layer)
+            widget.header.layers.value = layer
 
     def _say(self, text: str) -> None:
         """Keep a sentence in the status line until the next computation."""
@@ -174,7 +225,7 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
             self._job.deleteLater()
         self._job = self._job_layer = None
         self._on_success = _ignore
-        self.header.device.refresh()
+        self.header.device.reset_choices()
         self._refresh()
 
     def _on_failed(self, error: VAERestoreError) -> None:
@@ -190,6 +241,21 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
         """Something was chosen: old news give way to what can be done now."""
         self._note = ""
         self._refresh()
+
+    def _on_models_changed(self) -> None:
+        self.reset_choices()
+        self._on_changed()
+
+    def _on_model(self, path: Path, model: Model) -> None:
+        remember_model(path)
+        name = model_store().add(model, model.name)
+        text = f"Model “{name}” opened."
+        if removes_noise_only(model) and not self.models.takes_denoising_only:
+            text += " It removes noise only: it is there for Denoise."
+        self._say(text)
+
+    def _on_report(self, report: ModelReport) -> None:
+        ModelReportDialog(report, self).show()
 
     def _on_layer_removed(self, event: Any) -> None:
         if self._job_layer is not None and event.value is self._job_layer:
@@ -228,8 +294,11 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
             return
 
     def _disconnect_viewer(self) -> None:
-        self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
-        self.header.disconnect_viewer()
+        events = self._viewer.layers.events
+        events.removed.disconnect(self._on_layer_removed)
+        for event in (events.inserted, events.removed, events.reordered, events.renamed):
+            event.disconnect(self.reset_choices)
+        model_store().changed.disconnect(self._on_models_changed)
 
 
 def _tab_title(title: str) -> str:

@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout
+from qtpy.QtWidgets import QFileDialog
 
-from napari_vae_restore._napari.forms.fields import button, field_value, fill_field
+from napari_vae_restore._napari.forms.fields import button
 from napari_vae_restore._napari.forms.model_choice import FILE_FILTER, removes_noise_only
 from napari_vae_restore._napari.forms.model_store import model_store
 from napari_vae_restore._napari.forms.settings import last_used, remember, remember_model
-from napari_vae_restore._napari.forms.train_header import (
-    DEFAULT_BUDGET,
+from napari_vae_restore._napari.forms.train_form import (
     NO_IMAGES,
     SourceChoice,
-    TrainHeader,
+    TrainForm,
 )
 from napari_vae_restore._napari.layers.placement import layer_axes, layer_data
 from napari_vae_restore._napari.layers.preview_layer import show_preview
@@ -58,14 +57,9 @@ class TrainWidget(TaskWidget):
 
     The training is a process of its own: it goes on when this widget or napari is closed,
     and is offered again when the widget is opened.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
     """
 
-    header: TrainHeader
+    header: TrainForm
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
@@ -75,8 +69,6 @@ class TrainWidget(TaskWidget):
         self._model: Model | None = None
         self._model_name = ""
         self._fraction = 0.0
-        self.header = TrainHeader(viewer, self)
-        self.time = self.header.time
         self.start_button = button("Start", "Train on these images", self.start)
         self.stop_button = button("Stop", "End now and keep the best model so far", self.stop)
         self.resume_button = button(
@@ -91,24 +83,16 @@ class TrainWidget(TaskWidget):
             "Save model…", "Write the model to a .safetensors file", self._choose_file
         )
         self.plots = TrainingPlots(viewer, self)
-        self._lay_out()
-        fill_field(self.time, last_used(_NAME).get("time", DEFAULT_BUDGET))
-        self.header.changed.connect(self._on_changed)
-        self._refresh()
-
-    def _lay_out(self) -> None:
-        self._layout.addWidget(self.header)
-        for row in (
-            (self.start_button, self.stop_button, self.resume_button),
-            (self.denoise_button, self.save_button),
-        ):
-            line = QHBoxLayout()
-            for each in row:
-                line.addWidget(each)
-            self._layout.addLayout(line)
+        form = TrainForm(viewer)
+        form.update(last_used(_NAME))
+        self.time = form.time
+        self._show_form(form)
+        self._add_buttons(self.start_button, self.stop_button, self.resume_button)
+        self._add_buttons(self.denoise_button, self.save_button)
         self._layout.addWidget(self.plots)
         self._layout.addWidget(self.panel)
         self._layout.addStretch(1)
+        self._refresh()
 
     @property
     def fraction(self) -> float:
@@ -124,21 +108,19 @@ class TrainWidget(TaskWidget):
         second = self._given(header.second) if header.has_second else None
         request = TrainingRequest(
             way=header.way.value,
-            budget=str(header.time.currentText()),
-            noise=header.noise.noise,
-            seed=int(header.seed.value()),
-            device=header.device.device,
+            budget=header.time.value,
+            noise=str(header.noise.value).strip(),
+            seed=int(header.seed.value),
+            device=header.device.value,
             axes=header.axes.axes,
-            name=header.images.name,
+            name=header.images.title,
         )
-        remember(_NAME, {"time": field_value(self.time)})
+        remember(_NAME, header.asdict())
         self._run, self._model, self._model_name = None, None, ""
-        self._layer = header.layers.layer if header.images.path is None else None
+        self._layer = header.layers.value if header.images.path is None else None
         view = preview_of(self._viewer, self._layer_still_there(), request)
         self._begin()
-        steps = start_steps(
-            images, second, request, header.start.model, view, self._stop_requested
-        )
+        steps = start_steps(images, second, request, header.model, view, self._stop_requested)
         self._launch(steps, layer=None, on_success=self._on_ended)
 
     def resume(self) -> None:
@@ -161,13 +143,7 @@ class TrainWidget(TaskWidget):
             self._refresh()
 
     def save(self, path: str) -> None:
-        """Write the model to a file.
-
-        Parameters
-        ----------
-        path : str
-            Where; the suffix is added if it is missing. A file of that name is replaced.
-        """
+        """Write the model to a file."""
         if self._model is None:
             return
         if not path.endswith(".safetensors"):
@@ -189,8 +165,8 @@ class TrainWidget(TaskWidget):
         """What a field says to learn from."""
         if source.path is not None:
             return source.path
-        layer = source.layers.layer
-        if layer is self.header.layers.layer:
+        layer = source.layers.value
+        if layer is self.header.layers.value:
             return self._source(layer)
         return Source(layer_data(layer), layer_axes(layer))
 
@@ -262,14 +238,14 @@ class TrainWidget(TaskWidget):
                 return f"A training on “{name}” is at work in the background: Watch shows it."
             if self._run.can_resume:
                 return f"A training on “{name}” was broken off: Resume goes on with it."
-        return problem or ready(self.header.way.value, self.header.images.name)
+        return problem or ready(self.header.way.value, self.header.images.title)
 
     def _refresh(self) -> None:
         super()._refresh()
         idle = not self.is_busy
         is_alive = idle and self._run is not None and self._run.is_alive
         can_go_on = is_alive or (idle and self._run is not None and self._run.can_resume)
-        self.header.setEnabled(idle)
+        self.header.enabled = idle
         self.start_button.setEnabled(idle and not self.header.problem)
         self.stop_button.setEnabled(self.is_busy and not self._stop_requested.is_set())
         self.resume_button.setText("Watch" if is_alive else "Resume")

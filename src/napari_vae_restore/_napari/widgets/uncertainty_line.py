@@ -24,13 +24,7 @@ _TOOLTIP = (
 
 
 class UncertaintyLine(QLabel):  # type: ignore[misc, unused-ignore]
-    """Follows the cursor over an uncertainty map, whether the map is shown or hidden.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose cursor counts.
-    """
+    """Follows the cursor over an uncertainty map, whether the map is shown or hidden."""
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(_NONE, parent)

@@ -1,4 +1,4 @@
-"""The *Inpaint* widget: draw a mask, fill it, walk through plausible fillings."""
+"""The *Denoise*, *Inpaint* and *Super-resolve* widgets."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels, Shapes
-from qtpy.QtWidgets import QHBoxLayout, QWidget
+from qtpy.QtCore import Qt
 
-from napari_vae_restore._napari.forms.fields import Options, button, whole_number
-from napari_vae_restore._napari.forms.layer_choice import MaskChoice
+from napari_vae_restore._napari.forms.fields import (
+    Choice,
+    button,
+    small_button,
+    whole_number,
+)
+from napari_vae_restore._napari.forms.form import Row
+from napari_vae_restore._napari.forms.layer_choice import mask_choice
 from napari_vae_restore._napari.jobs.inpaint_steps import (
     FilledImage,
     Holes,
@@ -30,19 +36,35 @@ from napari_vae_restore._napari.layers.placement import MISSING_KEY, RECIPE_KEY
 from napari_vae_restore._napari.layers.preview_layer import find_preview, show_filling
 from napari_vae_restore._napari.layers.region import Region
 from napari_vae_restore._napari.messages import Filling, Source
-from napari_vae_restore._napari.widgets.mixture_widget import MixtureWidget
+from napari_vae_restore._napari.widgets.restoration_widget import RestorationWidget
 from napari_vae_restore._napari.worker import Steps
-from napari_vae_restore.restoration.tasks import Task
+from napari_vae_restore.restoration.tasks import MAX_FACTOR, Denoise, SuperResolve, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import napari.viewer
+    from magicgui.widgets.bases import Widget
     from napari.layers import Image
 
     from napari_vae_restore._napari.layers.uncertainty import Uncertainty
     from napari_vae_restore.models.model import Model
     from napari_vae_restore.restoration.result import Restoration
+
+_LINK = "background: transparent; border: none; text-decoration: underline;"
+
+_FACTORS = [(f"{factor} ×", factor) for factor in range(2, MAX_FACTOR + 1)]
+_KERNELS = (
+    ("Bicubic (resized picture)", "bicubic"),
+    ("Box (binned pixels)", "box"),
+    ("Gaussian (soft spot)", "gaussian"),
+)
+_KERNEL_TOOLTIP = (
+    "What a pixel of your image saw.\n"
+    "Bicubic: the picture was made smaller by software\n"
+    "Box: the mean over the pixel's square, as a camera bins it\n"
+    "Gaussian: a soft spot around the pixel, as a slightly blurred lens shows it"
+)
 
 _MAX_WIDTH = 200
 _FEATHER_TOOLTIP = (
@@ -57,14 +79,83 @@ _DRAW = (
 )
 
 
-class InpaintWidget(MixtureWidget):
-    """Fills what a mask covers of an image layer.
+class DenoiseWidget(RestorationWidget):
+    """Removes the noise of an image layer."""
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the widget belongs to.
-    """
+    does = "Denoise"
+    denoises_only = True
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self.train_button = button(
+            "Train a model on this layer…",
+            "For images unlike those that the bundled model knows: opens Train & Adapt",
+            self._open_train,
+        )
+        self.train_button.setFlat(True)
+        self.train_button.setStyleSheet(_LINK)
+        below = self._layout.indexOf(self.panel) + 1
+        self._layout.insertWidget(below, self.train_button, 0, Qt.AlignmentFlag.AlignLeft)
+        self._refresh()
+
+    def _task_rows(self) -> list[Widget]:
+        return []
+
+    def _is_noisy(self) -> bool:
+        return True
+
+    def _tasks(self) -> list[Task]:
+        return [Denoise(self._noise() or None)]
+
+    def _ready_hint(self) -> str:
+        return "Preview shows the current view at once; Run denoises the whole layer."
+
+    def _open_train(self) -> None:
+        self._show_widget("Train & Adapt", self.header.layers.value)
+
+    def _refresh(self) -> None:
+        super()._refresh()
+        self.train_button.setEnabled(self.header.layers.value is not None)
+
+
+class SuperResolveWidget(RestorationWidget):
+    """Enlarges an image layer; the result lies where the image lies."""
+
+    does = "Enlarge"
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self._refresh()
+
+    def _task_rows(self) -> list[Widget]:
+        self.factor = Choice(
+            _FACTORS,
+            name="factor",
+            label="Factor",
+            tooltip="Pixels of the result for each pixel, along Y and X",
+        )
+        self.kernel = Choice(_KERNELS, name="kernel", label="Kernel", tooltip=_KERNEL_TOOLTIP)
+        return [self.factor, self.kernel, *super()._task_rows()]
+
+    def _tasks(self) -> list[Task]:
+        enlarging = SuperResolve(self._factor(), str(self.kernel.value))
+        denoising = self._denoising()
+        return [enlarging] if denoising is None else [enlarging, denoising]
+
+    def _factor(self) -> int:
+        return int(self.factor.value)
+
+    def _ready_hint(self) -> str:
+        layer, factor = self.header.layers.value, self._factor()
+        if layer is None:
+            return ""
+        axes, shape = self.header.axes.axes, self._source(layer).data.shape
+        sides = (factor * shape[axes.index(letter)] for letter in "YX")
+        return f"Run makes {' × '.join(map(str, sides))} pixels, in the place of the image."
+
+
+class InpaintWidget(RestorationWidget):
+    """Fills what a mask covers of an image layer."""
 
     does = "Fill"
 
@@ -82,42 +173,49 @@ class InpaintWidget(MixtureWidget):
             self.next_sample,
         )
         self._layout.insertWidget(self._layout.indexOf(self.panel), self.next_button)
-        self.masks.layer_changed.connect(self._on_mask_changed)
+        self.masks.changed.connect(self._on_mask_changed)
         self._on_mask_changed()
 
-    def _task_rows(self) -> dict[str, QWidget]:
-        self.masks = MaskChoice(self._viewer)
-        self.new_button = button(
+    def _task_rows(self) -> list[Widget]:
+        self.masks = mask_choice(self._viewer)
+        self.new_button = small_button(
             "New mask",
             "Add a Shapes layer in the place of the image, to draw on",
             self.new_mask,
         )
-        self.planes = Options(
-            {False: "the plane drawn on", True: "all planes"},
-            "Where a shape counts: on the plane that it was drawn on, or on every plane.\n"
-            "A mask without planes of its own counts on the plane in view",
+        self.planes = Choice(
+            [("the plane drawn on", False), ("all planes", True)],
+            name="planes",
+            label="Apply to",
+            tooltip="Where a shape counts: on the plane that it was drawn on, or on every "
+            "plane.\nA mask without planes of its own counts on the plane in view",
         )
         self.grow = whole_number(
-            0, 0, _MAX_WIDTH, "Enlarge the mask by so many pixels on all sides", suffix=" px"
+            0,
+            0,
+            _MAX_WIDTH,
+            suffix=" px",
+            name="grow",
+            label="Grow",
+            tooltip="Enlarge the mask by so many pixels on all sides",
         )
-        self.feather = whole_number(0, 0, _MAX_WIDTH, _FEATHER_TOOLTIP, suffix=" px")
-        return {
-            "Mask": _side_by_side(self.masks, self.new_button),
-            "Apply to": self.planes,
-            "Grow": self.grow,
-            "Feather": self.feather,
-            **super()._task_rows(),
-        }
-
-    def _remembered(self) -> dict[str, QWidget]:
-        own = {"planes": self.planes, "grow": self.grow, "feather": self.feather}
-        return {**super()._remembered(), **own}
+        self.feather = whole_number(
+            0,
+            0,
+            _MAX_WIDTH,
+            suffix=" px",
+            name="feather",
+            label="Feather",
+            tooltip=_FEATHER_TOOLTIP,
+        )
+        mask = Row(self.masks, buttons=[self.new_button], label="Mask")
+        return [mask, self.planes, self.grow, self.feather, *super()._task_rows()]
 
     def new_mask(self) -> None:
         """Add a Shapes layer over the image, chosen and ready to draw on."""
-        layer = self.header.layers.layer
+        layer = self.header.layers.value
         if layer is not None and not self.is_busy:
-            self.masks.choose(new_mask(self._viewer, layer))
+            self.masks.value = new_mask(self._viewer, layer)
             self._say(_DRAW)
 
     def next_sample(self) -> None:
@@ -130,7 +228,7 @@ class InpaintWidget(MixtureWidget):
         self._launch(steps, layer=layer, on_success=partial(self._on_filling, layer))
 
     def _on_mask_changed(self) -> None:
-        self._watch(self.masks.layer)
+        self._watch(self.masks.value)
         self._on_changed()
 
     def _watch(self, mask: Shapes | Labels | None) -> None:
@@ -143,7 +241,7 @@ class InpaintWidget(MixtureWidget):
 
     def _on_drawn(self, event: Any) -> None:
         """Who draws sees what is drawn: a preview goes out of sight, results below."""
-        layer, mask = self.header.layers.layer, self.masks.layer
+        layer, mask = self.header.layers.value, self.masks.value
         if layer is None or mask is None:
             return
         preview = find_preview(self._viewer, layer)
@@ -171,7 +269,7 @@ class InpaintWidget(MixtureWidget):
         return inpaint_preview_steps(source, region, holes, model, options, self._known_noise)
 
     def _holes(self) -> Holes:
-        layer, mask = self.header.layers.layer, self.masks.layer
+        layer, mask = self.header.layers.value, self.masks.value
         assert layer is not None and mask is not None  # noqa: PT018 - _problem looked
         axes = self.header.axes.axes
         return Holes(
@@ -179,24 +277,24 @@ class InpaintWidget(MixtureWidget):
             grid_of(layer, axes),
             mask.name,
             all_planes=bool(self.planes.value),
-            grow=int(self.grow.value()),
-            feather=int(self.feather.value()),
-            denoising=self._denoising_too(),
+            grow=int(self.grow.value),
+            feather=int(self.feather.value),
+            denoising=self._denoising(),
         )
 
     def _problem(self) -> str:
         if problem := super()._problem():
             return problem
-        return "" if self.masks.layer is not None else _NO_MASK
+        return "" if self.masks.value is not None else _NO_MASK
 
     def _ready_hint(self) -> str:
-        mask = self.masks.layer
+        mask = self.masks.value
         if mask is not None and MASK_KEY in mask.metadata and not len(mask.data):
             return _DRAW
         return "Preview fills what is in view; Run fills all that the mask covers."
 
     def _noise_depends_on(self) -> tuple[object, ...]:
-        mask = self.masks.layer
+        mask = self.masks.value
         return () if mask is None else (mask.unique_id,)
 
     def _restoration(self, result: Any) -> Restoration:
@@ -224,9 +322,9 @@ class InpaintWidget(MixtureWidget):
 
     def _refresh(self) -> None:
         super()._refresh()
-        layer = self.header.layers.layer
-        self.feather.setEnabled(not (self.noisy.isChecked() or self.looking.is_wanted))
-        self.planes.setEnabled(layer is not None and self._has_planes(layer))
+        layer = self.header.layers.value
+        self.feather.enabled = not (self.noisy.value or self.looking.is_wanted)
+        self.planes.enabled = layer is not None and self._has_planes(layer)
         self.new_button.setEnabled(layer is not None and not self.is_busy)
         self.next_button.setEnabled(
             self._filled is not None and layer is self._filled_layer and not self.is_busy
@@ -234,20 +332,9 @@ class InpaintWidget(MixtureWidget):
 
     def _disconnect_viewer(self) -> None:
         super()._disconnect_viewer()
-        self.masks.disconnect_viewer()
         self._watch(None)
 
 
 def _drawn(mask: Shapes | Labels) -> Any:
     """The event of a layer that says that something was drawn on it."""
     return mask.events.data if isinstance(mask, Shapes) else mask.events.paint
-
-
-def _side_by_side(first: QWidget, second: QWidget) -> QWidget:
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.addWidget(first, 1)
-    layout.addWidget(second)
-    row.setToolTip(first.toolTip())
-    return row
