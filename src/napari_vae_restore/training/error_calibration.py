@@ -47,9 +47,9 @@ _PIXELS: Final = 4_000
 _SIGMAS: Final = (0.004, 0.25)
 """Range of the noise simulated on clean images, relative to their range."""
 
-Found = tuple[str, NDArray[np.float64]]
-"""Kind of task; (3, n) standard deviations, errors and noise in the truth of some pixels, in
-the unit of that kind."""
+Comparison = tuple[str, NDArray[np.float64]]
+"""Kind of task; (3, n) of pixels: samples' standard deviation, error, and the reference's
+noise, in the unit of that kind."""
 
 
 def calibrate(
@@ -62,23 +62,23 @@ def calibrate(
     device: str = "auto",
     skip_unreadable: bool = False,
 ) -> Model:
-    """Measure what the spread of a model's samples is worth.
+    """Calibrate the spread of a model's samples to the errors that are to be expected.
 
     Parameters
     ----------
     source : Pairs, Shots or Clean
-        Pairs calibrate denoising, or super-resolution if the clean images are larger; two
-        shots denoising; clean images every task that is named, and its mixture with noise if
-        that is named too, simulated on them. Images
-        that the model has not learned from.
+        Images that the model was not trained on. Pairs calibrate denoising, or
+        super-resolution if the clean images are larger; two shots calibrate denoising; clean
+        images calibrate every named task, simulated on them, and its mixture with noise if
+        denoising is named too.
     model : Model, str or Path
-        What is calibrated; "default" for the bundled model.
+        The model to calibrate; "default" for the bundled one.
     noise : NoiseModel or str, optional
         Of the measured images; as for :class:`~.tasks.Denoise`.
     axes : str, optional
         Of the arrays.
     seed : int
-        Of samples and of what is simulated.
+        Seed of the samples and the simulation.
     device : str
         "auto", "cpu", "cuda" or "mps".
     skip_unreadable : bool
@@ -87,7 +87,7 @@ def calibrate(
     Returns
     -------
     Model
-        The same weights; `spreads` new for the kinds of task that the source shows.
+        The same weights; `spreads` is new for the kinds of task that the source shows.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def calibrate(
     for kind, parts in pixels.items():
         std, error, of_truth = np.concatenate(parts, axis=1)
         if kind not in SIMULATED and std.size < LEAST_PIXELS:
-            continue  # a mixture that nobody asked for by name: the single task's holds
+            continue  # a mixture that was not named: the single task's calibration holds
         fitted[kind] = Spread.fit(std, error, noise=of_truth, like=found.spreads.get(kind))
     return replace(found, spreads={**found.spreads, **fitted})
 
@@ -124,7 +124,7 @@ def _restored(
     skip: bool,
     rng: np.random.Generator,
     options: dict[str, Any],
-) -> Iterator[Found]:
+) -> Iterator[Comparison]:
     if isinstance(source, Clean):
         for image in load_images(source.images, axes, skip_unreadable=skip):
             planes = Layout.of(image.data, image.axes).to_planes(image.data)
@@ -143,7 +143,7 @@ def _restored(
         out = restore(measured.data, tasks, model, axes=measured.axes, **options)
         found = DENOISED if factor == 1 else ENLARGED
         is_noisy = isinstance(source, Shots)
-        yield _compared(found, out, target.data.astype(np.float64), is_noisy=is_noisy)
+        yield _comparison(found, out, target.data.astype(np.float64), is_noisy=is_noisy)
 
 
 def _simulated(
@@ -152,7 +152,7 @@ def _simulated(
     model: Model,
     rng: np.random.Generator,
     options: dict[str, Any],
-) -> Found:
+) -> Comparison:
     """Restore a clean plane that was degraded at random by a task."""
     given, truth, where = clean, clean, None
     tasks: list[Task] = []
@@ -170,9 +170,9 @@ def _simulated(
     if kind in (DENOISED, NOISY_FILLED, NOISY_ENLARGED):
         noise = GaussianNoise(drawn_sigma(clean, rng))
         given = noise.sample(given, rng).astype(np.float32)
-        # What is calibrated are samples, not the estimate of noise beside other tasks.
+        # Samples are calibrated, not the noise estimate beside other tasks.
         tasks.append(Denoise() if kind == DENOISED else Denoise(noise))
-    return _compared(kind, restore(given, tasks, model, **options), truth, where)
+    return _comparison(kind, restore(given, tasks, model, **options), truth, where)
 
 
 def _with_mixtures(tasks: Sequence[str]) -> list[str]:
@@ -190,14 +190,14 @@ def drawn_sigma(clean: NDArray[np.float32], rng: np.random.Generator) -> float:
     return float(max(np.ptp(clean), np.finfo(np.float32).tiny) * relative)
 
 
-def _compared(
+def _comparison(
     kind: str,
     out: Restoration,
     truth: NDArray[Any],
     where: NDArray[np.bool_] | None = None,
     *,
     is_noisy: bool = False,
-) -> Found:
+) -> Comparison:
     """Samples against a reference; a noisy reference has the noise of the measurement."""
     std, unit = out.std, unit_of(out)
     assert std is not None

@@ -46,12 +46,12 @@ class TrainingSettings:
         Gradients of a larger norm are scaled down to it; none is skipped for its size,
         so that no run of outliers can lock the training.
     patience : float
-        Share of the run after which it ends early if held-out data have found nothing
-        better, the warm-up not counted; 1 for never.
+        Share of the run, without the warm-up, after which it ends early if the held-out
+        score has not improved; 1 for never.
     symmetries : int
-        In how many ways patches are shown: 8, turned by quarters and mirrored, since most
-        images have no up; 2, mirrored left and right, for what stands upright, such as
-        faces; 1, as they are, for digits.
+        Number of orientations of patches: 8, turned by quarters and mirrored, since most
+        images have no up; 2, mirrored left and right, for upright things such as faces; 1,
+        as they are, for digits.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def settings_for(config: ModelConfig) -> TrainingSettings:
             batch=_TEXTBOOK_BATCH,
             patch=config.size,
             learning_rate=5e-3,
-            beta_warmup=0.05,  # few pictures are learned by heart before a long one ends
+            beta_warmup=0.05,  # few pictures are memorised before a long one ends
             symmetries=2,
         )
     return TrainingSettings()

@@ -30,6 +30,7 @@ SIMULATED: Final = ("denoise", "inpaint", "super-resolve")
 """Tasks that can be simulated on clean images."""
 
 _NAMED: Final = 3
+"""Names that an error message lists."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +53,7 @@ class Shots:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Measured images, and what they should have been.
+    """Measured images with their clean images.
 
     Parameters
     ----------
@@ -69,14 +70,14 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clean:
-    """Clean images, on which what is to be undone is simulated.
+    """Clean images, on which degradations are simulated.
 
     Parameters
     ----------
     images : array, layer, path, or sequence of them
         Clean, or at high resolution.
     tasks : sequence of str
-        What to simulate, and mixtures of it: "denoise", "inpaint", "super-resolve".
+        Tasks to simulate, and their mixtures: "denoise", "inpaint", "super-resolve".
 
     Raises
     ------

@@ -52,9 +52,9 @@ def adapt(
     Parameters
     ----------
     images : array, layer, path, or sequence of them
-        Noisy images of the kind that is to be restored.
+        Noisy images of the kind to be restored.
     model : Model, str or Path
-        What to start from: "default" for the bundled model.
+        The starting model; "default" for the bundled one.
     budget : str or float
         Wall time, "2 min" or seconds.
     **options
@@ -64,8 +64,8 @@ def adapt(
     -------
     Model
         Better than `model` by the unbiased risk of held-out pixels, beyond its error (with
-        an error probability of 5 %). Otherwise it has the same weights, which
-        ``record.n_steps == 0`` tells, and a warning is logged.
+        an error probability of 5 %). Otherwise it has the same weights, as
+        ``record.n_steps == 0`` shows, and a warning is logged.
 
     Raises
     ------
@@ -75,9 +75,9 @@ def adapt(
     References
     ----------
     T. Pang et al., "Recorrupted-to-Recorrupted: unsupervised deep learning for image
-    denoising", CVPR 2021. What is kept lies between start and end, mostly half way: M.
+    denoising", CVPR 2021. The kept weights lie between start and end, mostly half way: M.
     Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022, arXiv:2109.01903.
-    It is judged as C. M. Stein, "Estimation of the mean of a multivariate normal
+    The unbiased risk is that of C. M. Stein, "Estimation of the mean of a multivariate normal
     distribution", 1981, doi:10.1214/aos/1176345632.
     """
     adapted = train(images, start=model, budget=budget, **options)
