@@ -63,7 +63,7 @@ def interrupted_at(monkeypatch):
 
     def prepare(step):
         def bar(description):
-            def update(done, seconds_left, remark):
+            def update(done, remark):
                 if remark.startswith(f"step {step}"):
                     signal.raise_signal(signal.SIGINT)
 

@@ -23,7 +23,7 @@ from napari_vae_restore.models.devices import choose_device
 from napari_vae_restore.stores import cluster, work
 from napari_vae_restore.stores.ome_zarr import folder_of, level_shapes, open_store, reduced
 from napari_vae_restore.stores.restore import iter_restore_store, restore_store
-from napari_vae_restore.stores.target import finished_orders
+from napari_vae_restore.stores.target import finished_request
 
 TILE = 64
 
@@ -108,7 +108,7 @@ def test_the_key_of_a_store_is_that_of_earlier_versions(tmp_path: Path) -> None:
     }
     digest = hashlib.sha256(b"((1, 2, 16, 24), dtype('uint8'))" + image.tobytes())
     digest.update(json.dumps(request, sort_keys=True).encode())
-    assert finished_orders(out) == digest.hexdigest()
+    assert finished_request(out) == digest.hexdigest()
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])

@@ -1,6 +1,6 @@
-"""Choices that command line, Python and window share; light to import, for their help.
+"""What becomes of outputs that exist, and how many samples an uncertainty takes.
 
-What becomes of outputs that exist, and how many samples an uncertainty takes.
+Command line, Python and window share these choices; the module is light to import.
 """
 
 from typing import Final
@@ -8,44 +8,27 @@ from typing import Final
 from napari_vae_restore.errors import InputError
 
 NEVER: Final = "never"
-"""What this very run would make again is kept; anything else is an error at the start."""
+"""Results that this run would make again are kept; any other is an error at the start."""
 
 MISSING: Final = "missing"
-"""An image whose result exists is left out."""
+"""Images whose results exist are left out."""
 
 ALWAYS: Final = "always"
-"""All are made anew."""
+"""All results are made anew."""
 
 POLICIES: Final = (NEVER, MISSING, ALWAYS)
 
 SAMPLES: Final = 16
-"""Samples that an uncertainty is computed from where their number is not given."""
+"""Samples for an uncertainty, where their number is not given."""
 
 _FEWEST: Final = 2
-"""Samples that have a spread."""
+"""A standard deviation needs that many samples."""
 
 
 def n_drawn(kept: int | None, *, has_uncertainty: bool, usual: int = SAMPLES) -> int:
-    """How many samples to draw: none that nobody would see.
+    """How many samples to draw: those that are kept, or that an uncertainty needs.
 
-    Parameters
-    ----------
-    kept : int or None
-        Samples that are written; None where nothing was said.
-    has_uncertainty : bool
-        Whether their standard deviation is.
-    usual : int
-        How many an uncertainty takes where nothing was said.
-
-    Returns
-    -------
-    int
-        At least two with an uncertainty.
-
-    Raises
-    ------
-    InputError
-        If fewer are asked for.
+    `kept` is None where nothing was said; `usual` is what an uncertainty takes then.
     """
     if not has_uncertainty:
         return kept or 0

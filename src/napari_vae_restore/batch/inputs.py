@@ -1,6 +1,6 @@
-"""Which images are meant: files, folders, globs and stores, expanded into single paths.
+"""Files, folders, globs and stores, expanded into the paths of single images.
 
-Nothing is read but the names in folders; whether an image can be restored shows later.
+Only the names in folders are read; whether an image can be restored shows later.
 """
 
 from __future__ import annotations
@@ -17,79 +17,45 @@ from napari_vae_restore.stores.ome_zarr import is_store
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """One image.
-
-    Attributes
-    ----------
-    path : Path
-        The file, or the store.
-    relative : Path
-        Its place below the folder in which all results lie.
-    """
+class FoundImage:
+    """An image file or store."""
 
     path: Path
-    relative: Path
+    relative: Path  # to the folder in which all results lie
 
 
 def is_several(images: Sequence[str | Path]) -> bool:
-    """Whether paths may mean more than one image, or another number on another day.
-
-    Parameters
-    ----------
-    images : sequence of str or Path
-        As for :func:`find_images`.
-
-    Returns
-    -------
-    bool
-        True for more than one path, a folder that is no store, and a glob.
-    """
+    """Whether paths may mean more than one image: several paths, a folder, or a glob."""
     if len(images) != 1:
         return True
     path = Path(images[0])
     return _is_folder(path) or (not path.exists() and glob.has_magic(str(path)))
 
 
-def find_images(images: Iterable[str | Path], *, without: Collection[Path] = ()) -> list[Found]:
-    """Expand paths into images.
+def find_images(
+    images: Iterable[str | Path], *, without: Collection[Path] = ()
+) -> list[FoundImage]:
+    """Expand files, stores, folders (with all below them) and globs into images, each once.
 
-    Parameters
-    ----------
-    images : iterable of str or Path
-        Files, taken whatever their endings; stores; folders, for all images in them and
-        in their own folders; globs such as ``"data/**/*.tif"``, for the images that they
-        match. What exists under a name with ``*`` or ``[`` in it is no glob.
-    without : collection of Path
-        Folders that are passed over, such as that of the results, unless they are given.
-
-    Returns
-    -------
-    list of Found
-        Each image once. Inside a folder, t2 comes before t10. Of a folder and a glob the
-        folders below it are kept; of several folders their own names, too.
-
-    Raises
-    ------
-    InputError
-        If there is nothing under a path, or no image in a folder or glob.
-    ImageFileError
-        If a folder cannot be read.
+    Existing paths are no globs, whatever their names. `without` are folders to pass over,
+    such as that of the results. Inside a folder, t2 comes before t10. Of several folders
+    the results keep the folders' names, too.
     """
     given = [Path(image).expanduser() for image in images]
     passed_over = {path.resolve() for path in without}
     n_folders = sum(_is_folder(path) for path in given)
-    found: dict[Path, Found] = {}
+    found: dict[Path, FoundImage] = {}
     for path in given:
         if _is_folder(path):
             top = Path(path.resolve().name) if n_folders > 1 else Path()
             listed = [
-                Found(file, top / file.relative_to(path)) for file in _walk(path, passed_over)
+                FoundImage(file, top / file.relative_to(path))
+                for file in _walk(path, passed_over)
             ]
             if not listed:
                 raise InputError(f"Expected images, but there is none in the folder {path}.")
         elif path.exists():
-            listed = [Found(path, Path(path.name))]
+            listed = [FoundImage(path, Path(path.name))]
         elif glob.has_magic(str(path)):
             listed = _matching(path, passed_over)
         else:
@@ -100,30 +66,12 @@ def find_images(images: Iterable[str | Path], *, without: Collection[Path] = ())
 
 
 def partners_of(
-    found: Sequence[Found], folder: Path, *, endings: Sequence[str] = ("",)
+    found: Sequence[FoundImage], folder: Path, *, endings: Sequence[str] = ("",)
 ) -> list[Path | None]:
-    """Find for images the files of another folder that belong to them, by their names.
+    """The file of another folder that belongs to each image, by its name; None without one.
 
-    Parameters
-    ----------
-    found : sequence of Found
-        The images.
-    folder : Path
-        Where the others are: at the same places below it, or under their mere names.
-    endings : sequence of str
-        What the others' names may have behind those of the images, before ".tif".
-
-    Returns
-    -------
-    list of Path or None
-        One for each image, never itself; None where there is none.
-
-    Raises
-    ------
-    InputError
-        If there is no image in the folder.
-    ImageFileError
-        If the folder cannot be read.
+    It lies at the same place below that folder, or anywhere under its mere name, with one
+    of the `endings` between name and suffix. An image is never its own partner.
     """
     others: dict[Path, Path] = {}
     for each in find_images([folder]):
@@ -179,7 +127,7 @@ def _walk(folder: Path, passed_over: set[Path]) -> Iterator[Path]:
         folders[:] = [path.name for path in entered]
 
 
-def _matching(pattern: Path, passed_over: set[Path]) -> list[Found]:
+def _matching(pattern: Path, passed_over: set[Path]) -> list[FoundImage]:
     """Images that a glob matches, with their places below its part without wildcards."""
     fixed = Path()
     for part in pattern.parts:
@@ -194,7 +142,7 @@ def _matching(pattern: Path, passed_over: set[Path]) -> list[Found]:
         is_inside = any(is_store(each) or each.resolve() in passed_over for each in above)
         is_hidden = any(part.startswith(".") for part in relative.parts)
         if is_image and not is_inside and not is_hidden:
-            matched.append(Found(path, relative))
+            matched.append(FoundImage(path, relative))
     if not matched:
         raise InputError(f"Expected images, but none matches {pattern}.")
     return sorted(matched, key=lambda each: (each.relative.parent, natural_key(each.path)))

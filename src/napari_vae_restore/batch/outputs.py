@@ -1,4 +1,4 @@
-"""Outputs are checked before anything is computed: hours of work need a place to go."""
+"""Checks of outputs, before anything is computed that would have no place to go."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from numpy.typing import DTypeLike
 
-from napari_vae_restore.errors import InputError
+from napari_vae_restore.errors import ImageFileError, InputError
+from napari_vae_restore.images.atomic import atomic_write, why_not_written
 from napari_vae_restore.images.image_files import ImageFile, check_output, write_image
 
 _SAMPLE_SIDE = 8
@@ -18,14 +19,7 @@ _SAMPLE_SIDE = 8
 def check_path(
     path: Path, suffixes: Sequence[str], inputs: Sequence[Path], *, overwrite: bool
 ) -> None:
-    """Make sure that a file of this name may and can be written.
-
-    Raises
-    ------
-    InputError
-        If the name ends otherwise, `check_output` refuses it, or its folder cannot be
-        written to.
-    """
+    """Raise InputError unless a file of this name may and can be written."""
     if path.suffix.lower() not in suffixes:
         raise InputError(
             f"Expected an output that ends in {' or '.join(suffixes)}, but {path.name} came: "
@@ -42,13 +36,7 @@ def check_path(
 
 
 def check_stores(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
-    """Make sure that no store is written to twice, or to what is read.
-
-    Raises
-    ------
-    InputError
-        If one would be.
-    """
+    """Raise InputError if two outputs, or an output and an input, are the same store."""
     taken = {path.resolve(): path for path in inputs}
     for path in outputs:
         if other := taken.get(path.resolve()):
@@ -60,27 +48,25 @@ def check_stores(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
 
 
 def check_different(first: Path, second: Path) -> None:
-    """Make sure that two outputs do not replace one another.
-
-    Raises
-    ------
-    InputError
-        If both are the same file.
-    """
+    """Raise InputError if two outputs are the same file."""
     if first.resolve() == second.resolve():
         raise InputError(f"Expected two output files, but {first} came twice: rename one.")
 
 
 def check_format(path: Path, image: ImageFile, axes: str, dtype: DTypeLike) -> None:
-    """Make sure that the format can hold a result of an image's shape.
+    """Raise InputError if the format cannot hold a result of the image's shape and `dtype`.
 
     A corner of the image is written on trial, which asks `write_image` itself.
-
-    Raises
-    ------
-    InputError
-        If it cannot, as a PNG cannot hold a stack.
     """
     corner = image.data[tuple(slice(_SAMPLE_SIDE) for _ in axes)].astype(dtype)
     with tempfile.TemporaryDirectory() as folder:
         write_image(Path(folder) / path.name, corner, axes, like=image)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file entirely or not at all; ImageFileError where it cannot be written."""
+    try:
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise ImageFileError(f"Cannot write {path}: {why_not_written(error)}.") from error

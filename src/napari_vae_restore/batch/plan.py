@@ -1,7 +1,7 @@
-"""Many images to restore alike: what goes where, and what stands in the way.
+"""Plan of a batch: the jobs, their outputs, and what prevents them.
 
 Everything that can be known before the first pixel is computed is found out here:
-names, collisions, masks, results that are there already. Nothing is written.
+names, collisions, masks, existing results. Nothing is written.
 """
 
 from __future__ import annotations
@@ -15,13 +15,20 @@ from pathlib import Path
 from typing import get_args
 
 from napari_vae_restore.batch.choices import ALWAYS, MISSING, NEVER, POLICIES
+from napari_vae_restore.batch.file_job import (
+    LOCAL,
+    TIFF,
+    Files,
+    StoreOptions,
+    is_made,
+    sample_path,
+)
 from napari_vae_restore.batch.inputs import (
-    Found,
+    FoundImage,
     find_images,
     partners_of,
     split_name,
 )
-from napari_vae_restore.batch.one_file import HERE, TIFF, Files, Storing, is_made, sample_path
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.estimation.estimate import NoiseKind
@@ -31,10 +38,10 @@ from napari_vae_restore.restoration.tasks import Denoise
 from napari_vae_restore.stores.ome_zarr import is_store
 
 _MASK_ENDINGS = ("", "_mask", "-mask")
-"""What the name of a mask may have behind that of its image."""
+"""Endings of a mask's name behind that of its image."""
 
 _NAMED = 3
-"""Files that a message names."""
+"""A message names that many files."""
 
 
 class State(Enum):
@@ -49,80 +56,30 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One image of a batch.
-
-    Attributes
-    ----------
-    files : Files
-        The image and its results.
-    mask : Path or None
-        Its own mask.
-    state : State
-        How far it is.
-    reason : str
-        Why it failed.
-    may_replace : bool
-        Whether outputs that exist may be replaced: they were asked to be, or were left
-        behind by this very batch.
-    """
+    """One image of a batch."""
 
     files: Files
     mask: Path | None = None
     state: State = State.WAITING
-    reason: str = ""
-    may_replace: bool = False
+    reason: str = ""  # why it failed
+    may_replace: bool = False  # outputs exist that this batch made, or that may be replaced
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Images to restore alike, and where the results go.
+    """Images to restore alike, and where the results go."""
 
-    Parameters
-    ----------
-    images : sequence of str or Path
-        Files, stores, folders and globs, as for :func:`~.inputs.find_images`.
-    output : Path
-        Folder of the results, which keep their names and the folders below the given ones.
-        JPEG and BMP become PNG.
-    request_of : callable
-        Gives what is to be done, with an image's own mask, or None where it has none.
-    model : Model
-        By which model.
-    suffix : str
-        What stands behind a result's name, before its ending.
-    masks : Path, optional
-        Folder of masks with the names of their images, "_mask" or "-mask" behind them or
-        not; in the same folders, or all in one.
-    n_kept : int
-        Samples that are written beside each result.
-    uncertainty : Path, optional
-        Folder for the standard deviations of the samples.
-    overwrite : str
-        What becomes of outputs that exist. "never": those that this batch would make again
-        are kept, any other is an error before anything is computed. "missing": an image
-        whose result exists is left out. "always": all are made anew.
-    device : str
-        As for :func:`~napari_vae_restore.restore`.
-    storing : Storing
-        How stores are written.
-
-    Raises
-    ------
-    InputError
-        If `overwrite` is another word, or a suffix would lead into another folder.
-    """
-
-    images: Sequence[str | Path]
-    output: Path
-    request_of: Callable[[Path | None], Request]
+    images: Sequence[str | Path]  # as for `find_images`
+    output: Path  # folder of the results; JPEG and BMP become PNG
+    request_of: Callable[[Path | None], Request]  # given an image's own mask, if it has one
     model: Model
-    suffix: str = ""
-    masks: Path | None = None
-    n_kept: int = 0
-    uncertainty: Path | None = None
-    overwrite: str = NEVER
+    suffix: str = ""  # of a result's name, before its ending
+    masks: Path | None = None  # folder of masks, one for each image
+    n_kept: int = 0  # samples that are written beside each result
+    uncertainty: Path | None = None  # folder of standard deviations
+    overwrite: str = NEVER  # or MISSING, or ALWAYS
     device: str = "auto"
-    storing: Storing = HERE
+    storing: StoreOptions = LOCAL
 
     def __post_init__(self) -> None:
         if self.overwrite not in POLICIES:
@@ -136,32 +93,11 @@ class Batch:
 
 
 def iter_plan(batch: Batch) -> Generator[None, None, tuple[Job, ...]]:
-    """Find out for each image what is to be done: yields after each, returns the jobs.
+    """Plan the job of each image: yields before each, since existing results are read.
 
-    Parameters
-    ----------
-    batch : Batch
-        What is asked for.
-
-    Yields
-    ------
-    None
-        Looking at a result that exists takes as long as reading it.
-
-    Returns
-    -------
-    tuple of Job
-        Waiting; kept, where the results are there; or failed for want of a mask. Images
-        that are results or masks of others of the batch are not among them.
-
-    Raises
-    ------
-    InputError
-        If there is no image or no mask, what is asked for makes no sense, a folder cannot
-        be written to, two images would have the same result, or a result would replace an
-        image or a file that may not be replaced.
-    ImageFileError
-        If a folder cannot be listed, or a mask cannot be read.
+    Images that are results or masks of others are left out; those without a mask have
+    failed. InputError where nothing can be done, or a result would replace a file that it
+    may not.
     """
     folders = [each for each in (batch.output, batch.uncertainty) if each is not None]
     for folder in folders:
@@ -198,20 +134,7 @@ def iter_plan(batch: Batch) -> Generator[None, None, tuple[Job, ...]]:
 
 
 def counted(jobs: Iterable[Job], *, waiting: str = "waiting") -> str:
-    """Say what became of jobs.
-
-    Parameters
-    ----------
-    jobs : iterable of Job
-        Those at work count as waiting.
-    waiting : str
-        What to call these.
-
-    Returns
-    -------
-    str
-        Such as "2 restored, 1 failed, of 3 images".
-    """
+    """Such as "2 restored, 1 failed, of 3 images"; `waiting` names those not done yet."""
     counts: Counter[State] = Counter(
         State.WAITING if j.state is State.RUNNING else j.state for j in jobs
     )
@@ -224,7 +147,7 @@ def counted(jobs: Iterable[Job], *, waiting: str = "waiting") -> str:
 _IN_ORDER = (State.RESTORED, State.KEPT, State.WAITING, State.FAILED)
 
 
-def _job(batch: Batch, found: Found) -> Job:
+def _job(batch: Batch, found: FoundImage) -> Job:
     stem, ending = split_name(found.relative)
     if not is_store(found.path) and ending.lower() not in (*TIFF, ".ome.tif", ".ome.tiff"):
         # What is no TIFF is a picture, and PNG the format of pictures that loses nothing.
@@ -237,8 +160,8 @@ def _job(batch: Batch, found: Found) -> Job:
     return Job(Files(found.path, mean, samples, std), may_replace=batch.overwrite == ALWAYS)
 
 
-def _with_masks(folder: Path, jobs: Sequence[Job], found: Sequence[Found]) -> list[Job]:
-    """Jobs with the masks of their names; those without one have failed."""
+def _with_masks(folder: Path, jobs: Sequence[Job], found: Sequence[FoundImage]) -> list[Job]:
+    """Jobs with their masks, by name; those without a mask have failed."""
     if not folder.is_dir():
         raise InputError(f"Expected a folder of masks, but {folder} is none.")
     partners = partners_of(found, folder, endings=_MASK_ENDINGS)
@@ -261,7 +184,7 @@ def _with_masks(folder: Path, jobs: Sequence[Job], found: Sequence[Found]) -> li
 
 
 def _check_outputs(jobs: Iterable[Job]) -> None:
-    """Make sure that no result replaces another, an image or a mask."""
+    """Raise InputError if a result would replace another, an image or a mask."""
     read = {
         path.resolve()
         for job in jobs
@@ -287,7 +210,7 @@ def _check_outputs(jobs: Iterable[Job]) -> None:
 
 
 def _checked(request: Request) -> Request:
-    """A request whose noise can be read: else every single file would fail for it."""
+    """The request, its noise parsed once: else every single file would fail for it."""
     for task in request.tasks:
         noise = task.noise if isinstance(task, Denoise) else None
         if isinstance(noise, str) and noise not in get_args(NoiseKind):
@@ -296,14 +219,14 @@ def _checked(request: Request) -> Request:
 
 
 def _settled(batch: Batch, job: Job, request: Request | None) -> Job | None:
-    """A job as what exists decides; None if that may not be replaced."""
+    """The job in view of existing outputs; None if they may not be replaced."""
     there = [path for path in job.files.written if path.exists()]
     if not there or job.state is not State.WAITING or batch.overwrite == ALWAYS:
         return job
     if batch.overwrite == MISSING and job.files.mean in there:
         return replace(job, state=State.KEPT)
     if is_store(job.files.mean):
-        return job  # a store knows itself how far it is
+        return job  # a store records its own progress
     if request is None:
         request = batch.request_of(job.mask)
     if not all(is_made(path, job.files.image, request, batch.model) for path in there):
@@ -313,7 +236,7 @@ def _settled(batch: Batch, job: Job, request: Request | None) -> Job | None:
 
 
 def _check_folder(folder: Path) -> None:
-    """Make sure that a folder is there or can be made, and written to."""
+    """Raise InputError unless a folder exists or can be made, and can be written to."""
     if folder.exists() and not folder.is_dir():
         raise InputError(
             f"Expected a folder for several results, but {folder} is a file: name a folder."
@@ -334,6 +257,6 @@ def _check_folder(folder: Path) -> None:
 
 
 def _some(paths: Sequence[Path]) -> str:
-    """Some of many files, by name."""
+    """The first of many files, and the number of the rest."""
     more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
     return ", ".join(map(str, paths[:_NAMED])) + more

@@ -1,7 +1,7 @@
-"""Many image files restored one after the other, for `plan.Batch`.
+"""Many image files restored one after the other.
 
-A run goes on past a bad file, leaves only complete files behind, and is taken up again
-by running the same batch. The command line, the window and `restore_files` drain the same
+A run goes on past a bad file, leaves only complete files behind, and resumes when the
+same batch runs again. The command line, the window and `restore_files` drain the same
 generator. Knows neither terminals nor windows.
 """
 
@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from napari_vae_restore.batch.choices import NEVER, n_drawn
-from napari_vae_restore.batch.one_file import RestoredFile, iter_restore_file
+from napari_vae_restore.batch.file_job import RestoredFile, iter_restore_file
 from napari_vae_restore.batch.plan import Batch, Job, State, iter_plan
 from napari_vae_restore.errors import InputError, VAERestoreError
+from napari_vae_restore.generators import drain
 from napari_vae_restore.images.atomic import why_not_written
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.devices import is_want_of_memory
@@ -29,30 +30,14 @@ from napari_vae_restore.restoration.tasks import Inpaint, Task
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """How far a batch is.
+    """Progress of a batch; `fraction` counts files by their sizes."""
 
-    Attributes
-    ----------
-    number : int
-        Which job this is about, from 0 on.
-    job : Job
-        As it is now.
-    share : float
-        Of this file, 0 to 1.
-    fraction : float
-        Of all that is computed, 0 to 1, by the sizes of the files.
-    seconds_left : float or None
-        Estimate of the rest; None before there is one.
-    restored : RestoredFile or None
-        The result, in the message that says that it is written.
-    """
-
-    number: int
+    number: int  # of the job, from 0
     job: Job
-    share: float
-    fraction: float
-    seconds_left: float | None
-    restored: RestoredFile | None = None
+    share: float  # of this file, 0 to 1
+    fraction: float  # of all that is computed, 0 to 1
+    seconds_left: float | None  # None before the first estimate
+    restored: RestoredFile | None = None  # once it is written
 
 
 def restore_files(
@@ -91,13 +76,7 @@ def restore_files(
     InputError, ImageFileError, ModelFileError
         Before anything is computed, as :func:`iter_restore_files`.
     """
-    steps = iter_restore_files(images, output, tasks, model, **options)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            jobs: tuple[Job, ...] = stop.value
-            return jobs
+    return drain(iter_restore_files(images, output, tasks, model, **options))
 
 
 def iter_restore_files(
@@ -185,39 +164,15 @@ def iter_restore_files(
         overwrite=overwrite,
         device=device,
     )
-    planning = iter_plan(batch)
-    while True:
-        try:
-            next(planning)
-        except StopIteration as stop:
-            jobs: tuple[Job, ...] = stop.value
-            break
-    return (yield from iter_batch(batch, jobs))
+    return (yield from iter_batch(batch, drain(iter_plan(batch))))
 
 
 def iter_batch(
     batch: Batch, jobs: Sequence[Job]
 ) -> Generator[BatchProgress, None, tuple[Job, ...]]:
-    """Restore what is waiting, one file after the other; close it to cancel.
+    """Restore the waiting jobs one after the other; close it to cancel.
 
     Whatever stops it, the files that were written are complete.
-
-    Parameters
-    ----------
-    batch : Batch
-        How.
-    jobs : sequence of Job
-        The plan.
-
-    Yields
-    ------
-    BatchProgress
-        When a file begins, at each of its steps, and when it is written or has failed.
-
-    Returns
-    -------
-    tuple of Job
-        None of them is waiting any more.
     """
     ended = list(jobs)
     shared = None if batch.masks is not None else _shared_request(batch, jobs)
@@ -245,7 +200,7 @@ def iter_batch(
 
 
 def _shared_request(batch: Batch, jobs: Sequence[Job]) -> Request | None:
-    """What is to be done with every image, read once; None if there is nothing to do."""
+    """The request for every image, read once; None if no job is waiting."""
     is_needed = any(job.state is State.WAITING for job in jobs)
     return batch.request_of(None) if is_needed else None
 
@@ -269,7 +224,7 @@ def _steps(
 
 
 def _reason(error: Exception) -> str:
-    """Why a file failed, in one line."""
+    """The reason of a failure, in one line."""
     if isinstance(error, VAERestoreError):
         text = str(error)
     elif is_want_of_memory(error):
@@ -283,7 +238,7 @@ def _reason(error: Exception) -> str:
 
 
 class _Clock:
-    """Shares of the whole, by the sizes of the files, and the time that is left."""
+    """Progress of the whole by the sizes of the files, and the time that is left."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         sizes = {
@@ -301,7 +256,7 @@ class _Clock:
     def progress(
         self, number: int, job: Job, share: float, restored: RestoredFile | None = None
     ) -> BatchProgress:
-        """Say how far all is when this share of one job is done."""
+        """Progress of the whole when this share of one job is done."""
         fraction = (self._done + share * self._sizes[number]) / self._total
         seconds = time.monotonic() - self._started
         left = seconds / fraction - seconds if fraction else None
@@ -313,7 +268,7 @@ class _Clock:
 
 
 def _size(image: Path) -> int:
-    """Bytes of a file; 0 for a store, whose size no one knows without reading it."""
+    """Bytes of a file; 0 for a store, whose size is unknown."""
     try:
         return image.stat().st_size if image.is_file() else 0
     except OSError:

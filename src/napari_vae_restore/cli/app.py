@@ -1,4 +1,4 @@
-"""The program: its commands, and what an error becomes for the one who typed it."""
+"""The program: its commands, and the messages and exit statuses of errors."""
 
 from __future__ import annotations
 
@@ -41,16 +41,13 @@ from napari_vae_restore.models.devices import is_want_of_memory
 PROGRAM = "vae-restore"
 
 UNEXPECTED = 1
-"""Exit status of an error that the user cannot mend."""
+"""Exit status of an unexpected error."""
 
 MENDABLE = 2
 """Exit status of an error that the user can mend; the message says how."""
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, by the convention of shells."""
-
 TERMINATED = 143
-"""Exit status after SIGTERM, by the same."""
+"""Exit status after SIGTERM, by the convention of shells."""
 
 app = typer.Typer(
     name=PROGRAM,
@@ -91,8 +88,7 @@ def _show_version(wanted: bool) -> None:
 def _program(
     context: typer.Context,
     version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Version."),
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Version.")
     ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error.")
@@ -104,19 +100,10 @@ def _program(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
+    """Run the command line, by default with the words behind the program's name.
 
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        What follows the program's name; by default that of this process.
-
-    Returns
-    -------
-    int
-        Exit status: 0; 2 for what the user can mend, with one line on stderr that says
-        how; 130 after Ctrl-C and 143 after SIGTERM, by which nothing half-written is left;
-        1 for an unexpected error.
+    Returns the exit status: 0; MENDABLE, 130 after Ctrl-C, TERMINATED, all of which leave
+    nothing half-written; or UNEXPECTED.
     """
     if arguments is None:
         arguments = sys.argv[1:]
@@ -132,15 +119,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 terminal.stderr.out(traceback.format_exc().rstrip(), highlight=False)
             message, status = _explain(error)
             terminal.complain("error", message)
-    if status == INTERRUPTED:
+    if status == terminal.INTERRUPTED:
         terminal.note("stopped")
-        status = TERMINATED if terminated.is_set() else INTERRUPTED
+        status = TERMINATED if terminated.is_set() else status
     return int(status or 0)
 
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[threading.Event]:
-    """Let SIGTERM, by which clusters and containers end a program, do what Ctrl-C does."""
+    """Handle SIGTERM, by which clusters and containers end a program, as Ctrl-C."""
     terminated = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield terminated  # only the main thread may handle signals
@@ -158,7 +145,7 @@ def _terminable() -> Iterator[threading.Event]:
 
 
 def _tolerate_narrow_encodings() -> None:
-    """Print "?" for what the encoding of a redirected output lacks, as on Windows."""
+    """Print "?" for characters that a redirected output cannot encode, as on Windows."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

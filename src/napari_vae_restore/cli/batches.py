@@ -1,49 +1,30 @@
-"""Many files on the command line: the plan as a table, the run with a bar, the end of it."""
+"""Many files on the command line: the plan as a table, the run with a bar, the results."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 
 import typer
 
-from napari_vae_restore.batch.inputs import Found
+from napari_vae_restore.batch.inputs import FoundImage
 from napari_vae_restore.batch.plan import Batch, Job, State, counted, iter_plan
 from napari_vae_restore.batch.run import BatchProgress, iter_batch
 from napari_vae_restore.cli import reports, terminal
 from napari_vae_restore.errors import VAERestoreError
+from napari_vae_restore.generators import drain
 
 SOME_FAILED = 1
 """Exit status where some of several files could not be restored."""
 
-_WHAT = {
-    State.WAITING: "restore",
-    State.KEPT: "keep",
-    State.FAILED: "fail",
-}
-"""What a plan does with an image."""
+_ACTIONS = {State.WAITING: "restore", State.KEPT: "keep", State.FAILED: "fail"}
+"""What a plan does with an image, by the state of its job."""
 
 
 def restore_batch(batch: Batch, *, dry_run: bool) -> None:
-    """Restore many files, and say of each what became of it.
-
-    Parameters
-    ----------
-    batch : Batch
-        What is asked for.
-    dry_run : bool
-        Whether to show the plan and do nothing.
-
-    Raises
-    ------
-    InputError, ImageFileError, ModelFileError
-        As :func:`~.plan.iter_plan`; nothing was computed.
-    typer.Exit
-        With 1, if some files could not be restored.
-    """
+    """Restore many files and report each, or show the plan; exits with 1 if some failed."""
     with terminal.working("Looking at what is there"):
-        jobs = _planned(batch)
+        jobs = drain(iter_plan(batch))
     waiting = [job for job in jobs if job.state is State.WAITING]
     if waiting:
         for departure in batch.request_of(waiting[0].mask).departures(batch.model):
@@ -57,10 +38,9 @@ def restore_batch(batch: Batch, *, dry_run: bool) -> None:
         with terminal.progress_bar("Batch") as update:
             for progress in iter_batch(batch, jobs):
                 ended[progress.number] = progress.job
-                _tell(progress)
-                left = math.inf if progress.seconds_left is None else progress.seconds_left
+                _report(progress)
                 name = progress.job.files.image.name
-                update(progress.fraction, left, f"{progress.number + 1} of {len(jobs)}: {name}")
+                update(progress.fraction, f"{progress.number + 1} of {len(jobs)}: {name}")
     except KeyboardInterrupt:
         terminal.note(f"{counted(ended)}: the same command goes on with the rest")
         raise
@@ -78,32 +58,19 @@ def restore_batch(batch: Batch, *, dry_run: bool) -> None:
 
 
 def show_plan(jobs: Sequence[Job]) -> None:
-    """Write what would be done as a table: what, image, output, and mask or reason."""
+    """Write the plan as a table: action, image, output, and mask or reason."""
     rows = [("Plan", "Image", "Output", "")]
     for job in jobs:
         more = job.reason or ("" if job.mask is None else f"mask {job.mask}")
         files = job.files
-        rows.append((_WHAT[job.state], str(files.image), str(files.mean), more))
+        rows.append((_ACTIONS[job.state], str(files.image), str(files.mean), more))
     terminal.table(rows)
-    told = counted(jobs, waiting="to restore")
-    terminal.report([("In all", f"{told}; nothing was done")])
+    counts = counted(jobs, waiting="to restore")
+    terminal.report([("In all", f"{counts}; nothing was done")])
 
 
-def each_file(found: Sequence[Found], act: Callable[[Found], None]) -> None:
-    """Do the same with many files, past those with which it cannot be done.
-
-    Parameters
-    ----------
-    found : sequence of Found
-        The files.
-    act : callable
-        What to do with each.
-
-    Raises
-    ------
-    typer.Exit
-        With 1, if it could not be done with some of them, which are listed.
-    """
+def each_file(found: Sequence[FoundImage], act: Callable[[FoundImage], None]) -> None:
+    """Do the same with many files; lists those that failed, and then exits with 1."""
     failed = []
     for each in found:
         try:
@@ -116,17 +83,7 @@ def each_file(found: Sequence[Found], act: Callable[[Found], None]) -> None:
         raise typer.Exit(SOME_FAILED)
 
 
-def _planned(batch: Batch) -> tuple[Job, ...]:
-    steps = iter_plan(batch)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            jobs: tuple[Job, ...] = stop.value
-            return jobs
-
-
-def _tell(progress: BatchProgress) -> None:
+def _report(progress: BatchProgress) -> None:
     """One line for a file that is written or has failed."""
     files = progress.job.files
     if progress.job.state is State.FAILED:

@@ -1,4 +1,4 @@
-"""``vae-restore calibrate``: what a model's uncertainty is worth, measured and kept."""
+"""``vae-restore calibrate``: a model's uncertainty, checked against errors and corrected."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import typer
 from napari_vae_restore.cli import options, sources, terminal
 from napari_vae_restore.errors import InputError
 
+Model = Annotated[str, typer.Option(metavar="default|FILE", help="The model to calibrate.")]
+
 
 def calibrate(
     images: sources.Images,
@@ -16,9 +18,7 @@ def calibrate(
     second: sources.Second = None,
     clean: sources.CleanImages = None,
     simulate: sources.Simulated = None,
-    model: Annotated[
-        str, typer.Option(metavar="default|FILE", help="The model to calibrate.")
-    ] = "default",
+    model: Model = "default",
     noise: sources.Noise = None,
     axes: options.Axes = None,
     seed: options.Seed = 0,

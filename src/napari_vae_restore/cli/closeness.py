@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,7 +10,7 @@ from napari_vae_restore.cli import terminal
 from napari_vae_restore.errors import InputError
 
 Row: TypeAlias = dict[str, Any]
-"""Of one file: restored, reference, data_range, and each measure; infinite ones are None."""
+"""Restored, reference, data_range and measures of a file; infinite ones are None."""
 
 _HEADINGS = ("PSNR/dB", "SI-PSNR/dB", "SSIM", "RMSE")
 _NAMES = ("psnr", "scale_invariant_psnr", "ssim", "rmse")
@@ -20,30 +19,10 @@ _NAMES = ("psnr", "scale_invariant_psnr", "ssim", "rmse")
 def compare(
     restored: list[Path], reference: Path, data_range: float | None, *, lines: bool
 ) -> list[Row]:
-    """Measure files and show what was found: as a table, or as `lines` of JSON.
+    """Measure files and show a table, or `lines` of JSON; exits with 1 if some failed.
 
-    Parameters
-    ----------
-    restored : list of Path
-        As :func:`~.batch.inputs.find_images` takes them.
-    reference : Path
-        A file for all, or a folder with files of their names.
-    data_range : float or None
-        For PSNR and SSIM; None for that of each reference.
-    lines : bool
-        Whether to write one JSON object a file to stdout in place of the table.
-
-    Returns
-    -------
-    list of dict
-        One for each file.
-
-    Raises
-    ------
-    InputError, ImageFileError
-        For files that cannot be read or compared.
-    typer.Exit
-        With 1, if some of several could not be measured.
+    `reference` is a file for all, or a folder of files with the same names. `data_range`
+    is for PSNR and SSIM, by default that of each reference.
     """
     from napari_vae_restore.batch.inputs import is_several
 
@@ -51,7 +30,7 @@ def compare(
         return _several(restored, reference, data_range, lines=lines)
     row = _measure(restored[0], reference, data_range)
     if lines:
-        _write_line(row)
+        terminal.write_json(row)
         return [row]
     origin = "of the reference" if data_range is None else "as given"
     psnr, si_psnr, ssim, rmse = _texts(row)
@@ -85,7 +64,7 @@ def _several(
     restored: list[Path], reference: Path, data_range: float | None, *, lines: bool
 ) -> list[Row]:
     """Each against the reference of its name, or the one for all."""
-    from napari_vae_restore.batch.inputs import Found, find_images, partners_of
+    from napari_vae_restore.batch.inputs import FoundImage, find_images, partners_of
     from napari_vae_restore.cli import batches
 
     is_folder = reference.is_dir()
@@ -94,13 +73,13 @@ def _several(
     partner_of = dict(zip((each.path for each in found), partners, strict=True))
     rows: list[Row] = []
 
-    def measure(each: Found) -> None:
+    def measure(each: FoundImage) -> None:
         partner = partner_of[each.path]
         if partner is None:
             raise InputError(f"there is no image of this name in {reference}")
         rows.append(_measure(each.path, partner, data_range))
         if lines:
-            _write_line(rows[-1])
+            terminal.write_json(rows[-1])
 
     try:
         batches.each_file(found, measure)
@@ -135,7 +114,7 @@ def _measure(restored: Path, reference: Path, data_range: float | None) -> Row:
 
 
 def _mean(values: list[float | None]) -> float | None:
-    """None, for infinite, where one of them is."""
+    """The mean; None, for infinite, where one value is."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if len(known) == len(values) else None
 
@@ -143,7 +122,3 @@ def _mean(values: list[float | None]) -> float | None:
 def _texts(row: Row) -> list[str]:
     psnr, si_psnr, ssim, rmse = (math.inf if row[n] is None else row[n] for n in _NAMES)
     return [f"{psnr:.2f}", f"{si_psnr:.2f}", f"{ssim:.4f}", f"{rmse:.4g}"]
-
-
-def _write_line(row: Row) -> None:
-    terminal.stdout.out(json.dumps(row, allow_nan=False), highlight=False)

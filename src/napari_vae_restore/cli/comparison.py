@@ -17,12 +17,12 @@ Picture: TypeAlias = NDArray[np.uint8]
 FloatArray: TypeAlias = NDArray[np.float64]
 
 _PANEL = 512
-"""Width and height of each panel in pixels; a power of two, as the magnifications."""
+"""Pixels of a panel's sides; a power of two, as are the magnifications."""
 
 _GAP = 12
 _CAPTION = 62
 _CLOSE_UP = 4
-"""How many times smaller than the shorter side of the image the close-up's field is, about."""
+"""The image's shorter side is about that many times the close-up's."""
 
 _BACKGROUND = (18, 18, 20)
 _TEXT = (240, 240, 240)
@@ -58,7 +58,7 @@ def to_colour(plane: FloatArray, high: float) -> Picture:
 
 
 def contrast_limits(plane: FloatArray) -> tuple[float, float]:
-    """Intensities that become black and white, for an image and what is compared with it."""
+    """Intensities that become black and white, for all images of a comparison."""
     low, high = np.percentile(plane, _CONTRAST)
     return float(low), float(high)
 
@@ -70,35 +70,17 @@ def uncertainty_limit(std: FloatArray) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Panel:
-    """One picture of a comparison.
+    """One picture of a comparison, and the text above it."""
 
-    Attributes
-    ----------
-    picture : numpy.ndarray
-        (H, W) grey or (H, W, 3) colour, uint8.
-    title, subtitle : str
-        What stands above it.
-    """
-
-    picture: Picture
+    picture: Picture  # (H, W) grey or (H, W, 3) colour
     title: str
     subtitle: str
 
 
 def comparison(panels: Sequence[Panel], focus: FloatArray) -> Picture:
-    """Draw pictures of one size side by side, whole above and a close-up below.
+    """Draw pictures of one size side by side, (height, width, 3) uint8.
 
-    Parameters
-    ----------
-    panels : sequence of Panel
-        From left to right, all of one size.
-    focus : numpy.ndarray
-        (H, W), of their size: the close-up is where it has the most detail.
-
-    Returns
-    -------
-    numpy.ndarray
-        (height, width, 3) uint8.
+    Below each, a close-up shows where `focus` (H, W) has the most detail.
     """
     rows, cols = _close_up(focus)
     width = len(panels) * _PANEL + (len(panels) + 1) * _GAP

@@ -24,32 +24,32 @@ ModelOption = Annotated[
 ]
 
 
+Image = Annotated[Path, typer.Argument(metavar="IN", help="Image.")]
+Output = Annotated[Path, typer.Option("-o", "--output", metavar="OUT.vaec", help="The file.")]
+Quality = Annotated[
+    float,
+    typer.Option(min=0, max=100, metavar="Q", help="0 to 100; 12.5 points halve the errors."),
+]
+Lossless = Annotated[
+    bool, typer.Option("--lossless", help="Add what is left, so that every bit returns.")
+]
+Levels = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="L",
+        help="How many levels of latents are coded, coarsest first.",
+        show_default="the better of 0 and 2",
+    ),
+]
+
+
 def compress(
-    image: Annotated[Path, typer.Argument(metavar="IN", help="Image.", show_default=False)],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--output", metavar="OUT.vaec", help="The file.", show_default=False
-        ),
-    ],
-    quality: Annotated[
-        float,
-        typer.Option(
-            min=0, max=100, metavar="Q", help="0 to 100; 12.5 points halve the errors."
-        ),
-    ] = 50.0,
-    lossless: Annotated[
-        bool, typer.Option("--lossless", help="Add what is left, so that every bit returns.")
-    ] = False,
-    levels: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            metavar="L",
-            help="How many levels of latents are coded, coarsest first.",
-            show_default="the better of 0 and 2",
-        ),
-    ] = None,
+    image: Image,
+    output: Output,
+    quality: Quality = 50.0,
+    lossless: Lossless = False,
+    levels: Levels = None,
     model: ModelOption = "default",
     axes: options.Axes = None,
     overwrite: options.Overwrite = False,
@@ -57,7 +57,6 @@ def compress(
     """Compress a clean image; noise costs most of the bits, so restore first."""
     from napari_vae_restore.batch import outputs
     from napari_vae_restore.generation.compression.compress import compress as compressed
-    from napari_vae_restore.images.atomic import atomic_write, why_not_written
     from napari_vae_restore.images.image_files import read_image
     from napari_vae_restore.models.bundled import find_model
 
@@ -68,11 +67,7 @@ def compress(
         data = compressed(
             source, found, quality=quality, lossless=lossless, levels=levels, axes=axes
         )
-    try:
-        with atomic_write(output) as temporary:
-            temporary.write_bytes(data)
-    except OSError as error:
-        raise ImageFileError(f"Cannot write {output}: {why_not_written(error)}.") from error
+    outputs.write_file(output, data)
     bits, ratio = 8 * len(data) / source.data.size, source.data.nbytes / len(data)
     terminal.report(
         [
@@ -84,16 +79,15 @@ def compress(
     )
 
 
+Source = Annotated[Path, typer.Argument(metavar="IN.vaec", help="The file.")]
+OutputOption = Annotated[
+    Path, typer.Option("-o", "--output", metavar="OUT", help="TIFF or PNG file.")
+]
+
+
 def decompress(
-    source: Annotated[
-        Path, typer.Argument(metavar="IN.vaec", help="The file.", show_default=False)
-    ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--output", metavar="OUT", help="TIFF or PNG file.", show_default=False
-        ),
-    ],
+    source: Source,
+    output: OutputOption,
     model: ModelOption = "default",
     overwrite: options.Overwrite = False,
 ) -> None:

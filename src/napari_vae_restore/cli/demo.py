@@ -26,22 +26,24 @@ _RESULTS = (
     *("scratched.tif", "mask.png", "filled.tif", "small.tif", "enlarged.tif"),
     *("comparison.png", "filled.png", "enlarged.png", _MODEL),
 )
-_INTERRUPTED = 130
+
+
+Folder = Annotated[
+    Path, typer.Option("-o", "--output", metavar="FOLDER", help="For the results.")
+]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Denoise with a model that is trained for so long, such as 60s, on nothing "
+        "but the noisy picture itself.",
+    ),
+]
 
 
 def demo(
-    folder: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FOLDER", help="For the results.")
-    ] = FOLDER,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="Denoise with a model that is trained for so long, such as 60s, on nothing "
-            "but the noisy picture itself.",
-            show_default=False,
-        ),
-    ] = None,
+    folder: Folder = FOLDER,
+    budget: Budget = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
 ) -> None:
@@ -110,7 +112,7 @@ def _next_commands(folder: Path) -> list[str]:
 
 
 def _trained(path: Path, source: ImageFile, budget: float, seed: int, device: str) -> Model:
-    """A model of the picture alone, saved and read again."""
+    """A model trained on the picture alone, saved and read again."""
     from napari_vae_restore.models.files import load
     from napari_vae_restore.training.engine import Training
 
@@ -119,7 +121,7 @@ def _trained(path: Path, source: ImageFile, budget: float, seed: int, device: st
             source.data, axes=source.axes, budget=budget, seed=seed, device=device
         )
     if runs.run_training(training) and not training.model.record.n_steps:
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(terminal.INTERRUPTED)
     training.model.save(path, overwrite=True)
     terminal.report(reports.describe_training(training.model.record)[:1])
     return load(path)

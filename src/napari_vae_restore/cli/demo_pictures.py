@@ -1,4 +1,4 @@
-"""What the demo makes of its micrograph: damages, restorations and pictures of both."""
+"""Pictures of the demo: its micrograph, damaged and restored."""
 
 from __future__ import annotations
 
@@ -34,23 +34,11 @@ _SPOT_RADIUS = 7
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage:
-    """A noisy picture, shown restored in several ways.
+    """A noisy picture, shown restored in several ways."""
 
-    Attributes
-    ----------
-    folder : Path
-        Where the files go; those of an earlier demo are replaced.
-    source : ImageFile
-        Of axes YX.
-    seed : int
-        Of samples and scratches.
-    device : str
-        As for :func:`~napari_vae_restore.restore`.
-    """
-
-    folder: Path
-    source: ImageFile
-    seed: int
+    folder: Path  # of the results; earlier ones are replaced
+    source: ImageFile  # of axes YX
+    seed: int  # of samples and scratches
     device: str
 
     def denoise(self, model: Model) -> Restoration:

@@ -8,20 +8,18 @@ import typer
 
 from napari_vae_restore.cli import options
 
+Noise = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NOISE",
+        help=f"{options.CORRELATED_FORMS}; by default that of the images the model was "
+        "trained on, or measured.",
+    ),
+]
+
 
 @options.restoring
-def denoise(
-    given: options.Restoring,
-    noise: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NOISE",
-            help=f"{options.CORRELATED_FORMS}; by default that of the images the model was "
-            "trained on, or measured.",
-            show_default=False,
-        ),
-    ] = None,
-) -> None:
+def denoise(given: options.Restoring, noise: Noise = None) -> None:
     """Denoise an image, or many.
 
     The output keeps the axes, pixel size and type of the input; its description holds

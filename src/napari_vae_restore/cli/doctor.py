@@ -28,13 +28,12 @@ _GIB = 2**30
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A line of the report, and what to do where something is missing."""
+    """A line of the report, and advice where something is missing."""
 
     label: str
     text: str
     advice: str = ""
-    core: bool = False
-    """Whether the core cannot work without it."""
+    core: bool = False  # without it, nothing works
 
 
 def doctor() -> None:
@@ -177,7 +176,7 @@ def _self_test() -> Finding:
 
 
 def _tried(label: str, test: Callable[[], str], advice: str) -> Finding:
-    """What a test of the core says, and how long it took or why it failed."""
+    """Result and time of a test of the core, or why it failed."""
     started = time.monotonic()
     try:
         text = test()
@@ -202,7 +201,7 @@ def _version(name: str) -> str | None:
 
 
 def _free_memory() -> int | None:
-    """Bytes that Linux says are available; other systems do not say it so simply."""
+    """Available bytes on Linux; None elsewhere."""
     meminfo = Path("/proc/meminfo")
     if not meminfo.is_file():
         return None

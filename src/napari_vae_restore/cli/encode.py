@@ -3,44 +3,45 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_vae_restore.cli import options, terminal
-from napari_vae_restore.errors import ImageFileError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _DIGITS = 7
-"""Of a number, as many as float32 has."""
+"""Digits of a number, as many as float32 has."""
+
+
+Image = Annotated[Path, typer.Argument(metavar="IN", help="Image file.")]
+Output = Annotated[Path, typer.Option("-o", "--output", metavar="FEATURES", help="CSV file.")]
+Regions = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="LABELS",
+        help="Image file of integer labels, 0 for background; by default squares of 64 px.",
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        metavar="default|FILE",
+        help="The model that comes with the package, which knows clean images, or a file "
+        "of `vae-restore train`.",
+    ),
+]
 
 
 def encode(
-    image: Annotated[
-        Path, typer.Argument(metavar="IN", help="Image file.", show_default=False)
-    ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--output", metavar="FEATURES", help="CSV file.", show_default=False
-        ),
-    ],
-    regions: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="LABELS",
-            help="Image file of integer labels, 0 for background; by default squares of 64 px.",
-            show_default=False,
-        ),
-    ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="default|FILE",
-            help="The model that comes with the package, which knows clean images, or a file "
-            "of `vae-restore train`.",
-        ),
-    ] = "default",
+    image: Image,
+    output: Output,
+    regions: Regions = None,
+    model: Model = "default",
     axes: options.Axes = None,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
@@ -49,7 +50,6 @@ def encode(
     from napari_vae_restore.batch import outputs
     from napari_vae_restore.generation.features import features
     from napari_vae_restore.generation.latents import encode as encoded
-    from napari_vae_restore.images.atomic import atomic_write, why_not_written
     from napari_vae_restore.images.image_files import read_image
     from napari_vae_restore.models.bundled import find_model
 
@@ -61,17 +61,7 @@ def encode(
     with terminal.working("Encoding"):
         latents = encoded(source.data, found, axes=axes or source.axes, device=device)
         table = features(latents, labels)
-    try:
-        with (
-            atomic_write(output) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.writer(file)
-            writer.writerow(table)
-            for row in zip(*table.values(), strict=True):
-                writer.writerow(f"{value:.{_DIGITS}g}" for value in row)
-    except OSError as error:
-        raise ImageFileError(f"Cannot write {output}: {why_not_written(error)}.") from error
+    outputs.write_file(output, _as_csv(table).encode())
     levels = ", ".join(
         f"{stride} px: {shape[1]} × {shape[2]} × {shape[3]}"
         for stride, shape in zip(latents.strides, latents.shapes, strict=True)
@@ -84,3 +74,13 @@ def encode(
             ("Saved", str(output)),
         ]
     )
+
+
+def _as_csv(table: dict[str, NDArray[Any]]) -> str:
+    """A heading, then a row for each region."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(table)
+    for row in zip(*table.values(), strict=True):
+        writer.writerow(f"{value:.{_DIGITS}g}" for value in row)
+    return text.getvalue()

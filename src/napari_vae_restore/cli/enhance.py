@@ -19,52 +19,54 @@ _FORMATS = (".tif", ".tiff", ".png")
 _MARK = "enhanced"
 
 
+Image = Annotated[Path, typer.Argument(metavar="IN", help="A restored image.")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help='TIFF or PNG file with "enhanced" in its name.',
+        show_default="IN-enhanced.tif",
+    ),
+]
+Detail = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PX:GAIN",
+        help="Gain of the latents of a level, named by the pixels of its cells: 2:1.5 "
+        "raises the finest details by half; again for more (2, 4, 8, 16).",
+    ),
+]
+Smoothing = Annotated[
+    float, typer.Option(min=0, max=1, metavar="S", help="Lessens the two finest levels.")
+]
+Variation = Annotated[
+    float,
+    typer.Option(min=0, metavar="V", help="Noise on the latents, in standard deviations."),
+]
+Contrast = Annotated[float, typer.Option(metavar="C", help="Factor about mid-grey.")]
+Brightness = Annotated[
+    float, typer.Option(metavar="B", help="Added, in parts of the range, -1 to 1.")
+]
+Gamma = Annotated[float, typer.Option(metavar="G", help="Below 1 lifts the dark.")]
+LocalContrast = Annotated[
+    float, typer.Option(metavar="L", help="Share of local equalisation (CLAHE), 0 to 1.")
+]
+
+
 def enhance(
-    image: Annotated[
-        Path, typer.Argument(metavar="IN", help="A restored image.", show_default=False)
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="OUT",
-            help='TIFF or PNG file with "enhanced" in its name.',
-            show_default="IN-enhanced.tif",
-        ),
-    ] = None,
-    detail: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PX:GAIN",
-            help="Gain of the latents of a level, named by the pixels of its cells: 2:1.5 "
-            "raises the finest details by half; again for more (2, 4, 8, 16).",
-            show_default=False,
-        ),
-    ] = None,
-    smoothing: Annotated[
-        float, typer.Option(min=0, max=1, metavar="S", help="Lessens the two finest levels.")
-    ] = 0.0,
-    variation: Annotated[
-        float,
-        typer.Option(min=0, metavar="V", help="Noise on the latents, in standard deviations."),
-    ] = 0.0,
-    contrast: Annotated[float, typer.Option(metavar="C", help="Factor about mid-grey.")] = 1.0,
-    brightness: Annotated[
-        float, typer.Option(metavar="B", help="Added, in parts of the range, -1 to 1.")
-    ] = 0.0,
-    gamma: Annotated[float, typer.Option(metavar="G", help="Below 1 lifts the dark.")] = 1.0,
-    local_contrast: Annotated[
-        float, typer.Option(metavar="L", help="Share of local equalisation (CLAHE), 0 to 1.")
-    ] = 0.0,
+    image: Image,
+    output: Output = None,
+    detail: Detail = None,
+    smoothing: Smoothing = 0.0,
+    variation: Variation = 0.0,
+    contrast: Contrast = 1.0,
+    brightness: Brightness = 0.0,
+    gamma: Gamma = 1.0,
+    local_contrast: LocalContrast = 0.0,
     noise: options.NoiseToo = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="default|FILE",
-            help="The model that comes with the package, or a file of `vae-restore train`.",
-        ),
-    ] = "default",
+    model: options.Model = "default",
     axes: options.Axes = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -80,11 +82,7 @@ def enhance(
     from napari_vae_restore.restoration.restore import denoise
 
     output = output or image.with_name(f"{image.stem}-{_MARK}.tif")
-    if _MARK not in output.name.lower():
-        raise InputError(
-            f'Expected an output with "{_MARK}" in its name, but {output.name} came: nobody '
-            "shall take it for a measurement."
-        )
+    _check_name(output)
     outputs.check_path(output, _FORMATS, [image], overwrite=overwrite)
     gains = dict(_parse_detail(text) for text in detail or [])
     tones = Tones(contrast, brightness, gamma, local_contrast)
@@ -116,6 +114,14 @@ def enhance(
         overwrite=overwrite,
     )
     terminal.report([("Enhanced", NOTE), ("Model", found.name), ("Saved", str(output))])
+
+
+def _check_name(output: Path) -> None:
+    if _MARK not in output.name.lower():
+        raise InputError(
+            f'Expected an output with "{_MARK}" in its name, but {output.name} came: nobody '
+            "shall take it for a measurement."
+        )
 
 
 def _parse_detail(text: str) -> tuple[int, float]:

@@ -4,77 +4,72 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from napari_vae_restore.cli import closeness, options, runs, terminal
 from napari_vae_restore.errors import InputError
 
-if TYPE_CHECKING:
-    from napari_vae_restore.evaluation.figures import Evaluation
-
 FROM_REFERENCE = "reference"
 STDOUT = Path("-")
 
 
+Images = Annotated[list[Path], typer.Argument(metavar="IMAGES", help=options.FILES)]
+Reference = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="REF",
+        help="The clean image file; or a folder of them, with the names of the others.",
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="default|FILE",
+        help="Measure this model on the images: reconstruction, ELBO, KL, units in use; "
+        "with --reference also what it restores, and its intervals.",
+    ),
+]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        help="Write the figures as JSON; - for stdout, without --model one object a "
+        "file (infinite is null).",
+    ),
+]
+Report = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write a page (.html) with plots.")
+]
+Intensities = Annotated[
+    str,
+    typer.Option(
+        "--range",
+        metavar="reference|NUMBER",
+        help="Range of intensities for PSNR and SSIM: that of the reference (maximum less "
+        "minimum), or a number such as 255.",
+    ),
+]
+Noise = Annotated[str | None, typer.Option(metavar="NOISE", help=f"{options.NOISE_FORMS}.")]
+NSamples = Annotated[
+    int,
+    typer.Option(
+        "--samples", min=0, metavar="N", help="Of each restoration, for its intervals."
+    ),
+]
+
+
 def evaluate(
-    images: Annotated[
-        list[Path],
-        typer.Argument(metavar="IMAGES", help=options.FILES, show_default=False),
-    ],
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="REF",
-            help="The clean image file; or a folder of them, with the names of the others.",
-            show_default=False,
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="default|FILE",
-            help="Measure this model on the images: reconstruction, ELBO, KL, units in use; "
-            "with --reference also what it restores, and its intervals.",
-            show_default=False,
-        ),
-    ] = None,
-    json_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--json",
-            metavar="FILE",
-            help="Write the figures as JSON; - for stdout, without --model one object a "
-            "file (infinite is null).",
-            show_default=False,
-        ),
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Write a page (.html) with plots.", show_default=False
-        ),
-    ] = None,
-    intensities: Annotated[
-        str,
-        typer.Option(
-            "--range",
-            metavar="reference|NUMBER",
-            help="Range of intensities for PSNR and SSIM: that of the reference (maximum less "
-            "minimum), or a number such as 255.",
-        ),
-    ] = FROM_REFERENCE,
-    noise: Annotated[
-        str | None,
-        typer.Option(metavar="NOISE", help=f"{options.NOISE_FORMS}.", show_default=False),
-    ] = None,
-    n_samples: Annotated[
-        int,
-        typer.Option(
-            "--samples", min=0, metavar="N", help="Of each restoration, for its intervals."
-        ),
-    ] = 16,
+    images: Images,
+    reference: Reference = None,
+    model: Model = None,
+    json_file: JsonFile = None,
+    report: Report = None,
+    intensities: Intensities = FROM_REFERENCE,
+    noise: Noise = None,
+    n_samples: NSamples = 16,
     axes: options.Axes = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -82,7 +77,7 @@ def evaluate(
 ) -> None:
     """Measure how close images are to references, or how good a model is on images."""
     data_range = _parse_range(intensities)
-    _check_outputs(json_file, report, [*images], overwrite=overwrite)
+    _check_outputs(json_file, report, images, overwrite=overwrite)
     if model is None:
         if reference is None:
             raise InputError(
@@ -95,6 +90,7 @@ def evaluate(
             _write_page(report, closeness.page(rows))
         return
     from napari_vae_restore.evaluation.evaluate import iter_evaluate
+    from napari_vae_restore.evaluation.page import page
 
     steps = iter_evaluate(
         model,
@@ -106,18 +102,16 @@ def evaluate(
         seed=seed,
         device=device,
     )
-    found: Evaluation = runs.run_steps(steps, "Evaluating")
+    found = runs.run_restoration(steps, "Evaluating")
     _write(json_file, found.to_dict())
     if json_file != STDOUT:
         terminal.report(found.rows())
     if report is not None:
-        from napari_vae_restore.evaluation.page import page
-
         _write_page(report, page(found))
 
 
 def _sources(images: list[Path], reference: Path | None) -> tuple[list[Path], Any]:
-    """Single files, and the reference of each."""
+    """Single files, and the reference of each where there is one."""
     from napari_vae_restore.batch.inputs import find_images, partners_of
 
     is_folder = reference is not None and reference.is_dir()
@@ -143,11 +137,11 @@ def _check_outputs(
 
 
 def _write(path: Path | None, values: Any) -> None:
-    """As JSON to a file or stdout; nothing without a path or values."""
+    """Write JSON to a file or stdout; nothing without a path or values."""
     if path is None or values is None:
         return
     if path == STDOUT:
-        terminal.stdout.out(json.dumps(values, allow_nan=False), highlight=False)
+        terminal.write_json(values)
         return
     _write_text(path, json.dumps(values, allow_nan=False, indent=1) + "\n")
     terminal.report([("Figures", str(path))])
@@ -159,10 +153,9 @@ def _write_page(path: Path, text: str) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    from napari_vae_restore.images.atomic import atomic_write
+    from napari_vae_restore.batch.outputs import write_file
 
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_file(path, text.encode())
 
 
 def _parse_range(text: str) -> float | None:

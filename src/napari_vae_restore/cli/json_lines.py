@@ -1,4 +1,4 @@
-"""A training told as lines of JSON on stdout, for the program that started it.
+"""A training reported in lines of JSON on stdout, for the program that started it.
 
 Each line is an object with an ``event``: "started", "progress", "saved" or "failed".
 Numbers that are not finite are null.
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from napari_vae_restore.training.progress import Progress
 
 _SECONDS = 0.2
-"""Between two lines of progress; what the held-out part says is told at once."""
+"""Between two lines of progress; held-out scores are reported at once."""
 
 _DIGITS = 7
-"""Of a number, as many as float32 has."""
+"""Digits of a number, as many as float32 has."""
 
 
 class JsonLines:
-    """Writes what a training does, one object a line, flushed."""
+    """Writes the events of a training, one object a line, flushed."""
 
     def __init__(self) -> None:
         self._steps: list[tuple[float, float]] = []
         self._last: Progress | None = None
-        self._told = -math.inf
+        self._written = -math.inf
 
     def started(self, training: Training) -> None:
-        """Tell that the images are prepared and the first step begins."""
+        """Report that the images are prepared and the first step begins."""
         record = training.model.record
         noise = training.data_noise
         self._write(
@@ -48,29 +48,29 @@ class JsonLines:
         )
 
     def progress(self, progress: Progress) -> None:
-        """Tell of a step; those since the last line are in ``steps`` as (seconds, loss)."""
+        """Report a step; those since the last line are in ``steps`` as (seconds, loss)."""
         self._steps.append((progress.seconds, progress.loss))
         self._last = progress
-        if progress.held_out is not None or time.monotonic() - self._told >= _SECONDS:
-            self._tell_steps()
+        if progress.held_out is not None or time.monotonic() - self._written >= _SECONDS:
+            self._write_steps()
 
     def saved(self, path: Path, *, complete: bool) -> None:
-        """Tell that the file holds a checkpoint, or the model of the complete run."""
-        self._tell_steps()
+        """Report that the file holds a checkpoint, or the model of the complete run."""
+        self._write_steps()
         self._write("saved", path=str(path), complete=complete)
 
     def failed(self, error: Exception) -> None:
-        """Tell why there is no result."""
-        self._tell_steps()
+        """Report why the training failed."""
+        self._write_steps()
         is_own = isinstance(error, VAERestoreError)
         text = str(error) if is_own else f"{type(error).__name__}: {error}"
         self._write("failed", message=" ".join(text.split()))
 
-    def _tell_steps(self) -> None:
+    def _write_steps(self) -> None:
         if self._last is None:
             return
         self._write("progress", **asdict(self._last), steps=self._steps)
-        self._steps, self._last, self._told = [], None, time.monotonic()
+        self._steps, self._last, self._written = [], None, time.monotonic()
 
     def _write(self, event: str, **values: Any) -> None:
         line = json.dumps({"event": event, **_finite(values)}, allow_nan=False)

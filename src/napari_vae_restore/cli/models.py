@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_vae_restore.cli import options, terminal
+from napari_vae_restore.cli import options, sources, terminal
 from napari_vae_restore.errors import InputError, ModelFileError
 
 if TYPE_CHECKING:
@@ -31,9 +30,7 @@ models = typer.Typer(
 ModelName = Annotated[
     str,
     typer.Argument(
-        metavar="default|FILE",
-        help="The model that comes with the package, or a model file.",
-        show_default=False,
+        metavar="default|FILE", help="The model that comes with the package, or a model file."
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
@@ -45,38 +42,36 @@ def _group(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
+Folder = Annotated[Path | None, typer.Argument(metavar="FOLDER", help="With model files.")]
+
+
 @models.command("list")
-def list_models(
-    folder: Annotated[
-        Path | None,
-        typer.Argument(metavar="FOLDER", help="With model files.", show_default=False),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
+def list_models(folder: Folder = None, as_json: AsJson = False) -> None:
     """List the bundled model, and those in a folder."""
     if folder is not None and not folder.is_dir():
         raise InputError(f"Expected a folder with model files, but {folder} is none.")
     files = sorted(folder.glob("*.safetensors")) if folder else []
     found = [_entry(name) for name in (_DEFAULT, *map(str, files))]
     if as_json:
-        terminal.stdout.out(json.dumps(found, allow_nan=False), highlight=False)
+        terminal.write_json(found)
         return
     width = max(len(str(entry["name"])) for entry in found)
     terminal.report((f"{entry['name']:<{width}}  ", _line(entry)) for entry in found)
+
+
+Html = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="OUT", help="Write it as a page, with samples of what the model imagines."
+    ),
+]
 
 
 @models.command("show")
 def show(
     model: ModelName,
     as_json: AsJson = False,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="OUT",
-            help="Write it as a page, with samples of what the model imagines.",
-            show_default=False,
-        ),
-    ] = None,
+    html: Html = None,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Show a model's report: data it saw, noise it found, ELBO, KL per level, figures."""
@@ -87,70 +82,53 @@ def show(
     if html is not None:
         write_report(report, html, overwrite=overwrite)
     if as_json:
-        terminal.stdout.out(json.dumps(report.to_dict(), allow_nan=False), highlight=False)
+        terminal.write_json(report.to_dict())
         return
     terminal.report([*report.rows(), *_bars(report), *report.figure_rows()])
     if html is not None:
         terminal.report([("Saved", str(html))])
 
 
+Output = Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="A .zip file.")]
+Form = Annotated[str, typer.Option("--format", metavar=BIOIMAGEIO, help="Of the package.")]
+Authors = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="Who made it; again for more.")
+]
+Affiliation = Annotated[
+    list[str] | None, typer.Option(metavar="TEXT", help="Of each author, in turn.")
+]
+Github = Annotated[
+    list[str] | None,
+    typer.Option(metavar="USER", help="Of each author, in turn; it is looked up online."),
+]
+Licence = Annotated[
+    str, typer.Option("--licence", "--license", metavar="SPDX", help="Such as CC-BY-4.0.")
+]
+Cite = Annotated[str, typer.Option(metavar="TEXT", help="What to cite, with a DOI or URL.")]
+Description = Annotated[str, typer.Option(metavar="TEXT", help="One or two sentences.")]
+Cover = Annotated[Path | None, typer.Option(metavar="PNG", help="By default before and after.")]
+TestImage = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="IMAGE",
+        help="Noisy image for tests and cover; by default a sample of this package.",
+    ),
+]
+
+
 @models.command("export")
 def export(
     model: ModelName,
-    output: Annotated[
-        Path,
-        typer.Option("-o", "--output", metavar="OUT", help="A .zip file.", show_default=False),
-    ],
-    form: Annotated[
-        str, typer.Option("--format", metavar=BIOIMAGEIO, help="Of the package.")
-    ] = BIOIMAGEIO,
-    author: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Who made it; again for more.", show_default=False),
-    ] = None,
-    affiliation: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TEXT", help="Of each author, in turn.", show_default=False),
-    ] = None,
-    github: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="USER",
-            help="Of each author, in turn; it is looked up online.",
-            show_default=False,
-        ),
-    ] = None,
-    licence: Annotated[
-        str,
-        typer.Option(
-            "--licence",
-            "--license",
-            metavar="SPDX",
-            help="Such as CC-BY-4.0.",
-            show_default=False,
-        ),
-    ] = "",
-    cite: Annotated[
-        str,
-        typer.Option(
-            metavar="TEXT", help="What to cite, with a DOI or URL.", show_default=False
-        ),
-    ] = "",
-    description: Annotated[
-        str, typer.Option(metavar="TEXT", help="One or two sentences.", show_default=False)
-    ] = "",
-    cover: Annotated[
-        Path | None,
-        typer.Option(metavar="PNG", help="By default before and after.", show_default=False),
-    ] = None,
-    test_image: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="IMAGE",
-            help="Noisy image for tests and cover; by default a sample of this package.",
-            show_default=False,
-        ),
-    ] = None,
+    output: Output,
+    form: Form = BIOIMAGEIO,
+    author: Authors = None,
+    affiliation: Affiliation = None,
+    github: Github = None,
+    licence: Licence = "",
+    cite: Cite = "",
+    description: Description = "",
+    cover: Cover = None,
+    test_image: TestImage = None,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Export a model's denoising for the tools of bioimage.io, tested by bioimageio.core."""
@@ -183,23 +161,18 @@ def export(
     )
 
 
+Source = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RDF|ZIP",
+        help="A package of bioimage.io that this library exported, or its rdf.yaml.",
+    ),
+]
+
+
 @models.command("import")
 def import_(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RDF|ZIP",
-            help="A package of bioimage.io that this library exported, or its rdf.yaml.",
-            show_default=False,
-        ),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--output", metavar="MODEL", help="A .safetensors file.", show_default=False
-        ),
-    ],
-    overwrite: options.Overwrite = False,
+    source: Source, output: sources.Output, overwrite: options.Overwrite = False
 ) -> None:
     """Get the model file out of a bioimage.io package; nothing in it is executed."""
     from napari_vae_restore.zoo.archive import import_package
@@ -222,7 +195,7 @@ def _picture(path: Path) -> tuple[NDArray[Any], str]:
 
 
 def _entry(name: str) -> dict[str, Any]:
-    """What there is to say of a model in a line; why it cannot be used, if so."""
+    """What the list shows of a model, or why it cannot be used."""
     from napari_vae_restore.reports.model_report import KINDS, tasks_of
 
     about: dict[str, Any] = {"name": name if name == _DEFAULT else Path(name).name}
@@ -252,7 +225,7 @@ def _line(entry: dict[str, Any]) -> str:
 
 
 def _bars(report: ModelReport) -> list[tuple[str, str]]:
-    """KL of each level in nats per pixel, as a bar and a number."""
+    """Bar and number of each level's KL in nats per pixel."""
     levels = report.kl_rows()
     largest = max((value for _, value in levels), default=0.0)
     rows = []

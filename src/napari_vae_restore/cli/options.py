@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -27,12 +26,9 @@ FILES = (
     "TIFF, PNG, JPEG or BMP files; OME-Zarr or Zarr folders; other folders, for all that is "
     "in them and below; globs in quotes, such as 'data/**/*.tif'."
 )
-"""What commands take that work on one image or on many."""
+"""Help on the input of commands for one image or many."""
 
-Device = Annotated[
-    str,
-    typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute."),
-]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 Seed = Annotated[
     int, typer.Option(min=0, metavar="N", help="The same seed gives the same numbers.")
 ]
@@ -53,7 +49,14 @@ Mask = Annotated[
         help="Image file (no JPEG), any value but 0 where a pixel is missing; of the image's "
         "shape, of its shape without channels, or height and width alone. Or a folder of "
         "them, with the names of the images.",
-        show_default=False,
+    ),
+]
+Images = Annotated[list[Path], typer.Argument(metavar="IN", help=FILES)]
+Model = Annotated[
+    str,
+    typer.Option(
+        metavar="default|FILE",
+        help="The model that comes with the package, or a file of `vae-restore train`.",
     ),
 ]
 NoiseToo = Annotated[
@@ -61,26 +64,18 @@ NoiseToo = Annotated[
     typer.Option(
         metavar="NOISE",
         help=f"Take the image as noisy, and denoise it too: {CORRELATED_FORMS}.",
-        show_default=False,
     ),
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restoring:
-    """What every command that restores an image takes; each field is one option.
+    """Options of every command that restores images.
 
-    None stands for what the request says: the recipe's value, or the usual one.
+    None stands for the value in the request: the recipe's, or the default.
     """
 
-    images: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="IN",
-            help=FILES,
-            show_default=False,
-        ),
-    ]
+    images: Images
     output: Annotated[
         Path,
         typer.Option(
@@ -90,7 +85,6 @@ class Restoring:
             help="TIFF or PNG file; of several images the folder, in which they keep their "
             "names; or an OME-Zarr folder, for an image of any size: interrupted, the same "
             "command goes on where it was.",
-            show_default=False,
         ),
     ]
     model: Annotated[
@@ -116,7 +110,6 @@ class Restoring:
             metavar="FILE",
             help="TIFF for the standard deviation of each pixel (float32, intensity units) "
             f"over the N samples, or {SAMPLES}; of several images the folder.",
-            show_default=False,
         ),
     ] = None
     axes: Axes = None
@@ -131,10 +124,7 @@ class Restoring:
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0,
-            metavar="N",
-            help="The same seed gives the same numbers.",
-            show_default="0",
+            min=0, metavar="N", help="The same seed gives the same numbers.", show_default="0"
         ),
     ] = None
     device: Device = "auto"
@@ -147,15 +137,12 @@ class Restoring:
         typer.Option(
             metavar="tcp://HOST:PORT",
             help="Zarr: have the workers of a dask scheduler compute.",
-            show_default=False,
         ),
     ] = None
     suffix: Annotated[
         str,
         typer.Option(
-            metavar="TEXT",
-            help="Stands behind the names in the folder OUT, such as -denoised.",
-            show_default=False,
+            metavar="TEXT", help="Stands behind the names in the folder OUT, such as -denoised."
         ),
     ] = ""
     existing: Annotated[
@@ -175,7 +162,7 @@ class Restoring:
 
     @property
     def image(self) -> Path:
-        """The first image, of one the only."""
+        """The first image."""
         return self.images[0]
 
     @property
@@ -185,7 +172,10 @@ class Restoring:
 
 
 class OverwriteCommand(TyperCommand):
-    """A command whose ``--overwrite`` may stand alone, and then means "always"."""
+    """A command whose ``--overwrite`` may stand alone, and then means "always".
+
+    Typer has no options with an optional value.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the word behind the option; see click."""
@@ -197,46 +187,25 @@ class OverwriteCommand(TyperCommand):
         return super().parse_args(ctx, full)
 
 
-_FILES = 2
-"""Fields of `Restoring` that stand before a command's own options."""
+_FIRST = 2
+"""The first fields of `Restoring`, IN and OUT, stand before a command's own options."""
 
 
 def restoring(command: Callable[..., None]) -> Callable[..., None]:
-    """Make a command of a function that takes a `Restoring`, then options of its own.
+    """Let typer see the fields of `Restoring` in place of a command's first parameter.
 
-    Parameters
-    ----------
-    command : callable
-        Its first parameter is replaced by an option for each field of `Restoring`.
-
-    Returns
-    -------
-    callable
-        What typer makes a command of.
+    Typer makes options of a function's signature, and so has no other way to share them.
     """
-    hints = get_type_hints(Restoring, include_extras=True)
-    empty = inspect.Parameter.empty
-    shared = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=empty if field.default is MISSING else field.default,
-            annotation=hints[field.name],
-        )
-        for field in fields(Restoring)
-    ]
-    _, *own = inspect.signature(command, eval_str=True).parameters.values()
-    own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-    parameters = [*shared[:_FILES], *own, *shared[_FILES:]]
+    shared = [*inspect.signature(Restoring, eval_str=True).parameters.values()]
+    own = [*inspect.signature(command, eval_str=True).parameters.values()][1:]
+    own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+    options = [*shared[:_FIRST], *own, *shared[_FIRST:]]
 
-    @functools.wraps(command)
     def run(**values: Any) -> None:
-        shared_values: dict[str, Any] = {o.name: values.pop(o.name) for o in shared}
-        given = Restoring(**shared_values)
-        call: Callable[..., None] = command
-        call(given, **values)
+        given = Restoring(**{each.name: values.pop(each.name) for each in shared})
+        command(given, **values)
 
-    # typer reads both.
-    run.__annotations__ = {option.name: option.annotation for option in parameters}
-    vars(run)["__signature__"] = inspect.Signature(parameters)
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__annotations__ = {each.name: each.annotation for each in options}
+    vars(run)["__signature__"] = inspect.Signature(options)
     return run

@@ -1,4 +1,4 @@
-"""Restorations, trainings and noise in words: rows for `terminal.report`, titles of bars."""
+"""Rows for `terminal.report` on restorations, trainings and noise; titles of bars."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def describe_size(image: ImageFile) -> str:
 
 
 def describe_task(task: Task, image: ImageFile, axes: str) -> Rows:
-    """What a task did to an image; nothing for a denoising, whose noise says more."""
+    """The effect of a task; nothing for denoising, which `describe_diagnostics` covers."""
     from napari_vae_restore.restoration.tasks import Deblur, Inpaint, SuperResolve
 
     if isinstance(task, Inpaint):
@@ -51,7 +51,7 @@ def describe_task(task: Task, image: ImageFile, axes: str) -> Rows:
 
 
 def describe_diagnostics(diagnostics: Diagnostics) -> Rows:
-    """The noise that was found and how much of it was removed, where there was any."""
+    """The noise and how much of it was removed, where a restoration removed any."""
     if diagnostics.residual_std is None:
         return []
     rows = [("Noise", describe_channels(diagnostics.noise))]
@@ -75,7 +75,7 @@ def describe_channels(channels: tuple[NoiseModel, ...]) -> str:
 
 
 def as_typed(*words: object) -> str:
-    """A command as one would type it, with what needs quotes in quotes."""
+    """A command as one would type it, quoted where needed."""
     texts = [str(word) for word in words]
     return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
 

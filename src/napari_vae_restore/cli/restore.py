@@ -9,29 +9,26 @@ import typer
 
 from napari_vae_restore.cli import options
 
+Recipe = Annotated[
+    Path,
+    typer.Option(
+        metavar="RECIPE",
+        help="A result of this program, whose description holds its recipe, or a JSON "
+        'file: that description, or as little as {"tasks": [{"kind": "denoise"}]}.',
+    ),
+]
+Mask = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="MASK",
+        help="In place of the mask that the recipe names; or a folder of masks with the "
+        "names of the images.",
+    ),
+]
+
 
 @options.restoring
-def restore(
-    given: options.Restoring,
-    recipe: Annotated[
-        Path,
-        typer.Option(
-            metavar="RECIPE",
-            help="A result of this program, whose description holds its recipe, or a JSON "
-            'file: that description, or as little as {"tasks": [{"kind": "denoise"}]}.',
-            show_default=False,
-        ),
-    ],
-    mask: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="MASK",
-            help="In place of the mask that the recipe names; or a folder of masks with the "
-            "names of the images.",
-            show_default=False,
-        ),
-    ] = None,
-) -> None:
+def restore(given: options.Restoring, recipe: Recipe, mask: Mask = None) -> None:
     """Restore an image by a recipe: repeat a result, or do several tasks at once.
 
     Options that are given outweigh the recipe. Its samples are drawn where they are

@@ -1,4 +1,4 @@
-"""What every command that restores images does: check, run and report."""
+"""Checks, run and report of every command that restores images."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from napari_vae_restore.batch.choices import MISSING, POLICIES, SAMPLES, n_drawn
+from napari_vae_restore.batch.file_job import (
+    Files,
+    RestoredFile,
+    StoreOptions,
+    iter_restore_file,
+    sample_path,
+)
 from napari_vae_restore.batch.inputs import is_several
-from napari_vae_restore.batch.one_file import Files, Storing, iter_restore_file, sample_path
 from napari_vae_restore.batch.plan import Batch, Job, State
 from napari_vae_restore.cli import batches, reports, runs, terminal
 from napari_vae_restore.cli.options import Restoring
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.models.bundled import DEFAULT, find_model
+from napari_vae_restore.models.model import Model
 from napari_vae_restore.restoration.recipes.replay import Request
 from napari_vae_restore.restoration.tasks import Denoise
 from napari_vae_restore.stores.ome_zarr import is_store
@@ -28,25 +35,8 @@ def restore_files(
 ) -> None:
     """Restore one image file into another, or several into a folder.
 
-    Parameters
-    ----------
-    given : Restoring
-        The options; they outweigh the request.
-    request_of : callable
-        Gives what is to be done, with an image's own mask or the one for all.
-    mask : Path, optional
-        For all images, or a folder of them.
-    inputs : sequence of Path
-        Further files that were read, and so must not be written to.
-
-    Raises
-    ------
-    InputError
-        For anything that is wrong with paths, options or the image; nothing was written.
-    ImageFileError, ModelFileError, RestorationError
-        As :func:`~napari_vae_restore.restore` and the functions for files.
-    typer.Exit
-        With 1, if some of several files could not be restored.
+    `request_of` is given an image's own mask, or None. `inputs` are further files that
+    must not be written to. Exits with 1, if some of several files failed.
     """
     if given.existing not in POLICIES:
         raise InputError(
@@ -60,7 +50,7 @@ def restore_files(
 
     def own_request_of(own: Path | None) -> Request:
         # A recipe's axes are those of one image, and so is its mask; files say their own.
-        request = replace(_outweighed(given, request_of(own)), axes=given.axes)
+        request = replace(_with_options(given, request_of(own)), axes=given.axes)
         return request if own is None else replace(request, mask_sha256="")
 
     batch = Batch(
@@ -74,30 +64,13 @@ def restore_files(
         uncertainty=given.uncertainty,
         overwrite=given.existing,
         device=given.device,
-        storing=Storing(given.shard, given.scheduler),
+        storing=StoreOptions(given.shard, given.scheduler),
     )
     batches.restore_batch(batch, dry_run=given.dry_run)
 
 
 def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] = ()) -> None:
-    """Restore an image file, write what was asked for, and say what was done.
-
-    Parameters
-    ----------
-    given : Restoring
-        The options; they outweigh the request.
-    request : Request
-        What is to be done.
-    inputs : sequence of Path
-        Further files that were read, and so must not be written to.
-
-    Raises
-    ------
-    InputError
-        For anything that is wrong with paths, options or the image; nothing was written.
-    ImageFileError, ModelFileError, RestorationError
-        As :func:`~napari_vae_restore.restore` and the functions for files.
-    """
+    """Restore an image file, write the outputs, and report; options outweigh the request."""
     if given.suffix:
         raise InputError(
             "Expected a folder as OUT with --suffix, which names the files in it: leave it out "
@@ -105,7 +78,7 @@ def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] =
         )
     if not is_store(given.output):
         _check_for_files(given)
-    request = _outweighed(given, request)
+    request = _with_options(given, request)
     numbers = range(1, (given.samples or 0) + 1)
     samples = tuple(sample_path(given.output, number) for number in numbers)
     files = Files(given.image, given.output, samples, given.uncertainty)
@@ -123,7 +96,7 @@ def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] =
         model,
         device=given.device,
         overwrite=given.overwrite,
-        storing=Storing(given.shard, given.scheduler),
+        storing=StoreOptions(given.shard, given.scheduler),
     )
     try:
         done = runs.run_restoration(steps, reports.title(request.tasks))
@@ -131,12 +104,16 @@ def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] =
         if is_store(files.mean):
             terminal.note("what is done is kept: the same command goes on with the rest")
         raise
+    _report(done, model)
+
+
+def _report(done: RestoredFile, model: Model) -> None:
+    files, diagnostics = done.files, done.diagnostics
     std = [] if files.std is None else [files.std]
     saved = ("Saved", ", ".join(map(str, [files.mean, *std, *files.samples])))
-    if done.diagnostics is None:
+    if diagnostics is None:
         terminal.report([("Done", "before, by the same command: nothing to do"), saved])
         return
-    diagnostics = done.diagnostics
     where = f"{diagnostics.seconds:.1f} s on {diagnostics.device}"
     rows = [reports.describe_task(task, done.source, done.axes) for task in done.tasks]
     terminal.report(
@@ -153,7 +130,7 @@ def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] =
 
 
 def denoising_too(noise: str | None) -> tuple[Denoise, ...]:
-    """The removal of noise as a second task, where an option asks for it."""
+    """Denoising as a second task, where an option asks for it."""
     return () if noise is None else (Denoise(noise),)
 
 
@@ -162,8 +139,8 @@ def _inputs(given: Restoring) -> list[Path]:
     return [given.image, *model]
 
 
-def _outweighed(given: Restoring, request: Request) -> Request:
-    """The request with what the options say in place of what it says."""
+def _with_options(given: Restoring, request: Request) -> Request:
+    """The request, its values replaced by given options."""
     if given.model is None and request.model != DEFAULT:
         raise InputError(
             f"The recipe was made with the model {request.model!r}, whose file it does not "
@@ -183,13 +160,7 @@ def _outweighed(given: Restoring, request: Request) -> Request:
 
 
 def _check_for_files(given: Restoring) -> None:
-    """Make sure that no option of stores was given for a file.
-
-    Raises
-    ------
-    InputError
-        If one was.
-    """
+    """Raise InputError for an option of stores that was given for a file."""
     for name, value in (("--scheduler", given.scheduler), ("--shard", given.shard)):
         if value:
             raise InputError(

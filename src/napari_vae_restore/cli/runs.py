@@ -1,10 +1,9 @@
-"""Training and restoration, drained with a progress bar."""
+"""Training and other generators, drained under a progress bar."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import os
 import signal
 import sys
@@ -25,14 +24,15 @@ if TYPE_CHECKING:
     from napari_vae_restore.training.progress import Progress
 
 _Result = TypeVar("_Result")
+_Step = TypeVar("_Step")
 
 _log = logging.getLogger(__name__)
 
 SAVE_SECONDS = 30.0
-"""Between two checkpoints: what a crash or a power cut costs at most."""
+"""Seconds between checkpoints: a crash or a power cut costs no more."""
 
 WATCHED_SAVE_SECONDS = 10.0
-"""The same where another program watches, and shows what the file restores."""
+"""The same where another program watches, and shows results of the checkpoints."""
 
 _MAX_SAVE_SHARE = 0.05
 """Share of the time that checkpoints may take."""
@@ -40,7 +40,7 @@ _MAX_SAVE_SHARE = 0.05
 STOP = b"stop"
 _MAX_LINE = 4096
 
-# Ctrl-C, the wish of a batch system, and Ctrl-Break of Windows.
+# Ctrl-C, the signal of a batch system, and Ctrl-Break of Windows.
 _STOP_SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
 ]
@@ -49,29 +49,11 @@ _STOP_SIGNALS = [
 def run_training(
     training: Training, output: Path | None = None, lines: JsonLines | None = None
 ) -> bool:
-    """Train to the end, or to the end of the step in which Ctrl-C was pressed.
+    """Train to the end, or to the end of the step in which Ctrl-C came; whether it came.
 
-    Checkpoints are written on the way, so that whatever kills the process costs little.
-
-    Parameters
-    ----------
-    training : Training
-        What to run.
-    output : Path, optional
-        Where the checkpoints go, each in the place of the one before.
-    lines : JsonLines, optional
-        Tells what happens in place of a progress bar; a line "stop" on stdin then does
-        what Ctrl-C does. The end of stdin means nothing: the training goes on.
-
-    Returns
-    -------
-    bool
-        Whether it was stopped. A second Ctrl-C raises KeyboardInterrupt at once.
-
-    Raises
-    ------
-    TrainingError
-        As `Training.run`.
+    Checkpoints are written on the way. With `lines`, JSON replaces the bar, and a line
+    "stop" on stdin acts as Ctrl-C; the end of stdin does nothing. A second Ctrl-C raises
+    KeyboardInterrupt at once.
     """
     interval = SAVE_SECONDS if lines is None else WATCHED_SAVE_SECONDS
     saved = time.monotonic()
@@ -96,50 +78,45 @@ def run_training(
     return False
 
 
-def run_restoration(steps: Generator[RestoreProgress, None, _Result], title: str) -> _Result:
-    """Run a restoration to its end, under a title that says what it does.
-
-    Raises
-    ------
-    InputError, ImageFileError, RestorationError
-        As the steps.
-    """
-    return run_steps(steps, title)
-
-
-def run_steps(steps: Generator[RestoreProgress, None, _Result], title: str) -> _Result:
-    """Run anything that tells its progress as a restoration does."""
+def run_steps(
+    steps: Generator[_Step, None, _Result],
+    title: str,
+    shown: Callable[[_Step], tuple[float, str]],
+) -> _Result:
+    """Drain a generator under a bar, to which `shown` gives share and remark of each step."""
     with progress_bar(title) as update:
-        started = time.monotonic()
         while True:
             try:
-                progress = next(steps)
+                step = next(steps)
             except StopIteration as stop:
                 result: _Result = stop.value
                 return result
-            done = progress.done / progress.total
-            seconds = time.monotonic() - started
-            update(done, seconds / done - seconds if done else math.inf, "")
+            update(*shown(step))
+
+
+def run_restoration(steps: Generator[RestoreProgress, None, _Result], title: str) -> _Result:
+    """Drain a restoration, or what yields progress like one, under a bar."""
+    return run_steps(steps, title, lambda step: (step.done / step.total, ""))
 
 
 @contextlib.contextmanager
 def _bar() -> Iterator[Callable[[Progress], None]]:
     """Show steps as a progress bar."""
-    told = ""
+    held_out = ""
     with progress_bar("Training") as update:
 
         def show(progress: Progress) -> None:
-            nonlocal told
+            nonlocal held_out
             if progress.held_out is not None:
                 name = "ELBO" if progress.kl else "held out"
-                told = f" · {name} {progress.held_out:.4f}"
-            update(progress.fraction, progress.seconds_left, f"step {progress.step}{told}")
+                held_out = f" · {name} {progress.held_out:.4f}"
+            update(progress.fraction, f"step {progress.step}{held_out}")
 
         yield show
 
 
 def _saved(training: Training, output: Path) -> bool:
-    """Write a checkpoint; where that fails, the training is worth more than the file."""
+    """Write a checkpoint; whether that worked: training goes on where it did not."""
     try:
         training.save_checkpoint(output)
     except ModelFileError as error:

@@ -1,4 +1,4 @@
-"""What the commands that learn from images are given: options, files, a model to write."""
+"""Options and checks of the commands that learn from images."""
 
 from __future__ import annotations
 
@@ -13,15 +13,9 @@ from napari_vae_restore.errors import InputError
 if TYPE_CHECKING:
     from napari_vae_restore.training.sources import Source
 
-Images = Annotated[
-    Path,
-    typer.Argument(metavar="IN", help="Image, or folder of images.", show_default=False),
-]
+Images = Annotated[Path, typer.Argument(metavar="IN", help="Image, or folder of images.")]
 Output = Annotated[
-    Path,
-    typer.Option(
-        "-o", "--output", metavar="MODEL", help="A .safetensors file.", show_default=False
-    ),
+    Path, typer.Option("-o", "--output", metavar="MODEL", help="A .safetensors file.")
 ]
 Noise = Annotated[
     str | None,
@@ -37,7 +31,6 @@ Second = Annotated[
         metavar="IN2",
         help="A second noisy shot of each image, under the same name: each is learned "
         "from the other.",
-        show_default=False,
     ),
 ]
 CleanImages = Annotated[
@@ -46,7 +39,6 @@ CleanImages = Annotated[
         metavar="CLEAN",
         help="A clean image for each one, under the same name; or one 2, 3 or 4 times as "
         "high and wide.",
-        show_default=False,
     ),
 ]
 Simulated = Annotated[
@@ -55,13 +47,12 @@ Simulated = Annotated[
         metavar="TASKS",
         help="Take IN as clean, and learn to undo what is simulated on it: denoise, "
         "inpaint, super-resolve, or several with commas.",
-        show_default=False,
     ),
 ]
 
 
 def check_model_path(path: Path, inputs: list[Path], *, overwrite: bool) -> None:
-    """Make sure that a model can be written; errors as `outputs.check_path`."""
+    """Raise InputError unless a model can be written to a path."""
     from napari_vae_restore.batch import outputs
     from napari_vae_restore.models.files import SUFFIX
 
@@ -83,13 +74,7 @@ def files_of(images: Path) -> list[Path]:
 def source_of(
     images: Path, second: Path | None, clean: Path | None, simulate: str | None
 ) -> Source:
-    """What the options say that there is to learn from.
-
-    Raises
-    ------
-    InputError
-        If more than one of them was given.
-    """
+    """The training source that the options name; at most one of them may be given."""
     ways = {"--second": second, "--clean": clean, "--simulate": simulate}
     if len(given := [name for name, value in ways.items() if value is not None]) > 1:
         raise InputError(f"Expected one of {' and '.join(given)}: leave the others out.")

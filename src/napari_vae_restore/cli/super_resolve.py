@@ -8,25 +8,23 @@ import typer
 
 from napari_vae_restore.cli import options
 
+Factor = Annotated[
+    int, typer.Option(metavar="2|3|4", help="Output pixels for each input pixel along Y and X.")
+]
+Kernel = Annotated[
+    str,
+    typer.Option(
+        metavar="bicubic|box|gaussian",
+        help="What an input pixel saw: box for the mean over its area, as binning makes.",
+    ),
+]
+
 
 @options.restoring
 def super_resolve(
     given: options.Restoring,
-    factor: Annotated[
-        int,
-        typer.Option(
-            metavar="2|3|4",
-            help="Output pixels for each input pixel along Y and X.",
-            show_default=False,
-        ),
-    ],
-    kernel: Annotated[
-        str,
-        typer.Option(
-            metavar="bicubic|box|gaussian",
-            help="What an input pixel saw: box for the mean over its area, as binning makes.",
-        ),
-    ] = "bicubic",
+    factor: Factor,
+    kernel: Kernel = "bicubic",
     noise: options.NoiseToo = None,
 ) -> None:
     """Enlarge an image, consistently with what its pixels measured.

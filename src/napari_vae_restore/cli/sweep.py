@@ -2,82 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from napari_vae_restore.cli import options, reports, terminal
+from napari_vae_restore.cli import options, reports, runs, terminal
 from napari_vae_restore.cli.sources import Images
 from napari_vae_restore.errors import InputError
 
-if TYPE_CHECKING:
-    from napari_vae_restore.evaluation.grid import Sweep
-    from napari_vae_restore.evaluation.sweep import SweepProgress
+Output = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        help="For models, figures, plots and the report; a sweep that was broken off "
+        "goes on in its folder.",
+    ),
+]
+Budget = Annotated[
+    str, typer.Option(metavar="TIME", help="Of all trainings together, such as 10min.")
+]
+Kind = Annotated[
+    str, typer.Option(metavar="hvae|flat", help="Hierarchical, or that of the textbooks.")
+]
+Latent = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N,N",
+        help="Latent channels of every level, or lengths of the textbook VAE's vector.",
+        show_default="4,16; flat: 2,8,32",
+    ),
+]
+Beta = Annotated[str, typer.Option(metavar="B,B", help="Weights of the KL in training.")]
+Levels = Annotated[
+    str | None, typer.Option(metavar="L,L", help="Of the hierarchical VAE.", show_default="3,4")
+]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PIXELS",
+        help="Side of what the textbook VAE sees, a multiple of 4.",
+        show_default="that of small images, or 32",
+    ),
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="REF", help="Clean images of the same names, by which denoising is measured."
+    ),
+]
+Simulate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NOISE", help="Take IN as clean, and add this noise to it, such as gaussian:25."
+    ),
+]
+Noise = Annotated[str, typer.Option(metavar="NOISE", help=f"{options.NOISE_FORMS}.")]
 
 
 def sweep(
     images: Images,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FOLDER",
-            help="For models, figures, plots and the report; a sweep that was broken off "
-            "goes on in its folder.",
-            show_default=False,
-        ),
-    ],
-    budget: Annotated[
-        str, typer.Option(metavar="TIME", help="Of all trainings together, such as 10min.")
-    ] = "10min",
-    kind: Annotated[
-        str, typer.Option(metavar="hvae|flat", help="Hierarchical, or that of the textbooks.")
-    ] = "hvae",
-    latent: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N,N",
-            help="Latent channels of every level, or lengths of the textbook VAE's vector.",
-            show_default="4,16; flat: 2,8,32",
-        ),
-    ] = None,
-    beta: Annotated[
-        str, typer.Option(metavar="B,B", help="Weights of the KL in training.")
-    ] = "1",
-    levels: Annotated[
-        str | None,
-        typer.Option(metavar="L,L", help="Of the hierarchical VAE.", show_default="3,4"),
-    ] = None,
-    size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PIXELS",
-            help="Side of what the textbook VAE sees, a multiple of 4.",
-            show_default="that of small images, or 32",
-        ),
-    ] = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="REF",
-            help="Clean images of the same names, by which denoising is measured.",
-            show_default=False,
-        ),
-    ] = None,
-    simulate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NOISE",
-            help="Take IN as clean, and add this noise to it, such as gaussian:25.",
-            show_default=False,
-        ),
-    ] = None,
-    noise: Annotated[
-        str, typer.Option(metavar="NOISE", help=f"{options.NOISE_FORMS}.")
-    ] = "auto",
+    output: Output,
+    budget: Budget = "10min",
+    kind: Kind = "hvae",
+    latent: Latent = None,
+    beta: Beta = "1",
+    levels: Levels = None,
+    size: Size = None,
+    reference: Reference = None,
+    simulate: Simulate = None,
+    noise: Noise = "auto",
     axes: options.Axes = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -107,7 +103,7 @@ def sweep(
         device=device,
         **grid,
     )
-    found = _run(steps)
+    found = runs.run_steps(steps, "Sweep", lambda step: (step.fraction, step.member))
     terminal.table(found.table())
     words = ["denoise", images, "--model", output / RECOMMENDED]
     terminal.report(
@@ -119,18 +115,6 @@ def sweep(
             ("Next", reports.as_typed("vae-restore", *words)),
         ]
     )
-
-
-def _run(steps: Generator[SweepProgress, None, Sweep]) -> Sweep:
-    """Under a bar that names the member."""
-    with terminal.progress_bar("Sweep") as update:
-        while True:
-            try:
-                progress = next(steps)
-            except StopIteration as stop:
-                result: Sweep = stop.value
-                return result
-            update(progress.fraction, progress.seconds_left, progress.member)
 
 
 def _numbers(option: str, text: str, kind: type[int] | type[float]) -> list[float]:

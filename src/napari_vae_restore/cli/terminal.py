@@ -1,25 +1,37 @@
-"""What the command line shows: results on stdout; notes, bars and errors on stderr."""
+"""Output of the command line: results on stdout; notes, bars and errors on stderr."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import timedelta
+from typing import Any, Final
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
 from rich.text import Text
+
+INTERRUPTED: Final = 130
+"""Exit status after Ctrl-C, by the convention of shells."""
 
 stdout = Console()
 stderr = Console(stderr=True)
 
 _LOGGER = logging.getLogger("napari_vae_restore")
 _LABEL_WIDTH = 12
+_WIDEST = 10_000  # characters of a table
 
 
 class _LogLines(logging.Handler):
-    """One line on stderr for each record, in the form of the errors."""
+    """Writes each record as one line to stderr, in the form of errors."""
 
     def emit(self, record: logging.LogRecord) -> None:
         complain(record.levelname.lower(), record.getMessage())
@@ -27,7 +39,7 @@ class _LogLines(logging.Handler):
 
 @contextlib.contextmanager
 def warnings_shown() -> Iterator[None]:
-    """Show the package's warnings, for as long as the command runs."""
+    """Show the package's warnings while the command runs."""
     handler = _LogLines(level=logging.WARNING)
     _LOGGER.addHandler(handler)
     try:
@@ -49,25 +61,34 @@ def note(message: str) -> None:
 
 
 def report(rows: Iterable[tuple[str, str]]) -> None:
-    """Write results to stdout, a label and its text in each line."""
+    """Write results to stdout, one labelled line each."""
     for label, text in rows:
         stdout.print(
             Text.assemble((f"{label:<{_LABEL_WIDTH - 1}} ", "bold"), text), soft_wrap=True
         )
 
 
+def write_json(values: Any) -> None:
+    """Write values to stdout as one line of JSON."""
+    stdout.out(json.dumps(values, allow_nan=False), highlight=False)
+
+
 def table(rows: Sequence[Sequence[str]]) -> None:
     """Write rows to stdout in columns, the first of them as a heading; none is cut."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for number, row in enumerate(rows):
-        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)]
-        line = Text("  ".join(cells).rstrip(), "bold" if number == 0 else "")
-        stdout.print(line, soft_wrap=True)
+    heading, *others = rows
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for name in heading:
+        shown.add_column(Text(name))
+    for row in others:
+        shown.add_row(*map(Text, row))
+    as_wide_as_needed = stdout.options.update(max_width=_WIDEST)
+    shown.width = stdout.measure(shown, options=as_wide_as_needed).maximum
+    stdout.print(shown, soft_wrap=True)
 
 
 @contextlib.contextmanager
 def working(description: str) -> Iterator[None]:
-    """Show on stderr, if that is a terminal, that something of unknown length goes on."""
+    """Show on stderr, if that is a terminal, work of unknown length."""
     if not stderr.is_terminal:
         yield
         return
@@ -76,33 +97,25 @@ def working(description: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def progress_bar(description: str) -> Iterator[Callable[[float, float, str], None]]:
+def progress_bar(description: str) -> Iterator[Callable[[float, str], None]]:
     """Show a bar on stderr, if that is a terminal.
 
-    Yields
-    ------
-    callable
-        To call with the share that is done (0 to 1), the seconds left and a remark.
+    Yields a function of the share that is done (0 to 1) and a remark.
     """
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[left]}", style="progress.remaining"),
+        TimeRemainingColumn(),
         TextColumn("{task.fields[remark]}", style="dim"),
         console=stderr,
         transient=True,
         disable=not stderr.is_terminal,
     )
     with bar:
-        task = bar.add_task(description, total=1.0, left="", remark="")
+        task = bar.add_task(description, total=1.0, remark="")
 
-        def update(done: float, seconds_left: float, remark: str) -> None:
-            bar.update(task, completed=done, left=_left(seconds_left), remark=remark)
+        def update(done: float, remark: str = "") -> None:
+            bar.update(task, completed=done, remark=remark)
 
         yield update
-
-
-def _left(seconds: float) -> str:
-    # Before the first step the estimate is infinite.
-    return f"{timedelta(seconds=round(seconds))} left" if seconds < 1e8 else ""

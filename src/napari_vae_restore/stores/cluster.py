@@ -1,7 +1,7 @@
 """Workers of dask.distributed that do the steps of a restoration into a store.
 
-A worker that dies loses the block that it was at, which another repeats. The work, with
-its model, is sent to each worker once.
+The block of a worker that dies is repeated by another. The work, with its model, is sent
+to each worker once.
 """
 
 from __future__ import annotations
@@ -19,35 +19,23 @@ from napari_vae_restore.stores.work import Step, Work, do
 _log = logging.getLogger(__name__)
 
 _MOST_FRUITLESS: Final = 3
-"""Rounds in which no step was done, after which workers are taken to be unable to."""
+"""After that many rounds in which no step was finished, the restoration fails."""
 
 
 class Cluster:
-    """A client of dask.distributed.
-
-    Parameters
-    ----------
-    client : distributed.Client
-        Connected.
-    """
+    """A connected client of dask.distributed, and its workers."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
 
     def results(self, work: Work, steps: list[Step]) -> Iterator[Tally]:
-        """Do steps that do not depend on each other; yields as they are done.
-
-        Raises
-        ------
-        InputError, RestorationError, ImageFileError
-            As :func:`~.work.do`, or if the workers die of it again and again.
-        """
+        """Do independent steps and yield their tallies; steps of dead workers are repeated."""
         from distributed import as_completed
 
         left, fruitless = set(steps), 0
         while left:
             before = len(left)
-            # What is kept on a worker is lost with it: sent anew in each round.
+            # A worker that dies loses its copy: the work is sent anew in each round.
             shared = self._client.scatter(work, broadcast=True, hash=False)
             futures = {
                 self._client.submit(do, shared, step, pure=False): step for step in sorted(left)
@@ -73,31 +61,18 @@ class Cluster:
 
 
 def _outcome(future: Any) -> tuple[BaseException | None, Tally | None]:
-    """Why a step is not done, and what it gave: None where its worker took that along."""
+    """The error and the tally of a step; neither where its worker died."""
     try:
         if future.status != "finished":
             return (None if future.status == "cancelled" else future.exception()), None
         return None, future.result()
-    except CancelledError as error:  # died between doing it and telling
+    except CancelledError as error:  # the worker died between computing and answering
         return error, None
 
 
 @contextlib.contextmanager
 def computed_by(client: Any, device: str) -> Iterator[Cluster | None]:
-    """Who computes: a client's workers, one process for each graphics card, or None: we.
-
-    Parameters
-    ----------
-    client : distributed.Client, str or None
-        A client, or the address of a scheduler.
-    device : str
-        As for :func:`~.restore.restore`.
-
-    Raises
-    ------
-    InputError
-        If the scheduler does not answer, or distributed is not installed.
-    """
+    """The workers of a client or scheduler, one for each card, or None: this process."""
     n_cards = 0 if client is not None else _n_cards(device)
     if client is None and n_cards < 2:
         yield None

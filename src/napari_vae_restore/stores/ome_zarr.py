@@ -1,7 +1,7 @@
-"""OME-Zarr images: what NGFF says of axes, pixel sizes and the levels of a pyramid.
+"""OME-Zarr images and their NGFF metadata: axes, pixel sizes, levels of a pyramid.
 
-Read are versions 0.4 (Zarr 2) and 0.5 (Zarr 3), and plain Zarr arrays, which say nothing;
-written is 0.5. This module knows nothing of restorations.
+Reads versions 0.4 (Zarr 2) and 0.5 (Zarr 3), and plain Zarr arrays without metadata;
+writes 0.5. This module knows nothing of restorations.
 
 References
 ----------
@@ -36,55 +36,29 @@ from napari_vae_restore.models.devices import is_want_of_memory
 VERSION: Final = "0.5"
 
 _METADATA: Final = ("zarr.json", ".zarray")
-"""What an array's folder has of version 3 and 2."""
+"""Files of an array's metadata, in Zarr 3 and 2."""
 _ORDER: Final = "TCZYX"
-"""Of the axes, by the standard."""
+"""Order of the axes in the standard."""
 _TYPES: Final = {"T": "time", "C": "channel"}
 _LETTERS: Final = {"time": "T", "channel": "C"}
 _COARSEST: Final = 512
-"""Pixels: a level whose sides are at most that long has no coarser one."""
+"""Pixels: a level with no longer side is the coarsest."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredImage:
-    """The finest level of a store, unread, and what the store says of it.
-
-    Attributes
-    ----------
-    path : pathlib.Path
-        Of the store.
-    array : zarr.Array
-        Read by slicing.
-    axes : str or None
-        One capital letter per dimension; None where the store says nothing.
-    scale : tuple of float
-        Size of a step along each axis.
-    units : tuple of str
-        Its units; "pixel" where unknown.
-    channel_names : tuple of str
-        One per channel, or none.
-    description : str
-        The recipe in JSON, where this package wrote the store; else empty.
-    """
+    """The finest level of a store, unread, and its metadata."""
 
     path: Path
-    array: Any
-    axes: str | None
-    scale: tuple[float, ...]
-    units: tuple[str, ...]
+    array: Any  # of zarr, read by slicing
+    axes: str | None  # None for a plain array
+    scale: tuple[float, ...]  # size of a step along each axis
+    units: tuple[str, ...]  # "pixel" where unknown
     channel_names: tuple[str, ...] = ()
-    description: str = ""
+    description: str = ""  # the recipe in JSON, where this package wrote the store
 
     def read(self) -> ImageFile:
-        """All of it in memory, as an image file.
-
-        Raises
-        ------
-        ImageFileError
-            If chunks are damaged, do not fit into memory, or vanish meanwhile.
-        InputError
-            If it has too many axes to guess which they are.
-        """
+        """All of it in memory; ImageFileError for damaged chunks or too little memory."""
         axes = self.axes or guess_axes(self.array.shape, self.array.dtype)
         try:
             values = np.asarray(self.array[...])
@@ -113,25 +87,7 @@ def is_store(path: Path) -> bool:
 
 
 def open_store(path: Path) -> StoredImage:
-    """Open an OME-Zarr image or a Zarr array; nothing of the pixels is read.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A folder.
-
-    Returns
-    -------
-    StoredImage
-        Of an OME-Zarr image, its finest level.
-
-    Raises
-    ------
-    ImageFileError
-        If it is missing, torn, or neither.
-    InputError
-        If zarr is not installed.
-    """
+    """Open the finest level of an OME-Zarr image, or a Zarr array; reads no pixels."""
     zarr = import_zarr()
     if not path.exists():
         raise ImageFileError(f"Cannot read {path}: there is no such store.")
@@ -154,7 +110,7 @@ def open_store(path: Path) -> StoredImage:
         return found
     except ImageFileError:
         raise
-    except Exception as error:  # as above: it says anything, or nothing
+    except Exception as error:  # as above, for any damage in the metadata
         raise ImageFileError(
             f"Cannot read {path}: it is neither a Zarr array nor an OME-Zarr image of version "
             "0.4 or 0.5: give the folder of one image."
@@ -162,15 +118,10 @@ def open_store(path: Path) -> StoredImage:
 
 
 def check_there(folder: Path | None) -> None:
-    """Make sure, after reading, that an array is still there.
+    """Raise ImageFileError if an array has vanished while it was read.
 
-    Of one that is not, a disk that was taken away or a folder that somebody deletes, Zarr
-    reads zeros, as of chunks that were never written.
-
-    Raises
-    ------
-    ImageFileError
-        If it has gone.
+    From a disk that was taken away, or a deleted folder, Zarr reads zeros, as for chunks
+    that were never written.
     """
     if folder is None or any((folder / name).exists() for name in _METADATA):
         return
@@ -180,13 +131,7 @@ def check_there(folder: Path | None) -> None:
 
 
 def import_zarr() -> Any:
-    """The package zarr.
-
-    Raises
-    ------
-    InputError
-        If it is not installed.
-    """
+    """The package zarr; InputError where it is not installed."""
     try:
         import zarr
     except ImportError:
@@ -231,7 +176,7 @@ def _read_multiscale(path: Path, group: Any) -> StoredImage:
 
 
 def _axes_of_old(ndim: int) -> list[str]:
-    """Names of the axes before version 0.4, which had all five, or the last of them."""
+    """Axes before version 0.4: all five, or the last of them."""
     return list(_ORDER[-ndim:].lower())
 
 
@@ -243,12 +188,7 @@ def _letter(axis: Any) -> str:
 
 
 def output_axes(axes: str) -> str:
-    """The axes of a result in the order of the standard; samples of colours become channels.
-
-    Raises
-    ------
-    InputError
-        If there are axes that the standard does not know.
+    """The axes of a result in the standard's order; samples of colours become channels.
 
     Examples
     --------
@@ -286,20 +226,9 @@ def attributes(
     name: str,
     channel_names: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The attribute "ome" of an image's group.
+    """The attribute "ome" of an image's group, whose levels are named "0", "1" and so on.
 
-    Parameters
-    ----------
-    axes : str
-        As `output_axes` gives them.
-    sizes : dict
-        Size of a step and its unit by axis, at the finest level.
-    n_levels : int
-        Named "0", "1" and so on.
-    name : str
-        Of the image.
-    channel_names : sequence of str
-        One per channel, or none.
+    `sizes` has the step and unit of an axis at the finest level; others are in pixels.
     """
     listed: list[dict[str, str]] = []
     for letter in axes:
@@ -325,7 +254,7 @@ def attributes(
 
 
 def reduced(values: NDArray[Any]) -> NDArray[Any]:
-    """Means over 2 x 2 pixels of (..., H, W); odd borders are means of what is there."""
+    """Means over 2 x 2 pixels of (..., H, W); at odd borders, over fewer."""
     padded = np.pad(
         values.astype(np.float64),
         [(0, 0)] * (values.ndim - 2) + [(0, side % 2) for side in values.shape[-2:]],

@@ -1,7 +1,7 @@
 """Restorations from array to OME-Zarr, of any size: stopped, resumed, shared by a cluster.
 
-:func:`iter_restore_store` is the only implementation; it yields how far it is and may be
-closed, or killed, at any moment. The same call goes on where it was.
+:func:`iter_restore_store` is the only implementation. It yields its progress and may be
+closed, or killed, at any moment; the same call resumes it.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ import hashlib
 import json
 import time
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from napari_vae_restore.errors import ImageFileError, InputError
+from napari_vae_restore.generators import drain
 from napari_vae_restore.images.array_files import ATTRIBUTE, folder_of
 from napari_vae_restore.images.arrays import as_lazy_image, is_lazy_image
 from napari_vae_restore.images.atomic import why_not_written
@@ -26,7 +28,7 @@ from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.devices import choose_device, give_back_memory
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.restoration.blocks.describe import glance_at_spot
+from napari_vae_restore.restoration.blocks.describe import Glance, glance_at_spot
 from napari_vae_restore.restoration.blocks.measuring import measure_noise
 from napari_vae_restore.restoration.blocks.plan import Plan, make_plan
 from napari_vae_restore.restoration.blocks.recipe import recipe_of
@@ -47,11 +49,11 @@ from napari_vae_restore.stores.ome_zarr import (
     open_store,
     output_axes,
 )
-from napari_vae_restore.stores.target import Output, Target, finished_orders
+from napari_vae_restore.stores.target import Output, StoredRequest, Target, finished_request
 from napari_vae_restore.stores.work import Step, Work, do
 
 _AT_ONCE: Final = 2
-"""Blocks under way: one computes while the other reads or writes."""
+"""Blocks at the same time: one computes while the other reads or writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +108,7 @@ def restore_store(
     InputError, ImageFileError, ModelFileError, RestorationError
         As :func:`iter_restore_store`.
     """
-    steps = iter_restore_store(image, output, tasks, model, **options)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            stored: Stored = stop.value
-            return stored
+    return drain(iter_restore_store(image, output, tasks, model, **options))
 
 
 def iter_restore_store(
@@ -183,80 +179,124 @@ def iter_restore_store(
     if uncertainty is not None and n_samples < 2:
         raise InputError(f"Expected n_samples of at least 2 for uncertainty, got {n_samples}.")
     layout = Layout(axes, tuple(array.shape), np.dtype(array.dtype))
-    problem = Problem.of(tasks, layout)
-    planes, network = layout.to_planes(array), find_model(model)
-    request = {
-        "axes": axes,
-        "n_samples": n_samples,
-        "tile": tile,
-        "seed": seed,
-        "shard": shard,
-        "uncertainty": uncertainty is not None,
-        "n_kept": len(sample_paths),
-    }
-    what = _what(planes, problem, network, request)
-    outputs = _outputs(path, uncertainty, sample_paths, layout.dtype)
-    target = Target(outputs, (), 0, shard)
-    if all(finished_orders(each.path) == what for each in outputs):
+    problem, planes = Problem.of(tasks, layout), layout.to_planes(array)
+    options = Options(
+        axes=axes,
+        n_samples=n_samples,
+        keep_samples=bool(sample_paths),
+        tile=tile,
+        seed=seed,
+        device=device,
+    )
+    request = _Request(planes, layout, problem, find_model(model), options)
+    target = Target(_outputs(path, uncertainty, sample_paths, layout.dtype), (), 0, shard)
+    key = request.key(target, len(sample_paths))
+    paths = tuple(output.path for output in target.outputs)
+    if _is_finished(target, key, overwrite=overwrite):
         target.clear()
-        return Stored(tuple(each.path for each in outputs), None, None)
-    for each in outputs:
-        if each.path.exists() and finished_orders(each.path) != what and not overwrite:
-            raise InputError(
-                f"Expected a new store, but {each.path} exists: choose another name, or give "
-                "--overwrite (overwrite=True)."
-            )
+        return Stored(paths, None, None)
     with target.locked():
-        begun = target.begun()
-        options = Options(
-            axes=axes,
-            n_samples=n_samples,
-            keep_samples=bool(sample_paths),
-            tile=begun.get("tile", tile),
-            seed=seed,
-            device=device,
-        )
-        plan = make_plan(
-            layout, problem, network, measure_noise(planes, problem, network), options
-        )
-        spot = glance_at_spot(planes, layout, problem, network, device)
+        plan = request.plan(target.begun())
+        spot = glance_at_spot(planes, layout, problem, request.model, device)
         give_back_memory()
         target = replace(target, shape=_output_shape(plan), side=_side(plan))
-        target.start({"what": what, "tile": plan.tile})
-        places = _places(layout)
-        work = Work(
-            plan, planes, problem.missing, target, places, len(sample_paths), what, source
-        )
+        target.start(StoredRequest(key, plan.tile))
+        n_kept, places = len(sample_paths), _places(layout)
+        work = Work(plan, planes, problem.missing, target, places, n_kept, key, source)
         try:
             tally = yield from _computed(work, client)
             recipe = recipe_of(plan, problem)
-            where = device if client is not None else str(choose_device(device))
-            diagnostics = Diagnostics(
-                residual_std=tally.residual_std,
-                noise=plan.noise,
-                n_hot_pixels=tally.n_hot,
-                n_tiles=plan.n_tiles,
-                halo=plan.halo,
+            diagnostics = replace(
+                _diagnostics(plan, tally, spot),
                 seconds=time.monotonic() - started,
-                device=where,
-                warnings=() if spot is None else spot.warnings,
-                unlikeness=None if spot is None else spot.unlikeness,
-                decision=None if problem.blur else tally.decision,
-                unmeasured=tally.unmeasured(),
-                verdict=judged(tally.evidence, plan.stated),
+                device=device if client is not None else str(choose_device(device)),
             )
-            about = _all_attributes(work, layout, like, recipe, diagnostics)
-            target.finish(about, overwrite=overwrite)
+            target.finish(_attributes(work, like, recipe, diagnostics), overwrite=overwrite)
         except OSError as error:
             raise ImageFileError(
                 f"Cannot finish {path}: {_reason(error)}. What is done is kept: the same "
                 "command goes on with the rest."
             ) from error
-    return Stored(tuple(each.path for each in outputs), recipe, diagnostics)
+    return Stored(paths, recipe, diagnostics)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Request:
+    """A restoration into a store, its arguments checked."""
+
+    planes: Any  # (N, C, H, W), of numpy or dask
+    layout: Layout
+    problem: Problem
+    model: Model
+    options: Options
+
+    def key(self, target: Target, n_kept: int) -> str:
+        """Hash of samples of the image and of all that the result depends on.
+
+        Stores keep it, to recognise a restoration that goes on: the keys must stay.
+        """
+        shape, dtype = self.planes.shape, self.planes.dtype
+        digest = hashlib.sha256(str((shape, dtype)).encode())
+        for n, place in stack_windows(shape):
+            digest.update(in_memory(self.planes[(n, slice(None), *place)]).tobytes())
+        request = {
+            "axes": self.layout.axes,
+            "n_samples": self.options.n_samples,
+            "tile": self.options.tile,
+            "seed": self.options.seed,
+            "shard": target.is_sharded,
+            "uncertainty": any(output.kind == "std" for output in target.outputs),
+            "n_kept": n_kept,
+            "tasks": [
+                {key: value for key, value in task.to_dict().items() if key != "mask"}
+                for task in self.problem.tasks
+            ],
+            "model": self.model.sha256,
+        }
+        digest.update(json.dumps(request, sort_keys=True).encode())
+        return digest.hexdigest()
+
+    def plan(self, begun: StoredRequest | None) -> Plan:
+        """The plan, with the tile of a restoration that was begun."""
+        options = self.options
+        if begun is not None:
+            options = replace(options, tile=begun.tile)
+        noise = measure_noise(self.planes, self.problem, self.model)
+        return make_plan(self.layout, self.problem, self.model, noise, options)
+
+
+def _is_finished(target: Target, key: str, *, overwrite: bool) -> bool:
+    """Whether all outputs were made by this request; others may be replaced only if asked."""
+    others = [each.path for each in target.outputs if finished_request(each.path) != key]
+    for path in others:
+        if path.exists() and not overwrite:
+            raise InputError(
+                f"Expected a new store, but {path} exists: choose another name, or give "
+                "--overwrite (overwrite=True)."
+            )
+    return not others
+
+
+def _diagnostics(plan: Plan, tally: Tally, spot: Glance | None) -> Diagnostics:
+    """Diagnostics of a finished restoration, those of one `spot` for all of it."""
+    return Diagnostics(
+        residual_std=tally.residual_std,
+        noise=plan.noise,
+        n_hot_pixels=tally.n_hot,
+        n_tiles=plan.n_tiles,
+        halo=plan.halo,
+        seconds=0.0,
+        device="",
+        warnings=() if spot is None else spot.warnings,
+        unlikeness=None if spot is None else spot.unlikeness,
+        decision=None if plan.problem.blur else tally.decision,
+        unmeasured=tally.unmeasured(),
+        verdict=judged(tally.evidence, plan.stated),
+    )
 
 
 def _computed(work: Work, client: Any) -> Generator[RestoreProgress, None, Tally]:
-    """Do all steps, stage after stage."""
+    """Do all steps, stage after stage; the total of their tallies."""
     stages = list(work.steps())
     total = sum(map(len, stages))
     yield RestoreProgress(0, total)
@@ -274,16 +314,11 @@ def _here(work: Work, steps: list[Step]) -> Iterator[Tally]:
     """Steps done by this process; a few at once, so that it computes while it reads."""
     waiting = iter(steps)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        running: set[Future[Tally]] = set()
+        running = {pool.submit(do, work, step) for step in islice(waiting, _AT_ONCE)}
         try:
-            while True:
-                for step in waiting:
-                    running.add(pool.submit(do, work, step))
-                    if len(running) == _AT_ONCE:
-                        break
-                if not running:
-                    return
+            while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
+                running |= {pool.submit(do, work, step) for step in islice(waiting, len(done))}
                 for future in done:
                     yield future.result()
         finally:
@@ -316,21 +351,6 @@ def _opened(image: Any, axes: str | None, tasks: Any) -> tuple[Any, str]:
     if is_lazy_image(image):
         return as_lazy_image(image, axes, min_side=1)
     return image_for(image, axes, tasks)
-
-
-def _what(planes: Any, problem: Problem, model: Model, request: dict[str, Any]) -> str:
-    """Hash of the image's looks and of all that the result depends on.
-
-    Stores carry it, so that a restoration is known again when it goes on: the names in the
-    request stay as they are.
-    """
-    digest = hashlib.sha256(str((planes.shape, planes.dtype)).encode())
-    for n, place in stack_windows(planes.shape):
-        digest.update(in_memory(planes[(n, slice(None), *place)]).tobytes())
-    tasks = [{k: v for k, v in t.to_dict().items() if k != "mask"} for t in problem.tasks]
-    request = request | {"tasks": tasks, "model": model.sha256}
-    digest.update(json.dumps(request, sort_keys=True).encode())
-    return digest.hexdigest()
 
 
 def _outputs(
@@ -369,15 +389,14 @@ def _places(layout: Layout) -> tuple[tuple[int, ...], ...]:
     return tuple(found)
 
 
-def _all_attributes(
+def _attributes(
     work: Work,
-    layout: Layout,
     like: StoredImage | ImageFile | None,
     recipe: Recipe,
     diagnostics: Diagnostics,
 ) -> dict[str, dict[str, Any]]:
-    """What each output says of itself."""
-    factor = work.plan.problem.factor
+    """Metadata and recipe of each output, by its kind."""
+    layout, factor = work.plan.layout, work.plan.problem.factor
     sizes: dict[str, tuple[float, str]] = {}
     if like is not None:
         for letter, step, unit in zip(layout.axes, like.scale, like.units, strict=True):

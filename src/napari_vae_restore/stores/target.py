@@ -1,15 +1,14 @@
-"""Where a restoration into a store goes: levels, chunks, done-marks, and the final name.
+"""Stores that a restoration writes: levels, chunks, marks of finished blocks, final names.
 
 While it is computed, everything lies in a folder beside the output, ``OUT.partial``, with
-a mark for each block that is done. Blocks are written whole chunks at a time, so that
-nobody reads what another writes, and twice the same is once. The output gets its name when
-all is there. This module knows nothing of networks.
+a mark for each finished block. Each block covers whole chunks: writers never overlap, and
+writing a block twice is harmless. The output gets its name when all is written. This
+module knows nothing of networks.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from napari_vae_restore.errors import ImageFileError, InputError
 from napari_vae_restore.images.array_files import ATTRIBUTE
@@ -26,55 +26,44 @@ from napari_vae_restore.images.layout import cast
 from napari_vae_restore.stores.ome_zarr import import_zarr, level_shapes, reduced
 
 PARTIAL: Final = ".partial"
-"""What the name of an unfinished output ends in."""
+"""Ending of an unfinished output's name."""
 
-_ORDERS: Final = "orders.json"
+_REQUEST: Final = "orders.json"
 _TEMPORARY: Final = "*.partial"  # of zarr, left by a process that was killed
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One image to be written.
+    """One image to be written."""
 
-    Attributes
-    ----------
-    path : Path
-        Its final place.
-    kind : str
-        Its name in the unfinished folder: "mean", "std", or "sample-1" and so on.
-    dtype : str
-        Of its pixels.
-    """
-
-    path: Path
-    kind: str
+    path: Path  # its final place
+    kind: str  # "mean", "std", or "sample-1" and so on; its name while unfinished
     dtype: str
 
 
 @dataclass(frozen=True, slots=True)
+class StoredRequest:
+    """The request that an unfinished folder was made for, as it is stored."""
+
+    what: str  # hash of the request
+    tile: int
+
+
+_STORED = TypeAdapter(StoredRequest)
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
-    """All outputs of one restoration.
+    """All outputs of one restoration."""
 
-    Attributes
-    ----------
-    outputs : tuple of Output
-        The mean first; their folders exist.
-    shape : tuple of int
-        Of each, in the order of the standard's axes.
-    side : int
-        Of the blocks of level 0 along Y and X, whose first starts at 0.
-    is_sharded : bool
-        Whether the chunks of a block lie in one file.
-    """
-
-    outputs: tuple[Output, ...]
-    shape: tuple[int, ...]
-    side: int
-    is_sharded: bool
+    outputs: tuple[Output, ...]  # the mean first; their folders exist
+    shape: tuple[int, ...]  # of each output, in the order of the standard's axes
+    side: int  # of the blocks of level 0 along Y and X, the first of which starts at 0
+    is_sharded: bool  # whether the chunks of a block lie in one file
 
     @property
     def folder(self) -> Path:
-        """What is unfinished."""
+        """Folder of everything unfinished."""
         mean = self.outputs[0].path
         return mean.with_name(mean.name + PARTIAL)
 
@@ -85,76 +74,52 @@ class Target:
 
     @property
     def n_levels(self) -> int:
-        """Of the pyramid."""
+        """Levels of the pyramid."""
         return len(level_shapes(self.shape))
 
-    def begun(self) -> dict[str, Any]:
-        """The orders of an unfinished folder; empty where there is none.
-
-        Raises
-        ------
-        ImageFileError
-            If they cannot be read.
-        """
+    def begun(self) -> StoredRequest | None:
+        """The request of an unfinished folder; None without one."""
         try:
-            found = json.loads((self.folder / _ORDERS).read_text("utf-8"))
+            return _STORED.validate_json((self.folder / _REQUEST).read_bytes())
         except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, RecursionError) as error:
+            return None
+        except (OSError, ValueError) as error:
             raise self._damaged() from error
-        if not isinstance(found, dict):
-            raise self._damaged()
-        return found
 
-    def start(self, orders: dict[str, Any]) -> None:
-        """Make the unfinished folder, or go on with one that was made for the same orders.
-
-        Parameters
-        ----------
-        orders : dict
-            JSON; what must be equal under "what" to go on.
-
-        Raises
-        ------
-        InputError
-            If the folder was made for something else.
-        ImageFileError
-            If it cannot be written.
-        """
-        found = self.begun()
-        if found:
-            if found.get("what") != orders["what"]:
+    def start(self, request: StoredRequest) -> None:
+        """Make the unfinished folder, or go on with one that was made for the same request."""
+        if found := self.begun():
+            if found.what != request.what:
                 raise InputError(
                     f"{self.folder} is the unfinished result of another restoration: of "
                     "another image, model or recipe. Finish that one, delete the folder, or "
                     "choose another output."
                 )
-            if self._is_whole(orders["what"]):
+            if self._is_whole(request.what):
                 return
             self._empty()
         try:
             (self.folder / "marks").mkdir(parents=True, exist_ok=True)
             for output in self.outputs:
                 self._create(output)
-            with atomic_write(self.folder / _ORDERS) as temporary:
-                temporary.write_text(json.dumps(orders), "utf-8")
+            with atomic_write(self.folder / _REQUEST) as temporary:
+                temporary.write_bytes(_STORED.dump_json(request))
         except OSError as error:
             raise ImageFileError(
                 f"Cannot write {self.folder}: {why_not_written(error)}."
             ) from error
 
-    def done(self, name: str) -> dict[str, Any] | None:
-        """What a block's mark says; None where the block is not done, or its mark damaged."""
+    def read_mark(self, name: str) -> bytes | None:
+        """The JSON in a finished block's mark; None for an unfinished block."""
         try:
-            values = json.loads(self._mark(name).read_text("utf-8"))
-        except (FileNotFoundError, ValueError, RecursionError):
+            return self._mark(name).read_bytes()
+        except FileNotFoundError:
             return None
-        return values if isinstance(values, dict) else None
 
-    def mark(self, name: str, values: dict[str, Any]) -> None:
-        """Say that a block is done; all that it wrote is written."""
+    def mark(self, name: str, content: bytes) -> None:
+        """Mark a block as finished, after all of it is written."""
         with atomic_write(self._mark(name)) as temporary:
-            temporary.write_text(json.dumps(values), "utf-8")
+            temporary.write_bytes(content)
 
     def write(self, kind: str, place: tuple[int | slice, ...], values: NDArray[Any]) -> None:
         """Put values into level 0 of one output."""
@@ -181,15 +146,7 @@ class Target:
             coarse[(*lead, rows, slice(side * j, side * j + width))] = values
 
     def finish(self, attributes: dict[str, dict[str, Any]], *, overwrite: bool) -> None:
-        """Give every output its name, the mean last; what was unfinished is gone then.
-
-        Parameters
-        ----------
-        attributes : dict
-            Of each kind of output.
-        overwrite : bool
-            Whether what bears these names is replaced.
-        """
+        """Give every output its attributes, by kind, and its name, the mean last."""
         zarr = import_zarr()
         for output in reversed(self.outputs):
             made = self.folder / output.kind
@@ -207,19 +164,11 @@ class Target:
                 _replace(output.path, made, self.folder / f"old-{output.kind}")
             else:
                 made.rename(output.path)
-        (self.folder / _ORDERS).unlink()
+        (self.folder / _REQUEST).unlink()
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this process, which the system ends with it.
-
-        Raises
-        ------
-        InputError
-            If another process holds it.
-        ImageFileError
-            If the folder cannot be made.
-        """
+        """Lock the folder for this process; the system unlocks it if the process dies."""
         from filelock import FileLock, Timeout
 
         try:
@@ -240,25 +189,25 @@ class Target:
             yield
         finally:
             lock.release()
-            if not (self.folder / _ORDERS).exists():  # all is done, or nothing was begun
+            if not (self.folder / _REQUEST).exists():  # finished, or not begun
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def clear(self) -> None:
-        """Remove what a process left that died after it had named the outputs."""
+        """Remove the folder of a process that died after it had named the outputs."""
         if self.folder.exists():
             with self.locked():
-                (self.folder / _ORDERS).unlink(missing_ok=True)
+                (self.folder / _REQUEST).unlink(missing_ok=True)
 
     def _is_whole(self, what: str) -> bool:
-        """Whether each output is in the folder, or has its name already."""
+        """Whether each output is in the folder or already has its name."""
         return all(
-            (self.folder / output.kind).exists() or finished_orders(output.path) == what
+            (self.folder / output.kind).exists() or finished_request(output.path) == what
             for output in self.outputs
         )
 
     def _empty(self) -> None:
-        """Forget what was done of outputs that somebody has removed since."""
-        (self.folder / _ORDERS).unlink()
+        """Begin anew, because somebody has removed outputs."""
+        (self.folder / _REQUEST).unlink()
         for path in self.folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
@@ -296,8 +245,8 @@ class Target:
         return self.folder / "marks" / f"{name}.json"
 
 
-def finished_orders(path: Path) -> str | None:
-    """What a finished store was ordered as; None for another store, or none."""
+def finished_request(path: Path) -> str | None:
+    """Hash of the request that a finished store was made for; None for any other path."""
     if not path.exists():
         return None
     try:

@@ -1,14 +1,14 @@
 """The blocks of a restoration into a store, one by one: here, or on a worker of a cluster.
 
-A block is read with its surroundings, restored, written to whole chunks, and marked as done;
-who died before the mark is repeated, to the same bits.
+A block is read with its surroundings, restored, written to whole chunks, and then marked.
+After a crash, unmarked blocks are computed again, bit for bit.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,38 +27,19 @@ Step = tuple[str, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Work:
-    """All that a worker needs to know.
-
-    Attributes
-    ----------
-    plan : Plan
-        Of the image.
-    planes, missing : array
-        (N, C, H, W), numpy's or dask's; missing may be None.
-    target : Target
-        Where the result goes.
-    places : tuple of tuple
-        Of each plane, the index of its leading axes in the output; -1 stands for the
-        channels.
-    n_kept : int
-        Samples that are written.
-    key : str
-        Of the orders, the same for the same work.
-    source : Path or None
-        Folder of the array that is read, which may vanish; None for what cannot.
-    """
+    """All that a worker needs to do a step."""
 
     plan: Plan
-    planes: Any
-    missing: Any
+    planes: Any  # (N, C, H, W), of numpy or dask
+    missing: Any  # likewise, or None
     target: Target
-    places: tuple[tuple[int, ...], ...]
-    n_kept: int
-    key: str
-    source: Path | None = None
+    places: tuple[tuple[int, ...], ...]  # a plane's leading axes in the output; -1: channel
+    n_kept: int  # samples that are written
+    key: str  # hash of the request
+    source: Path | None = None  # folder of the array that is read, which may vanish
 
     def steps(self) -> Iterator[list[Step]]:
-        """Blocks that do not depend on each other, stage after stage."""
+        """Stage after stage, blocks that do not depend on each other."""
         parts = range(sum(1 for _ in self.plan.parts()))
         blocks = range(len(self.plan.blocks))
         yield [("block", (p, b)) for p in parts for b in blocks]
@@ -67,29 +48,18 @@ class Work:
 
 
 def do(work: Work, step: Step) -> Tally:
-    """Do one step, unless its mark says that it is done.
-
-    Raises
-    ------
-    InputError, RestorationError
-        As :func:`~.lazy.solve_alone`.
-    ImageFileError
-        If the source has vanished.
-    OSError
-        If the store cannot be read or written.
-    """
+    """Do one step, unless it is marked as done; OSError if the store cannot be used."""
     kind, number = step
     name = "-".join(map(str, (kind, *number)))
-    found = work.target.done(name)
-    if found is not None:
-        with contextlib.suppress(ValidationError, OverflowError):
-            return _TALLY.validate_python(found)
+    if (found := work.target.read_mark(name)) is not None:
+        with contextlib.suppress(ValidationError):  # a damaged mark marks nothing
+            return _TALLY.validate_json(found)
     if kind == "block":
         tally = _restore(work, *number)
     else:
         work.target.reduce(int(kind.removeprefix("level-")), number)
         tally = Tally()
-    work.target.mark(name, asdict(tally))
+    work.target.mark(name, _TALLY.dump_json(tally))
     return tally
 
 
@@ -121,7 +91,7 @@ _scales = PlaneScales()
 
 
 def _on_own_device(plan: Plan) -> Plan:
-    """The plan with the graphics card of this worker, where several share a machine."""
+    """The plan with this worker's graphics card, where several workers share a machine."""
     import torch
 
     if plan.options.device not in ("auto", "cuda") or torch.cuda.device_count() < 2:

@@ -1,7 +1,7 @@
 """One image file restored: read, checked, computed, written, and recognised again.
 
-The command line, the window and :func:`~.run.restore_files` drain the same generator,
-once for each file. This module knows neither terminals nor windows.
+The command line, the window and :func:`~.run.restore_files` drain the same generator
+for each file. Knows neither terminals nor windows.
 """
 
 from __future__ import annotations
@@ -37,50 +37,25 @@ TIFF = (".tif", ".tiff")
 """Endings of files that hold any image."""
 
 _FREE = ("noise", "model", "tile", "package_version", *REMARKS)
-"""What a recipe tells beside what is asked for: names, speed, and what comes of the rest."""
+"""Recipe keys that are ignored when two recipes are compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """An image, and what is written of it.
-
-    Attributes
-    ----------
-    image : Path
-        The file to restore.
-    mean : Path
-        TIFF or PNG for the result.
-    samples : tuple of Path
-        The same for samples, as many as are kept.
-    std : Path or None
-        TIFF for their standard deviation.
-    """
+    """An image and its outputs."""
 
     image: Path
-    mean: Path
-    samples: tuple[Path, ...] = ()
-    std: Path | None = None
+    mean: Path  # TIFF, PNG or store
+    samples: tuple[Path, ...] = ()  # likewise
+    std: Path | None = None  # TIFF or store
 
     @property
     def written(self) -> tuple[Path, ...]:
-        """All outputs; the mean is the last, so that it says that the others are there."""
+        """All outputs; the mean is written last, so where it exists, all exist."""
         return (*([] if self.std is None else [self.std]), *self.samples, self.mean)
 
     def check(self, inputs: Sequence[Path], *, overwrite: bool) -> None:
-        """Make sure that all outputs can be written.
-
-        Parameters
-        ----------
-        inputs : sequence of Path
-            Files that must not be written to.
-        overwrite : bool
-            Whether others that exist may be replaced.
-
-        Raises
-        ------
-        InputError
-            As :func:`~.outputs.check_path`, or if two outputs are the same file.
-        """
+        """Raise InputError for an output that cannot be written or would replace an input."""
         if is_store(self.mean):
             outputs.check_stores(self.written, inputs)
             return
@@ -94,47 +69,25 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class RestoredFile:
-    """What was done to a file.
-
-    Attributes
-    ----------
-    files : Files
-        Where it is.
-    source : ImageFile
-        The image.
-    axes : str
-        Its axes.
-    tasks : tuple of Task
-        What was undone.
-    diagnostics : Diagnostics or None
-        How well it went; None where a store was there before.
-    """
+    """A file that was restored."""
 
     files: Files
     source: ImageFile
     axes: str
     tasks: tuple[Task, ...]
-    diagnostics: Diagnostics | None
+    diagnostics: Diagnostics | None  # None for a store that existed before
 
 
 @dataclass(frozen=True, slots=True)
-class Storing:
-    """How stores are written.
+class StoreOptions:
+    """How stores are written."""
 
-    Attributes
-    ----------
-    shard : bool
-        Whether the chunks of a block go into one file.
-    client : object or None
-        A dask client, or the address of a scheduler, whose workers compute.
-    """
-
-    shard: bool = False
-    client: Any = None
+    shard: bool = False  # all chunks of a block in one file
+    client: Any = None  # dask client, or the address of a scheduler, whose workers compute
 
 
-HERE = Storing()
-"""By this process, a file a chunk."""
+LOCAL = StoreOptions()
+"""This process computes, and writes one file a chunk."""
 
 
 def sample_path(output: Path, number: int) -> Path:
@@ -150,43 +103,11 @@ def iter_restore_file(
     *,
     device: str,
     overwrite: bool,
-    storing: Storing = HERE,
+    storing: StoreOptions = LOCAL,
 ) -> Generator[RestoreProgress, None, RestoredFile]:
-    """Restore a file step by step: yields progress, returns what was done; close to cancel.
+    """Restore a file; folders of the outputs exist. Yields progress; close it to cancel.
 
     Every output is written entirely or not at all, the mean after all others.
-
-    Parameters
-    ----------
-    files : Files
-        What to read and write; folders exist.
-    request : Request
-        What is to be done; samples are drawn as many as it says.
-    model : Model
-        By which model.
-    device : str
-        As for :func:`~napari_vae_restore.restore`.
-    overwrite : bool
-        Whether files that exist may be replaced.
-    storing : Storing
-        How, where the result is a store.
-
-    Yields
-    ------
-    RestoreProgress
-        As :func:`~napari_vae_restore.iter_restore`.
-
-    Returns
-    -------
-    RestoredFile
-        What was done; the result itself is in the files.
-
-    Raises
-    ------
-    InputError
-        If the image, the request or a format does not suit.
-    ImageFileError, RestorationError
-        If reading, writing or computing fails.
     """
     tasks = tuple(_named_from(files.mean.parent, task) for task in request.tasks)
     if is_store(files.mean):
@@ -229,9 +150,9 @@ def _iter_store(
     model: Model,
     device: str,
     overwrite: bool,
-    storing: Storing,
+    storing: StoreOptions,
 ) -> Generator[RestoreProgress, None, RestoredFile]:
-    """The same into stores, block by block; they know themselves how far they are."""
+    """Restore into stores, block by block; a store records its own progress."""
     if is_store(files.image):
         opened = open_store(files.image)
         axes = opened.axes or guess_axes(opened.array.shape, opened.array.dtype)
@@ -262,24 +183,9 @@ def _iter_store(
 
 
 def is_made(path: Path, image: Path, request: Request, model: Model) -> bool:
-    """Whether a file is what a request makes of an image.
+    """Whether a file is what a request makes of an image, by the recipe in it.
 
-    Parameters
-    ----------
-    path : Path
-        An image file that may be a result.
-    image : Path
-        The file to restore.
-    request : Request
-        What is to be done.
-    model : Model
-        By which model.
-
-    Returns
-    -------
-    bool
-        True if its recipe has the hash of the image, and tasks, model, axes, seed and
-        samples of the request. Tile and version of this package do not count.
+    The hash of the image, tasks, model, axes, seed and samples have to agree.
     """
     try:
         found = json.loads(read_image(path).description)
@@ -300,14 +206,14 @@ def is_made(path: Path, image: Path, request: Request, model: Model) -> bool:
         package_version="",
         image_sha256=found["image_sha256"],
     )
-    return _telling(found) == _telling(wanted.to_dict())
+    return _decisive(found) == _decisive(wanted.to_dict())
 
 
-def _telling(recipe: dict[str, Any]) -> dict[str, Any]:
-    """A recipe without what may differ between two that make the same."""
+def _decisive(recipe: dict[str, Any]) -> dict[str, Any]:
+    """What decides of a recipe: two that agree in it make the same result."""
     values = {key: value for key, value in recipe.items() if key not in _FREE}
     tasks = recipe.get("tasks")
-    # A mask is told by its hash.
+    # A mask is compared by its hash.
     values["tasks"] = [
         {key: value for key, value in task.items() if key != "mask"}
         for task in (tasks if isinstance(tasks, list) else [])
@@ -335,15 +241,15 @@ def _write(
 
 
 def _about(recipe: Recipe, kind: str) -> dict[str, Any]:
-    """What a file says of itself: its recipe, and what in it was not measured."""
-    told = {} if kind == "mean" else {"is": kind}
+    """The description in a file: the recipe, and a note on what in it was not measured."""
+    more = {} if kind == "mean" else {"is": kind}
     if note := note_on(recipe.tasks, kind):
-        told["note"] = note
-    return recipe.to_dict() | told
+        more["note"] = note
+    return recipe.to_dict() | more
 
 
 def _digest(image: Path) -> str:
-    """Hash of a file; a store, which is a folder, has none."""
+    """SHA-256 of a file; empty for a store, which is a folder."""
     if image.is_dir():
         return ""
     with image.open("rb") as stream:
@@ -351,7 +257,7 @@ def _digest(image: Path) -> str:
 
 
 def _named_from(folder: Path, task: Task) -> Task:
-    """The task, its mask named by the way to it from the output, which both can move along."""
+    """The task, its mask named relative to the output, so that both can move together."""
     if not isinstance(task, Inpaint):
         return task
     try:
