@@ -38,22 +38,7 @@ def is_array_file(path: Path) -> bool:
 def open_array(path: Path) -> tuple[Any, str | None]:
     """Open an array without reading it.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        A ``.npy`` file, a Zarr array, or an OME-Zarr image, whose finest level is taken.
-
-    Returns
-    -------
-    array : array
-        Read by slicing.
-    axes : str or None
-        One letter per dimension, where the file says.
-
-    Raises
-    ------
-    ImageFileError
-        If it is missing, cannot be read, or holds no array.
+    Raises ImageFileError if it is missing, cannot be read, or holds no array.
     """
     if not path.exists():
         raise ImageFileError(f"Cannot read {path}: there is no such file.")
@@ -69,22 +54,7 @@ def open_array(path: Path) -> tuple[Any, str | None]:
 def checked_array(array: Any, path: Path) -> Any:
     """An array of a store that holds numbers, as many as its files may, read with care.
 
-    Parameters
-    ----------
-    array : zarr.Array
-        Unread.
-    path : pathlib.Path
-        The store.
-
-    Returns
-    -------
-    zarr.Array
-        The same, of whose chunks none is decompressed that claims to be more than one.
-
-    Raises
-    ------
-    ImageFileError
-        If it holds something else, such as objects, or claims sizes that it cannot have.
+    Raises ImageFileError for other contents, such as objects, and for impossible sizes.
     """
     from napari_vae_restore.images.chunk_store import checked
 
@@ -108,17 +78,7 @@ def check_extent(array: Any, path: Path) -> None:
 
     Masks may be: most of their chunks, empty, need not be there.
 
-    Parameters
-    ----------
-    array : zarr.Array
-        As :func:`checked_array` gives it.
-    path : pathlib.Path
-        The store.
-
-    Raises
-    ------
-    ImageFileError
-        If its files cannot hold so many pixels, or so many chunks.
+    Raises ImageFileError if its files cannot hold so many pixels or chunks.
     """
     folder, n_chunks, n_files = folder_of(array) or path, math.prod(_chunk_counts(array)), 0
     check_claim(folder, array.nbytes)
@@ -152,10 +112,7 @@ def folder_of(array: Any) -> Path | None:
 def stored_recipe(path: Path) -> str:
     """The recipe in JSON that a store's attributes hold; empty if they hold none.
 
-    Raises
-    ------
-    ImageFileError
-        If there is no such store.
+    Raises ImageFileError if there is no such store.
     """
     open_array(path)
     import zarr

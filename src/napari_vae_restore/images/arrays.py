@@ -54,22 +54,7 @@ def guess_axes(shape: tuple[int, ...], dtype: DTypeLike) -> str:
     of 3 or 4 behind two larger ones is colour if the dtype is one that pictures
     have (uint8, uint16, floating): "YXS", "ZYXS" and "TZYXS".
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Shape of the array.
-    dtype : dtype-like
-        Its data type.
-
-    Returns
-    -------
-    str
-        One letter per dimension.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two or more than five dimensions.
+    Raises InputError for fewer than two or more than five dimensions.
 
     Examples
     --------
@@ -112,35 +97,9 @@ def as_image(
 ) -> tuple[NDArray[Any], str]:
     """Return an image as a numpy array with known axes, or say what is wrong with it.
 
-    Parameters
-    ----------
-    image : array-like or napari.layers.Image
-        A numpy, dask, zarr or xarray array (read into memory), or an image layer,
-        of which a multiscale one gives its finest level. Integer or floating,
-        finite, at least `min_side` pixels high and wide.
-    axes : str, optional
-        One letter per dimension. By default the labels of the image, where all
-        are single letters, else what `guess_axes` says.
-    may_have_holes : bool
-        Whether NaN and infinity may stay: who calls checks that a mask covers them.
-    may_have_nan : bool
-        Whether NaN may stay, for pixels that nothing measured.
-    min_side : int
-        Pixels that who calls needs along Y and X. Restorations need one.
-
-    Returns
-    -------
-    array : numpy.ndarray
-        The pixels in their own dtype and order; a view where one is possible.
-    axes : str
-        Its axes in capital letters.
-
-    Raises
-    ------
-    InputError
-        If the object is no array, or the array is masked, empty, constant, not
-        finite, too small or of a dtype that is no intensity, or if the axes do
-        not fit it.
+    The pixels keep dtype and order, in a view where one is possible. They have to be finite
+    (NaN may stay where asked for, and anything under holes), of a dtype of intensities, not
+    constant, and at least `min_side` pixels high and wide; else InputError is raised.
 
     Examples
     --------
@@ -161,26 +120,7 @@ def as_lazy_image(
 ) -> tuple[Any, str]:
     """Return an image as a dask array with known axes; none of its values are read.
 
-    Parameters
-    ----------
-    image : dask.array.Array, zarr.Array, xarray.DataArray or napari.layers.Image
-        One for which `is_lazy_image` is true.
-    axes : str, optional
-        As for :func:`as_image`.
-    min_side : int
-        As for :func:`as_image`.
-
-    Returns
-    -------
-    array : dask.array.Array
-        In its own dtype and order.
-    axes : str
-        Its axes in capital letters.
-
-    Raises
-    ------
-    InputError
-        As :func:`as_image`, except for what the values would show.
+    Raises InputError as :func:`as_image`, except for what the values would show.
     """
     data, own_axes = _unwrap(image)
     array = as_dask(data)
@@ -202,24 +142,7 @@ def is_layer(image: object) -> bool:
 def open_image(image: object, axes: str | None = None) -> tuple[Any, str]:
     """Return what :func:`as_image` would read, unread: only shape and dtype are checked.
 
-    Parameters
-    ----------
-    image : array-like or napari.layers.Image
-        As for :func:`as_image`.
-    axes : str, optional
-        As for :func:`as_image`.
-
-    Returns
-    -------
-    data : array-like
-        Has a shape, and gives parts of itself by slicing.
-    axes : str
-        Its axes in capital letters.
-
-    Raises
-    ------
-    InputError
-        If the object is no array, or its shape, dtype or axes are unsuitable.
+    Raises InputError if it is no array, or its shape, dtype or axes are unsuitable.
     """
     data, own_axes = _unwrap(image)
     if not isinstance(getattr(data, "dtype", None), np.dtype):

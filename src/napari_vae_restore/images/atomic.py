@@ -48,22 +48,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     Windows). A target that is a link keeps being one: the file that it points to is
     replaced.
 
-    Parameters
-    ----------
-    path : path-like
-        The file to write.
-
-    Yields
-    ------
-    pathlib.Path
-        An empty file to write into; close it before the block ends.
-
-    Raises
-    ------
-    OSError
-        If the folder is missing or cannot be written to, the target is a folder,
-        or the block or the flush fails. It names the target, or the folder where no
-        temporary can be made in it, for the temporary's own name says nothing.
+    Raises OSError, which names the target or the folder, if the folder is missing or cannot be
+    written to, the target is a folder, or the block or the flush fails.
 
     Examples
     --------
@@ -136,10 +122,7 @@ def _made(temporary: Path, target: Path) -> Path:
 def _held(lock: Path) -> int | None:
     """A descriptor that holds a lock; None where another one does.
 
-    Raises
-    ------
-    OSError
-        If the folder cannot be written to, or locks nothing.
+    Raises OSError if the folder cannot be written to, or locks nothing.
     """
     if sys.platform == "win32":
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))

@@ -48,21 +48,11 @@ _ABSENT: Final = 2**64 - 1
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Where in a shard its chunks lie.
+    """Where in a shard its chunks lie."""
 
-    Attributes
-    ----------
-    n_chunks : int
-        As many as it has places for.
-    is_first : bool
-        Whether the index comes before the chunks.
-    n_after : int
-        Bytes of the index behind its pairs of numbers, a checksum.
-    """
-
-    n_chunks: int
-    is_first: bool
-    n_after: int
+    n_chunks: int  # as many as it has places for
+    is_first: bool  # whether the index comes before the chunks
+    n_after: int  # bytes of the index behind its pairs of numbers, a checksum
 
     @property
     def n_index(self) -> int:
@@ -83,19 +73,7 @@ class Shard:
 
 
 class CheckedStore(LocalStore):  # type: ignore[misc]  # zarr's types are not looked at
-    """The folder of one array, read only.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-        Of the store.
-    codec : str
-        By which chunks are compressed; one of `CLAIMS`.
-    n_bytes : int
-        That a chunk holds.
-    shard : Shard, optional
-        Of what a file holds, where that is no chunk.
-    """
+    """The folder of one array, read only."""
 
     def __init__(
         self, root: Path, codec: str, n_bytes: int, shard: Shard | None = None
@@ -106,13 +84,7 @@ class CheckedStore(LocalStore):  # type: ignore[misc]  # zarr's types are not lo
         self.shard = shard
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
-        """What lies under a key, as of any store.
-
-        Raises
-        ------
-        ImageFileError
-            If it is a chunk, and becomes more than a chunk holds.
-        """
+        """What lies under a key, as of any store."""
         return self._looked_at(key, await super().get(key, prototype, byte_range), byte_range)
 
     def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
@@ -137,14 +109,7 @@ class CheckedStore(LocalStore):  # type: ignore[misc]  # zarr's types are not lo
 
 
 def checked(array: Any) -> Any:
-    """The same array, whose chunks are looked at before they are decompressed.
-
-    Parameters
-    ----------
-    array : zarr.Array
-        Of a store in a folder. One of another codec, or in shards of an unusual index, stays
-        as it is.
-    """
+    """The same array, whose chunks are looked at before they are decompressed."""
     root, codecs = getattr(array.store, "root", None), array.compressors
     name = _name(codecs[-1]) if codecs else ""
     shard = None if array.shards is None else _shard(array)

@@ -119,34 +119,6 @@ def write_image(
     picture. `read_image` returns from a TIFF the same data, axes, scale (to 1e-6
     along X and Y), units, channel names and description. PNG keeps Y, X, S, the
     description and, to 1e-5, pixel sizes below 10 micrometers.
-
-    Parameters
-    ----------
-    path : path-like
-        The file to write.
-    data : numpy.ndarray
-        Integer, floating or bool.
-    axes : str
-        One letter per dimension.
-    like : ImageFile, optional
-        Where scale, units, channel names and description come from, axis by axis,
-        unless they are given.
-    scale : sequence of float, optional
-        Size of a step along each axis.
-    units : sequence of str, optional
-        Its units.
-    description : str, optional
-        Text to store, for example a recipe in JSON.
-    overwrite : bool, default: False
-        Whether an existing file may be replaced.
-
-    Raises
-    ------
-    InputError
-        If the format cannot hold the image, the arguments do not fit it, or the
-        path is refused by `check_output`.
-    ImageFileError
-        If writing fails; the file is then as it was before.
     """
     path = Path(path)
     check_output(path, (), overwrite=overwrite)
@@ -171,21 +143,8 @@ def write_image(
 def check_output(path: StrPath, inputs: Iterable[StrPath], *, overwrite: bool) -> None:
     """Make sure, before hours of work, that a result may be written to a path.
 
-    Parameters
-    ----------
-    path : path-like
-        The file to be written.
-    inputs : iterable of path-like
-        Files that must not be written to, whatever `overwrite` says and however
-        they are spelled or linked.
-    overwrite : bool
-        Whether another existing file may be replaced.
-
-    Raises
-    ------
-    InputError
-        If the path is one of the inputs, exists although it may not, is a folder
-        or lies in none.
+    Raises InputError if it is one of the inputs, exists although it may not, is a folder or
+    lies in none.
     """
     path = Path(path)
     if path.is_dir():
@@ -213,20 +172,7 @@ def check_output(path: StrPath, inputs: Iterable[StrPath], *, overwrite: bool) -
 def list_images(folder: StrPath) -> list[Path]:
     """List the image files of a folder, in the order that people count in.
 
-    Parameters
-    ----------
-    folder : path-like
-        The folder; its own folders and hidden files are passed over.
-
-    Returns
-    -------
-    list of pathlib.Path
-        Files that `read_image` may read, t2 before t10.
-
-    Raises
-    ------
-    ImageFileError
-        If the folder cannot be read or holds no image.
+    Raises ImageFileError if the folder cannot be read or holds no image.
     """
     folder = Path(folder)
     try:

@@ -77,34 +77,18 @@ _ALIASES = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageFile:
-    """The pixels of an image file and what it says about them.
+    """The pixels of an image file and what it says about them."""
 
-    Attributes
-    ----------
-    data : numpy.ndarray
-        The pixels as stored, in the order of `axes`.
-    axes : str
-        One capital letter per dimension, as in `napari_vae_restore.images.arrays`.
-    scale : tuple of float
-        Size of a step along each axis in its unit; 1.0 where unknown or, as along
-        C and S, without meaning.
-    units : tuple of str
-        Name of each unit ("micrometer", "second", ...); "pixel" where unknown.
-    format : str
-        "ome-tiff", "imagej", "tiff", "png", "jpeg" or "bmp".
-    channel_names : tuple of str
-        One per channel along C, or none.
-    description : str
-        Free text of the file, for example a recipe in JSON; empty if none.
-    """
-
-    data: NDArray[Any]
-    axes: str
+    data: NDArray[Any]  # the pixels as stored, in the order of `axes`
+    axes: str  # one capital letter per dimension, as in `napari_vae_restore.images.arrays`
+    # Size of a step along each axis in its unit; 1.0 where it is unknown or, as along C and S,
+    # has no meaning.
     scale: tuple[float, ...]
+    # Name of each unit ("micrometer", "second", ...); "pixel" where it is unknown.
     units: tuple[str, ...]
-    format: Format
-    channel_names: tuple[str, ...] = ()
-    description: str = ""
+    format: Format  # "ome-tiff", "imagej", "tiff", "png", "jpeg" or "bmp"
+    channel_names: tuple[str, ...] = ()  # one per channel along C, or none
+    description: str = ""  # free text of the file, for example a recipe in JSON; empty if none
 
     @property
     def sizes(self) -> dict[str, tuple[float, str]]:
@@ -115,17 +99,8 @@ class ImageFile:
 def check_claim(path: Path, n_bytes: int) -> None:
     """Make sure that a file can hold as many pixels as its header says, before any are read.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        A file, or the folder of a store, whose files are then counted.
-    n_bytes : int
-        Of the pixels, or of a chunk of them.
-
-    Raises
-    ------
-    ImageFileError
-        If no compression of real images makes them so small.
+    `n_bytes` are those of the pixels, or of a chunk. Raises ImageFileError if no compression of
+    real images makes them so small.
     """
     if n_bytes <= _TRUSTED:
         return
@@ -144,17 +119,7 @@ def check_claim(path: Path, n_bytes: int) -> None:
 def refined(image: ImageFile, factor: int) -> ImageFile:
     """Return what a file says of an image, for an enlargement of it.
 
-    Parameters
-    ----------
-    image : ImageFile
-        The file of the image, whose pixels are kept.
-    factor : int
-        New pixels for each pixel along Y and X.
-
-    Returns
-    -------
-    ImageFile
-        With pixel sizes divided by the factor along Y and X where they are known.
+    `factor` is the number of new pixels for each pixel along Y and X.
     """
     sizes = zip(image.axes, image.scale, image.units, strict=True)
     scale = tuple(
@@ -166,16 +131,6 @@ def refined(image: ImageFile, factor: int) -> ImageFile:
 
 def canonical_unit(text: object) -> str:
     """Return the pint name of a unit, however a file or layer spells it.
-
-    Parameters
-    ----------
-    text : object
-        A text or a pint unit; ImageJ's escape for the micro sign is understood.
-
-    Returns
-    -------
-    str
-        One of `LENGTHS` or `TIMES`, or "pixel", also (logged) for what is unknown.
 
     Examples
     --------
@@ -196,27 +151,7 @@ def calibration(
 ) -> tuple[tuple[float, ...], tuple[str, ...]]:
     """Check the pixel sizes of an image and bring them into the form that files hold.
 
-    Parameters
-    ----------
-    axes : str
-        One letter per dimension.
-    scale : sequence of float
-        Size of a step along each axis, above zero.
-    units : sequence of str
-        Its unit, in any spelling.
-
-    Returns
-    -------
-    scale : tuple of float
-        With 1.0 along C and S, where a step has no size.
-    units : tuple of str
-        Canonical names. A unit of time along Y, X or Z, or of length along T, is
-        "pixel"; an interval along T other than 1 without unit is in seconds.
-
-    Raises
-    ------
-    InputError
-        If there is not one finite size above zero and one unit per axis.
+    Raises InputError unless there is one finite size above zero and one unit for each axis.
     """
     if len(scale) != len(axes) or len(units) != len(axes):
         raise InputError(

@@ -30,23 +30,8 @@ _MAX_SAMPLES = 4
 def checked_axes(axes: str, shape: tuple[int, ...]) -> str:
     """Return the axes in capitals, if they can label an array of this shape.
 
-    Parameters
-    ----------
-    axes : str
-        One letter per dimension, in either case.
-    shape : tuple of int
-        Shape of the array.
-
-    Returns
-    -------
-    str
-        The axes in capital letters.
-
-    Raises
-    ------
-    InputError
-        If the letters are not as many as the dimensions, not different, none of
-        the alphabet, or lack Y or X, or if S has more than four samples.
+    Raises InputError unless the letters are as many as the dimensions, different, of the
+    alphabet, Y and X among them, and S has at most four samples.
     """
     if not isinstance(axes, str):
         raise InputError(
@@ -83,42 +68,17 @@ def checked_axes(axes: str, shape: tuple[int, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The order of axes and the dtype of an image: the way to planes and back.
+    """The order of axes and the dtype of an image: the way to planes and back."""
 
-    Attributes
-    ----------
-    axes : str
-        One capital letter per dimension.
-    shape : tuple of int
-        Shape of the image, alpha included.
-    dtype : numpy.dtype
-        Its data type, byte order included.
-    """
-
-    axes: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    axes: str  # one capital letter per dimension
+    shape: tuple[int, ...]  # shape of the image, alpha included
+    dtype: np.dtype[Any]  # its data type, byte order included
 
     @classmethod
     def of(cls, image: NDArray[Any], axes: str) -> Self:
         """Describe an array.
 
-        Parameters
-        ----------
-        image : numpy.ndarray
-            Any array of at least two dimensions.
-        axes : str
-            One letter per dimension.
-
-        Returns
-        -------
-        Layout
-            Its layout.
-
-        Raises
-        ------
-        InputError
-            If the axes do not fit the shape.
+        Raises InputError if the axes do not fit the shape.
         """
         return cls(checked_axes(axes, image.shape), image.shape, image.dtype)
 
@@ -146,22 +106,8 @@ class Layout:
     def to_planes(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return an image as a stack of planes with channels.
 
-        Parameters
-        ----------
-        image : numpy.ndarray
-            Of this layout's shape; the dtype may be another.
-
-        Returns
-        -------
-        numpy.ndarray
-            (N, C, H, W) in the image's dtype and range: C runs over C and S without
-            alpha (1 if there are none), N over all other axes, both in the order of
-            the axes. A view where the strides allow it.
-
-        Raises
-        ------
-        InputError
-            If the image has another shape.
+        (N, C, H, W) in its dtype and range; C runs over C and S, without alpha. Raises
+        InputError for an image of another shape.
         """
         colours = self.without_alpha(image)
         order = [self.axes.index(letter) for letter in self._planes_order]
@@ -172,26 +118,9 @@ class Layout:
     ) -> NDArray[Any]:
         """Return planes in the axes of the image; the inverse of `to_planes`.
 
-        Parameters
-        ----------
-        planes : numpy.ndarray
-            (N, C, H, W) of any dtype, which is kept: `cast` first for the image's
-            own. H and W may be others than the image's, as after super-resolution.
-        like : numpy.ndarray, optional
-            The image, for its alpha. At equal size alpha is copied bit by bit, at
-            another taken from the nearest pixel. Without it (uncertainty maps have
-            no alpha) only colour samples return.
-
-        Returns
-        -------
-        numpy.ndarray
-            In the image's axes, with the new height and width; a view where the
-            strides allow it and there is no alpha to add.
-
-        Raises
-        ------
-        InputError
-            If N or C differ from `planes_shape`, or `like` has another shape.
+        Planes (N, C, H, W) keep their dtype: `cast` first for the image's. Alpha is taken from
+        `like`. Raises InputError if N or C differ from `planes_shape`, or `like` has another
+        shape.
         """
         if planes.ndim != 4 or planes.shape[:2] != self.planes_shape[:2]:
             n, c = self.planes_shape[:2]
@@ -213,20 +142,7 @@ class Layout:
     def without_alpha(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return a view of the image that lacks the alpha sample, if there is one.
 
-        Parameters
-        ----------
-        image : numpy.ndarray
-            Of this layout's shape.
-
-        Returns
-        -------
-        numpy.ndarray
-            The colour samples, in the same axes.
-
-        Raises
-        ------
-        InputError
-            If the image has another shape.
+        Raises InputError for an image of another shape.
         """
         if image.shape != self.shape:
             raise InputError(
@@ -277,22 +193,7 @@ def cast(values: ArrayLike, dtype: DTypeLike) -> NDArray[Any]:
     the dtype; floating values are clipped only where the dtype is too narrow for
     them. Byte order is that of `dtype`.
 
-    Parameters
-    ----------
-    values : array-like of float or int
-        Results in the intensity units of the image; any shape.
-    dtype : dtype-like
-        Integer or floating.
-
-    Returns
-    -------
-    numpy.ndarray
-        Of the shape of `values`; `values` itself if it has the dtype already.
-
-    Raises
-    ------
-    RestorationError
-        If NaN would have to become an integer.
+    Raises RestorationError if NaN would have to become an integer.
 
     Examples
     --------

@@ -36,20 +36,7 @@ def is_labelled(data: object) -> bool:
 def as_dask(data: Any) -> Any:
     """The same values as a dask array; the chunks are those in which they are stored.
 
-    Parameters
-    ----------
-    data : dask.array.Array, zarr.Array, xarray.DataArray or numpy.ndarray
-        Of any axes.
-
-    Returns
-    -------
-    dask.array.Array
-        Nothing of it is read.
-
-    Raises
-    ------
-    InputError
-        If dask is not installed.
+    Raises InputError if dask is not installed.
     """
     try:
         import dask.array as da
@@ -67,13 +54,7 @@ def as_dask(data: Any) -> Any:
 
 
 def packed_digest(mask: Any) -> tuple[str, int]:
-    """SHA-256 of a mask's bits in C order, eight to a byte, and how many are set.
-
-    Parameters
-    ----------
-    mask : numpy.ndarray or dask.array.Array
-        Boolean; a lazy one is read row of chunks by row of chunks.
-    """
+    """SHA-256 of a mask's bits in C order, eight to a byte, and how many are set."""
     digest, n_set = hashlib.sha256(), 0
     rest: NDArray[np.bool_] = np.zeros(0, bool)
     for part in _slabs(mask):

@@ -36,23 +36,8 @@ _METRES_PER_INCH = LENGTHS["inch"].si  # Pillow speaks of inches
 def read_picture(path: Path, kind: Format) -> ImageFile:
     """Read a PNG, JPEG or BMP file.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    kind : str
-        "png", "jpeg" or "bmp".
-
-    Returns
-    -------
-    ImageFile
-        "YX" or "YXS"; with pixel size and description where a PNG holds them.
-
-    Raises
-    ------
-    ImageFileError
-        If it is a colour PNG of 16 bits. On damaged files the decoder raises errors of
-        any type.
+    Raises ImageFileError for a colour PNG of 16 bits. On damaged files the decoder raises
+    errors of any type.
     """
     import imageio.v3 as iio
 

@@ -62,25 +62,9 @@ class _Metadata(NamedTuple):
 def read_tiff(path: Path, *, mapped: bool = False) -> ImageFile:
     """Read the first image of a TIFF file.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    mapped : bool
-        Whether a large one is read by slicing; see :func:`~.image_files.read_image`.
-
-    Returns
-    -------
-    ImageFile
-        Its pixels, in native byte order if they were read, and metadata.
-
-    Raises
-    ------
-    ImageFileError
-        If the file ends before its data do, planes of it are in missing files, or it is
-        too large for its kind.
-    Exception
-        Whatever tifffile raises on a file that it cannot read.
+    Pixels in native byte order, if they are read, and metadata. Raises ImageFileError if the
+    file ends before its data do, planes lie in missing files, or it is too large for its kind;
+    tifffile raises errors of any type.
     """
     import tifffile
 
@@ -113,17 +97,7 @@ def read_tiff(path: Path, *, mapped: bool = False) -> ImageFile:
 def write_tiff(path: Path, image: ImageFile) -> None:
     """Write an image as the dialect that its `format` names.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file, which is overwritten.
-    image : ImageFile
-        What to write; `dialect` says which formats can hold it.
-
-    Raises
-    ------
-    OSError
-        If the disk is full or the file cannot be written.
+    Raises OSError if the disk is full or the file cannot be written.
     """
     import tifffile
 
@@ -157,21 +131,7 @@ def write_tiff(path: Path, image: ImageFile) -> None:
 def dialect(data: NDArray[Any], axes: str, scale: Sequence[float], *, ome: bool) -> Format:
     """Say as which kind of TIFF an image can be written.
 
-    Parameters
-    ----------
-    data : numpy.ndarray
-        Its pixels, of which only shape and dtype count.
-    axes : str
-        One letter per dimension.
-    scale : sequence of float
-        Size of a step along each axis.
-    ome : bool
-        Whether OME-TIFF is wanted.
-
-    Returns
-    -------
-    str
-        "ome-tiff" if wanted and possible, else "imagej" if possible, else "tiff".
+    Of the pixels, shape and dtype count.
     """
     code = data.dtype.str[1:]
     samples = data.shape[axes.index("S")] if "S" in axes else 1

@@ -27,25 +27,15 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A part of a plane to read, and the part of it that counts.
+    """A part of a plane to read, and the part of it that counts."""
 
-    Attributes
-    ----------
-    rows, columns : ndarray of int
-        Pixels of the plane to read, halo and mirrored border included; index with
-        ``plane[..., rows[:, None], columns]``.
-    core : (slice, slice)
-        Where the result goes in the plane.
-    inner : (slice, slice)
-        Where the core lies in what was read.
-    origin : (int, int)
-        Frame coordinates of the first pixel read, multiples of the stride.
-    """
-
+    # Pixels of the plane to read, halo and mirrored border included: index with ``plane[...,
+    # rows[:, None], columns]``.
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
-    core: tuple[slice, slice]
-    inner: tuple[slice, slice]
+    core: tuple[slice, slice]  # where the result goes in the plane
+    inner: tuple[slice, slice]  # where the core lies in what was read
+    # Frame coordinates of the first pixel that is read, multiples of the stride.
     origin: tuple[int, int]
 
     @property
@@ -59,18 +49,7 @@ class Tile:
         return pixels
 
     def within(self, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-        """The part of what was read that lies in the plane, and its place in the plane.
-
-        Parameters
-        ----------
-        shape : tuple of int
-            (height, width) of the plane.
-
-        Returns
-        -------
-        ((slice, slice), (slice, slice))
-            The mirrored border left out: in the tile, and in the plane.
-        """
+        """The part of what was read that lies in the plane, and its place in the plane."""
         lengths = len(self.rows), len(self.columns)
         parts = [
             _within(core.start - inner.start, read, length)
@@ -87,20 +66,7 @@ class Tile:
         return replace(self, rows=self.rows - row, columns=self.columns - column, core=core)
 
     def halves(self, halo: int, stride: int) -> tuple[Tile, Tile] | None:
-        """Two tiles with the same cores together, cut across the longer side.
-
-        Parameters
-        ----------
-        halo : int
-            Pixels read around each core where this tile has them.
-        stride : int
-            What the network's input sides are multiples of.
-
-        Returns
-        -------
-        (Tile, Tile) or None
-            None where half would be less than `SMALLEST`.
-        """
+        """Two tiles with the same cores together, cut across the longer side."""
         heights = [part.stop - part.start for part in self.core]
         axis = int(heights[1] > heights[0])
         half = _round_up(heights[axis] // 2, stride)
@@ -135,24 +101,8 @@ def tiles(
 ) -> list[Tile]:
     """Cover a plane with tiles.
 
-    Parameters
-    ----------
-    height, width : int
-        Of the plane in pixels.
-    size : int
-        Side of the tiles' cores in pixels; rounded up to a multiple of `stride`.
-    halo : int
-        Pixels read around each core where the frame has them, `margin` at least; rounded
-        up likewise.
-    stride : int
-        What the network's input sides are multiples of.
-    margin : int
-        Mirrored pixels around the plane; rounded up likewise.
-
-    Returns
-    -------
-    list of Tile
-        In reading order; the cores cover the plane without overlap.
+    In pixels: `size` of the cores and `margin` of mirrored pixels around the plane are rounded
+    up to multiples of the stride.
     """
     size, halo, margin = (_round_up(value, stride) for value in (size, halo, margin))
     halo = max(halo, margin)

@@ -199,17 +199,6 @@ class Autoregression:
 def geometric(y: float, x: float) -> Autoregression:
     """Return the noise whose autocorrelation decays geometrically along both axes.
 
-    Parameters
-    ----------
-    y, x : float
-        Lag-1 autocorrelation along Y and X, in [0, 0.95]; the one at lag (k, l) is
-        ``y**k * x**l``.
-
-    Returns
-    -------
-    Autoregression
-        Of first order, along a row or a column where the other is 0.
-
     Examples
     --------
     >>> geometric(0.0, 0.8)
@@ -228,22 +217,6 @@ def fit_autoregression(
     """Fit an autoregression to an autocorrelation, by the Yule-Walker equations.
 
     The order grows as long as one more explains a hundredth of the innovations' variance.
-
-    Parameters
-    ----------
-    autocorrelation : numpy.ndarray
-        (2 R + 1, 2 R + 1), 1 at the centre, where the lag is zero. It is taken as that of
-        mirrored images too.
-    direction : {"row", "column", "plane"}
-        Where the context lies.
-    max_order : int, optional
-        At most 8 along a row or column and 3 in the plane, and at most R / 2 there.
-
-    Returns
-    -------
-    Autoregression
-        Stable; where the measured autocorrelation has no such process, that of the
-        measured noise with some white noise mixed in.
     """
     symmetric = (autocorrelation + autocorrelation[:, ::-1]) / 2
     symmetric = (symmetric + symmetric[::-1]) / 2

@@ -49,21 +49,7 @@ measured noise is that smooth, and the highest frequencies would decide everythi
 def checked_correlation(correlation: Any) -> Correlation:
     """Return a correlation in its plain form.
 
-    Parameters
-    ----------
-    correlation : sequence of 2 floats, Autoregression or mapping
-        Lag-1 autocorrelation along Y and X, each in [0, 0.95]; or an autoregression or
-        its JSON form.
-
-    Returns
-    -------
-    tuple of 2 floats, or Autoregression
-        The same.
-
-    Raises
-    ------
-    InputError
-        If these are not two such numbers, nor an autoregression.
+    Raises InputError unless it is two numbers in range, or an autoregression.
     """
     if isinstance(correlation, Autoregression):
         return correlation
@@ -90,20 +76,7 @@ def checked_correlation(correlation: Any) -> Correlation:
 def parse_correlation(text: str) -> Correlation:
     """Read a correlation from its written form.
 
-    Parameters
-    ----------
-    text : str
-        ``"Y,X"``, such as ``"0.6,0.6"``, or an autoregression, such as ``"row:0.8"``.
-
-    Returns
-    -------
-    tuple of 2 floats, or Autoregression
-        The correlation.
-
-    Raises
-    ------
-    InputError
-        If the text has another form or its numbers are unusable.
+    Raises InputError if the text has another form or its numbers are unusable.
     """
     direction, colon, values = text.strip().rpartition(":")
     try:
@@ -139,17 +112,7 @@ def json_form(correlation: Correlation) -> list[float] | dict[str, Any]:
 def autocorrelation(correlation: Correlation, reach: int) -> FloatArray:
     """Return the autocorrelation at lags up to some pixels along both axes.
 
-    Parameters
-    ----------
-    correlation : tuple of 2 floats, or Autoregression
-        Of the noise.
-    reach : int
-        Greatest lag in pixels, at most 24.
-
-    Returns
-    -------
-    numpy.ndarray of float64
-        (2 reach + 1, 2 reach + 1), 1 at the centre, where the lag is zero.
+    `reach` is at most 24 pixels.
     """
     if isinstance(correlation, Autoregression):
         return correlation.autocorrelation(reach)
@@ -159,18 +122,7 @@ def autocorrelation(correlation: Correlation, reach: int) -> FloatArray:
 
 
 def lag_one(correlation: Correlation) -> tuple[float, float]:
-    """Return the lag-1 autocorrelation along Y and X.
-
-    Parameters
-    ----------
-    correlation : tuple of 2 floats, or Autoregression
-        Of the noise.
-
-    Returns
-    -------
-    tuple of 2 floats
-        Negative where neighbours differ.
-    """
+    """Return the lag-1 autocorrelation along Y and X."""
     if not isinstance(correlation, Autoregression):
         return correlation
     lags = correlation.autocorrelation(1)
@@ -185,16 +137,6 @@ def nearest_blur(correlation: Correlation) -> tuple[float, float]:
     noise of 0.3 to 0.95 along rows, least squares over two pixels came within 0.2 dB of the
     best pair; the lag-1 autocorrelation alone lost up to 0.5 dB, since the tail of an
     autoregression is longer than a blur's (``benchmarks/correlated_noise.py``).
-
-    Parameters
-    ----------
-    correlation : tuple of 2 floats, or Autoregression
-        Of the noise.
-
-    Returns
-    -------
-    tuple of 2 floats
-        Lag-1 autocorrelation along Y and X, each in [0, 0.95].
     """
     if not isinstance(correlation, Autoregression):
         return correlation
@@ -209,18 +151,7 @@ def nearest_blur(correlation: Correlation) -> tuple[float, float]:
 
 @lru_cache(maxsize=256)
 def as_autoregression(correlation: Correlation) -> Autoregression | None:
-    """Return the autoregression that has a correlation; None for white noise.
-
-    Parameters
-    ----------
-    correlation : tuple of 2 floats, or Autoregression
-        Of the noise.
-
-    Returns
-    -------
-    Autoregression or None
-        For blurred noise, along the one axis or in the plane.
-    """
+    """Return the autoregression that has a correlation; None for white noise."""
     if isinstance(correlation, Autoregression):
         return correlation
     if correlation == WHITE:
@@ -236,25 +167,8 @@ def correlated_noise(
 ) -> FloatArray:
     """Draw Gaussian noise of mean 0, variance 1 and the given correlation.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Shape of the noise, (..., Y, X). A single axis is taken as X.
-    correlation : tuple of 2 floats, or Autoregression
-        Lag-1 autocorrelation along Y and X, each in [0, 0.95], or an autoregression; all
-        other axes are independent.
-    rng : numpy.random.Generator
-        Source of the randomness.
-
-    Returns
-    -------
-    numpy.ndarray of float64
-        Stationary up to the borders. White noise is ``rng.standard_normal(shape)``.
-
-    Raises
-    ------
-    InputError
-        If `correlation` is out of range.
+    Of any shape (..., Y, X); a single axis is taken as X. Raises InputError if the correlation
+    is out of range.
 
     Examples
     --------
@@ -285,15 +199,7 @@ def impulse_response(correlation: Correlation) -> FloatArray:
     Its transfer function is the root of the noise's spectrum, cut after a few pixels: unlike
     :func:`correlated_noise` it has a place, so that parts of a field can be drawn apart.
 
-    Parameters
-    ----------
-    correlation : tuple of 2 floats, or Autoregression
-        Of the noise.
-
-    Returns
-    -------
-    numpy.ndarray of float64
-        (Y, X), odd sides, of unit energy; (1, 1) for white noise.
+    (Y, X) with odd sides, of unit energy; (1, 1) for white noise.
     """
     if correlation == WHITE:
         return np.ones((1, 1))
@@ -306,18 +212,7 @@ def impulse_response(correlation: Correlation) -> FloatArray:
 
 @lru_cache(maxsize=64)
 def averaging_std(correlation: Correlation) -> float:
-    """Return by how much means over an area scatter more than those of white noise.
-
-    Parameters
-    ----------
-    correlation : tuple of 2 floats, or Autoregression
-        Of the noise.
-
-    Returns
-    -------
-    float
-        The root of the autocorrelation's sum; 1 for white noise.
-    """
+    """Return by how much means over an area scatter more than those of white noise."""
     if correlation == WHITE:
         return 1.0
     return math.sqrt(max(float(autocorrelation(correlation, _RESPONSE).sum()), 0.0))
@@ -326,16 +221,6 @@ def averaging_std(correlation: Correlation) -> float:
 @lru_cache(maxsize=256)
 def correlation_width(correlation: float) -> float:
     """Return the standard deviation of the Gaussian that gives white noise a correlation.
-
-    Parameters
-    ----------
-    correlation : float
-        Lag-1 autocorrelation, in [0, 0.95].
-
-    Returns
-    -------
-    float
-        Pixels; 0 for white noise.
 
     Examples
     --------

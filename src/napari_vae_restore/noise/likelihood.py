@@ -27,18 +27,9 @@ class Likelihood(Protocol):
     def log_likelihood(self, y: Tensor, signal: Tensor) -> Tensor:
         """Return log p(y | s), shared out over the elements.
 
-        Parameters
-        ----------
-        y : torch.Tensor
-            (..., H, W) measurement, floating.
-        signal : torch.Tensor
-            (..., H, W) clean signal, same device.
-
-        Returns
-        -------
-        torch.Tensor
-            (..., H, W) nats per element, float32 or wider, differentiable; for correlated
-            noise each is that of the element given those before it, and the sum counts.
+        Of measurement and clean signal (..., H, W), floating, nats per element, float32 or
+        wider, differentiable; for correlated noise each is that of the element given those
+        before it, and the sum counts.
         """
         ...
 
@@ -47,17 +38,8 @@ class Likelihood(Protocol):
 class CorrelatedGaussian:
     """Gaussian noise of one standard deviation, correlated between neighbours.
 
-    Parameters
-    ----------
-    sigma : float
-        Standard deviation, positive.
-    process : Autoregression
-        Of the noise over its standard deviation.
-
-    Raises
-    ------
-    InputError
-        If `sigma` is not a positive finite number.
+    `process` is the autoregression of the noise over its standard deviation. Raises InputError
+    unless `sigma` is finite and above 0.
     """
 
     sigma: float
@@ -79,25 +61,10 @@ class CorrelatedGaussian:
 def network_likelihood(noise: NoiseModel | None, *, offset: float, scale: float) -> Likelihood:
     """Return the likelihood of stabilised, normalised images (t - offset) / scale.
 
-    Parameters
-    ----------
-    noise : NoiseModel or None
-        That all images share, in intensity units; None where it differs between them,
-        and is then taken as white.
-    offset, scale : float
-        Of the normalisation, in stabilised units; `scale` > 0.
-
-    Returns
-    -------
-    Likelihood
-        White Gaussian noise of standard deviation ``1 / scale`` as a
-        :class:`~napari_vae_restore.noise.models.GaussianNoise`, correlated noise as a
-        :class:`CorrelatedGaussian`, and a white mixture as itself in these units.
-
-    Raises
-    ------
-    InputError
-        If `scale` is not a positive finite number.
+    `noise`, in intensity units, is what all images share; None where it differs, and is then
+    taken as white. White Gaussian noise has the standard deviation ``1 / scale``; correlated
+    noise gives a :class:`CorrelatedGaussian`, a white mixture itself in these units. Raises
+    InputError unless `scale` is finite and above 0.
     """
     sigma = 1 / positive("scale", scale)
     process = as_autoregression(noise.correlation) if noise else None

@@ -363,22 +363,8 @@ def standard_deviation(noise: NoiseModel, signal: ArrayLike) -> FloatArray:
 def noise_from_dict(form: Mapping[str, Any]) -> NoiseModel:
     """Build a noise model from its JSON form.
 
-    Parameters
-    ----------
-    form : mapping
-        What `to_dict` returned: ``{"kind": "gaussian", "sigma": 12.5}`` or
-        ``{"kind": "poisson-gaussian", "a": 0.8, "b": 4.0}``, with or without
-        ``"correlation": [0.6, 0.6]``; or the longer form of a mixture.
-
-    Returns
-    -------
-    NoiseModel
-        The model.
-
-    Raises
-    ------
-    InputError
-        If the kind is unknown, a key is missing or unknown, or a value is unusable.
+    Raises InputError if the kind is unknown, a key is missing or unknown, or a value is
+    unusable.
     """
     if not isinstance(form, Mapping):
         raise InputError(f"A noise model's JSON form is an object, not {form!r}.")

@@ -19,10 +19,7 @@ def widened(values: Tensor) -> Tensor:
 def finite(name: str, value: Any) -> float:
     """Return a noise parameter as a float.
 
-    Raises
-    ------
-    InputError
-        If it is not a finite number.
+    Raises InputError if it is not finite.
     """
     try:
         number = math.nan if isinstance(value, (bool, str)) else float(value)
@@ -36,10 +33,7 @@ def finite(name: str, value: Any) -> float:
 def positive(name: str, value: Any) -> float:
     """Return a noise parameter as a float.
 
-    Raises
-    ------
-    InputError
-        If it is not a finite number above 0.
+    Raises InputError if it is not finite and above 0.
     """
     number = finite(name, value)
     if number <= 0:

@@ -30,31 +30,9 @@ def consistent(x: FloatArray, y: FloatArray, operator: Operator) -> FloatArray:
     from any image, the result comes as close to it as any does; where the operator's
     pseudo-inverse is regularised, so is the agreement.
 
-    Parameters
-    ----------
-    x : numpy.ndarray
-        Proposed image, (..., H, W), floating.
-    y : numpy.ndarray
-        Measurement, floating, of the shape ``operator.measured_shape(x.shape)``. Values
-        under missing pixels are not used.
-    operator : Operator
-        The degradation A.
-
-    Returns
-    -------
-    numpy.ndarray
-        (..., H, W), the dtype of `x`; where A is a mask or the identity, measured pixels
-        are those of `y`, bit by bit, and others those of `x`.
-
-    Raises
-    ------
-    InputError
-        If an image is not floating or the shapes do not suit the operator.
-
-    References
-    ----------
-    Y. Wang, J. Yu, J. Zhang, "Zero-shot image restoration using denoising diffusion
-    null-space model", ICLR 2023, section 3.1. arXiv:2212.00490
+    Images (..., H, W) are floating; what `y` holds under missing pixels is not used, and where
+    A is a mask or the identity, measured pixels are `y`'s bit for bit. Raises InputError if an
+    image is not floating or the shapes do not suit the operator.
 
     Examples
     --------
@@ -62,6 +40,11 @@ def consistent(x: FloatArray, y: FloatArray, operator: Operator) -> FloatArray:
     >>> x = np.array([[0.0, 1.0], [2.0, 3.0]])
     >>> consistent(x, np.array([[2.5]]), Downsampling(2, "box")).round(6).tolist()
     [[1.0, 2.0], [3.0, 4.0]]
+
+    References
+    ----------
+    Y. Wang, J. Yu, J. Zhang, "Zero-shot image restoration using denoising diffusion
+    null-space model", ICLR 2023, section 3.1. arXiv:2212.00490
     """
     _check(x, y, operator)
     if isinstance(operator, Identity | Masking):
@@ -89,48 +72,21 @@ def data_step(
     and m the mean. In closed form for the identity and masks, else by conjugate gradients
     that start at the mean.
 
-    Parameters
-    ----------
-    mean : numpy.ndarray
-        The prior's proposal, (..., H, W), floating.
-    y : numpy.ndarray
-        Measurement, floating, of the shape ``operator.measured_shape(mean.shape)``.
-        Values under missing pixels are not used.
-    operator : Operator
-        The degradation A.
-    noise_variance : float or numpy.ndarray
-        Of the noise in `y`, in squared intensity units, positive; an array broadcasts to
-        `y`.
-    precision : float or numpy.ndarray
-        One over the prior's variance about its mean, in inverse squared intensity units,
-        positive; an array broadcasts to `mean`.
-    tolerance : float
-        A plane is done once its gradient is this fraction of what it was at the mean.
-    max_iterations : int
-        A plane that is not done by then stays as it is.
-
-    Returns
-    -------
-    numpy.ndarray
-        (..., H, W), the dtype of `mean`.
-
-    Raises
-    ------
-    InputError
-        If an image is not floating, the shapes do not suit each other or the operator, or
-        a variance or precision is not positive and finite.
-
-    References
-    ----------
-    K. Zhang, Y. Li, W. Zuo, L. Zhang, L. Van Gool, R. Timofte, "Plug-and-play image
-    restoration with deep denoiser prior", IEEE TPAMI 2021, section 4.1.
-    arXiv:2008.13751
+    Images (..., H, W) are floating, `noise_variance` in squared intensity units and `precision`
+    in inverse ones, numbers or arrays that broadcast. Raises InputError if the shapes do not
+    suit each other, or a variance or precision is not positive and finite.
 
     Examples
     --------
     >>> from napari_vae_restore.operators import Identity
     >>> data_step(np.array([[0.0]]), np.array([[4.0]]), Identity(), 1.0, 3.0).tolist()
     [[1.0]]
+
+    References
+    ----------
+    K. Zhang, Y. Li, W. Zuo, L. Zhang, L. Van Gool, R. Timofte, "Plug-and-play image
+    restoration with deep denoiser prior", IEEE TPAMI 2021, section 4.1.
+    arXiv:2008.13751
     """
     _check(mean, y, operator)
     variance = _positive("noise variance", noise_variance, y.shape)

@@ -21,24 +21,10 @@ change the guess by less than a grey level."""
 def smooth_fill(image: FloatArray, observed: NDArray[np.bool_]) -> FloatArray:
     """Fill missing pixels smoothly from the observed ones; those stay as they are.
 
-    Parameters
-    ----------
-    image : numpy.ndarray
-        (..., H, W), floating. Values under missing pixels are not read.
-    observed : numpy.ndarray of bool
-        (..., H, W), the image's shape; False = missing. A plane without any observed
-        pixel is filled with zeros.
-
-    Returns
-    -------
-    numpy.ndarray
-        (..., H, W), the image's dtype. Every value lies between the least and the
-        greatest observed one of its plane; planes do not influence each other.
-
-    Raises
-    ------
-    InputError
-        If `image` is not floating, or `observed` not boolean and of its shape.
+    Images are (..., H, W), floating; a plane without any observed pixel becomes 0. Every value
+    lies between the least and the greatest observed one of its plane; planes do not influence
+    each other. Raises InputError if `image` is not floating, or `observed` not boolean and of
+    its shape.
 
     References
     ----------

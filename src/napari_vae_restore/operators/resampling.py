@@ -54,58 +54,20 @@ KERNELS: dict[str, tuple[Callable[[FloatArray], FloatArray], float]] = {
 
 @lru_cache(maxsize=64)
 def reduction(n: int, factor: int, kernel: str) -> csr_array:
-    """Return the matrix that blurs with a kernel and keeps every factor-th value.
-
-    Parameters
-    ----------
-    n : int
-        Length of the axis, a multiple of `factor`.
-    factor : int
-        How many pixels become one.
-    kernel : str
-        A name in :data:`KERNELS`.
-
-    Returns
-    -------
-    scipy.sparse.csr_array
-        (n / factor, n) float64, rows sum to 1. Shared: not to be written to.
-    """
+    """Return the matrix that blurs with a kernel and keeps every factor-th value."""
     return _matrix(n // factor, n, float(factor), factor, kernel)
 
 
 @lru_cache(maxsize=64)
 def enlargement(n: int, factor: int) -> csr_array:
-    """Return the matrix of bicubic interpolation.
-
-    Parameters
-    ----------
-    n : int
-        Length of the axis.
-    factor : int
-        How many pixels each becomes.
-
-    Returns
-    -------
-    scipy.sparse.csr_array
-        (n * factor, n) float64, rows sum to 1. Shared: not to be written to.
-    """
+    """Return the matrix of bicubic interpolation."""
     return _matrix(n * factor, n, 1 / factor, 1.0, "bicubic")
 
 
 def separable(rows: csr_array, columns: csr_array, image: FloatArray) -> FloatArray:
     """Apply one matrix along each of the last two axes: rows @ image @ columns.T.
 
-    Parameters
-    ----------
-    rows, columns : scipy.sparse.csr_array
-        (h, H) and (w, W) float64.
-    image : numpy.ndarray
-        (..., H, W), floating.
-
-    Returns
-    -------
-    numpy.ndarray of float64
-        (..., h, w), contiguous.
+    (h, H) and (w, W) float64 on (..., H, W) give (..., h, w), contiguous.
     """
     return np.ascontiguousarray(along(rows, along(columns, image, -1), -2))
 
@@ -113,19 +75,7 @@ def separable(rows: csr_array, columns: csr_array, image: FloatArray) -> FloatAr
 def along(matrix: Matrix, image: FloatArray, axis: int) -> FloatArray:
     """Multiply every line along an axis by a matrix.
 
-    Parameters
-    ----------
-    matrix : scipy.sparse.csr_array
-        (m, n), or whatever else ``@`` multiplies columns (n, k) with.
-    image : numpy.ndarray
-        Any shape, with n values along the axis.
-    axis : int
-        The axis to multiply.
-
-    Returns
-    -------
-    numpy.ndarray
-        The image's shape, with m values along the axis.
+    The matrix is (m, n), or whatever else ``@`` multiplies columns (n, k) with.
     """
     lines = np.moveaxis(image, axis, 0)  # (n, ...)
     product = matrix @ lines.reshape(lines.shape[0], -1)

@@ -110,24 +110,8 @@ def as_stack(
 ) -> tuple[NDArray[np.generic], NDArray[np.bool_] | None]:
     """Return images and their mask as (n, H, W) stacks.
 
-    Parameters
-    ----------
-    planes : array_like
-        (..., H, W), any real dtype, intensity units.
-    observed : numpy.ndarray of bool, or None
-        False = missing, of a shape that broadcasts to that of `planes`.
-
-    Returns
-    -------
-    stack : numpy.ndarray
-        (n, H, W).
-    observed : numpy.ndarray of bool, or None
-        (n, H, W).
-
-    Raises
-    ------
-    InputError
-        If these are not real images, or the mask does not fit them.
+    Images (..., H, W), any real dtype, intensity units. Raises InputError if these are not real
+    images, or the mask does not fit them.
     """
     stack = _as_stack(planes)
     return stack, _as_mask(observed, planes, stack)
@@ -136,22 +120,8 @@ def as_stack(
 def measure_blocks(stack: NDArray[np.generic], mask: NDArray[np.bool_] | None) -> Measured:
     """Cut images into blocks and transform those that tell of noise.
 
-    Parameters
-    ----------
-    stack : numpy.ndarray
-        (n, H, W), any real dtype, intensity units.
-    mask : numpy.ndarray of bool, or None
-        (n, H, W), False = missing.
-
-    Returns
-    -------
-    Measured
-        At least 256 blocks.
-
-    Raises
-    ------
-    UnseenNoiseError
-        If there are fewer, or too few that are neither constant nor clipped.
+    Stack and mask are (n, H, W), the mask False where a pixel is missing. Raises
+    UnseenNoiseError if there are too few blocks that are neither constant nor clipped.
     """
     if min(stack.shape[-2:]) < BLOCK:
         raise unusable(f"planes of {stack.shape[-2:]} pixels are too small")
@@ -170,15 +140,8 @@ def measure_blocks(stack: NDArray[np.generic], mask: NDArray[np.bool_] | None) -
 def clipped_levels(planes: ArrayLike) -> tuple[float, float]:
     """Return the levels to which pixels were clipped, -inf and inf where they were not.
 
-    Parameters
-    ----------
-    planes : array_like
-        (..., H, W), any real dtype, with at least 8 x 8 pixels.
-
-    Raises
-    ------
-    InputError
-        If these are no images, or hold fewer than three different values.
+    Of (..., H, W), any real dtype, at least 8 x 8 pixels. Raises InputError if these are no
+    images, or hold fewer than three different values.
     """
     return _clipped_levels(_sample_blocks(_as_stack(planes), None)[0])
 
@@ -193,10 +156,7 @@ def measures_correlated(spectrum: FloatArray) -> NDArray[np.bool_]:
 def is_plain(structure: FloatArray) -> bool:
     """Whether an image has little texture beside its noise.
 
-    Parameters
-    ----------
-    structure : numpy.ndarray
-        (n,) low-frequency energy of its blocks over that of the noise.
+    `structure` (n,) is the low-frequency energy of its blocks over that of the noise.
     """
     return bool(np.quantile(structure, PLAIN_SHARE) < _PLAIN_EXCESS)
 

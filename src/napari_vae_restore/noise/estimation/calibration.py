@@ -41,23 +41,7 @@ _START: Final = ((0.7, 0.0, 0.8), (0.2, 0.3, 1.2), (0.1, -0.6, 2.0))
 def frame_pairs(frames: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Pair each frame of a static scene with the mean of all.
 
-    Parameters
-    ----------
-    frames : array_like
-        (F, ..., H, W), at least 4 frames of the same scene, intensity units.
-
-    Returns
-    -------
-    signal : numpy.ndarray of float64
-        Mean of the frames, repeated in the shape of `frames`.
-    y : numpy.ndarray of float64
-        The frames, their distance from the mean scaled so that its variance is the
-        noise's, although the mean is noisy itself.
-
-    Raises
-    ------
-    InputError
-        If there are fewer frames.
+    At least 4 frames (F, ..., H, W), intensity units; else InputError is raised.
     """
     y = np.asarray(frames, dtype=np.float64)
     if y.ndim < 3 or len(y) < MIN_FRAMES:
@@ -76,26 +60,8 @@ def fit_mixture(
 ) -> MixtureNoise:
     """Fit a Gaussian mixture to pairs, by maximum likelihood.
 
-    Parameters
-    ----------
-    signal, y : array_like
-        Clean signal and measurement of the same pixels, any one shape, intensity units;
-        non-finite pairs are left out. Large sets are sampled, rare signals more densely.
-    step : float
-        Between the values that a measurement can have, 0 for continuous ones: no
-        component becomes narrower than rounding.
-    correlation : tuple of 2 floats, or Autoregression
-        Passed on to the model.
-
-    Returns
-    -------
-    MixtureNoise
-        Of three components.
-
-    Raises
-    ------
-    InputError
-        If the shapes differ, there are fewer than 2000 pairs, or no noise is in them.
+    Clean signal and measurement of the same pixels, any one shape, intensity units. Raises
+    InputError if the shapes differ, there are fewer than 2000 pairs, or no noise is in them.
     """
     s, measured = (np.asarray(values, dtype=np.float64).ravel() for values in (signal, y))
     if s.shape != measured.shape:

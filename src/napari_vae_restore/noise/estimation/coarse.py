@@ -54,20 +54,11 @@ class _Differences:
 
 @dataclass(frozen=True, slots=True)
 class CoarseFits:
-    """What differences of neighbours show.
+    """What differences of neighbours show."""
 
-    Attributes
-    ----------
-    mean : numpy.ndarray
-        (n,) intensities at which they were taken.
-    constant : LineFit
-        One variance for all.
-    line : LineFit or None
-        A variance that depends on the signal; None where there are too few differences.
-    """
-
-    mean: FloatArray
-    constant: LineFit
+    mean: FloatArray  # (n,) intensities at which they were taken
+    constant: LineFit  # one variance for all
+    # A variance that depends on the signal; None where there are too few differences.
     line: LineFit | None
 
 
@@ -76,19 +67,8 @@ def coarse_fits(
 ) -> CoarseFits | None:
     """Fit the noise variance of small or thin planes.
 
-    Parameters
-    ----------
-    stack : numpy.ndarray
-        (n, H, W), any real dtype, intensity units; non-finite pixels are left out.
-    observed : numpy.ndarray of bool, or None
-        (n, H, W), False = missing.
-    correlation : Correlation
-        Of the noise.
-
-    Returns
-    -------
-    CoarseFits or None
-        None where no noise can be seen.
+    Stack and mask are (n, H, W), any real dtype, intensity units; the mask is False where a
+    pixel is missing, and pixels that are not finite are left out.
     """
     mask = np.isfinite(stack) if observed is None else observed & np.isfinite(stack)
     seen = stack[mask]

@@ -197,25 +197,8 @@ def resolve_noise(
 ) -> NoiseModel:
     """Turn what a user says of the noise into a model, estimating it where asked to.
 
-    Parameters
-    ----------
-    noise : NoiseModel or str
-        A model; or "auto", "gaussian" or "poisson-gaussian" to estimate; or a model's
-        written form, such as "gaussian:12.5" or "poisson-gaussian:0.8,4@0.6,0.6".
-    planes : array_like
-        Noisy images of one acquisition, (..., H, W), intensity units.
-    observed : numpy.ndarray of bool, optional
-        False = missing, of a shape that broadcasts to that of `planes`.
-
-    Returns
-    -------
-    NoiseModel
-        In the images' intensity units.
-
-    Raises
-    ------
-    InputError
-        If the form is not understood, or as :func:`estimate_noise`.
+    Images of one acquisition, (..., H, W), intensity units. Raises InputError if the form is
+    not understood, or as :func:`estimate_noise`.
     """
     if not isinstance(noise, str):
         return noise

@@ -63,29 +63,11 @@ def without_hot_pixels(
 ) -> tuple[FloatArray, Mask]:
     """Replace hot pixels by the median of their surroundings.
 
-    Parameters
-    ----------
-    planes : numpy.ndarray
-        (N, H, W), any real dtype, intensity units, finite where observed.
-    noise : NoiseModel
-        Of the planes.
-    observed : numpy.ndarray of bool, optional
-        (N, H, W), False = missing. Missing pixels are neither hot nor surroundings.
-    known : numpy.ndarray of bool, optional
-        (H, W) or (N, H, W), pixels that are hot whatever they show, as
-        :func:`persistent_hot_pixels` finds them.
-    least_rise : float
-        Intensity above the surroundings that a hot pixel has at least, whatever the noise;
-        see :func:`rise_beyond_texture`.
-    excess : float
-        Deviation of the noise over the model's, at least 1.
-
-    Returns
-    -------
-    planes : numpy.ndarray of float64
-        (N, H, W).
-    is_hot : numpy.ndarray of bool
-        (N, H, W), which were replaced.
+    Planes (N, H, W), any real dtype, finite where observed, to float64 planes and a mask of
+    those that were replaced. Missing pixels are neither hot nor surroundings; `known` ones, (H,
+    W) or (N, H, W), are hot whatever they show. A hot pixel rises by `least_rise` at least,
+    whatever the noise (see :func:`rise_beyond_texture`); `excess` is the deviation of the
+    image's noise over the model's.
     """
     values = planes.astype(np.float64)
     is_hot = np.zeros(values.shape, bool)
@@ -106,13 +88,6 @@ def rise_beyond_texture(values: NDArray[Any], noise: NoiseModel) -> float:
     With next to no noise, glints, grains and thin lines are far above it too: a pixel is called
     hot where it rises by twice the picture's range. The stronger the noise, the less is
     asked for; from 6 of 255 of the range on, the noise alone is the measure.
-
-    Parameters
-    ----------
-    values : numpy.ndarray
-        Measured intensities of the image or a sample of it, any shape, finite.
-    noise : NoiseModel
-        Of the image.
     """
     if values.size == 0:
         return 0.0
@@ -129,20 +104,8 @@ def persistent_hot_pixels(
 ) -> Mask:
     """Find the pixels that are hot in every frame of a series, which one alone need not show.
 
-    Parameters
-    ----------
-    frames : numpy.ndarray
-        (K, H, W), any real dtype, intensity units, finite where observed: frames or planes
-        of one camera, all or a sample.
-    noise : NoiseModel
-        Of one frame.
-    observed : numpy.ndarray of bool, optional
-        (K, H, W), False = missing.
-
-    Returns
-    -------
-    numpy.ndarray of bool
-        (H, W); none in fewer than four frames.
+    Frames or planes of one camera (K, H, W), all or a sample, to a mask (H, W); none in fewer
+    than four frames.
     """
     if len(frames) < MIN_FRAMES:
         return np.zeros(frames.shape[1:], bool)

@@ -59,19 +59,7 @@ _STRUCTURE: Final = np.isin(ORDER, CORRELATED_STRUCTURE_ORDERS)
 def measure_correlation(blocks: Blocks, expected: FloatArray) -> Correlation:
     """Measure how neighbours correlate in the blocks that are flattest.
 
-    Parameters
-    ----------
-    blocks : Blocks
-        Of one acquisition.
-    expected : numpy.ndarray
-        (n,) noise variance of each block, up to a common factor.
-
-    Returns
-    -------
-    tuple of 2 floats, or Autoregression
-        White below a lag-1 autocorrelation of 0.19, or of 0.07 where the image is plain
-        beside its noise, which is the same everywhere; blurred noise; or noise with a
-        geometric decay, where that explains the spectrum better.
+    `expected` (n,) is the noise variance of each block, up to a common factor.
     """
     every, level = blocks, np.median(expected)
     unclipped = blocks.clipped == 0

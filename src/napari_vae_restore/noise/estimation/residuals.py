@@ -40,37 +40,19 @@ _MAX_SHARES: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class VarianceCurve:
-    """Measured noise variance against signal, one entry for each bin of the signal.
+    """Measured noise variance against signal, one entry for each bin of the signal."""
 
-    Attributes
-    ----------
-    signal : numpy.ndarray of float64
-        (n,) mean signal, intensity units, rising.
-    variance : numpy.ndarray of float64
-        (n,) squared intensity units.
-    count : numpy.ndarray of int
-        (n,) pixels.
-    """
-
-    signal: FloatArray
-    variance: FloatArray
-    count: NDArray[np.intp]
+    signal: FloatArray  # (n,) mean signal, intensity units, rising
+    variance: FloatArray  # (n,) squared intensity units
+    count: NDArray[np.intp]  # (n,) pixels
 
 
 def residual_autocorrelation(residual: ArrayLike) -> FloatArray:
     """Measure the autocorrelation of residuals.
 
-    Parameters
-    ----------
-    residual : array_like
-        (..., H, W) in stabilised units, pooled over all planes; non-finite values and
-        those beyond six standard deviations are left out.
-
-    Returns
-    -------
-    numpy.ndarray of float64
-        (13, 13), lags up to 6 pixels along Y and X, 1 at the centre; 0 at lags that the
-        image is too small for.
+    Of (..., H, W) in stabilised units, pooled over all planes, pixels that are not finite left
+    out. (13, 13): lags up to 6 pixels along Y and X, 1 at the centre, 0 at lags that the
+    residual does not hold.
     """
     planes = np.asarray(residual, dtype=np.float64)
     planes = planes.reshape(-1, *planes.shape[-2:])
@@ -100,18 +82,6 @@ def choose_correlation(measured: FloatArray, direction: Direction | None = None)
     White below a lag-1 of 0.15; then blurred white noise, where two numbers explain the
     lags up to 3 pixels to within 0.08; then an autoregression along the one axis along which
     neighbours correlate, or in the plane.
-
-    Parameters
-    ----------
-    measured : numpy.ndarray
-        As :func:`residual_autocorrelation` returns it.
-    direction : {"row", "column", "plane"}, optional
-        An autoregression along it, whatever was measured.
-
-    Returns
-    -------
-    tuple of 2 floats, or Autoregression
-        Of the noise.
     """
     if direction is not None:
         return fit_autoregression(measured, direction)
@@ -135,15 +105,7 @@ def choose_correlation(measured: FloatArray, direction: Direction | None = None)
 def variance_curve(signal: ArrayLike, y: ArrayLike) -> VarianceCurve:
     """Measure the variance of y - s in bins of s, deaf to hot pixels.
 
-    Parameters
-    ----------
-    signal, y : array_like
-        Clean signal and measurement of the same pixels, intensity units.
-
-    Returns
-    -------
-    VarianceCurve
-        Up to 24 bins, see :func:`signal_bins`.
+    Clean signal and measurement of the same pixels, in intensity units.
     """
     s, measured = (np.asarray(values, dtype=np.float64).ravel() for values in (signal, y))
     seen = np.isfinite(s) & np.isfinite(measured)
@@ -162,16 +124,8 @@ def variance_curve(signal: ArrayLike, y: ArrayLike) -> VarianceCurve:
 def signal_bins(signal: FloatArray) -> NDArray[np.intp]:
     """Divide signals into bins, half of them of equal counts and half of equal range.
 
-    Parameters
-    ----------
-    signal : numpy.ndarray
-        (n,), finite, at least one.
-
-    Returns
-    -------
-    numpy.ndarray of int
-        (n,) the bin of each, rising with the signal; bins with less than a two-hundredth of
-        the pixels, or 30, are joined with the next.
+    (n,) the bin of each, rising with the signal; bins of less than a two-hundredth of the
+    pixels, or 30, are joined with the next.
     """
     share = np.linspace(0, 1, _BINS // 2 + 1)
     edges = np.union1d(np.quantile(signal, share), signal.min() + np.ptp(signal) * share)

@@ -26,21 +26,7 @@ coefficient: what is less is not compared."""
 
 
 def block_spectrum(correlation: Correlation, size: int) -> FloatArray:
-    """Return the expected energy of each cosine coefficient of a block of noise.
-
-    Parameters
-    ----------
-    correlation : tuple of 2 floats, or Autoregression
-        Of the noise.
-    size : int
-        Pixels a side of the block, at most 16.
-
-    Returns
-    -------
-    numpy.ndarray of float64
-        (size, size), for noise of variance 1 and an orthonormal transform: the mean is 1,
-        and white noise has 1 everywhere.
-    """
+    """Return the expected energy of each cosine coefficient of a block of noise."""
     if isinstance(correlation, Autoregression):
         return _spectrum_in_plane(correlation, size)
     return np.multiply.outer(*(_spectrum(rho, size) for rho in correlation))
@@ -54,20 +40,6 @@ def fit_correlation(
     The energy of a coefficient is the noise's variance times `block_spectrum`, with
     gamma-distributed scatter: up to constants, minus the log-likelihood per coefficient
     is the mean of log(S) + log of the mean of (energy / S), whatever the variance.
-
-    Parameters
-    ----------
-    energy : numpy.ndarray
-        (size, size), mean energies of the coefficients of flat blocks, positive.
-    used : numpy.ndarray of bool
-        (size, size), the coefficients to compare.
-    family : {"blur", "geometric"}
-        Whether the autocorrelation is that of blurred noise or decays geometrically.
-
-    Returns
-    -------
-    tuple of 2 floats
-        Lag-1 autocorrelation along Y and X, in steps of 0.01.
     """
     tried, spectra = _candidates(family, len(energy))
     weight = used / used.sum()
@@ -79,23 +51,7 @@ def fit_correlation(
 
 
 def mismatch(energy: FloatArray, correlation: Correlation, used: NDArray[np.bool_]) -> float:
-    """Return how badly a correlation explains measured energies.
-
-    Parameters
-    ----------
-    energy : numpy.ndarray
-        (size, size), mean energies of the coefficients of flat blocks, positive.
-    correlation : tuple of 2 floats, or Autoregression
-        Of the noise.
-    used : numpy.ndarray of bool
-        (size, size), the coefficients to compare.
-
-    Returns
-    -------
-    float
-        Log-likelihood per coefficient below that of the measured spectrum itself: about 0
-        where the correlation explains all.
-    """
+    """Return how badly a correlation explains measured energies."""
     spectrum = block_spectrum(correlation, len(energy)) + _LEAST
     quotient = ((energy + _LEAST) / spectrum)[used]
     return float(np.log(quotient.mean()) - np.log(quotient).mean())

@@ -45,15 +45,7 @@ def repeat_side(planes: NDArray[Any]) -> int:
     between them, it is as common as within. So the side grows until that which surrounds
     the regions explains them no more.
 
-    Parameters
-    ----------
-    planes : numpy.ndarray
-        (N, H, W), an image or a sample of it, any real dtype.
-
-    Returns
-    -------
-    int
-        5 to 64, more where more neighbours are equal.
+    Of planes (N, H, W), an image or a sample of it.
     """
     side = LEAST
     while side < _MOST:
@@ -71,17 +63,7 @@ def repeat_side(planes: NDArray[Any]) -> int:
 def unmeasured(plane: NDArray[Any], side: int) -> Mask | None:
     """Where a plane holds one repeated value, or none.
 
-    Parameters
-    ----------
-    plane : numpy.ndarray
-        (H, W), any real dtype.
-    side : int
-        As :func:`repeat_side` gives it for the image.
-
-    Returns
-    -------
-    numpy.ndarray of bool, or None
-        (H, W); None where there are no such pixels.
+    (H, W) bool; None where there are no such pixels.
     """
     nothing: Mask | None = None
     if plane.dtype.kind == "f":
