@@ -102,7 +102,7 @@ def main() -> None:
 
 def plot(rows: list[dict[str, float]], folder: Path) -> None:
     """Cost of a megapixel, and peak of memory, over the picture's size."""
-    from napari_vae_restore.reports.pages import Curve, Plot
+    from napari_vae_restore.reports.plot import Curve, Plot
 
     named: dict[str, list[dict[str, float]]] = {}
     for row in rows:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import napari_vae_restore as vr
 from napari_vae_restore.evaluation import metrics
 from napari_vae_restore.evaluation.page import page
-from napari_vae_restore.reports.pages import Curve, Plot
+from napari_vae_restore.reports.plot import Curve, Plot
 
 Image = NDArray[np.float32]
 

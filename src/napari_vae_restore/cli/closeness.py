@@ -48,16 +48,16 @@ def compare(
 
 def page(rows: list[Row]) -> str:
     """The measures as a page of HTML: a table, and the PSNR as bars."""
-    from napari_vae_restore.reports import pages
+    from napari_vae_restore.reports.pages import render
 
-    table = [("Image", *_HEADINGS), *((row["restored"], *_texts(row)) for row in rows)]
-    bars = [
-        (Path(row["restored"]).name, row["psnr"]) for row in rows if row["psnr"] is not None
-    ]
-    parts = ["<h1>Images against references</h1>", pages.grid(table)]
-    if bars:
-        parts += ["<h2>PSNR, dB</h2>", pages.bars(bars, ".2f")]
-    return pages.document("Images against references", "\n".join(parts))
+    return render(
+        "closeness.html",
+        title="Images against references",
+        table=[("Image", *_HEADINGS), *((row["restored"], *_texts(row)) for row in rows)],
+        psnr=[
+            (Path(row["restored"]).name, row["psnr"]) for row in rows if row["psnr"] is not None
+        ],
+    )
 
 
 def _several(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.reports.pages import Curve, Plot
+from napari_vae_restore.reports.plot import Curve, Plot
 
 HVAE_GRID: Final[dict[str, tuple[float, ...]]] = {"latent": (4, 16), "levels": (3, 4)}
 FLAT_GRID: Final[dict[str, tuple[float, ...]]] = {"latent": (2, 8, 32)}
