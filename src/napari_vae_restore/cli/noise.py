@@ -10,7 +10,8 @@ import typer
 from napari_vae_restore.cli import options, reports, terminal
 
 if TYPE_CHECKING:
-    from napari_vae_restore.reports.noise_report import ChannelNoise, NoiseReport
+    from napari_vae_restore.reports.channel_noise import ChannelNoise
+    from napari_vae_restore.reports.noise_report import NoiseReport
 
 _MAX_WRITTEN = 120
 """Longer noise models are not shown as an option to type."""

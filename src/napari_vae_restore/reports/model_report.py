@@ -66,44 +66,19 @@ _HASH_DIGITS: Final = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelReport:
-    """What is to be known of a model.
+    """What is to be known of a model."""
 
-    Attributes
-    ----------
-    name : str
-        The model's.
-    file : Path or None
-        Where it was read from.
-    sha256 : str
-        Hash of configuration, normalisation, noise model and weights.
-    kind : str
-        "hvae", "flat" or "restoration", as in the header of model files.
-    n_parameters : int
-        Of the network.
-    channels : int
-        Image channels that it sees jointly.
-    strides : tuple of int
-        Pixels per latent cell of each level, finest first.
-    tasks : tuple of str
-        What it can undo, as in recipes.
-    noise : NoiseModel or None
-        Of the images it was trained on; None where it differed.
-    record : TrainingRecord
-        How it was trained.
-    samples : numpy.ndarray
-        (16, C, h, w) float32 in network units, drawn from its prior with seed 0.
-    """
-
-    name: str
-    file: Path | None
-    sha256: str
-    kind: str
-    n_parameters: int
-    channels: int
-    strides: tuple[int, ...]
-    tasks: tuple[str, ...]
-    noise: NoiseModel | None
-    record: TrainingRecord
+    name: str  # the model's
+    file: Path | None  # where it was read from
+    sha256: str  # hash of configuration, normalisation, noise model and weights
+    kind: str  # "hvae", "flat" or "restoration", as in the header of model files
+    n_parameters: int  # of the network
+    channels: int  # image channels that it sees jointly
+    strides: tuple[int, ...]  # pixels per latent cell of each level, finest first
+    tasks: tuple[str, ...]  # what it can undo, as in recipes
+    noise: NoiseModel | None  # of the images it was trained on; None where it differed
+    record: TrainingRecord  # how it was trained
+    # (16, C, h, w) float32 in network units, drawn from its prior with seed 0.
     samples: NDArray[np.float32]
 
     def rows(self) -> Rows:
@@ -159,20 +134,7 @@ class ModelReport:
 
 
 def report_of(model: Model, file: Path | None = None) -> ModelReport:
-    """Report on a model; draws samples from its prior, which takes about a second.
-
-    Parameters
-    ----------
-    model : Model
-        Any.
-    file : pathlib.Path, optional
-        Where it was read from.
-
-    Returns
-    -------
-    ModelReport
-        The same for the same model.
-    """
+    """Report on a model; draws samples from its prior, which takes about a second."""
     network = model.network
     config = network.config
     return ModelReport(
@@ -198,15 +160,8 @@ def tasks_of(config: ModelConfig) -> tuple[str, ...]:
 def sheet(samples: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Lay samples out in a square to look at.
 
-    Parameters
-    ----------
-    samples : numpy.ndarray
-        (n, C, h, w), any range; three channels are shown as colours, of others the first.
-
-    Returns
-    -------
-    numpy.ndarray of uint8
-        (H, W), or (H, W, 3): contrast stretched alike for all.
+    Samples (n, C, h, w) to a sheet (H, W), or (H, W, 3), with one contrast for all: three
+    channels are shown as colours, of others the first.
     """
     n, channels, height, width = samples.shape
     black, white = np.percentile(samples, _BLACK_WHITE)
