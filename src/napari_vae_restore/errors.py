@@ -8,7 +8,7 @@ _LONGEST = 240
 """Characters of a foreign error that a message repeats."""
 
 
-def told(error: BaseException) -> str:
+def shortened(error: BaseException) -> str:
     """What an error of another library says, in one line, cut where it says too much."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"

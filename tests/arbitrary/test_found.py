@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
 import napari_vae_restore as vr
-from napari_vae_restore.errors import told
+from napari_vae_restore.errors import shortened
 from napari_vae_restore.generation.compression import container
 from napari_vae_restore.images.array_files import open_array
 from napari_vae_restore.images.image_files import read_image, write_image
@@ -137,9 +137,9 @@ def test_numbers_that_cannot_be_computed_with_overflowed(
 
 
 def test_a_foreign_error_filled_the_screen() -> None:
-    assert told(ValueError("x\n" * 10_000)).count("\n") == 0
-    assert len(told(ValueError("x" * 10_000))) < 300
-    assert told(KeyError()) == "KeyError"
+    assert shortened(ValueError("x\n" * 10_000)).count("\n") == 0
+    assert len(shortened(ValueError("x" * 10_000))) < 300
+    assert shortened(KeyError()) == "KeyError"
 
 
 def test_a_psf_of_endless_numbers_overflowed(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_vae_restore._napari.jobs.interruption import Interrupted, stopped_by
 from napari_vae_restore.errors import RestorationError, VAERestoreError
-from napari_vae_restore.models.devices import is_want_of_memory
+from napari_vae_restore.models.devices import is_out_of_memory
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ def as_own_error(error: Exception) -> VAERestoreError:
     if isinstance(error, VAERestoreError):
         return error
     text = str(error) or type(error).__name__
-    if is_want_of_memory(error):
+    if is_out_of_memory(error):
         wrapped = RestorationError(f"out of memory: use a smaller image or tile ({text})")
     else:
         wrapped = RestorationError(f"the computation failed ({type(error).__name__}): {text}")

@@ -21,7 +21,7 @@ from napari_vae_restore.errors import InputError, VAERestoreError
 from napari_vae_restore.generators import drain
 from napari_vae_restore.images.atomic import why_not_written
 from napari_vae_restore.models.bundled import DEFAULT, find_model
-from napari_vae_restore.models.devices import is_want_of_memory
+from napari_vae_restore.models.devices import is_out_of_memory
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.restoration.recipes.replay import Request, read_mask
 from napari_vae_restore.restoration.restore import RestoreProgress
@@ -227,7 +227,7 @@ def _reason(error: Exception) -> str:
     """The reason of a failure, in one line."""
     if isinstance(error, VAERestoreError):
         text = str(error)
-    elif is_want_of_memory(error):
+    elif is_out_of_memory(error):
         text = "the memory does not suffice"
     elif isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""

@@ -36,7 +36,7 @@ from napari_vae_restore.cli.sweep import sweep
 from napari_vae_restore.cli.train import adapt, train
 from napari_vae_restore.errors import VAERestoreError
 from napari_vae_restore.images.atomic import why_not_written
-from napari_vae_restore.models.devices import is_want_of_memory
+from napari_vae_restore.models.devices import is_out_of_memory
 
 PROGRAM = "vae-restore"
 
@@ -155,7 +155,7 @@ def _explain(error: Exception) -> tuple[str, int]:
     """One line for the user, and the exit status."""
     if isinstance(error, VAERestoreError):
         return str(error), MENDABLE
-    if is_want_of_memory(error):
+    if is_out_of_memory(error):
         return "the memory does not suffice: close other programs or crop the image", MENDABLE
     if isinstance(error, OSError) and error.errno is not None:
         place = f"{error.filename}: " if error.filename else ""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from napari_vae_restore.errors import InputError, told
+from napari_vae_restore.errors import InputError, shortened
 from napari_vae_restore.evaluation.evaluate import evaluate
 from napari_vae_restore.evaluation.grid import Member, MemberFigures, Sweep, members_of
 from napari_vae_restore.evaluation.held_out import HeldOutSplit, hold_out
@@ -236,7 +236,7 @@ def _open(folder: Path, plan: _Plan) -> None:
         begun = TypeAdapter(_Plan).validate_json(path.read_bytes()) if path.exists() else None
     except (OSError, ValidationError) as error:
         raise InputError(
-            f"cannot use the folder {folder}: {told(error)}: choose another"
+            f"cannot use the folder {folder}: {shortened(error)}: choose another"
         ) from error
     if {*folder.iterdir()} <= {path}:  # nothing was trained yet
         _write(path, json.dumps(asdict(plan), indent=1))

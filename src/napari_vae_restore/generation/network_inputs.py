@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_vae_restore.errors import InputError, RestorationError, told
+from napari_vae_restore.errors import InputError, RestorationError, shortened
 from napari_vae_restore.images.arrays import as_image
 from napari_vae_restore.images.layout import Layout
-from napari_vae_restore.models.devices import is_want_of_memory
+from napari_vae_restore.models.devices import is_out_of_memory
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.estimation.estimate import resolve_noise
 from napari_vae_restore.restoration.inference.units import Units
@@ -93,11 +93,11 @@ def torch_computing() -> Iterator[None]:
         with torch.inference_mode():
             yield
     except (MemoryError, RuntimeError) as error:
-        if is_want_of_memory(error):
+        if is_out_of_memory(error):
             raise RestorationError(
                 "out of memory: use a smaller image or device='cpu'"
             ) from error
-        raise RestorationError(f"the network failed: {told(error)}") from error
+        raise RestorationError(f"the network failed: {shortened(error)}") from error
 
 
 def _units(planes: NDArray[Any], model: Model) -> Units:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from napari_vae_restore.errors import InputError, VAERestoreError, told
+from napari_vae_restore.errors import InputError, VAERestoreError, shortened
 from napari_vae_restore.images.layout import SPATIAL, Layout, cast, checked_axes
 from napari_vae_restore.images.lazy_arrays import as_dask, is_lazy
 
@@ -225,7 +225,7 @@ def _to_numpy(data: Any) -> NDArray[Any]:
     except Exception as error:  # of any type: of storage, of codecs, of a graph's own tasks
         raise InputError(
             f"Expected something that numpy can read, but a {type(data).__name__} came that it "
-            f"cannot ({told(error)}): pass a numpy array."
+            f"cannot ({shortened(error)}): pass a numpy array."
         ) from error
 
 

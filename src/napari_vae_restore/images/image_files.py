@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.errors import ImageFileError, InputError, told
+from napari_vae_restore.errors import ImageFileError, InputError, shortened
 from napari_vae_restore.images.atomic import atomic_write, why_not_written
 from napari_vae_restore.images.image_metadata import PIXEL, Format, ImageFile, calibration
 from napari_vae_restore.images.layout import checked_axes
@@ -268,7 +268,7 @@ def _format(
 
 
 def _reason_not_read(error: Exception) -> str:
-    reason = getattr(error, "strerror", None) or told(error)
+    reason = getattr(error, "strerror", None) or shortened(error)
     if "imagecodecs" in reason:
         return "its compression needs a further package; run pip install imagecodecs"
     if isinstance(error, LookupError):  # the decoder fell over what should be there

@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import torch
 from torch import Tensor
 
-from napari_vae_restore.errors import InputError, ModelFileError, told
+from napari_vae_restore.errors import InputError, ModelFileError, shortened
 from napari_vae_restore.images.atomic import atomic_write, why_not_written
 from napari_vae_restore.models.config import (
     FlatVAEConfig,
@@ -221,8 +221,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
     except SafetensorError as error:
         raise ModelFileError(
-            f"{path} is torn or is no safetensors file ({told(error)}): save the model again, "
-            "or copy the file again from where it came"
+            f"{path} is torn or is no safetensors file ({shortened(error)}): save the model "
+            "again, or copy the file again from where it came"
         ) from error
     if _HEADER_KEY not in metadata:
         raise ModelFileError(
@@ -282,7 +282,7 @@ def _build(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor])
         likeness: Likeness | None
         likeness = TypeAdapter(Likeness | None).validate_python(header.get("likeness"))
     except (ValidationError, InputError) as error:
-        raise ModelFileError(f"{path}: the header is not valid: {told(error)}") from error
+        raise ModelFileError(f"{path}: the header is not valid: {shortened(error)}") from error
     with torch.device("meta"):
         network = build_network(config)
     stored = {

@@ -44,9 +44,9 @@ from napari_vae_restore.restoration.restore import denoise
 from napari_vae_restore.restoration.trust.evidence import Evidence, evidence
 from napari_vae_restore.restoration.trust.verdict import (
     KEEP,
-    Found,
+    NoiseCheck,
     Verdict,
-    found_noise,
+    check_noise,
     judged,
 )
 
@@ -168,7 +168,7 @@ def from_first_pass(
         step = quantisation_step(planes)
         seen = np.isfinite(part)
         noise = fit_mixture(signal[seen], part[seen], step=step, correlation=noise.correlation)
-    found = found_noise(part[:, None], ~np.isfinite(part[:, None]), [noise])
+    found = check_noise(part[:, None], ~np.isfinite(part[:, None]), [noise])
     return _channel(signal, part, noise, found)
 
 
@@ -281,7 +281,7 @@ def _log_likelihood(noise: NoiseModel, signal: FloatArray, y: FloatArray) -> flo
 
 
 def _channel(
-    signal: FloatArray, y: FloatArray, noise: NoiseModel, found: Found | None = None
+    signal: FloatArray, y: FloatArray, noise: NoiseModel, found: NoiseCheck | None = None
 ) -> ChannelNoise:
     residual = _standardised(signal, y, noise)
     pairs = zip(*(each.reshape(-1, 1, *each.shape[-2:]) for each in (y, signal)), strict=True)

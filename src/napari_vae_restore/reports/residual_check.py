@@ -26,7 +26,7 @@ from napari_vae_restore.restoration.blocks.mending import without_measurement
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.tasks import Denoise, Task
 from napari_vae_restore.restoration.trust.evidence import Evidence, evidence
-from napari_vae_restore.restoration.trust.verdict import KEEP, Verdict, found_noise, judged
+from napari_vae_restore.restoration.trust.verdict import KEEP, Verdict, check_noise, judged
 
 _WHOLE: Final = 0.9
 """Residual over expected noise from which on nothing need be said of its size."""
@@ -167,7 +167,7 @@ def check_residual(
         math.sqrt(removed / expected) if expected else 0.0,
         (float(lags[LAGS + 1, LAGS]), float(lags[LAGS, LAGS + 1])),
         (float(known[0]), float(known[1])),
-        judged(Evidence.total(parts), found_noise(measured, missing, noise)),
+        judged(Evidence.total(parts), check_noise(measured, missing, noise)),
     )
 
 

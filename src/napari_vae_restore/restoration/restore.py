@@ -23,11 +23,11 @@ from napari_vae_restore.images.lazy_arrays import is_labelled
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.models import NoiseModel
-from napari_vae_restore.restoration.blocks.canvas import Canvas
 from napari_vae_restore.restoration.blocks.lazy import restore_lazily
 from napari_vae_restore.restoration.blocks.measuring import measure_noise
-from napari_vae_restore.restoration.blocks.plan import Plan, filled_of, make_plan
+from napari_vae_restore.restoration.blocks.plan import Plan, make_plan, noisy_holes
 from napari_vae_restore.restoration.blocks.recipe import recipe_of
+from napari_vae_restore.restoration.blocks.result_buffer import ResultBuffer
 from napari_vae_restore.restoration.blocks.solver import Solver
 from napari_vae_restore.restoration.labelled import labelled
 from napari_vae_restore.restoration.options import Options
@@ -41,7 +41,7 @@ from napari_vae_restore.restoration.tasks import (
     image_for,
 )
 from napari_vae_restore.restoration.trust.verdict import judged
-from napari_vae_restore.restoration.trust.warnings import cautions
+from napari_vae_restore.restoration.trust.warnings import image_warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,16 +282,16 @@ def _steps(
     network = find_model(model)
     found = measure_noise(planes, problem, network)
     plan = make_plan(layout, problem, network, found, options)
-    solver, canvas = Solver(plan), Canvas(plan)
+    solver, buffer = Solver(plan), ResultBuffer(plan)
     yield RestoreProgress(0, solver.n_passes)
-    for n_done, _ in enumerate(solver.solve_all(canvas, planes, missing), start=1):
+    for n_done, _ in enumerate(solver.solve_all(buffer, planes, missing), start=1):
         yield RestoreProgress(n_done, solver.n_passes)
     return Restoration(
-        *canvas.finish(layout, array),
+        *buffer.finish(layout, array),
         recipe_of(plan, problem),
-        _diagnostics(plan, problem, solver, _without_holes(planes, missing, canvas), started),
+        _diagnostics(plan, problem, solver, _without_holes(planes, missing, buffer), started),
         plan.spread,
-        filled_of(plan, missing),
+        noisy_holes(plan, missing),
     )
 
 
@@ -314,7 +314,7 @@ def _diagnostics(
         seconds=time.monotonic() - started,
         device=solver.device,
         notes=tuple(solver.notes),
-        warnings=cautions(
+        warnings=image_warnings(
             *seen, plan.layout, plan.noise, is_denoised=is_denoised, unlikeness=unlikeness
         ),
         unlikeness=unlikeness,
@@ -325,18 +325,18 @@ def _diagnostics(
 
 
 def _without_holes(
-    planes: NDArray[Any], missing: Any, canvas: Canvas
+    planes: NDArray[Any], missing: Any, buffer: ResultBuffer
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Image and mean in which warnings are looked for.
 
     The fill stands in for what a mask covers, and a value that occurs for what nothing
     measured; saturated pixels stay, since there is a warning about them.
     """
-    mean, factor = canvas.mean, canvas.mean.shape[-1] // planes.shape[-1]
+    mean, factor = buffer.mean, buffer.mean.shape[-1] // planes.shape[-1]
     if missing is not None:
         fill = cast(mean[..., ::factor, ::factor], planes.dtype)
         planes = np.where(missing, fill, planes)
-    unmeasured = canvas.unmeasured
+    unmeasured = buffer.unmeasured
     if unmeasured is not None and not unmeasured.all():
         middle = np.median(mean[~unmeasured])
         mean = np.where(unmeasured, middle, mean)

@@ -170,7 +170,7 @@ class Diagnostics:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Filled:
+class NoisyHoles:
     """The holes of a noisy image, whose uncertainty is calibrated apart."""
 
     mask: NDArray[Any]  # bool, the shape of `std`: True where a pixel was filled
@@ -198,7 +198,7 @@ class Restoration:
         How well it went.
     spread : Spread or None
         What the model's calibration says of `std`; None for a model without one.
-    filled : Filled or None
+    filled : NoisyHoles or None
         The holes of a noisy image; None where there are none, and without samples.
     """
 
@@ -208,7 +208,7 @@ class Restoration:
     recipe: Recipe
     diagnostics: Diagnostics
     spread: Spread | None = None
-    filled: Filled | None = None
+    filled: NoisyHoles | None = None
 
     def expected_error(self) -> NDArray[np.float32]:
         """How far the mean is from the truth, as a rule, pixel by pixel.

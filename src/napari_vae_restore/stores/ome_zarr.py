@@ -22,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.errors import ImageFileError, InputError, told
+from napari_vae_restore.errors import ImageFileError, InputError, shortened
 from napari_vae_restore.images.array_files import (
     ATTRIBUTE,
     check_extent,
@@ -31,7 +31,7 @@ from napari_vae_restore.images.array_files import (
 )
 from napari_vae_restore.images.arrays import guess_axes
 from napari_vae_restore.images.image_metadata import PIXEL, ImageFile, canonical_unit
-from napari_vae_restore.models.devices import is_want_of_memory
+from napari_vae_restore.models.devices import is_out_of_memory
 
 VERSION: Final = "0.5"
 
@@ -67,7 +67,7 @@ class StoredImage:
         except Exception as error:  # of any type, where a chunk is damaged
             raise ImageFileError(
                 f"Cannot read {self.path}: a part of it is damaged, or it does not fit into "
-                f"memory ({told(error)}): copy it again, or restore it into a .zarr store."
+                f"memory ({shortened(error)}): copy it again, or restore it into a .zarr store."
             ) from error
         check_there(folder_of(self.array))
         return ImageFile(
@@ -94,10 +94,10 @@ def open_store(path: Path) -> StoredImage:
     try:
         node = zarr.open(str(path), mode="r")
     except Exception as error:  # of any type, where a store is damaged or foreign
-        if is_want_of_memory(error):
+        if is_out_of_memory(error):
             raise ImageFileError(f"Cannot read {path}: the memory does not suffice.") from error
         raise ImageFileError(
-            f"Cannot read {path}: it is no Zarr store ({told(error)})."
+            f"Cannot read {path}: it is no Zarr store ({shortened(error)})."
         ) from error
     try:
         if hasattr(node, "shape"):

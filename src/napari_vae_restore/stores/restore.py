@@ -28,7 +28,7 @@ from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.devices import choose_device, give_back_memory
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.restoration.blocks.describe import Glance, glance_at_spot
+from napari_vae_restore.restoration.blocks.familiarity import FamiliarityProbe, probe_spot
 from napari_vae_restore.restoration.blocks.measuring import measure_noise
 from napari_vae_restore.restoration.blocks.plan import Plan, make_plan
 from napari_vae_restore.restoration.blocks.recipe import recipe_of
@@ -197,7 +197,7 @@ def iter_restore_store(
         return Stored(paths, None, None)
     with target.locked():
         plan = request.plan(target.begun())
-        spot = glance_at_spot(planes, layout, problem, request.model, device)
+        spot = probe_spot(planes, layout, problem, request.model, device)
         give_back_memory()
         target = replace(target, shape=_output_shape(plan), side=_side(plan))
         target.start(StoredRequest(key, plan.tile))
@@ -277,7 +277,7 @@ def _is_finished(target: Target, key: str, *, overwrite: bool) -> bool:
     return not others
 
 
-def _diagnostics(plan: Plan, tally: Tally, spot: Glance | None) -> Diagnostics:
+def _diagnostics(plan: Plan, tally: Tally, spot: FamiliarityProbe | None) -> Diagnostics:
     """Diagnostics of a finished restoration, those of one `spot` for all of it."""
     return Diagnostics(
         residual_std=tally.residual_std,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from napari_vae_restore.errors import ModelFileError, told
+from napari_vae_restore.errors import ModelFileError, shortened
 from napari_vae_restore.training.settings import TrainingSettings
 
 _State = TypeVar("_State")
@@ -45,7 +45,9 @@ def parse_state(kind: type[_State], values: Mapping[str, Any], path: str | Path)
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        raise ModelFileError(f"{path}: the checkpoint is not valid: {told(error)}") from error
+        raise ModelFileError(
+            f"{path}: the checkpoint is not valid: {shortened(error)}"
+        ) from error
 
 
 def to_tensors(

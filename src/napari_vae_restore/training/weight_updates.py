@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from napari_vae_restore.errors import InputError, TrainingError, told
-from napari_vae_restore.models.devices import is_want_of_memory
+from napari_vae_restore.errors import InputError, TrainingError, shortened
+from napari_vae_restore.models.devices import is_out_of_memory
 from napari_vae_restore.training.objective import Objective, Score
 from napari_vae_restore.training.processes import Processes
 from napari_vae_restore.training.triton_import import import_triton
@@ -101,9 +101,9 @@ class WeightUpdates:
             try:
                 return compute()
             except (MemoryError, RuntimeError) as error:
-                if not is_want_of_memory(error):
+                if not is_out_of_memory(error):
                     raise TrainingError(
-                        f"training failed at step {self.n_steps}: {told(error)}"
+                        f"training failed at step {self.n_steps}: {shortened(error)}"
                     ) from error
                 self._take_less_memory(error)
 

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from napari_vae_restore.errors import ImageFileError, InputError, VAERestoreError, told
+from napari_vae_restore.errors import ImageFileError, InputError, VAERestoreError, shortened
 from napari_vae_restore.images.array_files import is_array_file
 from napari_vae_restore.images.arrays import as_image, open_image
 from napari_vae_restore.training.sources import Item, Loaded, factor_between, opened_file
@@ -207,7 +207,9 @@ def _part(image: Loaded, window: _Window, factor: int) -> Loaded:
     except VAERestoreError:
         raise
     except Exception as error:  # of any type, where a chunk is damaged
-        raise ImageFileError(f"Cannot read a part of {image.name}: {told(error)}.") from error
+        raise ImageFileError(
+            f"Cannot read a part of {image.name}: {shortened(error)}."
+        ) from error
     native = pixels.astype(pixels.dtype.newbyteorder("="))
     kept = "".join(axis for axis in image.axes if axis in "YXCS")
     return Loaded(image.name, *as_image(native, kept))

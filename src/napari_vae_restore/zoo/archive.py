@@ -21,7 +21,7 @@ from typing import IO, Any, ClassVar, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from napari_vae_restore.errors import InputError, ModelFileError, told
+from napari_vae_restore.errors import InputError, ModelFileError, shortened
 from napari_vae_restore.images.atomic import atomic_write, why_not_written
 from napari_vae_restore.models.files import SUFFIX, load
 from napari_vae_restore.models.model import Model
@@ -144,8 +144,8 @@ def _opened(source: Path) -> Iterator[tuple[Mapping[str, Any], _OpenFile]]:
         raise ModelFileError(f"cannot read {source}: {error.strerror or error}") from error
     except _TORN as error:
         raise ModelFileError(
-            f"{source} is torn, encrypted or no bioimage.io package ({told(error)}): give the "
-            "zip or the rdf.yaml of a model"
+            f"{source} is torn, encrypted or no bioimage.io package ({shortened(error)}): give "
+            "the zip or the rdf.yaml of a model"
         ) from error
 
 

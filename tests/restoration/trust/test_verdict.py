@@ -14,7 +14,7 @@ from skimage import data
 from napari_vae_restore import GaussianNoise, PoissonGaussianNoise, denoise
 from napari_vae_restore.restoration.blocks.tally import Tally
 from napari_vae_restore.restoration.trust.evidence import Evidence, evidence
-from napari_vae_restore.restoration.trust.verdict import found_noise, judged
+from napari_vae_restore.restoration.trust.verdict import check_noise, judged
 
 NOISES = [
     GaussianNoise(3.0),
@@ -138,7 +138,7 @@ def test_no_image_is_too_small_and_none_has_no_verdict():
             judged(evidence(image[None], np.full((1, *shape), 100.0), [noise])).grade == "keep"
         )
     tiny = rng.normal(100, 5, (1, 1, 8, 8))
-    found = found_noise(tiny, None, [noise])
+    found = check_noise(tiny, None, [noise])
     assert found is None or (found.level, found.alike) == (1.0, 0.0)  # it contradicts nobody
 
 

@@ -14,7 +14,7 @@ from skimage import data
 import napari_vae_restore as vr
 from napari_vae_restore.images.image_files import read_image
 from napari_vae_restore.images.layout import Layout
-from napari_vae_restore.restoration.trust.warnings import blockiness, cautions
+from napari_vae_restore.restoration.trust.warnings import blockiness, image_warnings
 from napari_vae_restore.samples import sample_path
 
 NOISE = vr.GaussianNoise(12.0)
@@ -39,7 +39,7 @@ def seen(
     planes = layout.to_planes(image)
     restored = None if mean is None else layout.to_planes(mean)
     models = [noise] * planes.shape[1]
-    return " ".join(cautions(planes, restored, layout, models, is_denoised=True))
+    return " ".join(image_warnings(planes, restored, layout, models, is_denoised=True))
 
 
 def as_jpeg(image: Image, quality: int) -> Image:

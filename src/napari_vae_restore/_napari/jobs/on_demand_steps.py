@@ -18,7 +18,7 @@ from napari_vae_restore.restoration.tasks import Task
 
 if TYPE_CHECKING:
     from napari_vae_restore.models.model import Model
-    from napari_vae_restore.restoration.blocks.on_demand import Looked
+    from napari_vae_restore.restoration.blocks.on_demand import OnDemand
 
 # An image in memory of this many pixels is worth it: half a minute's work on two cores.
 _MANY_PIXELS: Final = 2**25
@@ -36,7 +36,7 @@ def on_demand_steps(
     model: Model | str,
     options: RestoreOptions,
     step: Sequence[int],
-) -> Generator[Update | None, None, Looked]:
+) -> Generator[Update | None, None, OnDemand]:
     """Prepare a pyramid that is restored where it is looked at; compute its coarsest plane.
 
     An image of one level gets coarser ones. `step` is the plane in view, an index along each

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari import Viewer
-    from napari_vae_restore.restoration.blocks.on_demand import Looked
+    from napari_vae_restore.restoration.blocks.on_demand import OnDemand
 
 _TOOLTIP: Final = (
     "Compute nothing but what is in view, when it is in view: the new layer is there at\n"
@@ -66,7 +66,7 @@ def levels_of(layer: Image) -> list[Any]:
     return list(layer.data) if layer.multiscale else [layer.data]
 
 
-def show_looked(viewer: Viewer, looked: Looked, *, like: Image) -> str:
+def show_looked(viewer: Viewer, looked: OnDemand, *, like: Image) -> str:
     """Add the layer of a restoration that is computed where it is looked at."""
     settings = get_settings().experimental
     was_on, settings.async_ = bool(settings.async_), True

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from napari_vae_restore.models.model import Model
     from napari_vae_restore.noise.models import NoiseModel
-    from napari_vae_restore.restoration.blocks.on_demand import Looked
+    from napari_vae_restore.restoration.blocks.on_demand import OnDemand
     from napari_vae_restore.restoration.result import Restoration
 
 _MAX_SAMPLES = 256
@@ -265,7 +265,7 @@ class RestorationWidget(TaskWidget):
     def _on_shown(self, mean: Image, result: Any) -> None:
         """A result has become a layer; subclasses note more of it."""
 
-    def _on_looked(self, layer: Image, looked: Looked) -> None:
+    def _on_looked(self, layer: Image, looked: OnDemand) -> None:
         self._say(show_looked(self._viewer, looked, like=layer))
 
     def _hint(self) -> str:

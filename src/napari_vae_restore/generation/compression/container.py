@@ -26,7 +26,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from napari_vae_restore.errors import ImageFileError, InputError, told
+from napari_vae_restore.errors import ImageFileError, InputError, shortened
 from napari_vae_restore.images.arrays import MAX_INTENSITY
 from napari_vae_restore.images.layout import checked_axes
 
@@ -136,7 +136,7 @@ def _parsed(text: bytes) -> Header:
     except zlib.error as error:
         raise ImageFileError("the file's header is damaged: copy it again") from error
     except (ValidationError, RecursionError) as error:
-        raise ImageFileError(f"the file's header is not valid: {told(error)}") from error
+        raise ImageFileError(f"the file's header is not valid: {shortened(error)}") from error
 
 
 def _check(header: Header, n_bytes: int) -> None:
@@ -145,7 +145,7 @@ def _check(header: Header, n_bytes: int) -> None:
         checked_axes(header.axes, header.shape)
         dtype = np.dtype(header.dtype)
     except (InputError, TypeError) as error:
-        raise ImageFileError(f"the file's header is not valid: {told(error)}") from error
+        raise ImageFileError(f"the file's header is not valid: {shortened(error)}") from error
     n_pixels = math.prod(header.shape)
     plane_pixels = math.prod(header.shape[header.axes.index(letter)] for letter in "YX")
     problems = {

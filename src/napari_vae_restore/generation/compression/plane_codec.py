@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_vae_restore.errors import ImageFileError, told
+from napari_vae_restore.errors import ImageFileError, shortened
 from napari_vae_restore.generation.compression.coder import (
     Coder,
     Integers,
@@ -99,7 +99,7 @@ def decoded_plane(
         decoded = _finished(found, plane, networks.exact)
         return decoded + code_plane(reader, None, shape) if lossless else decoded
     except (ValueError, AssertionError, IndexError, OverflowError) as error:
-        raise ImageFileError(f"the compressed data are damaged ({told(error)})") from error
+        raise ImageFileError(f"the compressed data are damaged ({shortened(error)})") from error
 
 
 def _coded(

@@ -145,7 +145,7 @@ def _clusters(
 ) -> Iterator[tuple[_Places, FloatArray]]:
     """Places, in the planes, of the pixels of hot clusters, and what is put there.
 
-    Looked at from the brightest pixel of each.
+    OnDemand at from the brightest pixel of each.
     """
     places = _summits(padded, _is_prominent(padded, noise, sigmas, allowance))
     for start in range(0, len(places[0]), _CHUNK):

@@ -22,11 +22,11 @@ from napari_vae_restore.images.arrays import as_lazy_image
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.devices import give_back_memory
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.restoration.blocks.canvas import Canvas
 from napari_vae_restore.restoration.blocks.measuring import measure_noise
 from napari_vae_restore.restoration.blocks.parts import Scale
-from napari_vae_restore.restoration.blocks.plan import Block, Plan, filled_of, make_plan
+from napari_vae_restore.restoration.blocks.plan import Block, Plan, make_plan, noisy_holes
 from napari_vae_restore.restoration.blocks.recipe import recipe_of
+from napari_vae_restore.restoration.blocks.result_buffer import ResultBuffer
 from napari_vae_restore.restoration.blocks.solver import Solver
 from napari_vae_restore.restoration.blocks.tally import Tally
 from napari_vae_restore.restoration.blocks.windows import Window, read_window
@@ -77,7 +77,7 @@ def restore_lazily(
         recipe_of(plan, problem),
         diagnostics,
         plan.spread,
-        filled_of(plan, problem.missing),
+        noisy_holes(plan, problem.missing),
     )
 
 
@@ -91,17 +91,17 @@ def solve_alone(
     """
     rows, columns = (side.stop - side.start for side in block.core)
     shape = 1, part[1].stop - part[1].start, rows, columns
-    canvas = Canvas(plan, shape)
+    buffer = ResultBuffer(plan, shape)
 
     def solve() -> Tally:
         solver = Solver(plan)
-        for _ in solver.solve_block(canvas, part, block, window, scale, is_alone=True):
+        for _ in solver.solve_block(buffer, part, block, window, scale, is_alone=True):
             pass
         give_back_memory()
         return solver.tally
 
     tally = _computing.submit(solve).result()
-    return canvas.planes(), tally
+    return buffer.planes(), tally
 
 
 def measure_scale(plan: Plan, group: slice, windows: list[Window]) -> Scale | None:

@@ -27,7 +27,7 @@ from napari_vae_restore.restoration.blocks.windows import (
 )
 from napari_vae_restore.restoration.measurement import Mask
 from napari_vae_restore.restoration.problem import Problem
-from napari_vae_restore.restoration.trust.verdict import Found, found_noise
+from napari_vae_restore.restoration.trust.verdict import NoiseCheck, check_noise
 
 _SERIES: Final = 9
 """Planes of a series whose median shows hot pixels."""
@@ -43,7 +43,7 @@ class MeasuredNoise:
 
     noise: tuple[NoiseModel, ...] = ()
     defects: Defects = field(default_factory=Defects)
-    stated: Found | None = None  # what the image says of noise that was stated
+    stated: NoiseCheck | None = None  # what the image says of noise that was stated
     grain: tuple[NoiseModel, ...] = ()  # noise that stays, and that a drawn fill needs as well
 
 
@@ -68,7 +68,7 @@ def measure_noise(planes: Any, problem: Problem, model: Model) -> MeasuredNoise:
         values = planes[:, channel]
         measured = values if missing is None else values[~missing[:, channel]]
         rises.append(rise_beyond_texture(measured, found))
-    stated = None if problem.measures_noise(model) else found_noise(planes, missing, noise)
+    stated = None if problem.measures_noise(model) else check_noise(planes, missing, noise)
     excess = 1.0 if stated is None else stated.excess
     persistent = _persistent(whole, problem.missing, noise)
     return MeasuredNoise(noise, Defects(side, tuple(rises), persistent, excess), stated)

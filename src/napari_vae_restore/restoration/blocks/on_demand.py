@@ -51,7 +51,7 @@ _MOST_BYTES: Final = 2**29
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looked:
+class OnDemand:
     """A restoration that is computed where it is looked at; levels of dask, finest first."""
 
     levels: tuple[Any, ...]
@@ -63,7 +63,7 @@ def restore_levels(
     tasks: Sequence[Task],
     model: Model | str | Path = DEFAULT,
     **options: Any,
-) -> Looked:
+) -> OnDemand:
     """Prepare the restoration of an image and its coarser levels, finest first; see `pyramid`.
 
     Next to nothing is read. Coarser levels have noise of their own, which is measured, and
@@ -78,7 +78,7 @@ def restore_levels(
     for number, level in enumerate(levels):
         own = [_on(task, levels, number) for task in tasks]
         made.append(_Level(level, own, general if number else found, asked, memory))
-    return Looked(tuple(level.array() for level in made), made[0].recipe())
+    return OnDemand(tuple(level.array() for level in made), made[0].recipe())
 
 
 def pyramid(image: Any, axes: str) -> list[Any]:

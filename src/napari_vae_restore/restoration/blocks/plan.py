@@ -27,9 +27,9 @@ from napari_vae_restore.restoration.blocks.parts import channel_groups, tile_gri
 from napari_vae_restore.restoration.blocks.windows import PLANE_PIXELS, Rectangle, range_windows
 from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.problem import Problem
-from napari_vae_restore.restoration.result import Filled
+from napari_vae_restore.restoration.result import NoisyHoles
 from napari_vae_restore.restoration.trust.intervals import kind_of, kind_of_holes
-from napari_vae_restore.restoration.trust.verdict import Found
+from napari_vae_restore.restoration.trust.verdict import NoiseCheck
 
 BYTES_PER_PIXEL: Final = (200, 600)
 """Memory that a pixel of a tile takes at most with the bundled model, halo included: for the
@@ -80,7 +80,7 @@ class Plan:
     spread: Spread | None  # what the model's calibration says of such a problem's samples
     spread_in_holes: Spread | None  # the same in the holes of a noisy image
     defects: Defects
-    stated: Found | None  # what the image says of noise that was stated
+    stated: NoiseCheck | None  # what the image says of noise that was stated
     grain: tuple[NoiseModel, ...]  # what a drawn fill gets, of each channel; none for none
 
     @property
@@ -158,13 +158,13 @@ def _spread(model: Model, kind: str) -> Spread | None:
     return model.spreads.get(kind) or model.spreads.get(kind.split("+")[0])
 
 
-def filled_of(plan: Plan, missing: Any) -> Filled | None:
+def noisy_holes(plan: Plan, missing: Any) -> NoisyHoles | None:
     """The holes of a noisy image, (N, C, H, W) bool, with their calibration; None for none."""
     if not plan.noise or missing is None or plan.options.n_samples < 2:
         return None
     factor = plan.problem.factor
     large = missing.repeat(factor, axis=2).repeat(factor, axis=3)
-    return Filled(plan.layout.from_planes(large), plan.spread_in_holes)
+    return NoisyHoles(plan.layout.from_planes(large), plan.spread_in_holes)
 
 
 def fitting_tile(free_bytes: int, n_samples: int) -> int:

@@ -17,15 +17,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_vae_restore.errors import RestorationError, told
+from napari_vae_restore.errors import RestorationError, shortened
 from napari_vae_restore.images.tiling import Tile
-from napari_vae_restore.models.devices import choose_device, is_want_of_memory
+from napari_vae_restore.models.devices import choose_device, is_out_of_memory
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.restoration.blocks.canvas import Canvas, Place
 from napari_vae_restore.restoration.blocks.halo import measured_halo
 from napari_vae_restore.restoration.blocks.mending import mended
 from napari_vae_restore.restoration.blocks.parts import Scale, plane_posterior, plane_scale
 from napari_vae_restore.restoration.blocks.plan import Block, Plan, scaled
+from napari_vae_restore.restoration.blocks.result_buffer import Place, ResultBuffer
 from napari_vae_restore.restoration.blocks.tally import Tally, tally
 from napari_vae_restore.restoration.blocks.windows import (
     Rectangle,
@@ -33,7 +33,7 @@ from napari_vae_restore.restoration.blocks.windows import (
     read_window,
     side_by_side,
 )
-from napari_vae_restore.restoration.inference.blend import Decided
+from napari_vae_restore.restoration.inference.blend import TileDecision
 from napari_vae_restore.restoration.inference.description import Description
 from napari_vae_restore.restoration.inference.keys import LatentKeys
 from napari_vae_restore.restoration.inference.noise_field import noise_field
@@ -88,7 +88,7 @@ class Solver:
         """Where the last block was computed."""
         return str(_device(self._model))
 
-    def solve_all(self, canvas: Canvas, planes: Any, missing: Any) -> Iterator[None]:
+    def solve_all(self, buffer: ResultBuffer, planes: Any, missing: Any) -> Iterator[None]:
         """Restore planes (N, C, H, W) in memory; yields after each pass through the decoder."""
         plan = self._plan
         for part in plan.parts():
@@ -96,7 +96,7 @@ class Solver:
             scale = self.scale(part[1], sample) if sample else None
             for block in plan.blocks:
                 window = read_window(planes, missing, part, block.window)
-                yield from self.solve_block(canvas, part, block, window, scale)
+                yield from self.solve_block(buffer, part, block, window, scale)
 
     def scale(self, group: slice, windows: list[Window]) -> Scale | None:
         """Measure the scale of a plane in the plan's windows; None if nothing was observed."""
@@ -119,7 +119,7 @@ class Solver:
 
     def solve_block(
         self,
-        canvas: Canvas,
+        buffer: ResultBuffer,
         part: tuple[int, slice],
         block: Block,
         window: Window,
@@ -129,20 +129,20 @@ class Solver:
     ) -> Iterator[None]:
         """Restore one block of a plane and group of channels, from the window that was read.
 
-        Without a scale it is measured on the window, which is the plane. The canvas holds the
+        Without a scale it is measured on the window, which is the plane. The buffer holds the
         whole image, or this block alone. Yields after each pass through the decoder. Raises
         RestorationError if the computation fails.
         """
         measurement, is_hot = mended(self._plan, part[1], block.window, window)
         here = _Here.alone(part, block) if is_alone else _Here.in_image(part, block)
-        decided = yield from self._solve_tiles(canvas, here, measurement, scale)
+        decided = yield from self._solve_tiles(buffer, here, measurement, scale)
         if self._plan.noise:
-            self._tallies.append(self._tally(canvas, here, measurement, is_hot, decided))
-        self._put_back(canvas, here, measurement)
+            self._tallies.append(self._tally(buffer, here, measurement, is_hot, decided))
+        self._put_back(buffer, here, measurement)
 
     def _solve_tiles(
-        self, canvas: Canvas, here: _Here, measurement: Measurement, scale: Scale | None
-    ) -> Generator[None, None, list[tuple[Tile, Decided]]]:
+        self, buffer: ResultBuffer, here: _Here, measurement: Measurement, scale: Scale | None
+    ) -> Generator[None, None, list[tuple[Tile, TileDecision]]]:
         """Tile by tile: infer, decide, agree, put; smaller tiles where memory runs out."""
         plan, (plane, group) = self._plan, here.part
         first_channel = plane * plan.layout.planes_shape[1] + group.start
@@ -150,7 +150,7 @@ class Solver:
         keys = LatentKeys(plan.options.seed, first_channel, strides)
         queue = deque(here.block.tiles)
         posterior: PlanePosterior | None = None
-        decided: list[tuple[Tile, Decided]] = []
+        decided: list[tuple[Tile, TileDecision]] = []
         while queue:
             tile = queue.popleft()
             if _n_pixels(tile) > self._tile_limit and (halves := self._halves(tile)):
@@ -160,7 +160,7 @@ class Solver:
             try:
                 if self._passes_through(tile, measurement):
                     kept = self._enlarged(measurement.intensities, tile.core)
-                    canvas.keep(place, kept, np.ones(kept.shape, bool))
+                    buffer.keep(place, kept, np.ones(kept.shape, bool))
                     yield from [None] * self._passes_per_tile
                     continue
                 if scale is None:  # nor measured where nothing is missing
@@ -169,18 +169,20 @@ class Solver:
                     posterior = plane_posterior(self._model, plan.problem, measurement, scale)
                 for signal in posterior.signals(tile, plan.n_drawn, keys):
                     values = signal[(slice(None), *tile.inner)]
-                    canvas.add(place, values)
+                    buffer.add(place, values)
                     if plan.problem.draws and n_done == 1 and measurement.observed is not None:
                         missing = self._enlarged(~measurement.observed, tile.core)
-                        canvas.fill(place, self._with_grain(values, tile, keys), missing)
+                        buffer.fill(place, self._with_grain(values, tile, keys), missing)
                     n_done += 1
                     yield
                 self._describe(here, posterior)
                 decided += [] if posterior.decided is None else [(tile, posterior.decided)]
             except (MemoryError, RuntimeError) as error:
-                if not is_want_of_memory(error):
-                    raise RestorationError(f"the restoration failed: {told(error)}") from error
-                canvas.drop()
+                if not is_out_of_memory(error):
+                    raise RestorationError(
+                        f"the restoration failed: {shortened(error)}"
+                    ) from error
+                buffer.drop()
                 self.n_passes += n_done
                 queue.appendleft(tile)
                 if self._relieve(tile, error):
@@ -210,15 +212,15 @@ class Solver:
 
     def _tally(
         self,
-        canvas: Canvas,
+        buffer: ResultBuffer,
         here: _Here,
         measurement: Measurement,
         is_hot: NDArray[np.bool_] | None,
-        decided: list[tuple[Tile, Decided]],
+        decided: list[tuple[Tile, TileDecision]],
     ) -> Tally:
         """Sums of the block, for the diagnostics."""
         problem, core = self._plan.problem, here.block.core_in_window(self._plan.problem.factor)
-        mean = np.nan_to_num(canvas.mean[here.place].astype(np.float64))
+        mean = np.nan_to_num(buffer.mean[here.place].astype(np.float64))
         predicted = np.asarray(problem.operator(None).apply(mean), np.float64)
         found = _joined(decided, core, problem.factor, len(predicted))
         rows, columns = (side.start // problem.factor for side in here.block.core)
@@ -232,7 +234,7 @@ class Solver:
             origin=(rows, columns),
         )
 
-    def _put_back(self, canvas: Canvas, here: _Here, measurement: Measurement) -> None:
+    def _put_back(self, buffer: ResultBuffer, here: _Here, measurement: Measurement) -> None:
         """Put in, bit for bit, what nothing measured, and what noise-free pixels held."""
         plan, as_it_is = self._plan, measurement.unmeasured
         if as_it_is is not None:
@@ -246,7 +248,7 @@ class Solver:
         values, where = (
             self._enlarged(each, core) for each in (measurement.intensities, as_it_is)
         )
-        put = canvas.leave if plan.noise else canvas.keep
+        put = buffer.leave if plan.noise else buffer.keep
         put(here.place, values, where)
 
     def _passes_through(self, tile: Tile, measurement: Measurement) -> bool:
@@ -306,13 +308,13 @@ class Solver:
 
 @dataclass(frozen=True, slots=True)
 class _Here:
-    """A block, and its place on the canvas."""
+    """A block, and its place on the buffer."""
 
     part: tuple[int, slice]
     block: Block
-    plane: int  # on the canvas
+    plane: int  # on the buffer
     channels: slice
-    corner: tuple[int, int]  # first pixel of the canvas in the result
+    corner: tuple[int, int]  # first pixel of the buffer in the result
 
     @classmethod
     def in_image(cls, part: tuple[int, slice], block: Block) -> _Here:
@@ -347,14 +349,14 @@ def _counted(values: NDArray[Any]) -> tuple[list[float], list[int]]:
 
 
 def _joined(
-    decided: list[tuple[Tile, Decided]], core: Rectangle, factor: int, n_channels: int
-) -> Decided | None:
+    decided: list[tuple[Tile, TileDecision]], core: Rectangle, factor: int, n_channels: int
+) -> TileDecision | None:
     """Decisions of a block's tiles, on the measurement's grid; None where there are none."""
     if not decided:
         return None
     top, left = core[0].start, core[1].start
     shape = n_channels, core[0].stop - top, core[1].stop - left
-    whole = Decided(np.ones(shape), np.zeros(shape), np.zeros(shape), (top, left))
+    whole = TileDecision(np.ones(shape), np.zeros(shape), np.zeros(shape), (top, left))
     for tile, found in decided:
         rows, columns = (slice(p.start // factor, p.stop // factor) for p in tile.core)
         there, here = whole.within(rows, columns), found.within(rows, columns)

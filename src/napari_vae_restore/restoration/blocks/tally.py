@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.restoration.inference.blend import Decided
+from napari_vae_restore.restoration.inference.blend import TileDecision
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.result import Decision, Unmeasured
 from napari_vae_restore.restoration.trust.evidence import NO_EVIDENCE, Evidence, evidence
@@ -77,7 +77,7 @@ def tally(
     measurement: Measurement,
     predicted: NDArray[np.float64],
     core: tuple[slice, ...],
-    decided: Decided | None,
+    decided: TileDecision | None,
     is_hot: NDArray[np.bool_] | None,
     *,
     plane: int = 0,

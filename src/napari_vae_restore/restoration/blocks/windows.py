@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.errors import ImageFileError, VAERestoreError, told
+from napari_vae_restore.errors import ImageFileError, VAERestoreError, shortened
 
 PLANE_PIXELS: Final = 2**22
 """Planes of at most so many pixels are prepared as a whole, such as a camera's 2048²."""
@@ -44,7 +44,7 @@ def in_memory(array: Any) -> NDArray[Any]:
         raise
     except Exception as error:  # of any type: of storage, of codecs, of the graph's own tasks
         raise ImageFileError(
-            f"Cannot read a part of the image, of shape {array.shape}: {told(error)}"
+            f"Cannot read a part of the image, of shape {array.shape}: {shortened(error)}"
         ) from error
 
 

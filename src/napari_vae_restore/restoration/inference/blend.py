@@ -105,7 +105,7 @@ def with_decision(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Decided:
+class TileDecision:
     """What was decided of a tile, on the measurement's grid; (C, h, w) each."""
 
     taken: FloatArray  # share of the network's answer, 0 to 1; 1 where nothing was measured
@@ -116,7 +116,7 @@ class Decided:
     after: FloatArray
     origin: tuple[int, int]  # row and column of the first pixel in the window
 
-    def within(self, rows: slice, columns: slice) -> Decided:
+    def within(self, rows: slice, columns: slice) -> TileDecision:
         """The same of a rectangle of the window, which lies in it."""
         top, left = self.origin
         part = (
@@ -125,7 +125,7 @@ class Decided:
             slice(columns.start - left, columns.stop - left),
         )
         origin = rows.start, columns.start
-        return Decided(self.taken[part], self.before[part], self.after[part], origin)
+        return TileDecision(self.taken[part], self.before[part], self.after[part], origin)
 
 
 class Blend:
@@ -159,7 +159,7 @@ class Blend:
         tile: Tile,
         answer: FloatArray,
         again: Callable[[NDArray[np.float32]], FloatArray],
-    ) -> Decided | None:
+    ) -> TileDecision | None:
         """How much of an answer (C, h, w), in network units, is taken in one tile.
 
         `again` gives the answer in the tile to other values (C, H, W) of the whole window. None
@@ -174,7 +174,7 @@ class Blend:
         if self._trusted == 0:
             before = seen.astype(np.float64)
             taken = np.where(seen, 1 - needed, 1.0)
-            return Decided(taken, before, before, (part[1].start, part[2].start))
+            return TileDecision(taken, before, before, (part[1].start, part[2].start))
         if self._probe is None:
             drawn = self._fields(tile, 0, (_PROBE_SEED, 0), self._measured.shape[1:])
             self._probe = np.where(self._observed, sigma * drawn, 0.0)
@@ -190,13 +190,13 @@ class Blend:
             taken[c] = np.where(seen[c], 1 - needed[c] * kept, 1.0)
         before = seen.astype(np.float64)
         after = before + (np.square(taken * difference) + 2 * taken * products) / sigma**2
-        return Decided(taken, before, after, (part[1].start, part[2].start))
+        return TileDecision(taken, before, after, (part[1].start, part[2].start))
 
     def blended(
         self,
         values: FloatArray,
         tile: Tile,
-        decided: Decided | None,
+        decided: TileDecision | None,
         noise: FloatArray | None = None,
     ) -> FloatArray:
         """A signal in intensities, from a mean or sample (C, h, w) in network units.

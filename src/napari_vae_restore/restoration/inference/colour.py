@@ -22,7 +22,7 @@ from napari_vae_restore.images.tiling import Tile
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.correlation import nearest_blur
 from napari_vae_restore.noise.models import GaussianNoise
-from napari_vae_restore.restoration.inference.blend import Decided
+from napari_vae_restore.restoration.inference.blend import TileDecision
 from napari_vae_restore.restoration.inference.conditional import ConditionalPosterior
 from napari_vae_restore.restoration.inference.description import Description
 from napari_vae_restore.restoration.inference.keys import LatentKeys
@@ -63,7 +63,7 @@ class ColourPosterior:
     ) -> None:
         self._noise, self._mixing = measurement.noise, scale.mixing
         self._intensities, self._factor = measurement.intensities, problem.factor
-        self.decided: Decided | None = None
+        self.decided: TileDecision | None = None
         mixed = _mixed(scale.mixing, _stabilised(measurement))
         self._components = [
             ConditionalPosterior(model, problem, part, units)
@@ -113,21 +113,21 @@ class ColourPosterior:
             colours = _mixed(self._mixing.T, np.concatenate(components))
             yield self._as_measured(self._unstabilised(colours), tile)
 
-    def _decided(self) -> Decided | None:
+    def _decided(self) -> TileDecision | None:
         """Of the colours, from what was decided of the components."""
         found = [component.decided for component in self._components]
         known = [each for each in found if each is not None]
         if not known:
             return None
         nothing = np.zeros_like(known[0].taken)
-        whole = Decided(nothing + 1, nothing, nothing, known[0].origin)
+        whole = TileDecision(nothing + 1, nothing, nothing, known[0].origin)
         parts = [whole if each is None else each for each in found]
         taken, before, after = (
             np.concatenate([getattr(part, name) for part in parts])
             for name in ("taken", "before", "after")
         )
         taken = _mixed(np.square(self._mixing.T), taken)
-        return Decided(taken, before, after, known[0].origin)
+        return TileDecision(taken, before, after, known[0].origin)
 
     def _unstabilised(self, colours: NDArray[np.float64]) -> NDArray[np.float64]:
         pairs = zip(self._noise, colours, strict=True)

@@ -20,7 +20,7 @@ from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise.correlation import WHITE, nearest_blur
 from napari_vae_restore.operators.consistency import consistent
 from napari_vae_restore.operators.resampling import enlargement, separable
-from napari_vae_restore.restoration.inference.blend import Blend, Decided, with_decision
+from napari_vae_restore.restoration.inference.blend import Blend, TileDecision, with_decision
 from napari_vae_restore.restoration.inference.description import Description, described
 from napari_vae_restore.restoration.inference.keys import LatentKeys
 from napari_vae_restore.restoration.inference.local_mean import local_shift, mean_sigma
@@ -80,7 +80,7 @@ class ConditionalPosterior:
         self._measured = measurement.filled(self._units.to_network(measurement.intensities))
         self._slow = _slow_values(self._units, problem.factor)
         self.description: Description | None = None
-        self.decided: Decided | None = None
+        self.decided: TileDecision | None = None
         self._image = enlarged(self._measured, problem.factor)
         seen = np.ones(self._measured.shape, bool) if observed is None else observed
         self._seen = seen.repeat(problem.factor, axis=1).repeat(problem.factor, axis=2)

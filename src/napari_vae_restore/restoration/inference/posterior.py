@@ -24,7 +24,7 @@ from napari_vae_restore.models.latents import NoiseSource
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.protocol import Features
 from napari_vae_restore.models.threads import fitting_threads
-from napari_vae_restore.restoration.inference.blend import LITTLE_NOISE, Blend, Decided
+from napari_vae_restore.restoration.inference.blend import LITTLE_NOISE, Blend, TileDecision
 from napari_vae_restore.restoration.inference.description import Description, described
 from napari_vae_restore.restoration.inference.keys import LatentKeys
 from napari_vae_restore.restoration.inference.units import Units
@@ -42,7 +42,7 @@ class PlanePosterior(Protocol):
         """What the network saw in the last tile, where noise alone was to be removed."""
 
     @property
-    def decided(self) -> Decided | None:
+    def decided(self) -> TileDecision | None:
         """How much of the network's answer was taken in the last tile."""
 
     def signals(
@@ -71,7 +71,7 @@ class DenoisingPosterior:
             is_estimated=problem.measures_noise(model),
         )
         self.description: Description | None = None
-        self.decided: Decided | None = None
+        self.decided: TileDecision | None = None
 
     @classmethod
     def scale_of(cls, model: Model, sample: Measurement) -> Units:

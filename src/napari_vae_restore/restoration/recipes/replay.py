@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from napari_vae_restore import __version__
-from napari_vae_restore.errors import InputError, told
+from napari_vae_restore.errors import InputError, shortened
 from napari_vae_restore.images.array_files import is_array_file, open_array, stored_recipe
 from napari_vae_restore.images.image_files import read_image
 from napari_vae_restore.models.bundled import DEFAULT
@@ -159,7 +159,9 @@ def recipe_values(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"cannot read the recipe {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        found = "its description holds none" if is_image else f"it is not JSON ({told(error)})"
+        found = (
+            "its description holds none" if is_image else f"it is not JSON ({shortened(error)})"
+        )
         raise InputError(
             f"{path}: expected a recipe, but {found}: give a result of this program, or a file "
             "with its description"

@@ -51,7 +51,7 @@ KEEP: Final = Verdict("keep")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class NoiseCheck:
     """The noise of an image as its pixels tell it, beside that which was assumed."""
 
     # Deviation over that of the assumed noise, at the image's own levels, of the channel where
@@ -66,9 +66,9 @@ class Found:
     excess: float = 1.0
 
 
-def found_noise(
+def check_noise(
     planes: NDArray[Any], missing: Mask | None, noise: Sequence[NoiseModel]
-) -> Found | None:
+) -> NoiseCheck | None:
     """Measure the noise of planes (N, C, H, W) beside that which was assumed of each channel.
 
     Of large images the centres are looked at. None where no channel's noise can be seen.
@@ -102,12 +102,12 @@ def found_noise(
     if not excess:
         return None
     if not levels:
-        return Found(excess=max(1.0, *excess))
+        return NoiseCheck(excess=max(1.0, *excess))
     level = max(levels, key=lambda level: abs(math.log(level)))
-    return Found(level, max(alike), max(1.0, *excess))
+    return NoiseCheck(level, max(alike), max(1.0, *excess))
 
 
-def judged(found: Evidence, noise: Found | None = None) -> Verdict:
+def judged(found: Evidence, noise: NoiseCheck | None = None) -> Verdict:
     """Say what to do."""
     level = math.sqrt(found.flat / found.n_flat) if found.n_flat else 1.0
     known = found.n_flat >= max(_LEAST_FLAT, _FLAT_SHARE * found.n_blocks)
@@ -132,7 +132,7 @@ def judged(found: Evidence, noise: Found | None = None) -> Verdict:
     return KEEP if noise is None else _of_noise(noise)
 
 
-def _of_noise(noise: Found) -> Verdict:
+def _of_noise(noise: NoiseCheck) -> Verdict:
     if noise.level > _STATED:
         text = f"The image holds {noise.level:.1f} × the noise that was assumed: some remains"
     elif noise.level < 1 / _STATED:

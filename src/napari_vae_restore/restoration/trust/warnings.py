@@ -49,7 +49,7 @@ _CLEAR: Final = 4.0
 Planes = NDArray[Any]
 
 
-def cautions(
+def image_warnings(
     planes: Planes,
     mean: Planes | None,
     layout: Layout,

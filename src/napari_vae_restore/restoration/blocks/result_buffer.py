@@ -14,7 +14,7 @@ Place = tuple[int, slice, slice, slice]
 """Plane, channels, rows and columns of a result."""
 
 
-class Canvas:
+class ResultBuffer:
     """The planes of a result, (N, C, H, W), while they are computed.
 
     Each place gets its mean, then its samples. `unmeasured`, of that shape, marks pixels that

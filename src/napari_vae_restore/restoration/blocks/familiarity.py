@@ -10,16 +10,16 @@ from napari_vae_restore.errors import InputError
 from napari_vae_restore.images.arrays import as_image
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.restoration.blocks.canvas import Canvas
 from napari_vae_restore.restoration.blocks.measuring import measure_noise
 from napari_vae_restore.restoration.blocks.plan import make_plan
+from napari_vae_restore.restoration.blocks.result_buffer import ResultBuffer
 from napari_vae_restore.restoration.blocks.solver import Solver
 from napari_vae_restore.restoration.blocks.windows import in_memory, stack_windows
 from napari_vae_restore.restoration.inference.description import Description
 from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.tasks import Denoise
-from napari_vae_restore.restoration.trust.warnings import cautions
+from napari_vae_restore.restoration.trust.warnings import image_warnings
 
 _N_WINDOWS: Final = 4
 """Windows that are read; the one with most contrast counts, since an empty corner is like
@@ -28,7 +28,7 @@ _SIDE: Final = 256
 """Pixels a side of the spot, at most."""
 
 
-class Glance:
+class FamiliarityProbe:
     """An image, denoised for the sake of what the network saw in it.
 
     Raises InputError and RestorationError as :func:`~.restore.restore`.
@@ -45,8 +45,8 @@ class Glance:
         options = Options(device=device)
         self._plan = make_plan(self._layout, problem, model, found, options)
         self._solver = Solver(self._plan)
-        canvas = Canvas(self._plan)
-        for _ in self._solver.solve_all(canvas, self._planes, None):
+        buffer = ResultBuffer(self._plan)
+        for _ in self._solver.solve_all(buffer, self._planes, None):
             pass
 
     @property
@@ -62,7 +62,7 @@ class Glance:
     @property
     def warnings(self) -> tuple[str, ...]:
         """See :class:`~.result.Diagnostics`. A spot may be empty: no warning."""
-        return cautions(
+        return image_warnings(
             self._planes,
             None,
             self._layout,
@@ -72,9 +72,9 @@ class Glance:
         )
 
 
-def glance_at_spot(
+def probe_spot(
     planes: Any, layout: Layout, problem: Problem, model: Model, device: str
-) -> Glance | None:
+) -> FamiliarityProbe | None:
     """Denoise a spot of planes (N, C, H, W), numpy's or dask's; a few windows are read.
 
     None for other tasks, and for a spot whose noise cannot be seen. Raises ImageFileError if
@@ -91,7 +91,7 @@ def glance_at_spot(
     spot = max(spots, key=lambda values: float(np.asarray(values, np.float64).std()))
     image, axes = (np.moveaxis(spot, 0, -1), "YXS") if "S" in layout.axes else (spot, "CYX")
     try:
-        return Glance(image, model, problem.denoising, axes=axes, device=device)
+        return FamiliarityProbe(image, model, problem.denoising, axes=axes, device=device)
     except InputError:
         return None
 
