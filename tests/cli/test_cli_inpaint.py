@@ -60,6 +60,21 @@ def test_masks_of_all_kinds(run, picture, holes, tmp_path, name):
     np.testing.assert_array_equal(result, vr.inpaint(image, holes).mean)
 
 
+def test_a_plausible_picture_in_place_of_the_average(run, picture, holes, tmp_path):
+    image = picture((32, 40))
+    write_image(tmp_path / "in.tif", image, "YX")
+    MASKS["bool.tif"](tmp_path / "mask.tif", holes)
+    words = ["inpaint", tmp_path / "in.tif", "--mask", tmp_path / "mask.tif"]
+    status, _, err = run(*words, "-o", tmp_path / "out.tif", "--fill", "sample")
+    assert (status, err) == (0, "")
+    result = read_image(tmp_path / "out.tif")
+    np.testing.assert_array_equal(result.data, vr.inpaint(image, holes, fill="sample").mean)
+    assert json.loads(result.description)["tasks"][0]["fill"] == "sample"
+    status, _, err = run(*words, "-o", tmp_path / "other.tif", "--fill", "median")
+    assert status == 2
+    assert "fill: expected one of mean, sample" in err
+
+
 @pytest.mark.parametrize(
     ("name", "axes", "shape", "dtype", "mask_shape", "share"),
     [

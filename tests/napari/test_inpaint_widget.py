@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import napari_vae_restore as vr
 from napari_vae_restore._napari.forms.model_store import BUNDLED, model_store
 
 pytestmark = pytest.mark.gui
@@ -80,6 +81,23 @@ def test_next_sample_walks_through_fillings_in_one_layer(
     viewer.layers.remove("cells filled, sample 2")
     viewer.layers.remove("cells")
     assert not inpaint.next_button.isEnabled()
+
+
+def test_a_hole_is_filled_with_one_plausible_picture(
+    viewer, open_widget, finish, make_image, hole
+):
+    image = viewer.add_image(make_image(), name="cells")
+    viewer.add_labels(hole.astype(int), name="damage")
+    inpaint = open_widget("Inpaint")
+    inpaint.header.layers.value = image
+    assert inpaint.fill.value == "mean"
+    inpaint.fill.value = "sample"
+    inpaint.run_button.click()
+    finish(inpaint)
+    result = viewer.layers["cells inpainted"]
+    expected = vr.inpaint(image.data, hole, model_store().selected, fill="sample").mean
+    np.testing.assert_array_equal(result.data, expected)
+    assert result.metadata["vae_restore"]["tasks"][0]["fill"] == "sample"
 
 
 def test_a_stack_is_filled_on_the_plane_drawn_on_or_on_all(

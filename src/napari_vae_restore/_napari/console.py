@@ -91,7 +91,8 @@ def inpaint(
     model : Model, str or Path
         As for :func:`restore`.
     **options
-        The keyword parameters of :func:`restore`.
+        ``fill="sample"`` for one plausible picture in place of the average, and the keyword
+        parameters of :func:`restore`.
 
     Returns
     -------

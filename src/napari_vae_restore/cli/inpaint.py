@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from napari_vae_restore.cli import options
@@ -9,7 +10,10 @@ from napari_vae_restore.cli import options
 
 @options.restoring
 def inpaint(
-    given: options.Restoring, mask: options.Mask, noise: options.NoiseToo = None
+    given: options.Restoring,
+    mask: options.Mask,
+    fill: options.Fill = "mean",
+    noise: options.NoiseToo = None,
 ) -> None:
     """Fill missing pixels: scratches, dust, dead pixels, saturated spots.
 
@@ -19,6 +23,6 @@ def inpaint(
     from napari_vae_restore.restoration.recipes.replay import Request, read_mask
 
     def request_of(own: Path | None) -> Request:
-        return Request((read_mask(own or mask), *denoising_too(noise)))
+        return Request((replace(read_mask(own or mask), fill=fill), *denoising_too(noise)))
 
     restore_files(given, request_of, mask=mask)

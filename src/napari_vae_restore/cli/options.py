@@ -59,6 +59,14 @@ Model = Annotated[
         help="The model that comes with the package, or a file of `vae-restore train`.",
     ),
 ]
+Fill = Annotated[
+    str,
+    typer.Option(
+        metavar="mean|sample",
+        help="What missing pixels get: the average of all plausible fillings, to measure on; "
+        "or one of them, drawn at random.",
+    ),
+]
 NoiseToo = Annotated[
     str | None,
     typer.Option(

@@ -45,6 +45,7 @@ class Holes:
     all_planes: bool = False  # it counts on every plane
     grow: int = 0  # pixels by which it is enlarged
     feather: int = 0  # pixels beyond that over which the fill fades into the image
+    fill: str = "mean"  # or "sample"; see `Inpaint`
     denoising: Denoise | None = None  # None for an image without noise
 
     @property
@@ -84,7 +85,7 @@ class Holes:
 
     def tasks(self, missing: Mask) -> list[Task]:
         """The tasks for a mask in a form that :class:`Inpaint` takes."""
-        inpaint = Inpaint(missing, self.label)
+        inpaint = Inpaint(missing, self.label, self.fill)
         return [inpaint] if self.denoising is None else [inpaint, self.denoising]
 
 
@@ -144,7 +145,7 @@ def inpaint_preview_steps(
         return (yield from preview_steps(source, region, tasks, model, options, known_noise))
     original = np.asarray(source.data[region])
     part = tuple(slice(0, length) for length in original.shape)
-    tasks = [Inpaint(shown > 0, holes.name)]
+    tasks = [Inpaint(shown > 0, holes.name, holes.fill)]
     preview = yield from preview_steps(
         Source(original, source.axes), part, tasks, model, options, {}
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -157,7 +157,7 @@ def _in_part(
     if isinstance(task, Denoise):
         return Denoise([each for each in noise if each is not None])
     if isinstance(task, Inpaint):
-        return Inpaint(cropped_mask(task.mask, axes, region), task.name)
+        return replace(task, mask=cropped_mask(task.mask, axes, region))
     return task
 
 

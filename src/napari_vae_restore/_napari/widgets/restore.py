@@ -208,8 +208,17 @@ class InpaintWidget(RestorationWidget):
             label="Feather",
             tooltip=_FEATHER_TOOLTIP,
         )
+        self.fill = Choice(
+            [("the average", "mean"), ("a plausible picture", "sample")],
+            name="fill",
+            label="Fill with",
+            tooltip="The average of all plausible fillings is closest to the truth as a rule,\n"
+            "and the one to measure on. A plausible picture is one of them, drawn at\n"
+            "random by the seed; Preview may show another one than Run",
+        )
         mask = Row(self.masks, buttons=[self.new_button], label="Mask")
-        return [mask, self.planes, self.grow, self.feather, *super()._task_rows()]
+        rows = [mask, self.planes, self.grow, self.feather, self.fill]
+        return [*rows, *super()._task_rows()]
 
     def new_mask(self) -> None:
         """Add a Shapes layer over the image, chosen and ready to draw on."""
@@ -279,6 +288,7 @@ class InpaintWidget(RestorationWidget):
             all_planes=bool(self.planes.value),
             grow=int(self.grow.value),
             feather=int(self.feather.value),
+            fill=str(self.fill.value),
             denoising=self._denoising(),
         )
 
