@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from napari_vae_restore.reports.pages import render
 
@@ -40,6 +40,13 @@ class Plot:
 
     def svg(self, *, alone: bool = False) -> str:
         """As SVG for a page, or as a file that stands `alone`."""
+        return self._drawn("file" if alone else "page")
+
+    def group(self) -> str:
+        """As a part of another SVG: Qt shows no SVG within an SVG."""
+        return self._drawn("group")
+
+    def _drawn(self, frame: Literal["page", "file", "group"]) -> str:
         x_values = sorted({x for curve in self.curves for x in curve.x})
         y_values = [y for curve in self.curves for y in curve.y]
         y_values += [0.0] if self.from_zero else []
@@ -60,7 +67,7 @@ class Plot:
         y_ticks = _ticks(min(y_values), max(y_values))
         return render(
             "plot.svg",
-            alone=alone,
+            frame=frame,
             width=_LEFT + _WIDTH + _RIGHT,
             height=_TOP + _HEIGHT + _BOTTOM,
             left=_LEFT,
