@@ -67,6 +67,8 @@ def measure_noise(planes: Any, problem: Problem, model: Model) -> MeasuredNoise:
     for channel, found in enumerate(noise):
         values = planes[:, channel]
         measured = values if missing is None else values[~missing[:, channel]]
+        if measured.dtype.kind == "f":  # blocks with infinite values are refused when met
+            measured = measured[np.isfinite(measured)]
         rises.append(rise_beyond_texture(measured, found))
     stated = None if problem.measures_noise(model) else check_noise(planes, missing, noise)
     excess = 1.0 if stated is None else stated.excess

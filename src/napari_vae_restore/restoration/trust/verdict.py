@@ -90,6 +90,9 @@ def check_noise(
         at = values.ravel() if observed is None else values[observed]
         is_small = at.size < _LEAST_PIXELS
         at = at[:: max(1, at.size // _LEVELS)].astype(np.float64)
+        at = at[np.isfinite(at)]
+        if not at.size:
+            continue
         assumed = math.sqrt(model.variance(at).mean())
         level = math.sqrt(seen.variance(at).mean()) / assumed
         excess.append(level)
