@@ -356,6 +356,7 @@ def standard_deviation(noise: NoiseModel, signal: ArrayLike) -> FloatArray:
     """
     x = np.asarray(signal, dtype=np.float64)
     step = 0.05 * math.sqrt(float(np.mean(noise.variance(x))))
+    step = np.maximum(step, 4 * np.spacing(np.abs(x)))  # of huge values, less is no step
     rise = np.asarray(noise.stabilise(x + step / 2)) - np.asarray(noise.stabilise(x - step / 2))
     return np.asarray(step / rise)
 
