@@ -12,6 +12,7 @@ import pytest
 import napari_vae_restore as vr
 from napari_vae_restore.cli import runs
 from napari_vae_restore.images.image_files import write_image
+from napari_vae_restore.training.weight_updates import WeightUpdates
 
 NOISE = "gaussian:25"
 
@@ -96,12 +97,12 @@ def test_stopped_training_is_saved_and_goes_on(
 
 
 def test_failed_training_is_saved(run, folder, tmp_path, monkeypatch):
-    def fail_at_third_step(self, fraction, optimise=vr.Training._optimise):
+    def fail_at_third_step(self, fraction, take=WeightUpdates.step):
         if fraction >= 0.5:
             raise RuntimeError("cuda error")
-        return optimise(self, fraction)
+        return take(self, fraction)
 
-    monkeypatch.setattr(vr.Training, "_optimise", fail_at_third_step)
+    monkeypatch.setattr(WeightUpdates, "step", fail_at_third_step)
     path = tmp_path / "model.safetensors"
     words = ["train", folder / "noisy.tif", "-o", path, "--steps", 4, "--noise", NOISE]
     status, _, err = run(*words)

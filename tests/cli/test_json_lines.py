@@ -13,6 +13,7 @@ import napari_vae_restore as vr
 from napari_vae_restore.cli import runs
 from napari_vae_restore.models.files import load_checkpoint
 from napari_vae_restore.training import supervision
+from napari_vae_restore.training.weight_updates import WeightUpdates
 
 NOISE = "gaussian:25"
 TINY = vr.HVAEConfig(levels=2, width=8, latent=4)
@@ -75,18 +76,18 @@ def test_a_run_in_lines(events, words):
 
 
 def test_what_is_not_finite_is_null(events, words, monkeypatch):
-    monkeypatch.setattr(vr.Training, "_fraction", lambda self: float(self._step >= 4))
+    monkeypatch.setattr(vr.Training, "_fraction", lambda self: float(self.step >= 4))
     _, found, _ = events(*words)
     assert found[1]["seconds_left"] is None
 
 
 def test_a_failure_is_told(events, words, monkeypatch):
-    def fail_at_third_step(self, fraction, optimise=vr.Training._optimise):
+    def fail_at_third_step(self, fraction, take=WeightUpdates.step):
         if fraction >= 0.5:
             raise RuntimeError("cuda error")
-        return optimise(self, fraction)
+        return take(self, fraction)
 
-    monkeypatch.setattr(vr.Training, "_optimise", fail_at_third_step)
+    monkeypatch.setattr(WeightUpdates, "step", fail_at_third_step)
     status, found, _ = events(*words)
     assert status == 2
     *_, saved, failed = found

@@ -70,7 +70,7 @@ def test_the_enhanced_preview_follows_the_sliders(viewer, open_widget, finish, q
     assert "no longer measurements" in widget.status
     assert "enhanced" in enhanced.metadata["vae_restore"]
     widget.reset()
-    assert [each.value() for each in widget.details] == [1.0] * 4
+    assert [each.value for each in widget.details] == [1.0] * 4
 
 
 @pytest.mark.gui

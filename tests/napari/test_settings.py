@@ -79,7 +79,7 @@ def test_the_next_session_begins_where_the_last_one_ended(
     viewer.add_image(make_image())
     denoise = open_widget("Denoise")
     assert denoise.header.device.value == "cpu"
-    assert denoise.tile.value() == 64
+    assert denoise.tile.value == 64
     denoise.open_model(str(tmp_path / "mine.safetensors"))
     finish(denoise)
     denoise.samples.value = 3
