@@ -31,7 +31,7 @@ class ModelFileError(VAERestoreError):
 
 
 class RestorationError(VAERestoreError):
-    """The computation itself failed, for example for want of memory."""
+    """The computation itself failed, for example out of memory."""
 
 
 class TrainingError(VAERestoreError):

@@ -38,24 +38,24 @@ def checked_axes(axes: str, shape: tuple[int, ...]) -> str:
             f"Expected axes as a text, but a {type(axes).__name__} came: write one letter per "
             'dimension, such as "ZYX".'
         )
-    letters, told = axes.upper(), reprlib.repr(axes)
+    letters, quoted = axes.upper(), reprlib.repr(axes)
     if not (letters.isascii() and letters.isalpha()):
         raise InputError(
-            f"Expected axes made of letters, but {told} came: use T, Z, C, Y, X, S or "
+            f"Expected axes made of letters, but {quoted} came: use T, Z, C, Y, X, S or "
             "another letter for each dimension."
         )
     if len(letters) != len(shape):
         raise InputError(
-            f"Expected {len(shape)} axes for shape {shape}, but {told} has {len(letters)}: "
+            f"Expected {len(shape)} axes for shape {shape}, but {quoted} has {len(letters)}: "
             "give one letter per dimension."
         )
     if len(set(letters)) < len(letters):
         raise InputError(
-            f"Expected every axis once, but {told} repeats one: use another letter for it."
+            f"Expected every axis once, but {quoted} repeats one: use another letter for it."
         )
     if missing := [letter for letter in SPATIAL if letter not in letters]:
         raise InputError(
-            f"Expected the axes Y and X, but {told} lacks {' and '.join(missing)}: name the "
+            f"Expected the axes Y and X, but {quoted} lacks {' and '.join(missing)}: name the "
             "height Y and the width X."
         )
     if "S" in letters and (samples := shape[letters.index("S")]) > _MAX_SAMPLES:

@@ -2,7 +2,7 @@
 
 White noise through a Gaussian along each axis, with its variance restored: what
 interpolation, resampling and shared read-out leave, to a good approximation. The width
-of the Gaussian is told by the noise's lag-1 autocorrelation along that axis, so a pair
+of the Gaussian follows from the noise's lag-1 autocorrelation along that axis, so a pair
 of numbers says it all. Any other noise is an
 :class:`~napari_vae_restore.noise.autoregression.Autoregression`: lines along rows or
 columns, or any spectrum over a few pixels. Everything is in units of the noise; this
@@ -34,7 +34,7 @@ Correlation: TypeAlias = tuple[float, float] | Autoregression
 
 WHITE: Final = (0.0, 0.0)
 
-MAX_CORRELATION: Final = 0.95  # a width of 2.2 pixels: more is hardly told from structure
+MAX_CORRELATION: Final = 0.95  # a width of 2.2 pixels: more looks like structure
 _RADIUS: Final = 12  # of the kernel in pixels, over five of the widest's deviations
 _WIDTHS: Final = (0.05, 3.0)  # pixels; a correlation of 1e-87 and one above the greatest
 _STEP: Final = 0.01  # between the correlations that are compared with a measurement

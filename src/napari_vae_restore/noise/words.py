@@ -41,8 +41,8 @@ def describe_noise(noise: NoiseModel | None) -> str:
         )
     else:
         return "differs between the images or channels, measured for each"
-    told = describe_correlation(noise.correlation)
-    return f"{text}, {told}" if told else text
+    neighbours = describe_correlation(noise.correlation)
+    return f"{text}, {neighbours}" if neighbours else text
 
 
 def describe_correlation(correlation: Correlation) -> str:

@@ -61,7 +61,7 @@ _AGREEMENT: Final = 0.2
 """Greatest difference between a model's autocorrelation and the residual's that leaves the
 model as it is: a pilot takes some noise for structure, and leaves some structure."""
 _COMPARED_LAGS: Final = 2  # pixels
-_DOUBTFUL: Final = 0.2  # difference of lag-1 autocorrelations that is told to the user
+_DOUBTFUL: Final = 0.2  # difference of lag-1 autocorrelations that the report mentions
 _MIN_GAIN: Final = 0.01  # nats per pixel, for which a mixture is worth its length
 _MIN_DEPENDENCE: Final = 1.2  # variance ratio over the signals that calls for a line
 

@@ -1,7 +1,7 @@
 """HTML pages and SVG pictures from the templates beside this module.
 
-A page loads nothing from elsewhere, and every string that it is given is escaped: names come
-from whoever made a file.
+A page loads nothing from elsewhere, and every string in it is escaped: whoever made a file
+chose its names.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ class Diagnostics:
     device : str
         Where it ran.
     notes : tuple of str
-        What was done for want of memory, in words; empty if nothing was.
+        Measures against lack of memory, in words; none as a rule.
     warnings : tuple of str
         What should make one careful, in words, with what to do; empty as a rule. Of lazy
         arrays nothing is looked at for them, of stores, whose noise is removed, a spot.

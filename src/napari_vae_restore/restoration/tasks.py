@@ -98,7 +98,7 @@ class Inpaint:
         object.__setattr__(self, "mask", mask != 0)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form for recipes; the mask itself is told by its hash."""
+        """JSON form for recipes; a hash stands for the mask."""
         digest, missing = packed_digest(self.mask)
         form = {
             "kind": self.kind,

@@ -156,7 +156,7 @@ class Choice(CategoricalWidget[Any]):
         self.native.setPlaceholderText(placeholder)
 
     def reset_choices(self, *_: Any) -> None:
-        """Offer what there is now; `changed` is emitted if that changes the choice."""
+        """Offer the present choices; `changed` is emitted if the value changes."""
         before = self.value
         with self.changed.blocked():
             self._widget._mgui_set_choices([])

@@ -44,7 +44,7 @@ _WAYS = (
     ("Noisy images (new VAE)", SCRATCH),
 )
 _ABOUT_WAYS = (
-    "What there is to learn from\n"
+    "The kind of data to learn from\n"
     "Noisy images (adapt): the bundled model is made yours; nothing else is needed\n"
     "Two noisy shots of the same scenes: each is learned from the other\n"
     "Noisy and clean images, pixel on pixel, or clean ones 2, 3 or 4 times as large\n"

@@ -95,7 +95,7 @@ class CheckWidget(TaskWidget):
             self._layout.addWidget(each)
         self._layout.addStretch(1)
         self.comparing.failed.connect(self._say)
-        self.recipe.told.connect(self._say)
+        self.recipe.message.connect(self._say)
         self.recipe.again_on.connect(self.run_again)
         self._on_changed()
 

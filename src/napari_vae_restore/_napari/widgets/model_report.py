@@ -43,7 +43,7 @@ _BAR_STYLE = "background: #4c9be8; border: none; border-radius: 2px;"
 _BUTTON_STYLE = "padding: 5px 14px;"
 _TITLE_STYLE = "font-weight: bold;"
 _LABEL_STYLE = "color: #808998;"
-"""A grey that is told from the text in dark and in light themes."""
+"""A grey that differs from the text in dark and in light themes."""
 
 
 def report_steps(model: Model | str) -> Generator[Update, None, ModelReport]:
@@ -130,7 +130,7 @@ class ModelReportDialog(QDialog):  # type: ignore[misc, unused-ignore]
 
 def _table(rows: Rows) -> QLabel:
     # One text, because labels of several lines do not line up in a grid. What stands in
-    # it is escaped: names come from whoever made the model.
+    # it is escaped: a model's author chose its names.
     lines = (
         f"<tr><td width={_LABEL_WIDTH} style='{_LABEL_STYLE} padding: 3px 12px 3px 0px'>"
         f"{escape(label)}</td>"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class RecipePanel(QWidget):  # type: ignore[misc, unused-ignore]
     """Buttons that repeat a result elsewhere."""
 
-    told = Signal(str)
+    message = Signal(str)
     """What was done, or why it could not be, in words."""
 
     again_on = Signal(object)
@@ -95,11 +95,11 @@ class RecipePanel(QWidget):  # type: ignore[misc, unused-ignore]
             else:
                 text = as_python(recipe, places)
         except VAERestoreError as error:
-            self.told.emit(str(error))
+            self.message.emit(str(error))
             return
         QApplication.clipboard().setText(text)
         what = "command line" if to_command else "Python"
-        self.told.emit(f"Copied the {what} that gives “{result.name}” again.")
+        self.message.emit(f"Copied the {what} that gives “{result.name}” again.")
 
     def _fill_menu(self) -> None:
         self._menu.clear()

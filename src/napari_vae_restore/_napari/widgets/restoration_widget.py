@@ -239,8 +239,8 @@ class RestorationWidget(TaskWidget):
         show_preview(self._viewer, layer, preview)
         yield
         first, axes = "Preview of the current view.", self.header.axes.axes
-        told = account(first, preview.image, axes, preview.diagnostics, is_whole=False)
-        self._say(told)
+        text = account(first, preview.image, axes, preview.diagnostics, is_whole=False)
+        self._say(text)
 
     def _restoration(self, result: Any) -> Restoration:
         """The restoration in what the steps of a run return."""

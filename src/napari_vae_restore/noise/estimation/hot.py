@@ -274,8 +274,8 @@ def _known(padded: FloatArray, known: Mask) -> Iterator[tuple[_Places, FloatArra
     for start in range(0, len(places[0]), _CHUNK):
         rows, ys, xs = (each[start : start + _CHUNK] for each in places)
         level = _median_of(_patches(padded, (rows, ys, xs)), least=1)
-        told = np.isfinite(level)
-        yield (rows[told], ys[told], xs[told]), level[told]
+        finite = np.isfinite(level)
+        yield (rows[finite], ys[finite], xs[finite]), level[finite]
 
 
 def _patches(padded: FloatArray, places: tuple[NDArray[np.intp], ...]) -> FloatArray:

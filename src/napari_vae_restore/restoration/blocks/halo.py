@@ -71,7 +71,7 @@ def measure_halo(model: Model) -> int:
 def _responses(
     model: Model, clean: Tensor, noise: Tensor
 ) -> Iterator[tuple[Tensor, float, Callable[[Tensor], Tensor]]]:
-    """Inputs, what of their reach may be neglected, and the network's mean given them."""
+    """Inputs, the part of their reach to neglect, and the network's mean for them."""
     network = model.network
     if not isinstance(network, RestorationVAE):
         assert model.normalisation is not None

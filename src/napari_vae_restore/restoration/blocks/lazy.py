@@ -121,7 +121,7 @@ class PlaneScales:
     ) -> Scale | None:
         """Of the part with a number; None where it is measured on the window, or nothing is.
 
-        Restorations that share the object are told apart by `key`.
+        `key` names the restoration where several share the object.
         """
         if not plan.sample:
             return None

@@ -2,7 +2,7 @@
 
 A measurement y = x + n with Gaussian noise of known covariance is better replaced by a
 network's answer f where that is nearer to the truth x, and by nothing where it is not. Which
-is the case can be told without x. For any weights w over candidates f_k, d_k = f_k - y,
+is the case can be seen without x. For any weights w over candidates f_k, d_k = f_k - y,
 
     E |y + sum_k w_k d_k - x|^2 = E |n|^2 + E |sum_k w_k d_k|^2 + 2 E sum_k w_k n . d_k ,
 

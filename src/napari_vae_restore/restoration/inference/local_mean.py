@@ -85,6 +85,6 @@ def with_local_mean(condition: Tensor, mean: Tensor) -> Tensor:
 
 
 def _reduced(image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means of blocks; those at the far ends count what there is."""
+    """Means of blocks; blocks at the far ends may be smaller."""
     averaged = F.avg_pool2d(torch.from_numpy(image)[None], _COARSE, ceil_mode=True)
     return np.asarray(averaged[0].numpy())

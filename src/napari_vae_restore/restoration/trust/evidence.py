@@ -169,7 +169,7 @@ def _channel(
         excess = np.where(beyond, np.maximum(excess, ratio - 1), excess)
         if side == 1:
             first = ratio
-    # Where the image is flat as well there is no noise to be told, nor structure to be lost.
+    # Where the image is flat as well, it shows no noise and has no structure to lose.
     flat = is_judged & (_detail(x, weight, n) < _FLAT * np.square(usual))
     flat &= _detail(y, weight, n) >= _FLAT * np.square(usual)
     # Not where the transform's floor speaks.
