@@ -10,14 +10,14 @@ from napari_vae_restore._napari.jobs.inpaint_steps import (
     inpaint_steps,
     sample_steps,
 )
-from napari_vae_restore._napari.jobs.restoration_steps import RestoreOptions
 from napari_vae_restore._napari.layers.masks import Grid, Outline, Outlines, Painting
 from napari_vae_restore._napari.messages import Source
 from napari_vae_restore.restoration.blocks.feathering import grown
+from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.tasks import Denoise
 
-OPTIONS = RestoreOptions(device="cpu")
-TWO = RestoreOptions(n_samples=2, keep_samples=True, device="cpu")
+OPTIONS = Options(device="cpu")
+TWO = Options(n_samples=2, keep_samples=True, device="cpu")
 SQUARE = np.array([[19.5, 29.5], [19.5, 41.5], [31.5, 41.5], [31.5, 29.5]])
 
 

@@ -8,8 +8,8 @@ from napari.settings import get_settings
 
 import napari_vae_restore as vr
 from napari_vae_restore._napari.jobs.on_demand_steps import on_demand_steps, pays
-from napari_vae_restore._napari.jobs.restoration_steps import RestoreOptions
 from napari_vae_restore.restoration.blocks.on_demand import _Level
+from napari_vae_restore.restoration.options import Options
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_no_plane_but_the_one_in_view_is_computed_first(monkeypatch, tiny_model,
     monkeypatch.setattr(_Level, "_computed", noting)
     levels = [image, image[::2, ::2, ::2]]
     steps = on_demand_steps(
-        levels, "ZYX", lambda: [vr.Denoise()], tiny_model, RestoreOptions(), (4, 30, 200)
+        levels, "ZYX", lambda: [vr.Denoise()], tiny_model, Options(), (4, 30, 200)
     )
     for _ in steps:
         pass

@@ -9,7 +9,6 @@ from napari.components import ViewerModel
 
 import napari_vae_restore as vr
 from napari_vae_restore._napari.jobs.restoration_steps import (
-    RestoreOptions,
     preview_steps,
     restore_steps,
 )
@@ -19,6 +18,7 @@ from napari_vae_restore._napari.layers.results import show_result
 from napari_vae_restore._napari.messages import Source, Update
 from napari_vae_restore._napari.words import doing
 from napari_vae_restore.noise.estimation.estimate import estimate_noise
+from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.tasks import (
     Deblur,
     Denoise,
@@ -27,7 +27,7 @@ from napari_vae_restore.restoration.tasks import (
     Task,
 )
 
-OPTIONS = RestoreOptions(device="cpu")
+OPTIONS = Options(device="cpu")
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def preview(drained):
 
 def test_the_window_gives_the_numbers_of_the_library(tiny_model, make_image, drained):
     image = make_image((2, 40, 48))
-    options = RestoreOptions(n_samples=2, seed=3, tile=32, device="cpu")
+    options = Options(n_samples=2, seed=3, tile=32, device="cpu")
     _, mine = drained(restore_steps(Source(image, "ZYX"), [Denoise()], tiny_model, options))
     theirs = vr.denoise(
         image, tiny_model, axes="ZYX", n_samples=2, seed=3, tile=32, device="cpu"

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_vae_restore._napari.jobs.restoration_steps import (
-    RestoreOptions,
     cropped_mask,
     restore_steps,
 )
@@ -23,6 +22,7 @@ from napari_vae_restore.evaluation import metrics
 from napari_vae_restore.noise.models import parse_noise
 from napari_vae_restore.reports.residual_check import ResidualCheck, check_residual
 from napari_vae_restore.restoration.blocks.feathering import feathered
+from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.recipes.code import feather_of
 from napari_vae_restore.restoration.recipes.replay import tasks_of
 from napari_vae_restore.restoration.tasks import Inpaint, Task
@@ -97,7 +97,7 @@ def check_steps(
 
 
 def draw_steps(
-    subject: Subject, model: Model | str, options: RestoreOptions
+    subject: Subject, model: Model | str, options: Options
 ) -> Generator[Update | None, None, Restoration]:
     """Draw samples for the region of a result, with the noise that its recipe names."""
     source = Source(subject.image.data[subject.region], subject.image.axes)
@@ -109,7 +109,7 @@ def repeat_steps(
     tasks: Sequence[Task],
     recipe: Mapping[str, Any],
     model: Model | str,
-    options: RestoreOptions,
+    options: Options,
 ) -> Generator[Update | None, None, Restoration]:
     """Restore by the tasks of a recipe, including the feather of its fill."""
     restoration = yield from restore_steps(source, tasks, model, options)

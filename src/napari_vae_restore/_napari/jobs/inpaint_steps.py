@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_vae_restore._napari.jobs.restoration_steps import (
-    RestoreOptions,
     cropped_mask,
     preview_steps,
     restore_steps,
@@ -23,6 +22,7 @@ from napari_vae_restore._napari.layers.reading import read
 from napari_vae_restore._napari.messages import MAX_SEED, Filling, Preview, Source, Update
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.restoration.blocks.feathering import blended, fading, feathered, grown
+from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, Task
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class FilledImage:
 
 
 def inpaint_steps(
-    source: Source, holes: Holes, model: Model | str, options: RestoreOptions
+    source: Source, holes: Holes, model: Model | str, options: Options
 ) -> Generator[Update | None, None, FilledImage]:
     """Fill the holes of a whole image; without noise, planes without holes cost nothing."""
     image = yield from read(source)
@@ -122,7 +122,7 @@ def inpaint_preview_steps(
     region: regions.Region,
     holes: Holes,
     model: Model | str,
-    options: RestoreOptions,
+    options: Options,
     known_noise: Mapping[int, NoiseModel],
 ) -> Generator[Update | None, None, Preview]:
     """Fill the holes in a region; raises InputError if it shows no hole or nothing else."""
@@ -154,7 +154,7 @@ def inpaint_preview_steps(
 
 
 def sample_steps(
-    filled: FilledImage, number: int, model: Model | str, options: RestoreOptions
+    filled: FilledImage, number: int, model: Model | str, options: Options
 ) -> Generator[Update | None, None, Filling]:
     """Draw one more plausible filling from the surroundings of the holes alone.
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_vae_restore._napari.jobs.restoration_steps import LOOKING, RestoreOptions, loaded
+from napari_vae_restore._napari.jobs.restoration_steps import LOOKING, loaded
 from napari_vae_restore._napari.messages import Update
 from napari_vae_restore.images.lazy_arrays import is_lazy
+from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.tasks import Task
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def on_demand_steps(
     axes: str,
     tasks: Callable[[], Sequence[Task]],
     model: Model | str,
-    options: RestoreOptions,
+    options: Options,
     step: Sequence[int],
 ) -> Generator[Update | None, None, OnDemand]:
     """Prepare a pyramid that is restored where it is looked at; compute its coarsest plane.

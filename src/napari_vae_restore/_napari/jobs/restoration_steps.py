@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -20,7 +20,7 @@ from napari_vae_restore._napari.layers.reading import noise_region, read
 from napari_vae_restore._napari.messages import Preview, Source, Stopwatch, Update
 from napari_vae_restore._napari.words import doing
 from napari_vae_restore.images.layout import Layout, checked_axes
-from napari_vae_restore.images.tiling import TILE
+from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, Task
 
 if TYPE_CHECKING:
@@ -41,19 +41,8 @@ Message = TypeVar("Message")
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreOptions:
-    """Options that a user chose, named as in :func:`~napari_vae_restore.restore`."""
-
-    n_samples: int = 0
-    keep_samples: bool = False
-    tile: int = TILE
-    seed: int = 0
-    device: str = "auto"
-
-
 def restore_steps(
-    source: Source, tasks: Sequence[Task], model: Model | str, options: RestoreOptions
+    source: Source, tasks: Sequence[Task], model: Model | str, options: Options
 ) -> Generator[Update | None, None, Restoration]:
     """Restore a whole image; yields after each step, and closing cancels."""
     image = yield from read(source)
@@ -61,7 +50,7 @@ def restore_steps(
     yield Update(LOOKING)
     from napari_vae_restore.restoration.restore import iter_restore
 
-    steps = iter_restore(image, tasks, placed, axes=source.axes, **asdict(options))
+    steps = iter_restore(image, tasks, placed, **asdict(replace(options, axes=source.axes)))
     return (yield from _followed(steps, f"{doing(tasks)}…"))
 
 
@@ -70,7 +59,7 @@ def preview_steps(
     region: regions.Region,
     tasks: Sequence[Task],
     model: Model | str,
-    options: RestoreOptions,
+    options: Options,
     known_noise: Mapping[int, NoiseModel],
 ) -> Generator[Update | None, None, Preview]:
     """Restore a region with the noise of the whole image, without samples.

@@ -16,7 +16,6 @@ from napari_vae_restore._napari.jobs.check_steps import (
     draw_steps,
     repeat_steps,
 )
-from napari_vae_restore._napari.jobs.restoration_steps import RestoreOptions
 from napari_vae_restore._napari.layers.placement import (
     MISSING_KEY,
     RECIPE_KEY,
@@ -46,6 +45,7 @@ from napari_vae_restore._napari.widgets.recipe_panel import RecipePanel
 from napari_vae_restore._napari.widgets.task_widget import TaskWidget
 from napari_vae_restore._napari.widgets.uncertainty_line import UncertaintyLine
 from napari_vae_restore.errors import VAERestoreError
+from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.recipes.replay import tasks_of
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class CheckWidget(TaskWidget):
         result = self.header.layers.value
         if subject is None or source is None or result is None:
             return
-        options = RestoreOptions(
+        options = Options(
             n_samples=int(self.header.samples.value),
             keep_samples=True,
             tile=int(subject.recipe["tile"]),
@@ -144,7 +144,7 @@ class CheckWidget(TaskWidget):
         if result is None or self.is_busy:
             return
         recipe = result.metadata[RECIPE_KEY]
-        options = RestoreOptions(
+        options = Options(
             n_samples=int(recipe["n_samples"]),
             tile=int(recipe["tile"]),
             seed=int(recipe["seed"]),

@@ -19,7 +19,6 @@ from napari_vae_restore._napari.forms.model_choice import (
 from napari_vae_restore._napari.forms.settings import last_used, preferences, remember
 from napari_vae_restore._napari.jobs.on_demand_steps import on_demand_steps
 from napari_vae_restore._napari.jobs.restoration_steps import (
-    RestoreOptions,
     preview_steps,
     restore_steps,
 )
@@ -35,6 +34,7 @@ from napari_vae_restore._napari.widgets.on_demand import LookingBox, levels_of, 
 from napari_vae_restore._napari.widgets.task_widget import NO_LAYER, TaskWidget
 from napari_vae_restore._napari.words import account
 from napari_vae_restore._napari.worker import Steps
+from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.tasks import Denoise, Task
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ _NO_NUMBERS = (
     "“{}” holds True and False only: it is a mask and no picture. Right click on it ▸ Convert "
     "to Labels to inpaint with it, or open the picture itself."
 )
+
 _MEASURED = "measured in the image"
 _AS_TRAINED = "as the model's training images"
 
@@ -212,9 +213,9 @@ class RestorationWidget(TaskWidget):
         """What the noise is measured from, beside the layer; subclasses know more."""
         return ()
 
-    def _options(self) -> RestoreOptions:
+    def _options(self) -> Options:
         n_samples = int(self.samples.value)
-        return RestoreOptions(
+        return Options(
             n_samples=n_samples,
             keep_samples=n_samples > 0 and bool(self.keep.value),
             tile=int(self.tile.value),
