@@ -74,7 +74,7 @@ _HOMES = {
     "load": ".models.files",
     "mask_of": "._napari.console",
     "parse_budget": ".training.settings",
-    "parse_noise": ".noise.models",
+    "parse_noise": ".noise.notation",
     "read_image": ".images.image_files",
     "restore": ".restoration.restore",
     "restore_files": ".batch.run",
@@ -126,7 +126,7 @@ if TYPE_CHECKING:
     from napari_vae_restore.noise.models import GaussianNoise as GaussianNoise
     from napari_vae_restore.noise.models import NoiseModel as NoiseModel
     from napari_vae_restore.noise.models import PoissonGaussianNoise as PoissonGaussianNoise
-    from napari_vae_restore.noise.models import parse_noise as parse_noise
+    from napari_vae_restore.noise.notation import parse_noise as parse_noise
     from napari_vae_restore.reports.noise_report import NoiseReport as NoiseReport
     from napari_vae_restore.reports.noise_report import estimate_noise as estimate_noise
     from napari_vae_restore.reports.residual_check import ResidualCheck as ResidualCheck

@@ -19,7 +19,8 @@ from napari_vae_restore.noise.correlation import (
     lag_one,
     nearest_blur,
 )
-from napari_vae_restore.noise.models import GaussianNoise, noise_from_dict, parse_noise
+from napari_vae_restore.noise.models import GaussianNoise
+from napari_vae_restore.noise.notation import noise_from_dict, parse_noise
 
 ROW = Autoregression("row", (0.8,))
 COLUMN = Autoregression("column", (0.5, 0.2))

@@ -13,12 +13,8 @@ from napari_vae_restore.errors import InputError
 from napari_vae_restore.noise.correlation import WHITE, correlated_noise
 from napari_vae_restore.noise.estimation.estimate import estimate_noise
 from napari_vae_restore.noise.estimation.spectra import block_spectrum, fit_correlation
-from napari_vae_restore.noise.models import (
-    GaussianNoise,
-    PoissonGaussianNoise,
-    noise_from_dict,
-    parse_noise,
-)
+from napari_vae_restore.noise.models import GaussianNoise, PoissonGaussianNoise
+from napari_vae_restore.noise.notation import noise_from_dict, parse_noise
 
 CORRELATIONS = [(0.6, 0.6), (0.3, 0.0), (0.0, 0.95), (0.78, 0.5)]
 

@@ -16,11 +16,8 @@ from napari_vae_restore.noise.estimation.calibration import (
     quantisation_step,
 )
 from napari_vae_restore.noise.mixture import MixtureNoise
-from napari_vae_restore.noise.models import (
-    PoissonGaussianNoise,
-    noise_from_dict,
-    parse_noise,
-)
+from napari_vae_restore.noise.models import PoissonGaussianNoise
+from napari_vae_restore.noise.notation import noise_from_dict, parse_noise
 
 SKEWED = MixtureNoise(
     knots=(0.0, 20.0, 100.0),

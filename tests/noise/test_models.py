@@ -13,13 +13,8 @@ from skimage import data
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.noise.estimation.estimate import estimate_noise, resolve_noise
-from napari_vae_restore.noise.models import (
-    GaussianNoise,
-    NoiseModel,
-    PoissonGaussianNoise,
-    noise_from_dict,
-    parse_noise,
-)
+from napari_vae_restore.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise
+from napari_vae_restore.noise.notation import noise_from_dict, parse_noise
 
 MODELS: list[NoiseModel] = [
     GaussianNoise(12.5),

@@ -32,7 +32,7 @@ from napari_vae_restore.batch.inputs import (
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.estimation.estimate import NoiseKind
-from napari_vae_restore.noise.models import parse_noise
+from napari_vae_restore.noise.notation import parse_noise
 from napari_vae_restore.restoration.recipes.replay import Request
 from napari_vae_restore.restoration.tasks import Denoise
 from napari_vae_restore.stores.ome_zarr import is_store

@@ -32,7 +32,8 @@ from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.devices import choose_device
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.noise.models import NoiseModel, parse_noise
+from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.noise.notation import parse_noise
 from napari_vae_restore.reports.model_report import KINDS
 from napari_vae_restore.restoration.restore import RestoreProgress, denoise
 from napari_vae_restore.training.sources import Images, Loaded, listed, load_images, matched

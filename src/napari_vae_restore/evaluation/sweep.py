@@ -24,7 +24,8 @@ from napari_vae_restore.generators import drain
 from napari_vae_restore.images.atomic import atomic_write
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.estimation.estimate import resolve_noise
-from napari_vae_restore.noise.models import NoiseModel, parse_noise
+from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.noise.notation import parse_noise
 from napari_vae_restore.training.engine import Training
 from napari_vae_restore.training.networks import network_config, settings_on
 from napari_vae_restore.training.settings import parse_budget

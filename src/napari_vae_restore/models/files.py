@@ -37,7 +37,7 @@ from napari_vae_restore.models.model import (
     channels_last,
 )
 from napari_vae_restore.models.spread import Spread
-from napari_vae_restore.noise.models import noise_from_dict
+from napari_vae_restore.noise.notation import noise_from_dict
 
 SUFFIX = ".safetensors"
 VERSION = 1

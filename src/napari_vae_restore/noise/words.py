@@ -18,7 +18,7 @@ def describe_noise(noise: NoiseModel | None) -> str:
 
     Examples
     --------
-    >>> from napari_vae_restore.noise.models import parse_noise
+    >>> from napari_vae_restore.noise.notation import parse_noise
     >>> describe_noise(parse_noise("gaussian:25@row:0.8"))
     'Gaussian, standard deviation 25, correlated along rows (X): lag-1 0.80'
     """

@@ -26,7 +26,7 @@ from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.blocks.lazy import restore_lazily
 from napari_vae_restore.restoration.blocks.measuring import measure_noise
 from napari_vae_restore.restoration.blocks.plan import Plan, make_plan, noisy_holes
-from napari_vae_restore.restoration.blocks.recipe import recipe_of
+from napari_vae_restore.restoration.blocks.recipe import diagnostics_of, recipe_of
 from napari_vae_restore.restoration.blocks.result_buffer import ResultBuffer
 from napari_vae_restore.restoration.blocks.solver import Solver
 from napari_vae_restore.restoration.labelled import labelled
@@ -40,7 +40,6 @@ from napari_vae_restore.restoration.tasks import (
     Task,
     image_for,
 )
-from napari_vae_restore.restoration.trust.verdict import judged
 from napari_vae_restore.restoration.trust.warnings import image_warnings
 
 
@@ -303,14 +302,12 @@ def _diagnostics(
     started: float,
 ) -> Diagnostics:
     """Of a restoration that is done; `seen` are image and mean, to look for warnings in."""
-    tally, unlikeness = solver.tally, solver.unlikeness
+    unlikeness = solver.unlikeness
     is_denoised = problem.denoising is not None
-    return Diagnostics(
-        residual_std=tally.residual_std,
-        noise=plan.noise,
-        n_hot_pixels=tally.n_hot,
-        n_tiles=plan.n_tiles,
-        halo=plan.halo,
+    return diagnostics_of(
+        plan,
+        solver.tally,
+        repeated=solver.repeated,
         seconds=time.monotonic() - started,
         device=solver.device,
         notes=tuple(solver.notes),
@@ -318,9 +315,6 @@ def _diagnostics(
             *seen, plan.layout, plan.noise, is_denoised=is_denoised, unlikeness=unlikeness
         ),
         unlikeness=unlikeness,
-        decision=None if problem.blur else tally.decision,
-        unmeasured=tally.unmeasured(solver.repeated),
-        verdict=judged(tally.evidence, plan.stated),
     )
 
 

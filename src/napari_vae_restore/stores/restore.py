@@ -20,18 +20,18 @@ import numpy as np
 
 from napari_vae_restore.errors import ImageFileError, InputError
 from napari_vae_restore.generators import drain
-from napari_vae_restore.images.array_files import ATTRIBUTE, folder_of
+from napari_vae_restore.images.array_files import folder_of
 from napari_vae_restore.images.arrays import as_lazy_image, is_lazy_image
 from napari_vae_restore.images.atomic import why_not_written
-from napari_vae_restore.images.image_metadata import PIXEL, ImageFile
+from napari_vae_restore.images.image_metadata import ImageFile
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.devices import choose_device, give_back_memory
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.restoration.blocks.familiarity import FamiliarityProbe, probe_spot
+from napari_vae_restore.restoration.blocks.familiarity import probe_spot
 from napari_vae_restore.restoration.blocks.measuring import measure_noise
 from napari_vae_restore.restoration.blocks.plan import Plan, make_plan
-from napari_vae_restore.restoration.blocks.recipe import recipe_of
+from napari_vae_restore.restoration.blocks.recipe import diagnostics_of, recipe_of
 from napari_vae_restore.restoration.blocks.tally import Tally
 from napari_vae_restore.restoration.blocks.windows import in_memory, stack_windows
 from napari_vae_restore.restoration.options import Options
@@ -39,17 +39,20 @@ from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.restore import RestoreProgress
 from napari_vae_restore.restoration.result import Diagnostics, Recipe
 from napari_vae_restore.restoration.tasks import Task, image_for
-from napari_vae_restore.restoration.trust.invented import note_on
-from napari_vae_restore.restoration.trust.verdict import judged
 from napari_vae_restore.stores.cluster import computed_by
 from napari_vae_restore.stores.ome_zarr import (
     StoredImage,
-    attributes,
-    is_store,
     open_store,
-    output_axes,
 )
-from napari_vae_restore.stores.target import Output, StoredRequest, Target, finished_request
+from napari_vae_restore.stores.outputs import (
+    attributes_of,
+    block_side,
+    checked_path,
+    output_shape,
+    outputs_of,
+    plane_places,
+)
+from napari_vae_restore.stores.target import StoredRequest, Target, finished_request
 from napari_vae_restore.stores.work import Step, Work, do
 
 _AT_ONCE: Final = 2
@@ -170,7 +173,7 @@ def iter_restore_store(
         If the computation fails.
     """
     started = time.monotonic()
-    path = _checked_path(output, image)
+    path = checked_path(output, image)
     if isinstance(image, str | Path):
         like = open_store(Path(image))
         image, axes = like.array, axes or like.axes
@@ -189,7 +192,7 @@ def iter_restore_store(
         device=device,
     )
     request = _Request(planes, layout, problem, find_model(model), options)
-    target = Target(_outputs(path, uncertainty, sample_paths, layout.dtype), (), 0, shard)
+    target = Target(outputs_of(path, uncertainty, sample_paths, layout.dtype), (), 0, shard)
     key = request.key(target, len(sample_paths))
     paths = tuple(output.path for output in target.outputs)
     if _is_finished(target, key, overwrite=overwrite):
@@ -199,19 +202,22 @@ def iter_restore_store(
         plan = request.plan(target.begun())
         spot = probe_spot(planes, layout, problem, request.model, device)
         give_back_memory()
-        target = replace(target, shape=_output_shape(plan), side=_side(plan))
+        target = replace(target, shape=output_shape(plan), side=block_side(plan))
         target.start(StoredRequest(key, plan.tile))
-        n_kept, places = len(sample_paths), _places(layout)
+        n_kept, places = len(sample_paths), plane_places(layout)
         work = Work(plan, planes, problem.missing, target, places, n_kept, key, source)
         try:
             tally = yield from _computed(work, client)
             recipe = recipe_of(plan, problem)
-            diagnostics = replace(
-                _diagnostics(plan, tally, spot),
+            diagnostics = diagnostics_of(
+                plan,
+                tally,
                 seconds=time.monotonic() - started,
                 device=device if client is not None else str(choose_device(device)),
+                warnings=() if spot is None else spot.warnings,
+                unlikeness=None if spot is None else spot.unlikeness,
             )
-            target.finish(_attributes(work, like, recipe, diagnostics), overwrite=overwrite)
+            target.finish(attributes_of(work, like, recipe, diagnostics), overwrite=overwrite)
         except OSError as error:
             raise ImageFileError(
                 f"Cannot finish {path}: {_reason(error)}. What is done is kept: the same "
@@ -277,24 +283,6 @@ def _is_finished(target: Target, key: str, *, overwrite: bool) -> bool:
     return not others
 
 
-def _diagnostics(plan: Plan, tally: Tally, spot: FamiliarityProbe | None) -> Diagnostics:
-    """Diagnostics of a finished restoration, those of one `spot` for all of it."""
-    return Diagnostics(
-        residual_std=tally.residual_std,
-        noise=plan.noise,
-        n_hot_pixels=tally.n_hot,
-        n_tiles=plan.n_tiles,
-        halo=plan.halo,
-        seconds=0.0,
-        device="",
-        warnings=() if spot is None else spot.warnings,
-        unlikeness=None if spot is None else spot.unlikeness,
-        decision=None if plan.problem.blur else tally.decision,
-        unmeasured=tally.unmeasured(),
-        verdict=judged(tally.evidence, plan.stated),
-    )
-
-
 def _computed(work: Work, client: Any) -> Generator[RestoreProgress, None, Tally]:
     """Do all steps, stage after stage; the total of their tallies."""
     stages = list(work.steps())
@@ -331,96 +319,7 @@ def _reason(error: OSError) -> str:
     return f"{why_not_written(error)}{place}"
 
 
-def _checked_path(output: str | Path, image: Any) -> Path:
-    path = Path(output)
-    if not is_store(path):
-        raise InputError(
-            f"Expected an output that ends in .zarr, but {path.name} came: add the ending."
-        )
-    if not path.parent.is_dir():
-        raise InputError(
-            f"Expected an existing folder, but {path.parent} is none: create it or correct "
-            "the output path."
-        )
-    if isinstance(image, str | Path) and path.resolve() == Path(image).resolve():
-        raise InputError(f"Expected an output beside the input, but {path} is both: rename it.")
-    return path
-
-
 def _opened(image: Any, axes: str | None, tasks: Any) -> tuple[Any, str]:
     if is_lazy_image(image):
         return as_lazy_image(image, axes, min_side=1)
     return image_for(image, axes, tasks)
-
-
-def _outputs(
-    path: Path, uncertainty: str | Path | None, samples: Sequence[Path], dtype: np.dtype[Any]
-) -> tuple[Output, ...]:
-    own = dtype.newbyteorder("=").name
-    outputs = [Output(path, "mean", own)]
-    if uncertainty is not None:
-        outputs.append(Output(_checked_path(uncertainty, path), "std", "float32"))
-    for number, sample in enumerate(samples, start=1):
-        outputs.append(Output(_checked_path(sample, path), f"sample-{number}", own))
-    return tuple(outputs)
-
-
-def _side(plan: Plan) -> int:
-    """Side of the blocks; whole planes are cut as large ones would be."""
-    core = plan.blocks[0].tiles[0].core
-    return max(int(part.stop - part.start) for part in core)
-
-
-def _output_shape(plan: Plan) -> tuple[int, ...]:
-    sizes = dict(zip(plan.layout.axes, plan.layout.shape, strict=True))
-    sizes["C"] = plan.shape[1]
-    sizes |= {"Y": plan.shape[2], "X": plan.shape[3]}
-    return tuple(sizes[letter] for letter in output_axes(plan.layout.axes))
-
-
-def _places(layout: Layout) -> tuple[tuple[int, ...], ...]:
-    """Each plane's index along the leading axes of the output; -1 for the channels."""
-    stacked = [letter for letter in layout.axes if letter not in "CSYX"]
-    sizes = [layout.shape[layout.axes.index(letter)] for letter in stacked]
-    found = []
-    for index in np.ndindex(*sizes):
-        own = dict(zip(stacked, index, strict=True)) | {"C": -1}
-        found.append(tuple(own[letter] for letter in output_axes(layout.axes)[:-2]))
-    return tuple(found)
-
-
-def _attributes(
-    work: Work,
-    like: StoredImage | ImageFile | None,
-    recipe: Recipe,
-    diagnostics: Diagnostics,
-) -> dict[str, dict[str, Any]]:
-    """Metadata and recipe of each output, by its kind."""
-    layout, factor = work.plan.layout, work.plan.problem.factor
-    sizes: dict[str, tuple[float, str]] = {}
-    if like is not None:
-        for letter, step, unit in zip(layout.axes, like.scale, like.units, strict=True):
-            finer = factor if letter in "YX" and (step, unit) != (1.0, PIXEL) else 1
-            sizes[letter] = step / finer, unit
-    names = () if like is None else like.channel_names
-    found = {}
-    for output in work.target.outputs:
-        name = output.path.name.removesuffix(".zarr").removesuffix(".ome")
-        ome = attributes(
-            output_axes(layout.axes),
-            sizes,
-            work.target.n_levels,
-            name=name,
-            channel_names=names if len(names) == work.plan.shape[1] else (),
-        )
-        own = {
-            "what": work.key,
-            "is": output.kind,
-            "recipe": recipe.to_dict(),
-            "note": note_on(recipe.tasks, output.kind),
-            "residual_std": diagnostics.residual_std,
-            "n_hot_pixels": diagnostics.n_hot_pixels,
-            "verdict": diagnostics.verdict.grade,
-        }
-        found[output.kind] = {"ome": ome, ATTRIBUTE: own}
-    return found

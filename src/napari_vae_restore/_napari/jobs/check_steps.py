@@ -19,7 +19,7 @@ from napari_vae_restore._napari.layers.results import Subject
 from napari_vae_restore._napari.messages import Source, Update
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.evaluation import metrics
-from napari_vae_restore.noise.models import parse_noise
+from napari_vae_restore.noise.notation import parse_noise
 from napari_vae_restore.reports.residual_check import ResidualCheck, check_residual
 from napari_vae_restore.restoration.blocks.feathering import feathered
 from napari_vae_restore.restoration.options import Options

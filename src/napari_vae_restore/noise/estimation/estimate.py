@@ -39,12 +39,8 @@ from napari_vae_restore.noise.estimation.blocks import (
 from napari_vae_restore.noise.estimation.coarse import CoarseFits, coarse_fits
 from napari_vae_restore.noise.estimation.fit import LineFit, NoiseCurve, fit_line
 from napari_vae_restore.noise.estimation.neighbours import measure_correlation
-from napari_vae_restore.noise.models import (
-    GaussianNoise,
-    NoiseModel,
-    PoissonGaussianNoise,
-    parse_noise,
-)
+from napari_vae_restore.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise
+from napari_vae_restore.noise.notation import parse_noise
 
 FloatArray: TypeAlias = NDArray[np.float64]
 VarianceModel: TypeAlias = Callable[[FloatArray], FloatArray]

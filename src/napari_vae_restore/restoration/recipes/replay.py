@@ -22,7 +22,7 @@ from napari_vae_restore.errors import InputError, shortened
 from napari_vae_restore.images.array_files import is_array_file, open_array, stored_recipe
 from napari_vae_restore.images.image_files import read_image
 from napari_vae_restore.models.bundled import DEFAULT
-from napari_vae_restore.noise.models import parse_noise
+from napari_vae_restore.noise.notation import parse_noise
 from napari_vae_restore.restoration.result import Recipe
 from napari_vae_restore.restoration.tasks import (
     KINDS,
