@@ -81,5 +81,5 @@ def test_separable_multiplies_from_both_sides(lead: tuple[int, ...]) -> None:
 
 def test_along_takes_any_axis() -> None:
     x = np.random.default_rng(0).random((4, 2, 3))
-    result = along(reduction(4, 2, "box"), x, 0)
+    result = along(reduction(4, 2, "box").__matmul__, x, 0)
     np.testing.assert_allclose(result, x.reshape(2, 2, 2, 3).mean(axis=1))

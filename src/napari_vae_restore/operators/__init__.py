@@ -2,8 +2,6 @@
 
 Every operator is linear, works on the last two axes of floating images (..., H, W) and
 treats leading axes apart. Sums are taken in float64, results have the dtype of what came.
-This package knows nothing of noise, networks or files; what is made of an operator and a
-measurement together is the business of :mod:`napari_vae_restore.operators.consistency`.
 """
 
 from napari_vae_restore.operators.blur import Blur

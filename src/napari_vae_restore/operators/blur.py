@@ -30,18 +30,8 @@ class Blur(SameGrid):
     The pseudo-inverse is regularised: with it, x minimises |A x - y|^2 + 1e-6 |x|^2.
     What the blur passes by less than a thousandth is not brought back, and noise is
     amplified by up to five hundred. To deconvolve noisy images, use
-    :func:`napari_vae_restore.operators.consistency.data_step`.
-
-    Parameters
-    ----------
-    psf : numpy.ndarray
-        Point spread function, (h, w), real and finite, any positive sum: it is scaled to
-        sum to 1. Its centre is the pixel (h // 2, w // 2).
-
-    Raises
-    ------
-    InputError
-        If `psf` is not two-dimensional, real and finite, or its sum is not positive.
+    :func:`~.consistency.data_step`. Raises InputError if `psf` is not two-dimensional, real and
+    finite, or its sum is not positive.
 
     Examples
     --------
@@ -70,12 +60,12 @@ class Blur(SameGrid):
         object.__setattr__(self, "psf", normalised)
 
     def apply(self, x: FloatArray) -> FloatArray:
-        """Return the blurred image; see :class:`Operator`."""
+        """Return the blurred image."""
         padded = separable(*self._mirrors(x.shape), double(x))
         return self._convolved(padded, self.psf, "valid").astype(x.dtype)
 
     def adjoint(self, y: FloatArray) -> FloatArray:
-        """Correlate, and fold the borders back; see :class:`Operator`."""
+        """Correlate, and fold the borders back."""
         padded = self._convolved(double(y), self.psf[::-1, ::-1], "full")
         rows, columns = self._mirrors(y.shape)
         return separable(rows.T, columns.T, padded).astype(y.dtype)

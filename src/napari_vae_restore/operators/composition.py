@@ -17,20 +17,10 @@ class Composition:
 
     ``Composition(first, second).apply(x)`` is ``second.apply(first.apply(x))``. Where a
     microscope blurs, then a camera bins, then dead pixels are cut out, that is
-    ``Composition(Blur(psf), Downsampling(2, "box"), Masking(observed))``.
-
-    The pseudo-inverse is iterative, to a relative 1e-10 in the gradient or for 200
-    iterations, and regularised as :class:`Blur` is where one of the operators is a blur.
-
-    Parameters
-    ----------
-    *operators : Operator
-        One or more; compositions among them are taken apart.
-
-    Raises
-    ------
-    InputError
-        If no operator is given, or something else is.
+    ``Composition(Blur(psf), Downsampling(2, "box"), Masking(observed))``. Compositions among
+    the operators are taken apart. The pseudo-inverse is iterative, to a relative 1e-10 in the
+    gradient or for 200 iterations, and regularised as :class:`Blur` is where one of the
+    operators is a blur. Raises InputError if no operator is given, or something else is.
 
     Examples
     --------
@@ -58,31 +48,31 @@ class Composition:
 
     @property
     def factor(self) -> int:
-        """The product of the operators' factors; see :class:`Operator`."""
+        """The product of the operators' factors."""
         return math.prod(one.factor for one in self.operators)
 
     def measured_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape after the last operator; see :class:`Operator`."""
+        """Return the shape after the last operator."""
         for one in self.operators:
             shape = one.measured_shape(shape)
         return shape
 
     def apply(self, x: FloatArray) -> FloatArray:
-        """Apply the operators from first to last; see :class:`Operator`."""
+        """Apply the operators from first to last."""
         result = double(x)
         for one in self.operators:
             result = one.apply(result)
         return result.astype(x.dtype)
 
     def adjoint(self, y: FloatArray) -> FloatArray:
-        """Apply the adjoints from last to first; see :class:`Operator`."""
+        """Apply the adjoints from last to first."""
         result = double(y)
         for one in reversed(self.operators):
             result = one.adjoint(result)
         return result.astype(y.dtype)
 
     def pseudo_inverse(self, y: FloatArray) -> FloatArray:
-        """Return the inverse described above; see :class:`Operator`."""
+        """Return the inverse described above."""
         blurs = any(isinstance(one, Blur) for one in self.operators)
         solved = least_squares(
             self.apply,

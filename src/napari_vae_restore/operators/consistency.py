@@ -1,8 +1,7 @@
 """Images that agree with a measurement y = A x: exactly, or as far as its noise allows.
 
 The two data terms of plug-and-play restoration, in which a prior and the measurement take
-turns. This module knows the operators but no networks: the prior comes in as an image and
-how much it is to be trusted.
+turns. The prior comes in as an image and how much it is to be trusted.
 """
 
 from __future__ import annotations
@@ -25,14 +24,11 @@ _MAX_ITERATIONS: Final = 200
 def consistent(x: FloatArray, y: FloatArray, operator: Operator) -> FloatArray:
     """Return the image closest to x that measures as y: x + A^+ (y - A x).
 
-    For measurements without noise. The range of A^T, what the measurement has seen, comes
-    from `y`; the null space of A, what it has not, from `x`. Where `y` cannot be measured
-    from any image, the result comes as close to it as any does; where the operator's
-    pseudo-inverse is regularised, so is the agreement.
-
-    Images (..., H, W) are floating; what `y` holds under missing pixels is not used, and where
-    A is a mask or the identity, measured pixels are `y`'s bit for bit. Raises InputError if an
-    image is not floating or the shapes do not suit the operator.
+    For measurements without noise. The range of A^T, what the measurement has seen, comes from
+    `y`; the null space of A, what it has not, from `x` (Wang et al., ICLR 2023, section 3.1,
+    arXiv:2212.00490). Where `y` cannot be measured from any image, the result comes as close to
+    it as any does. Images (..., H, W) are floating; where A is a mask or the identity, measured
+    pixels are `y`'s bit for bit. Raises InputError if the dtypes or shapes do not suit.
 
     Examples
     --------
@@ -40,11 +36,6 @@ def consistent(x: FloatArray, y: FloatArray, operator: Operator) -> FloatArray:
     >>> x = np.array([[0.0, 1.0], [2.0, 3.0]])
     >>> consistent(x, np.array([[2.5]]), Downsampling(2, "box")).round(6).tolist()
     [[1.0, 2.0], [3.0, 4.0]]
-
-    References
-    ----------
-    Y. Wang, J. Yu, J. Zhang, "Zero-shot image restoration using denoising diffusion
-    null-space model", ICLR 2023, section 3.1. arXiv:2212.00490
     """
     _check(x, y, operator)
     if isinstance(operator, Identity | Masking):
@@ -66,27 +57,18 @@ def data_step(
 ) -> FloatArray:
     """Return the image that weighs a noisy measurement against a prior's proposal.
 
-    The minimiser of |A x - y|^2 / noise_variance + precision |x - mean|^2, which is
-    the mean of the posterior where noise and prior are Gaussian: the solution of
-    (A^T A / s + D) x = A^T y / s + D m, with s the variance of the noise, D the precision
-    and m the mean. In closed form for the identity and masks, else by conjugate gradients
-    that start at the mean.
-
-    Images (..., H, W) are floating, `noise_variance` in squared intensity units and `precision`
-    in inverse ones, numbers or arrays that broadcast. Raises InputError if the shapes do not
-    suit each other, or a variance or precision is not positive and finite.
+    The minimiser of |A x - y|^2 / noise_variance + precision |x - mean|^2, the mean of the
+    posterior where noise and prior are Gaussian (Zhang et al., IEEE TPAMI 2021, section 4.1,
+    arXiv:2008.13751): the solution of (A^T A / s + D) x = A^T y / s + D m, with s the variance,
+    D the precision and m the mean. In closed form for the identity and masks, else by conjugate
+    gradients that start at the mean. Variance and precision are numbers or arrays that
+    broadcast, positive and finite; raises InputError otherwise, or if the shapes do not suit.
 
     Examples
     --------
     >>> from napari_vae_restore.operators import Identity
     >>> data_step(np.array([[0.0]]), np.array([[4.0]]), Identity(), 1.0, 3.0).tolist()
     [[1.0]]
-
-    References
-    ----------
-    K. Zhang, Y. Li, W. Zuo, L. Zhang, L. Van Gool, R. Timofte, "Plug-and-play image
-    restoration with deep denoiser prior", IEEE TPAMI 2021, section 4.1.
-    arXiv:2008.13751
     """
     _check(mean, y, operator)
     variance = _positive("noise variance", noise_variance, y.shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +19,10 @@ from napari_vae_restore.operators.resampling import KERNELS, along, reduction, s
 class Downsampling:
     """Blur with a kernel and keep every factor-th pixel along both axes.
 
-    A is R along the rows times R along the columns, with R of
-    :func:`napari_vae_restore.operators.resampling.reduction`, so the pseudo-inverse is
-    R^+ = R^T (R R^T)^-1 along each; R R^T is banded and well-conditioned.
-
-    Parameters
-    ----------
-    factor : int
-        How many pixels of the image become one of the measurement, along each side.
-    kernel : str
-        A name in :data:`napari_vae_restore.operators.resampling.KERNELS`.
-
-    Raises
-    ------
-    InputError
-        If `factor` is not a whole number of at least 1, or the kernel is unknown.
+    A is R along the rows times R along the columns, with R of :func:`~.resampling.reduction`,
+    so the pseudo-inverse is R^+ = R^T (R R^T)^-1 along each; R R^T is banded and
+    well-conditioned. Raises InputError if `factor` is not a whole number of at least 1, or the
+    kernel is none of :data:`~.resampling.KERNELS`.
 
     Examples
     --------
@@ -61,13 +50,7 @@ class Downsampling:
         object.__setattr__(self, "factor", int(self.factor))
 
     def measured_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape with both sides divided; see :class:`Operator`.
-
-        Raises
-        ------
-        InputError
-            If a side is not a multiple of the factor.
-        """
+        """The shape with both sides divided; raises InputError unless they are multiples."""
         *lead, height, width = image_shape(shape)
         if height % self.factor or width % self.factor:
             raise InputError(
@@ -78,24 +61,22 @@ class Downsampling:
         return (*lead, height // self.factor, width // self.factor)
 
     def apply(self, x: FloatArray) -> FloatArray:
-        """Return the reduced image; see :class:`Operator`."""
+        """Return the reduced image."""
         height, width = self.measured_shape(double(x).shape)[-2:]
         small = separable(self._reduction(height), self._reduction(width), double(x))
         return small.astype(x.dtype)
 
     def adjoint(self, y: FloatArray) -> FloatArray:
-        """Return R^T y R along rows and columns; see :class:`Operator`."""
+        """Return R^T y R along rows and columns."""
         return self._spread(double(y)).astype(y.dtype)
 
     def pseudo_inverse(self, y: FloatArray) -> FloatArray:
-        """Return the shortest image that reduces to y; see :class:`Operator`.
-
-        Exact: `apply` gives `y` back, to rounding.
-        """
+        """Return the shortest image that reduces to y: to rounding, `apply` gives it back."""
         solved = double(y)
         for axis in (-2, -1):
-            factorised = _gram_cholesky(solved.shape[axis], self.factor, self.kernel)
-            solved = along(factorised, solved, axis)
+            # The lower factor, with one diagonal per row.
+            cholesky = _gram_cholesky(solved.shape[axis], self.factor, self.kernel)
+            solved = along(partial(cho_solve_banded, (cholesky, True)), solved, axis)
         return self._spread(solved).astype(y.dtype)
 
     def _reduction(self, n_measured: int) -> csr_array:
@@ -107,21 +88,10 @@ class Downsampling:
 
 
 @lru_cache(maxsize=64)
-def _gram_cholesky(n: int, factor: int, kernel: str) -> _Inverse:
-    """(R R^T)^-1 for the reduction R to n pixels."""
+def _gram_cholesky(n: int, factor: int, kernel: str) -> NDArray[np.float64]:
+    """Cholesky factor of the banded R R^T, for the reduction R to n pixels."""
     matrix = reduction(n * factor, factor, kernel)
     gram = (matrix @ matrix.T).tocoo()
     width = int(np.abs(gram.row - gram.col).max())
     bands = [np.pad(gram.diagonal(-k), (0, k)) for k in range(width + 1)]
-    return _Inverse(cholesky_banded(np.stack(bands), lower=True))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Inverse:
-    """The inverse of a positive definite banded matrix, used like a matrix with `@`."""
-
-    factor: NDArray[np.float64]
-    """Its lower Cholesky factor, one diagonal per row."""
-
-    def __matmul__(self, columns: FloatArray) -> FloatArray:
-        return np.asarray(cho_solve_banded((self.factor, True), columns))
+    return np.asarray(cholesky_banded(np.stack(bands), lower=True))

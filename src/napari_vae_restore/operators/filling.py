@@ -1,7 +1,8 @@
 """A smooth guess for missing pixels: what the network starts from inside a hole.
 
-The guess is close to the harmonic function with the hole's border as boundary values,
-by the pull-push pyramid of Gortler et al., relaxed at every level.
+The guess is close to the harmonic function with the hole's border as boundary values, by the
+pull-push pyramid of S. Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 4
+(doi:10.1145/237170.237200), relaxed at every level.
 """
 
 from __future__ import annotations
@@ -13,9 +14,7 @@ from napari_vae_restore.errors import InputError
 
 FloatArray = NDArray[np.floating]
 
-_RELAXATIONS = 6
-"""Jacobi sweeps at each level. The pyramid has done the long distances: further sweeps
-change the guess by less than a grey level."""
+_RELAXATIONS = 6  # Jacobi sweeps at each level; more change the guess by less than a grey level
 
 
 def smooth_fill(image: FloatArray, observed: NDArray[np.bool_]) -> FloatArray:
@@ -23,13 +22,7 @@ def smooth_fill(image: FloatArray, observed: NDArray[np.bool_]) -> FloatArray:
 
     Images are (..., H, W), floating; a plane without any observed pixel becomes 0. Every value
     lies between the least and the greatest observed one of its plane; planes do not influence
-    each other. Raises InputError if `image` is not floating, or `observed` not boolean and of
-    its shape.
-
-    References
-    ----------
-    S. Gortler, R. Grzeszczuk, R. Szeliski, M. Cohen, "The Lumigraph", SIGGRAPH 1996,
-    section 4. doi:10.1145/237170.237200
+    each other. Raises InputError for another dtype or shape.
     """
     if image.dtype.kind != "f" or observed.dtype != np.bool_ or image.shape != observed.shape:
         raise InputError(

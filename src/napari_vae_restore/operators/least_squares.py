@@ -22,36 +22,19 @@ def least_squares(
     tolerance: float = TOLERANCE,
     max_iterations: int = _MAX_ITERATIONS,
 ) -> FloatArray:
-    """Return the x that minimises |A x - y|^2 + damping |x|^2, by conjugate gradients.
+    """Return the x that minimises |A x - y|^2 + damping |x|^2, by conjugate gradients (CGLS).
 
-    Started at zero, x stays in the range of A^T, so without damping it tends to the
-    minimiser of least norm. Each plane has step sizes and a stopping rule of its own: a
-    dim channel is solved as well beside a bright one as alone. That is why this is not
-    SciPy's, which would take all planes for one vector.
-
-    Parameters
-    ----------
-    apply, adjoint : callable
-        A and A^T, from float64 (..., H, W) to float64 (..., h, w) and back, each plane
-        by itself.
-    y : numpy.ndarray of float64
-        Measurement, (..., h, w). Where A^T does not look, NaN does no harm.
-    damping : float
-        Zero or positive.
-    tolerance : float
-        A plane is done once the gradient is this fraction of what it was at zero.
-    max_iterations : int
-        A plane that is not done by then stays as it is.
-
-    Returns
-    -------
-    numpy.ndarray of float64
-        (..., H, W).
+    Started at zero, x stays in the range of A^T, so without damping it tends to the minimiser
+    of least norm. Each plane has step sizes and a stopping rule of its own: a dim channel is
+    solved as well beside a bright one as alone. That is why this is not SciPy's, which would
+    take all planes for one vector. `apply` and `adjoint` map float64 (..., H, W) to (..., h, w)
+    and back; where A^T does not look, NaN in `y` does no harm. A plane is done once the
+    gradient is `tolerance` of what it was at zero.
 
     References
     ----------
-    A. Bjorck, "Numerical Methods for Least Squares Problems", SIAM 1996, section 7.4
-    (CGLS). doi:10.1137/1.9781611971484
+    A. Bjorck, "Numerical Methods for Least Squares Problems", SIAM 1996, section 7.4.
+    doi:10.1137/1.9781611971484
     """
     r = y
     s = adjoint(r)  # minus half the gradient
@@ -74,7 +57,7 @@ def least_squares(
 
 
 def _squares(image: FloatArray) -> FloatArray:
-    """The sum of squares of each plane, (..., 1, 1)."""
+    """Sum of squares of each plane, (..., 1, 1)."""
     return np.asarray(np.square(image).sum(axis=(-2, -1), keepdims=True))
 
 

@@ -13,43 +13,21 @@ from napari_vae_restore.operators.protocol import FloatArray, SameGrid, double, 
 
 @dataclass(frozen=True, slots=True)
 class Identity(SameGrid):
-    """y = x: nothing but noise stands between image and measurement.
-
-    Examples
-    --------
-    >>> Identity().apply(np.ones((1, 2))).tolist()
-    [[1.0, 1.0]]
-    """
+    """y = x: nothing but noise stands between image and measurement."""
 
     def apply(self, x: FloatArray) -> FloatArray:
-        """Return a copy of x; see :class:`Operator`."""
+        """Return a copy of x."""
         return double(x).astype(x.dtype)
 
-    def adjoint(self, y: FloatArray) -> FloatArray:
-        """Return a copy of y; see :class:`Operator`."""
-        return self.apply(y)
-
-    def pseudo_inverse(self, y: FloatArray) -> FloatArray:
-        """Return a copy of y; see :class:`Operator`."""
-        return self.apply(y)
+    adjoint = pseudo_inverse = apply
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Masking(SameGrid):
     """Missing pixels are measured as zero, whatever they hold, NaN included.
 
-    A projection: its own adjoint and its own pseudo-inverse.
-
-    Parameters
-    ----------
-    observed : numpy.ndarray of bool
-        (..., H, W); True = measured, False = missing. Leading axes broadcast to those of
-        the images.
-
-    Raises
-    ------
-    InputError
-        If `observed` is not boolean or has fewer than two axes.
+    A projection: its own adjoint and its own pseudo-inverse. Raises InputError if `observed` is
+    not boolean or has fewer than two axes.
 
     Examples
     --------
@@ -71,13 +49,7 @@ class Masking(SameGrid):
         object.__setattr__(self, "observed", observed)
 
     def measured_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the image's own shape; see :class:`Operator`.
-
-        Raises
-        ------
-        InputError
-            If the mask does not fit an image of this shape.
-        """
+        """The image's own shape; raises InputError if the mask does not fit it."""
         mask = self.observed.shape
         image_shape(shape)
         if mask[-2:] != shape[-2:] or not _fits(mask, shape):
@@ -88,17 +60,11 @@ class Masking(SameGrid):
         return shape
 
     def apply(self, x: FloatArray) -> FloatArray:
-        """Return x with zeros for the missing pixels; see :class:`Operator`."""
+        """Return x with zeros for the missing pixels."""
         self.measured_shape(double(x).shape)
         return np.where(self.observed, x, 0).astype(x.dtype)
 
-    def adjoint(self, y: FloatArray) -> FloatArray:
-        """Return y with zeros for the missing pixels; see :class:`Operator`."""
-        return self.apply(y)
-
-    def pseudo_inverse(self, y: FloatArray) -> FloatArray:
-        """Return y with zeros for the missing pixels; see :class:`Operator`."""
-        return self.apply(y)
+    adjoint = pseudo_inverse = apply
 
 
 def _fits(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:

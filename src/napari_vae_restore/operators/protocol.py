@@ -16,7 +16,12 @@ Map: TypeAlias = Callable[[FloatArray], FloatArray]
 
 @runtime_checkable
 class Operator(Protocol):
-    """What every degradation operator offers."""
+    """What every degradation operator offers.
+
+    x is a clean image, (..., H, W); y a measurement, (..., H / factor, W / factor). Both are
+    floating, and results have the dtype of what came. Raises InputError for other arrays, and
+    for shapes that do not suit the operator.
+    """
 
     @property
     def factor(self) -> int:
@@ -24,87 +29,21 @@ class Operator(Protocol):
         ...
 
     def measured_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of A x.
-
-        Parameters
-        ----------
-        shape : tuple of int
-            Of the clean image x, (..., H, W).
-
-        Returns
-        -------
-        tuple of int
-            Of the measurement, (..., H / factor, W / factor).
-
-        Raises
-        ------
-        InputError
-            If the operator cannot be applied to an image of this shape.
-        """
+        """Return the shape of A x for the shape of x."""
         ...
 
     def apply(self, x: FloatArray) -> FloatArray:
-        """Return A x.
-
-        Parameters
-        ----------
-        x : numpy.ndarray
-            Clean image, (..., H, W), floating.
-
-        Returns
-        -------
-        numpy.ndarray
-            Measurement without noise, (..., H / factor, W / factor), the dtype of `x`.
-
-        Raises
-        ------
-        InputError
-            If `x` is not floating or its shape does not suit the operator.
-        """
+        """Return A x, the measurement without noise."""
         ...
 
     def adjoint(self, y: FloatArray) -> FloatArray:
-        """Return A^T y, so that <A x, y> = <x, A^T y>, at the borders too.
-
-        Parameters
-        ----------
-        y : numpy.ndarray
-            Like a measurement, (..., H / factor, W / factor), floating.
-
-        Returns
-        -------
-        numpy.ndarray
-            (..., H, W), the dtype of `y`.
-
-        Raises
-        ------
-        InputError
-            If `y` is not floating or its shape does not suit the operator.
-        """
+        """Return A^T y, so that <A x, y> = <x, A^T y>, at the borders too."""
         ...
 
     def pseudo_inverse(self, y: FloatArray) -> FloatArray:
         """Return the shortest x among those that minimise |A x - y|.
 
-        Parameters
-        ----------
-        y : numpy.ndarray
-            Measurement, (..., H / factor, W / factor), floating.
-
-        Returns
-        -------
-        numpy.ndarray
-            (..., H, W), the dtype of `y`.
-
-        Raises
-        ------
-        InputError
-            If `y` is not floating or its shape does not suit the operator.
-
-        Notes
-        -----
-        The Moore-Penrose inverse, except where an operator's own docstring calls its
-        inverse regularised.
+        The Moore-Penrose inverse, except where an operator calls its inverse regularised.
         """
         ...
 
@@ -116,11 +55,9 @@ class SameGrid:
 
     @property
     def factor(self) -> int:
-        """The measurement has the image's sides; see :class:`Operator`."""
         return 1
 
     def measured_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the image's own shape; see :class:`Operator`."""
         return image_shape(shape)
 
 

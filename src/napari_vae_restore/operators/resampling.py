@@ -9,21 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 FloatArray = NDArray[np.floating]
-
-
-class Matrix(Protocol):
-    """What can be multiplied with columns: a sparse matrix, or an inverse solved for."""
-
-    def __matmul__(self, columns: FloatArray, /) -> FloatArray:
-        """Return the product with columns (n, k)."""
-        ...
 
 
 def bicubic(t: FloatArray) -> FloatArray:
@@ -44,41 +35,38 @@ def gaussian(t: FloatArray) -> FloatArray:
     return np.where(np.abs(t) < 2, np.exp(-0.5 * (t / 0.5) ** 2), 0.0)
 
 
+# kernel, and half its support in pixels of the coarser grid
 KERNELS: dict[str, tuple[Callable[[FloatArray], FloatArray], float]] = {
     "bicubic": (bicubic, 2.0),
     "box": (box, 0.5),
     "gaussian": (gaussian, 2.0),
 }
-"""Kernel and half its support, in pixels of the coarser grid."""
 
 
 @lru_cache(maxsize=64)
 def reduction(n: int, factor: int, kernel: str) -> csr_array:
-    """Return the matrix that blurs with a kernel and keeps every factor-th value."""
+    """The matrix that blurs with a kernel and keeps every factor-th value."""
     return _matrix(n // factor, n, float(factor), factor, kernel)
 
 
 @lru_cache(maxsize=64)
 def enlargement(n: int, factor: int) -> csr_array:
-    """Return the matrix of bicubic interpolation."""
+    """The matrix of bicubic interpolation."""
     return _matrix(n * factor, n, 1 / factor, 1.0, "bicubic")
 
 
 def separable(rows: csr_array, columns: csr_array, image: FloatArray) -> FloatArray:
-    """Apply one matrix along each of the last two axes: rows @ image @ columns.T.
-
-    (h, H) and (w, W) float64 on (..., H, W) give (..., h, w), contiguous.
-    """
-    return np.ascontiguousarray(along(rows, along(columns, image, -1), -2))
+    """Rows @ image @ columns.T: (h, H) and (w, W) on (..., H, W) give (..., h, w)."""
+    reduced = along(columns.__matmul__, image, -1)
+    return np.ascontiguousarray(along(rows.__matmul__, reduced, -2))
 
 
-def along(matrix: Matrix, image: FloatArray, axis: int) -> FloatArray:
-    """Multiply every line along an axis by a matrix.
-
-    The matrix is (m, n), or whatever else ``@`` multiplies columns (n, k) with.
-    """
+def along(
+    multiply: Callable[[FloatArray], FloatArray], image: FloatArray, axis: int
+) -> FloatArray:
+    """Put every line along an axis, as columns (n, k), through a linear map."""
     lines = np.moveaxis(image, axis, 0)  # (n, ...)
-    product = matrix @ lines.reshape(lines.shape[0], -1)
+    product = multiply(lines.reshape(lines.shape[0], -1))
     return np.moveaxis(product.reshape(product.shape[0], *lines.shape[1:]), 0, axis)
 
 
