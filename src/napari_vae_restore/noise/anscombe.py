@@ -3,10 +3,9 @@
 Counts with Gaussian read-out noise have a standard deviation of about 1 behind
 2 sqrt(z + r + 3/8), with z the photons and r the variance of the read-out. The root ends at
 z = -r - 3/8, while measurements do not: a background that was subtracted too far, a CT number
-or the difference of two images lies below. From half a photon above the end on the transform
-goes on along its tangent: it rises everywhere, and so does its inverse. What is called no light
-does not matter for that, since z + r is the noise's variance wherever the zero of intensities
-was put. Everything is in photons.
+or the difference of two images lies below. From half a photon above the end the transform
+goes on along its tangent, so it and its inverse rise everywhere. Since z + r is the noise's
+variance wherever the zero of intensities was put, what is called no light does not matter.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _HERMITE_NODES: Final = 24
 
 
 def stabilised(photons: ArrayLike, read_variance: float) -> FloatArray:
-    """Return t with a noise of about 1 (Makitalo & Foi 2013, eq. (2)), any shape."""
+    """Return t with a noise of about 1 (Makitalo & Foi 2013, eq. (2))."""
     start, root = tangent(read_variance)
     z = np.asarray(photons, dtype=np.float64)
     curved = 2 * np.sqrt(np.maximum(z, start) + read_variance + OFFSET)
@@ -40,13 +39,13 @@ def stabilised(photons: ArrayLike, read_variance: float) -> FloatArray:
 
 
 def tangent(read_variance: float) -> tuple[float, float]:
-    """Photons from which on the transform is straight downwards, and 1 over its slope there."""
+    """Photons below which the transform is straight, and 1 over its slope there."""
     start = -max(read_variance - 0.5, read_variance / 2)
     return start, math.sqrt(start + read_variance + OFFSET)
 
 
 def unstabilised(t: ArrayLike, read_variance: float) -> FloatArray:
-    """Return the photons whose stabilised counts have the mean t, any shape.
+    """Return the photons whose stabilised counts have the mean t.
 
     The exact unbiased inverse of Makitalo & Foi 2013, section III: with D the mean and v
     the variance of the transformed counts, E[t^2] = D^2 + v gives the photons
@@ -65,8 +64,8 @@ def unstabilised(t: ArrayLike, read_variance: float) -> FloatArray:
 def inverse_table(read_variance: float) -> tuple[FloatArray, FloatArray]:
     """Rising means D of transformed counts, and their photons + read variance - D^2 / 4.
 
-    From where the noise's variance z + r ends, up to `TABLE_PHOTONS`. Below no light the
-    noise is taken as Gaussian.
+    From where the noise's variance z + r ends, up to `TABLE_PHOTONS`; below no light the noise
+    is taken as Gaussian.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(_HERMITE_NODES)
     weights = weights / weights.sum()

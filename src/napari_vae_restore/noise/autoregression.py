@@ -5,9 +5,8 @@
 with n white and tau such that e has a variance of 1. The context holds pixels that come
 before (i, j) when rows are read from left to right: of its row, of its column, or of
 both over a few pixels (the non-symmetric half plane). By the chain rule the density of
-a field is then the product of the densities of its innovations n, which is what a
-likelihood of correlated noise needs (COSDD: Salmon & Krull 2024, arXiv:2403.14381).
-Everything is in units of the noise; this module knows neither images nor noise models.
+a field is the product of the densities of its innovations n, which is what a likelihood of
+correlated noise needs (COSDD: Salmon & Krull 2024, arXiv:2403.14381).
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ DIRECTIONS: Final[tuple[Direction, ...]] = get_args(Direction)
 
 _MAX_ORDER: Final = {"row": 8, "column": 8, "plane": 3}
 _USEFUL: Final = 0.01  # of the innovations' variance, that one order more must explain
-_LENGTH: Final = 1024  # pixels of the period on which a spectrum along one axis is computed
-_SIDE: Final = 128  # the same along both
+# Pixels of the period on which a spectrum is computed, along Y and X.
+_PERIODS: Final = {"row": (1, 1024), "column": (1024, 1), "plane": (128, 128)}
 _MIN_INNOVATION: Final = 1e-4  # variance; less is a pattern, not noise
+# white noise mixed in until a stable process follows
 _LOADINGS: Final = (0.0, 1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3)
-"""White noise mixed into a measured autocorrelation until a stable process follows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ class Autoregression:
         height, width = (1, 1, *shape)[-2:]
         # White noise through the amplitude of the spectrum, on a period so much longer
         # than the field that its ends do not meet.
-        pad_y, pad_x = (0 if n == 1 else n // 2 for n in _period(self.direction))
+        pad_y, pad_x = (0 if n == 1 else n // 2 for n in _PERIODS[self.direction])
         rows, columns = height + pad_y, width + pad_x
         amplitude = np.sqrt(_spectrum(self.direction, self.coefficients, (rows, columns)))
         white = rng.standard_normal((*shape[:-2], rows, columns))
@@ -176,7 +175,9 @@ class Autoregression:
         """
         import torch
 
-        above, left, right = _reach(self.direction, self.order)
+        n = self.order
+        reach = {"row": (0, n, 0), "column": (n, 0, 0), "plane": (n, n, n)}
+        above, left, right = reach[self.direction]
         height, width = noise.shape[-2:]
         columns = _runs(width, left, right)
         bands, scales = [], []
@@ -279,11 +280,6 @@ def _context(direction: str, order: int) -> list[tuple[int, int]]:
     return [*before, *above]
 
 
-def _reach(direction: str, order: int) -> tuple[int, int, int]:
-    """Rows above, columns before and columns after a pixel that its context reaches."""
-    return {"row": (0, order, 0), "column": (order, 0, 0), "plane": (order,) * 3}[direction]
-
-
 def _runs(length: int, before: int, after: int) -> list[tuple[int, int, int, int]]:
     """Start, stop, and pixels within reach before and after, of alike positions."""
     first, last = min(before, length), max(length - after, before, 0)
@@ -306,10 +302,6 @@ def _predictor(
     )
     weights, innovation = _least_squares(model.autocorrelation(2 * model.order), inside)
     return inside, tuple(map(float, weights)), 0.5 * math.log(max(innovation, _MIN_INNOVATION))
-
-
-def _period(direction: str) -> tuple[int, int]:
-    return {"row": (1, _LENGTH), "column": (_LENGTH, 1), "plane": (_SIDE, _SIDE)}[direction]
 
 
 def _transfer(
@@ -340,19 +332,17 @@ def _spectrum(
 
 def _is_stable(direction: str, coefficients: tuple[float, ...]) -> bool:
     """Whether the process has a finite variance and is not all but determined."""
-    if (
-        direction != "plane"
-        and np.abs(np.roots([1.0, *(-a for a in coefficients)])).max() > 0.99
-    ):
+    polynomial = [1.0, *(-a for a in coefficients)]
+    if direction != "plane" and np.abs(np.roots(polynomial)).max() > 0.99:
         return False
-    squared = np.abs(_transfer(direction, coefficients, _period(direction))) ** 2
+    squared = np.abs(_transfer(direction, coefficients, _PERIODS[direction])) ** 2
     return bool(squared.min() > _MIN_INNOVATION)
 
 
 @lru_cache(maxsize=32)
 def _covariance(model: Autoregression) -> FloatArray:
     """Autocorrelation on a period, lag zero first."""
-    period = _period(model.direction)
+    period = _PERIODS[model.direction]
     covariance = np.fft.irfft2(_spectrum(model.direction, model.coefficients, period), s=period)
     covariance.setflags(write=False)
     return np.asarray(covariance)

@@ -1,12 +1,10 @@
-"""Spatially correlated noise: two families, drawn and recognised.
+"""Spatially correlated noise, in units of the noise: two families, drawn and recognised.
 
 White noise through a Gaussian along each axis, with its variance restored: what
 interpolation, resampling and shared read-out leave, to a good approximation. The width
 of the Gaussian follows from the noise's lag-1 autocorrelation along that axis, so a pair
-of numbers says it all. Any other noise is an
-:class:`~napari_vae_restore.noise.autoregression.Autoregression`: lines along rows or
-columns, or any spectrum over a few pixels. Everything is in units of the noise; this
-module knows neither images nor noise models.
+of numbers says it all. Any other noise is an :class:`~.autoregression.Autoregression`:
+lines along rows or columns, or any spectrum over a few pixels.
 """
 
 from __future__ import annotations
@@ -47,10 +45,7 @@ measured noise is that smooth, and the highest frequencies would decide everythi
 
 
 def checked_correlation(correlation: Any) -> Correlation:
-    """Return a correlation in its plain form.
-
-    Raises InputError unless it is two numbers in range, or an autoregression.
-    """
+    """A correlation in its plain form; raises InputError if it is none, or out of range."""
     if isinstance(correlation, Autoregression):
         return correlation
     if isinstance(correlation, Mapping):
@@ -74,10 +69,7 @@ def checked_correlation(correlation: Any) -> Correlation:
 
 
 def parse_correlation(text: str) -> Correlation:
-    """Read a correlation from its written form.
-
-    Raises InputError if the text has another form or its numbers are unusable.
-    """
+    """Read what :func:`written` gives behind its "@"; raises InputError for another form."""
     direction, colon, values = text.strip().rpartition(":")
     try:
         numbers = tuple(float(value) for value in values.split(","))
@@ -95,25 +87,23 @@ def parse_correlation(text: str) -> Correlation:
 
 
 def written(correlation: Correlation) -> str:
-    """Return the form that :func:`parse_correlation` reads."""
+    """What stands behind a noise model's numbers: "@Y,X" or "@row:A"; "" for white noise."""
     if isinstance(correlation, Autoregression):
-        return str(correlation)
-    return "{!r},{!r}".format(*correlation)
+        return f"@{correlation}"
+    return "" if correlation == WHITE else "@{!r},{!r}".format(*correlation)
 
 
-def json_form(correlation: Correlation) -> list[float] | dict[str, Any]:
-    """Return the JSON form that :func:`checked_correlation` reads."""
+def json_form(correlation: Correlation) -> dict[str, Any]:
+    """The part of a noise model's JSON form; empty for white noise."""
     if isinstance(correlation, Autoregression):
         coefficients = list(correlation.coefficients)
-        return {"direction": correlation.direction, "coefficients": coefficients}
-    return list(correlation)
+        form = {"direction": correlation.direction, "coefficients": coefficients}
+        return {"correlation": form}
+    return {} if correlation == WHITE else {"correlation": list(correlation)}
 
 
 def autocorrelation(correlation: Correlation, reach: int) -> FloatArray:
-    """Return the autocorrelation at lags up to some pixels along both axes.
-
-    `reach` is at most 24 pixels.
-    """
+    """(2 reach + 1, 2 reach + 1): autocorrelation at lags up to `reach`, at most 24 pixels."""
     if isinstance(correlation, Autoregression):
         return correlation.autocorrelation(reach)
     lags = np.abs(np.arange(-reach, reach + 1))
@@ -122,7 +112,7 @@ def autocorrelation(correlation: Correlation, reach: int) -> FloatArray:
 
 
 def lag_one(correlation: Correlation) -> tuple[float, float]:
-    """Return the lag-1 autocorrelation along Y and X."""
+    """Lag-1 autocorrelation along Y and X."""
     if not isinstance(correlation, Autoregression):
         return correlation
     lags = correlation.autocorrelation(1)
@@ -131,7 +121,7 @@ def lag_one(correlation: Correlation) -> tuple[float, float]:
 
 @lru_cache(maxsize=256)
 def nearest_blur(correlation: Correlation) -> tuple[float, float]:
-    """Return the blurred white noise whose autocorrelation is nearest.
+    """The blurred white noise whose autocorrelation is nearest.
 
     It is what to tell a network that has learned from blurred noise. On microscopy with
     noise of 0.3 to 0.95 along rows, least squares over two pixels came within 0.2 dB of the
@@ -151,7 +141,7 @@ def nearest_blur(correlation: Correlation) -> tuple[float, float]:
 
 @lru_cache(maxsize=256)
 def as_autoregression(correlation: Correlation) -> Autoregression | None:
-    """Return the autoregression that has a correlation; None for white noise."""
+    """The autoregression that has a correlation; None for white noise."""
     if isinstance(correlation, Autoregression):
         return correlation
     if correlation == WHITE:
@@ -165,10 +155,9 @@ def as_autoregression(correlation: Correlation) -> Autoregression | None:
 def correlated_noise(
     shape: tuple[int, ...], correlation: Correlation, rng: np.random.Generator
 ) -> FloatArray:
-    """Draw Gaussian noise of mean 0, variance 1 and the given correlation.
+    """Draw Gaussian noise of mean 0, variance 1 and the given correlation, (..., Y, X).
 
-    Of any shape (..., Y, X); a single axis is taken as X. Raises InputError if the correlation
-    is out of range.
+    A single axis is taken as X. Raises InputError if the correlation is out of range.
 
     Examples
     --------
@@ -194,12 +183,10 @@ def correlated_noise(
 
 @lru_cache(maxsize=64)
 def impulse_response(correlation: Correlation) -> FloatArray:
-    """Return the symmetric filter that gives white noise a correlation.
+    """The symmetric filter (Y, X), of odd sides and unit energy, that correlates white noise.
 
     Its transfer function is the root of the noise's spectrum, cut after a few pixels: unlike
     :func:`correlated_noise` it has a place, so that parts of a field can be drawn apart.
-
-    (Y, X) with odd sides, of unit energy; (1, 1) for white noise.
     """
     if correlation == WHITE:
         return np.ones((1, 1))
@@ -212,7 +199,7 @@ def impulse_response(correlation: Correlation) -> FloatArray:
 
 @lru_cache(maxsize=64)
 def averaging_std(correlation: Correlation) -> float:
-    """Return by how much means over an area scatter more than those of white noise."""
+    """By how much means over an area scatter more than those of white noise."""
     if correlation == WHITE:
         return 1.0
     return math.sqrt(max(float(autocorrelation(correlation, _RESPONSE).sum()), 0.0))
@@ -220,20 +207,14 @@ def averaging_std(correlation: Correlation) -> float:
 
 @lru_cache(maxsize=256)
 def correlation_width(correlation: float) -> float:
-    """Return the standard deviation of the Gaussian that gives white noise a correlation.
-
-    Examples
-    --------
-    >>> round(correlation_width(0.6), 2)
-    0.72
-    """
+    """Standard deviation of the Gaussian that gives white noise a correlation: 0.72 for 0.6."""
     if correlation <= 0:
         return 0.0
     return float(brentq(lambda w: _autocorrelation(w)[1] - correlation, *_WIDTHS))
 
 
 def candidates() -> FloatArray:
-    """Return the correlations that are compared with a measured one, rising from 0."""
+    """Correlations that are compared with a measured one, rising from 0."""
     return np.linspace(0, MAX_CORRELATION, round(MAX_CORRELATION / _STEP) + 1).round(2)
 
 
@@ -247,7 +228,7 @@ def _kernel(width: float) -> FloatArray:
 
 
 def _autocorrelation(width: float) -> FloatArray:
-    """Return the noise's autocorrelation at lags 0, 1, 2, ..."""
+    """The noise's autocorrelation at lags 0, 1, 2, ..."""
     kernel = _kernel(width)
     products = np.correlate(kernel, kernel, "full")[len(kernel) - 1 :]
     return np.asarray(products / products[0])
@@ -255,7 +236,7 @@ def _autocorrelation(width: float) -> FloatArray:
 
 @lru_cache(maxsize=2)
 def _curves(reach: int) -> tuple[FloatArray, FloatArray]:
-    """Return the correlations to try, (n,), and their autocorrelations, (n, reach + 1)."""
+    """Correlations to try, (n,), and their autocorrelations, (n, reach + 1)."""
     tried = candidates()
     widths = [correlation_width(float(rho)) for rho in tried]
     return tried, np.array([_autocorrelation(width)[: reach + 1] for width in widths])

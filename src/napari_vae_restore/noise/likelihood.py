@@ -1,8 +1,8 @@
 """The likelihood of a measurement in the units of a network that is trained on it.
 
-Stabilised and normalised, noise has one known standard deviation. What is left to tell
-is its correlation, which a likelihood must know: one that takes pixels as independent
-makes a model of the signal explain the stripes. This module knows no networks.
+Stabilised and normalised, noise has one known standard deviation. What is left is its
+correlation, which a likelihood must know: one that takes pixels as independent makes a model
+of the signal explain the stripes.
 """
 
 from __future__ import annotations
@@ -25,22 +25,16 @@ class Likelihood(Protocol):
     """p(y | s) of whole images."""
 
     def log_likelihood(self, y: Tensor, signal: Tensor) -> Tensor:
-        """Return log p(y | s), shared out over the elements.
+        """Return log p(y | s) of (..., H, W), nats per element, float32 or wider.
 
-        Of measurement and clean signal (..., H, W), floating, nats per element, float32 or
-        wider, differentiable; for correlated noise each is that of the element given those
-        before it, and the sum counts.
+        For correlated noise each is that of the element given those before it; the sum counts.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CorrelatedGaussian:
-    """Gaussian noise of one standard deviation, correlated between neighbours.
-
-    `process` is the autoregression of the noise over its standard deviation. Raises InputError
-    unless `sigma` is finite and above 0.
-    """
+    """Gaussian noise of one standard deviation, correlated between neighbours."""
 
     sigma: float
     process: Autoregression
@@ -61,10 +55,8 @@ class CorrelatedGaussian:
 def network_likelihood(noise: NoiseModel | None, *, offset: float, scale: float) -> Likelihood:
     """Return the likelihood of stabilised, normalised images (t - offset) / scale.
 
-    `noise`, in intensity units, is what all images share; None where it differs, and is then
-    taken as white. White Gaussian noise has the standard deviation ``1 / scale``; correlated
-    noise gives a :class:`CorrelatedGaussian`, a white mixture itself in these units. Raises
-    InputError unless `scale` is finite and above 0.
+    `noise`, in intensity units, is what all images share; None, where it differs, is taken as
+    white. Raises InputError unless `scale` is finite and above 0.
     """
     sigma = 1 / positive("scale", scale)
     process = as_autoregression(noise.correlation) if noise else None

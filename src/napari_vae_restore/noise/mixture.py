@@ -5,8 +5,7 @@
 as in PN2V and PPN2V (Krull et al. 2020, arXiv:1906.00651; Prakash et al. 2020,
 arXiv:1911.12291), but with parameters that are linear between a few knots of the signal,
 and with a small share e of outliers, so that hot pixels neither break a likelihood nor
-widen what is fitted to all others. The mean of y is s by construction. Fitting one is
-the business of :mod:`napari_vae_restore.noise.estimation.calibration`.
+widen what is fitted to all others. The mean of y is s by construction.
 """
 
 from __future__ import annotations
@@ -131,9 +130,8 @@ class MixtureNoise:
             object.__setattr__(self, name, value)
 
     def __str__(self) -> str:
-        form = {key: value for key, value in self.to_dict().items() if key != "kind"}
-        form.pop("correlation", None)
-        suffix = "" if self.correlation == WHITE else f"@{written(self.correlation)}"
+        form = {k: v for k, v in self.to_dict().items() if k not in ("kind", "correlation")}
+        suffix = written(self.correlation)
         return f"{self.kind}:{json.dumps(form, separators=(',', ':'))}{suffix}"
 
     def variance(self, signal: ArrayLike) -> FloatArray:
@@ -191,21 +189,12 @@ class MixtureNoise:
         return _extended(t, means, levels)
 
     def stabilised(self, offset: float, scale: float) -> MixtureNoise:
-        """Return the noise of stabilised, then normalised measurements.
-
-        Parameters
-        ----------
-        offset, scale : float
-            Of the normalisation (t - offset) / scale.
-
-        Returns
-        -------
-        MixtureNoise
-            p of the measurement given the mean of such measurements.
-        """
-        shifted, widths = _component_moments(self, np.array(self.knots))
-        weights = np.array(self.weights)
-        means = (weights * shifted).sum(axis=-1)
+        """Return the noise of measurements that are stabilised, then (t - offset) / scale."""
+        levels, stabilised, _ = _tables(self)
+        _, shifts, stds = self._at(self.knots)
+        centres = np.array(self.knots)[:, None] + shifts
+        shifted, widths = _moments(levels, stabilised, centres, stds)
+        means = (np.array(self.weights) * shifted).sum(axis=-1)
         return MixtureNoise(
             tuple((_rising(means) - offset) / scale),
             self.weights,
@@ -220,10 +209,7 @@ class MixtureNoise:
         form: dict[str, Any] = {"kind": self.kind, "knots": list(self.knots)}
         for name in ("weights", "shifts", "stds"):
             form[name] = [list(row) for row in getattr(self, name)]
-        form["outliers"] = self.outliers
-        if self.correlation != WHITE:
-            form["correlation"] = json_form(self.correlation)
-        return form
+        return form | {"outliers": self.outliers} | json_form(self.correlation)
 
     def _at(self, signal: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Weights, centred shifts and standard deviations at signals, (..., K) each."""
@@ -249,29 +235,16 @@ def _tables(noise: MixtureNoise) -> tuple[FloatArray, FloatArray, FloatArray]:
     steps = np.diff(levels) * (slope[1:] + slope[:-1]) / 2
     stabilised = np.concatenate([[0.0], steps.cumsum()])
     weights, shifts, stds = noise._at(levels)
-    means = (weights * _moments(levels, stabilised, shifts, stds)[0]).sum(axis=-1)
-    return levels, stabilised, _rising(means)
-
-
-def _component_moments(
-    noise: MixtureNoise, signal: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation of t within each component, (M, K) each."""
-    levels, stabilised, _ = _tables(noise)
-    _, shifts, stds = noise._at(signal)
-    return _moments(levels, stabilised, shifts, stds, signal)
+    within, _ = _moments(levels, stabilised, levels[:, None] + shifts, stds)
+    return levels, stabilised, _rising((weights * within).sum(axis=-1))
 
 
 def _moments(
-    levels: FloatArray,
-    stabilised: FloatArray,
-    shifts: FloatArray,
-    stds: FloatArray,
-    signal: FloatArray | None = None,
+    levels: FloatArray, stabilised: FloatArray, centres: FloatArray, stds: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation of t within each component, (M, K) each."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(_HERMITE_NODES)
-    centre = (levels if signal is None else signal)[:, None] + shifts
-    t = _extended(centre[..., None] + stds[..., None] * nodes, levels, stabilised)
+    t = _extended(centres[..., None] + stds[..., None] * nodes, levels, stabilised)
     weights = weights / weights.sum()
     mean = t @ weights
     return mean, np.sqrt(np.maximum((t - mean[..., None]) ** 2 @ weights, 1e-12))

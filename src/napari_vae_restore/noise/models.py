@@ -2,10 +2,8 @@
 
 Signals, measurements and noise parameters are all in the image's own intensity
 units. Noise may be correlated between neighbouring pixels: a model carries by how much
-(:mod:`napari_vae_restore.noise.correlation`) and draws such noise, while everything
-else about it is marginal, one pixel at a time. This module knows nothing of networks,
-tiles or files, and it imports torch for type checking only. Estimating a model's
-parameters from an image is the business of :mod:`napari_vae_restore.noise.estimation.estimate`.
+(:mod:`~.noise.correlation`) and draws such noise, while everything else about it is
+marginal, one pixel at a time. torch is imported for type checking only.
 """
 
 from __future__ import annotations
@@ -193,7 +191,7 @@ class GaussianNoise:
         object.__setattr__(self, "correlation", checked_correlation(self.correlation))
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.sigma!r}{_suffix(self.correlation)}"
+        return f"{self.kind}:{self.sigma!r}{written(self.correlation)}"
 
     def variance(self, signal: ArrayLike) -> FloatArray:
         """Return sigma squared in the signal's shape; see :class:`NoiseModel`."""
@@ -221,7 +219,7 @@ class GaussianNoise:
 
     def to_dict(self) -> JsonForm:
         """Return the JSON form; see :class:`NoiseModel`."""
-        return {"kind": self.kind, "sigma": self.sigma, **_correlation_form(self.correlation)}
+        return {"kind": self.kind, "sigma": self.sigma, **json_form(self.correlation)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +281,7 @@ class PoissonGaussianNoise:
             )
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.a!r},{self.b!r}{_suffix(self.correlation)}"
+        return f"{self.kind}:{self.a!r},{self.b!r}{written(self.correlation)}"
 
     def variance(self, signal: ArrayLike) -> FloatArray:
         """Return a s + b, held above a tiny floor; see :class:`NoiseModel`."""
@@ -306,11 +304,7 @@ class PoissonGaussianNoise:
         return np.asarray(signal + np.sqrt(self.variance(signal)) * noise)
 
     def stabilise(self, y: ArrayLike) -> FloatArray:
-        """Apply the generalised Anscombe transform; see :class:`NoiseModel`.
-
-        2 sqrt(photons + 3/8 + b / a^2), and its tangent where there is no light; see
-        :mod:`~.noise.anscombe`.
-        """
+        """Apply the generalised Anscombe transform; see :mod:`~.noise.anscombe`."""
         photons = (np.asarray(y, dtype=np.float64) - self._dark) / self.a
         return stabilised(photons, self._read_variance)
 
@@ -330,12 +324,11 @@ class PoissonGaussianNoise:
 
     def to_dict(self) -> JsonForm:
         """Return the JSON form; see :class:`NoiseModel`."""
-        form = _correlation_form(self.correlation)
-        return {"kind": self.kind, "a": self.a, "b": self.b, **form}
+        return {"kind": self.kind, "a": self.a, "b": self.b, **json_form(self.correlation)}
 
 
 def standard_deviation(noise: NoiseModel, signal: ArrayLike) -> FloatArray:
-    """Return what is a deviation of 1 behind a stabilising transform, in intensity units.
+    """What is a deviation of 1 behind a stabilising transform, in intensity units.
 
     That of the noise, but for where its variance ends: there the transform goes on along its
     tangent, and the deviation stays above zero.
@@ -345,11 +338,3 @@ def standard_deviation(noise: NoiseModel, signal: ArrayLike) -> FloatArray:
     step = np.maximum(step, 4 * np.spacing(np.abs(x)))  # of huge values, less is no step
     rise = np.asarray(noise.stabilise(x + step / 2)) - np.asarray(noise.stabilise(x - step / 2))
     return np.asarray(step / rise)
-
-
-def _suffix(correlation: Correlation) -> str:
-    return "" if correlation == WHITE else f"@{written(correlation)}"
-
-
-def _correlation_form(correlation: Correlation) -> JsonForm:
-    return {} if correlation == WHITE else {"correlation": json_form(correlation)}

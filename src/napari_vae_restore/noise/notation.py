@@ -24,11 +24,7 @@ _FORMS: Final = (
 
 
 def noise_from_dict(form: Mapping[str, Any]) -> NoiseModel:
-    """Build a noise model from its JSON form.
-
-    Raises InputError if the kind is unknown, a key is missing or unknown, or a value is
-    unusable.
-    """
+    """Build a noise model from its JSON form; raises InputError if that is none."""
     if not isinstance(form, Mapping):
         raise InputError(f"A noise model's JSON form is an object, not {form!r}.")
     model = _MODELS.get(str(form.get("kind")))

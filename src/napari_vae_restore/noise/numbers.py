@@ -12,15 +12,12 @@ if TYPE_CHECKING:
 
 
 def widened(values: Tensor) -> Tensor:
-    """Return half-precision values as float32: a squared 60000 must stay finite."""
+    """Half-precision values as float32: a squared 60000 must stay finite."""
     return values.float() if values.element_size() < 4 else values
 
 
 def finite(name: str, value: Any) -> float:
-    """Return a noise parameter as a float.
-
-    Raises InputError if it is not finite.
-    """
+    """A noise parameter as a float; raises InputError if it is not finite."""
     try:
         number = math.nan if isinstance(value, (bool, str)) else float(value)
     except (TypeError, ValueError):
@@ -31,10 +28,7 @@ def finite(name: str, value: Any) -> float:
 
 
 def positive(name: str, value: Any) -> float:
-    """Return a noise parameter as a float.
-
-    Raises InputError if it is not finite and above 0.
-    """
+    """The same; raises InputError if it is not above 0."""
     number = finite(name, value)
     if number <= 0:
         raise InputError(f"The noise parameter {name} must be above 0, not {value!r}.")

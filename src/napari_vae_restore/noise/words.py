@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from napari_vae_restore.noise.autoregression import Autoregression
-
-if TYPE_CHECKING:
-    from napari_vae_restore.noise.correlation import Correlation
-    from napari_vae_restore.noise.models import NoiseModel
-
-_ALONG = {"row": "along rows (X)", "column": "along columns (Y)", "plane": "in both directions"}
+from napari_vae_restore.noise.correlation import WHITE, lag_one
+from napari_vae_restore.noise.mixture import MixtureNoise
+from napari_vae_restore.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise
 
 
 def describe_noise(noise: NoiseModel | None) -> str:
-    """Return what a noise model says; of None, that images or channels differ.
+    """Say what a noise model is; of None, that images or channels differ.
 
     Examples
     --------
@@ -22,9 +17,6 @@ def describe_noise(noise: NoiseModel | None) -> str:
     >>> describe_noise(parse_noise("gaussian:25@row:0.8"))
     'Gaussian, standard deviation 25, correlated along rows (X): lag-1 0.80'
     """
-    from napari_vae_restore.noise.mixture import MixtureNoise
-    from napari_vae_restore.noise.models import GaussianNoise, PoissonGaussianNoise
-
     if isinstance(noise, GaussianNoise):
         text = f"Gaussian, standard deviation {noise.sigma:.4g}"
     elif isinstance(noise, PoissonGaussianNoise):
@@ -41,23 +33,14 @@ def describe_noise(noise: NoiseModel | None) -> str:
         )
     else:
         return "differs between the images or channels, measured for each"
-    neighbours = describe_correlation(noise.correlation)
-    return f"{text}, {neighbours}" if neighbours else text
-
-
-def describe_correlation(correlation: Correlation) -> str:
-    """Return what neighbours have in common; nothing for white noise."""
-    from napari_vae_restore.noise.correlation import WHITE, lag_one
-
-    if correlation == WHITE:
-        return ""
-    y, x = lag_one(correlation)
-    if not isinstance(correlation, Autoregression):
-        return f"correlated between neighbours: {y:.2f} along Y, {x:.2f} along X"
-    along = _ALONG[correlation.direction]
-    lags = {
-        "row": f"{x:.2f}",
-        "column": f"{y:.2f}",
-        "plane": f"{y:.2f} along Y, {x:.2f} along X",
+    if noise.correlation == WHITE:
+        return text
+    y, x = lag_one(noise.correlation)
+    if not isinstance(noise.correlation, Autoregression):
+        return f"{text}, correlated between neighbours: {y:.2f} along Y, {x:.2f} along X"
+    along = {
+        "row": f"along rows (X): lag-1 {x:.2f}",
+        "column": f"along columns (Y): lag-1 {y:.2f}",
+        "plane": f"in both directions: lag-1 {y:.2f} along Y, {x:.2f} along X",
     }
-    return f"correlated {along}: lag-1 {lags[correlation.direction]}"
+    return f"{text}, correlated {along[noise.correlation.direction]}"

@@ -38,8 +38,7 @@ _GATHERING: Final = 1.6  # width of a window relative to what eight observed pix
 _MIN_OBSERVED: Final = 0.1  # share of the pixels; with fewer, windows stay as they are
 MIN_BLOCKS: Final = 256  # fewer do not tell flat from textured: about 40 x 40 pixels
 
-PLAIN_SHARE: Final = 0.3
-"""Of the blocks, the flattest, that have no texture in an image that is plain."""
+PLAIN_SHARE: Final = 0.3  # of the blocks, the flattest, that have no texture in a plain image
 _PLAIN_EXCESS: Final = 1.5  # low-frequency energy over the noise's up to which that is so
 
 BINS: Final = 24
@@ -66,7 +65,7 @@ class Blocks:
         return len(self.mean)
 
     def noise(self, which: NDArray[np.intp]) -> FloatArray:
-        """Return the mean energies, (k,), that measure the noise of some blocks."""
+        """Mean energies, (k,), that measure the noise of some blocks."""
         return np.asarray(self.energy[which].mean(axis=0)[self.measuring])
 
     def select(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> Blocks:
@@ -105,23 +104,34 @@ class UnseenNoiseError(InputError):
     """An image does not show its noise, or blocks do not."""
 
 
-def as_stack(
-    planes: ArrayLike, observed: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.generic], NDArray[np.bool_] | None]:
-    """Return images and their mask as (n, H, W) stacks.
+def as_stack(planes: ArrayLike) -> NDArray[np.generic]:
+    """The planes as (n, H, W); raises InputError if they are no real images."""
+    stack = np.asarray(planes)
+    if stack.dtype.kind not in "uif":
+        raise InputError(f"Noise is estimated from real numbers, not from {stack.dtype}.")
+    if stack.ndim < 2 or min(stack.shape) == 0:
+        raise InputError(f"Expected images of shape (..., H, W), not {stack.shape}.")
+    return stack.reshape(-1, *stack.shape[-2:])
 
-    Images (..., H, W), any real dtype, intensity units. Raises InputError if these are not real
-    images, or the mask does not fit them.
-    """
-    stack = _as_stack(planes)
-    return stack, _as_mask(observed, planes, stack)
+
+def as_mask(observed: NDArray[np.bool_], planes: ArrayLike) -> NDArray[np.bool_]:
+    """A mask of planes (..., H, W) as (n, H, W); raises InputError if it does not fit."""
+    mask, shape = np.asarray(observed), np.shape(planes)
+    if mask.dtype != bool:
+        raise InputError(f"The mask of observed pixels is of booleans, not of {mask.dtype}.")
+    try:
+        return np.broadcast_to(mask, shape).reshape(-1, *shape[-2:])
+    except ValueError:
+        raise InputError(
+            f"The mask of observed pixels, {mask.shape}, does not fit images of {shape}."
+        ) from None
 
 
 def measure_blocks(stack: NDArray[np.generic], mask: NDArray[np.bool_] | None) -> Measured:
-    """Cut images into blocks and transform those that tell of noise.
+    """Cut images (n, H, W) into blocks and transform those that tell of noise.
 
-    Stack and mask are (n, H, W), the mask False where a pixel is missing. Raises
-    UnseenNoiseError if there are too few blocks that are neither constant nor clipped.
+    The mask is False where a pixel is missing. Raises UnseenNoiseError if there are too few
+    blocks that are neither constant nor clipped.
     """
     if min(stack.shape[-2:]) < BLOCK:
         raise unusable(f"planes of {stack.shape[-2:]} pixels are too small")
@@ -138,16 +148,15 @@ def measure_blocks(stack: NDArray[np.generic], mask: NDArray[np.bool_] | None) -
 
 
 def clipped_levels(planes: ArrayLike) -> tuple[float, float]:
-    """Return the levels to which pixels were clipped, -inf and inf where they were not.
+    """The levels to which pixels of (..., H, W) were clipped, -inf and inf if they were not.
 
-    Of (..., H, W), any real dtype, at least 8 x 8 pixels. Raises InputError if these are no
-    images, or hold fewer than three different values.
+    Raises InputError if these are no images, or hold fewer than three different values.
     """
-    return _clipped_levels(_sample_blocks(_as_stack(planes), None)[0])
+    return _clipped_levels(_sample_blocks(as_stack(planes), None)[0])
 
 
 def measures_correlated(spectrum: FloatArray) -> NDArray[np.bool_]:
-    """Tell the coefficients, (64,), where noise is strong beside structure and rounding."""
+    """The coefficients, (64,), where noise is strong beside structure and rounding."""
     candidates = ~np.isin(ORDER, (0, *CORRELATED_STRUCTURE_ORDERS))
     strongest = spectrum[ORDER == 2].max()
     return np.asarray(candidates & (spectrum > _MIN_SPECTRUM * strongest))
@@ -168,37 +177,10 @@ def unusable(reason: str) -> UnseenNoiseError:
     )
 
 
-def _as_stack(planes: ArrayLike) -> NDArray[np.generic]:
-    """Return the planes as (n, H, W), or raise InputError."""
-    stack = np.asarray(planes)
-    if stack.dtype.kind not in "uif":
-        raise InputError(f"Noise is estimated from real numbers, not from {stack.dtype}.")
-    if stack.ndim < 2 or min(stack.shape) == 0:
-        raise InputError(f"Expected images of shape (..., H, W), not {stack.shape}.")
-    return stack.reshape(-1, *stack.shape[-2:])
-
-
-def _as_mask(
-    observed: NDArray[np.bool_] | None, planes: ArrayLike, stack: NDArray[np.generic]
-) -> NDArray[np.bool_] | None:
-    """Return the mask as (n, H, W), or raise InputError."""
-    if observed is None:
-        return None
-    mask, shape = np.asarray(observed), np.shape(planes)
-    if mask.dtype != bool:
-        raise InputError(f"The mask of observed pixels is of booleans, not of {mask.dtype}.")
-    try:
-        return np.broadcast_to(mask, shape).reshape(stack.shape)
-    except ValueError:
-        raise InputError(
-            f"The mask of observed pixels, {mask.shape}, does not fit images of {shape}."
-        ) from None
-
-
 def _sample_blocks(
     stack: NDArray[np.generic], observed: NDArray[np.bool_] | None
 ) -> tuple[FloatArray, float]:
-    """Return an even sample of whole, finite blocks, (n, 8, 8), and their independence."""
+    """An even sample of whole, finite blocks, (n, 8, 8), and their independence."""
     chosen, stride = _spread(stack, _MAX_BLOCKS)
     pixels = np.concatenate([_cut(stack[index], stride, BLOCK) for index in chosen])
     whole = np.isfinite(pixels).all(axis=(1, 2))
@@ -244,7 +226,6 @@ def _cut(plane: NDArray[Any], stride: int, width: int) -> NDArray[Any]:
 
 
 def _clipped_levels(pixels: FloatArray) -> tuple[float, float]:
-    """Return the levels to which pixels were clipped, -inf and inf where they were not."""
     levels, counts = np.unique(pixels, return_counts=True)
     if len(levels) < 3:
         raise unusable("the image holds fewer than three different values")
@@ -279,7 +260,7 @@ def _statistics(pixels: FloatArray, low: float, high: float, independence: float
 
 
 def _hot(flat: FloatArray, blocks: Blocks) -> NDArray[np.bool_]:
-    """Tell the blocks in which one pixel stands out of the noise at their intensity."""
+    """The blocks in which one pixel stands out of the noise at their intensity."""
     deviation = (flat - blocks.mean[:, None]) ** 2
     peak = deviation.argmax(axis=1)
     rows = np.arange(len(flat))

@@ -2,7 +2,7 @@
 
 The pairs come from repeated frames of one static scene, whose mean is the signal, or
 from a pilot restoration. The likelihood is maximised; what no noise explains, such as hot
-pixels, is counted first and left out. This module knows neither networks nor files.
+pixels, is counted first and left out.
 """
 
 from __future__ import annotations
@@ -34,15 +34,12 @@ _MOST_OUTLIERS: Final = 0.1
 _ROUNDING: Final = 1 / math.sqrt(12)  # standard deviation of rounding, in steps
 _STEPS: Final = 60  # of the optimiser
 _PULL: Final = 1e-3  # nats, towards the start: keeps what the data do not tell finite
+# weight, and shift and standard deviation in units of the noise's, of each component
 _START: Final = ((0.7, 0.0, 0.8), (0.2, 0.3, 1.2), (0.1, -0.6, 2.0))
-"""Weight, and shift and standard deviation in units of the noise's, of each component."""
 
 
 def frame_pairs(frames: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Pair each frame of a static scene with the mean of all.
-
-    At least 4 frames (F, ..., H, W), intensity units; else InputError is raised.
-    """
+    """Pair each frame of a static scene (F, ..., H, W), at least 4, with the mean of all."""
     y = np.asarray(frames, dtype=np.float64)
     if y.ndim < 3 or len(y) < MIN_FRAMES:
         raise InputError(
@@ -58,10 +55,10 @@ def frame_pairs(frames: ArrayLike) -> tuple[FloatArray, FloatArray]:
 def fit_mixture(
     signal: ArrayLike, y: ArrayLike, *, step: float = 0.0, correlation: Correlation = WHITE
 ) -> MixtureNoise:
-    """Fit a Gaussian mixture to pairs, by maximum likelihood.
+    """Fit a Gaussian mixture to pairs of clean signal and measurement, by maximum likelihood.
 
-    Clean signal and measurement of the same pixels, any one shape, intensity units. Raises
-    InputError if the shapes differ, there are fewer than 2000 pairs, or no noise is in them.
+    Raises InputError if the shapes differ, there are fewer than 2000 pairs, or no noise is in
+    them.
     """
     s, measured = (np.asarray(values, dtype=np.float64).ravel() for values in (signal, y))
     if s.shape != measured.shape:
@@ -104,7 +101,7 @@ def fit_mixture(
 
 
 def quantisation_step(y: NDArray[np.generic]) -> float:
-    """Return the least difference between values: 1 for counts, 0 for continuous ones."""
+    """The least difference between values: 1 for counts, 0 for continuous ones."""
     if y.dtype.kind in "ui":
         levels = np.unique(y)
         return float(np.diff(levels).min()) if len(levels) > 1 else 1.0

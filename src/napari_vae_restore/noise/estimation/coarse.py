@@ -5,9 +5,6 @@ along Y and along both, because structure adds to each by its direction and nois
 one with the least spread is believed. The median of their sizes is deaf to a few edges. Of
 few differences the least is too low rather than too high, and so it should be: noise that
 is stated too weak leaves some of it, noise that is stated too strong takes structure away.
-
-Noise that depends on the signal is fitted where there are enough differences at several
-levels.
 """
 
 from __future__ import annotations
@@ -36,8 +33,8 @@ _IN_BIN: Final = 80
 _MAX_BINS: Final = 8
 _MIN_BINS: Final = 3
 _MODEL_ERROR: Final = 0.15  # relative; what a bin's variance is off by for other reasons
+# variance of the logarithm of a squared median of |x|, times independent x
 _MEDIAN_ERROR: Final = 5.4
-"""Variance of the logarithm of a squared median of |x|, times the number of independent x."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +62,7 @@ class CoarseFits:
 def coarse_fits(
     stack: NDArray[Any], observed: Mask | None, correlation: Correlation
 ) -> CoarseFits | None:
-    """Fit the noise variance of small or thin planes.
-
-    Stack and mask are (n, H, W), any real dtype, intensity units; the mask is False where a
-    pixel is missing, and pixels that are not finite are left out.
-    """
+    """Fit the noise variance of small planes (n, H, W); `observed` is False where missing."""
     mask = np.isfinite(stack) if observed is None else observed & np.isfinite(stack)
     seen = stack[mask]
     if len(np.unique(seen)) < 3:

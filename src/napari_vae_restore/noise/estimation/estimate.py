@@ -4,21 +4,26 @@ Small blocks are split by an orthonormal cosine transform. White noise puts the 
 energy into every coefficient, while image structure fills the low frequencies first:
 blocks are therefore chosen as flat by their low frequencies, and the noise is read
 from their high ones, which white Gaussian noise makes independent of the choice. The
-noise variance of flat blocks against their mean is then fitted by a line.
+noise variance of flat blocks against their mean is then fitted by a line. Correlated noise
+has another spectrum, which the flattest blocks show; divided by it, the energies are those of
+white noise, and the same fit is made again. Where there are too few blocks, differences of
+neighbours give a coarse estimate.
 
-Noise with spatial correlation has another spectrum, which the flattest blocks show.
-Divided by it, the energies are those of white noise, and the same fit is made again.
+References
+----------
+A. Foi, M. Trimeche, V. Katkovnik, K. Egiazarian, "Practical Poissonian-Gaussian noise modeling
+and fitting for single-image raw-data", IEEE TIP 17(10), 2008, sections III and IV.
+doi:10.1109/TIP.2008.2001399
 
-Where there are too few blocks, differences of neighbours give a coarse estimate.
-
-This module knows nothing of networks, files or the viewer.
+N. Ponomarenko, V. Lukin, M. Zriakhov, A. Kaarna, J. Astola, "An automatic approach to lossy
+compression of AVIRIS images", IGARSS 2007 (flat blocks by low-frequency, noise by
+high-frequency DCT coefficients).
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
 from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -31,19 +36,19 @@ from napari_vae_restore.noise.estimation.blocks import (
     PLAIN_SHARE,
     Blocks,
     UnseenNoiseError,
+    as_mask,
     as_stack,
     is_plain,
     measure_blocks,
     unusable,
 )
-from napari_vae_restore.noise.estimation.coarse import CoarseFits, coarse_fits
+from napari_vae_restore.noise.estimation.coarse import coarse_fits
 from napari_vae_restore.noise.estimation.fit import LineFit, NoiseCurve, fit_line
 from napari_vae_restore.noise.estimation.neighbours import measure_correlation
 from napari_vae_restore.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise
 from napari_vae_restore.noise.notation import parse_noise
 
 FloatArray: TypeAlias = NDArray[np.float64]
-VarianceModel: TypeAlias = Callable[[FloatArray], FloatArray]
 NoiseKind: TypeAlias = Literal["auto", "gaussian", "poisson-gaussian"]
 _KINDS: Final[tuple[NoiseKind, ...]] = get_args(NoiseKind)
 
@@ -75,58 +80,24 @@ def estimate_noise(
     observed: NDArray[np.bool_] | None = None,
     correlation: Correlation | None = None,
 ) -> NoiseModel:
-    """Estimate the noise of one acquisition from its noisy images alone.
+    """Estimate the noise of one acquisition, (..., H, W) pooled, from its images alone.
 
-    Images too small or thin for blocks of 8 x 8 pixels, or with too few that were observed,
-    get a coarse estimate from differences of neighbours, rather too low than too high.
-    Correlation between neighbouring pixels, as interpolation and shared read-out leave
-    it, is measured as well; below about 0.2 the noise is called white, in images without
-    texture, such as those of speckle, below 0.07. Clipped levels,
-    quantisation and hot pixels are allowed for. The result is deterministic.
+    "auto" takes Poisson-Gaussian if the variance rises clearly with the intensity, else
+    Gaussian. Correlation is measured unless it is given; below about 0.2, in images without
+    texture below 0.07, the noise is called white. Clipped levels, quantisation and hot pixels
+    are allowed for; pixels that are not finite or not `observed` are left out. Where missing
+    pixels are so scattered that few whole blocks are left, blocks are made of the nearest
+    observed pixels of each row, and show no correlation. Images too small or thin for blocks
+    get a coarse estimate, rather too low than too high. Deterministic.
 
-    Parameters
-    ----------
-    planes : array_like
-        Noisy images of one acquisition, (..., H, W), any real dtype, intensity units;
-        pooled. Non-finite pixels are left out. Big stacks are subsampled.
-    kind : {"auto", "gaussian", "poisson-gaussian"}
-        The noise model. "auto" takes Poisson-Gaussian if the variance rises clearly with
-        the intensity, else Gaussian.
-    observed : numpy.ndarray of bool, optional
-        False = missing, of a shape that broadcasts to that of `planes`. Blocks of 8 x 8
-        pixels are looked at that are wholly observed. Where missing pixels are scattered
-        so that these are too few, blocks are made of the nearest observed pixels of
-        each row, and correlation, which they do not show, is not measured.
-    correlation : (float, float) or Autoregression, optional
-        Of neighbouring pixels, where it is known; measured by default.
-
-    Returns
-    -------
-    NoiseModel
-        :class:`~napari_vae_restore.noise.models.GaussianNoise` or
-        :class:`~napari_vae_restore.noise.models.PoissonGaussianNoise`.
-
-    Raises
-    ------
-    InputError
-        If `kind` is unknown, the array is not a real image, has planes of fewer than three
-        pixels or too few that were observed, is constant or noise-free, if `observed` is
-        not a mask of its shape, or, with "poisson-gaussian", if its noise does not rise
-        with the intensity.
-
-    References
-    ----------
-    A. Foi, M. Trimeche, V. Katkovnik, K. Egiazarian, "Practical Poissonian-Gaussian
-    noise modeling and fitting for single-image raw-data", IEEE TIP 17(10), 2008,
-    sections III and IV. doi:10.1109/TIP.2008.2001399
-
-    N. Ponomarenko, V. Lukin, M. Zriakhov, A. Kaarna, J. Astola, "An automatic approach
-    to lossy compression of AVIRIS images", IGARSS 2007 (flat blocks by low-frequency,
-    noise by high-frequency DCT coefficients).
+    Raises InputError if `kind` is unknown, the array is no real image or the mask none of its
+    shape, if planes have fewer than three pixels or too few that were observed, are constant
+    or noise-free, or, with "poisson-gaussian", if the noise does not rise with the intensity.
     """
     if kind not in _KINDS:
         raise InputError(f"Unknown noise kind {kind!r}; use one of {', '.join(_KINDS)}.")
-    stack, mask = as_stack(planes, observed)
+    stack = as_stack(planes)
+    mask = None if observed is None else as_mask(observed, planes)
     try:
         return _from_blocks(stack, mask, kind, correlation)
     except UnseenNoiseError as unseen:
@@ -135,7 +106,12 @@ def estimate_noise(
         if coarse is None:
             raise
         _log.debug("a coarse estimate: %s", unseen)
-    return _coarse_model(coarse, kind, correlation)
+    constant, line = coarse.constant, coarse.line
+    if kind == "poisson-gaussian" or (
+        kind == "auto" and line is not None and _depends_on_signal(line, constant, coarse.mean)
+    ):
+        return _signal_dependent(line, correlation)
+    return GaussianNoise(math.sqrt(constant.b), correlation)
 
 
 def _from_blocks(
@@ -161,16 +137,6 @@ def _from_blocks(
     return _signal_dependent(line, correlation)
 
 
-def _coarse_model(coarse: CoarseFits, kind: NoiseKind, correlation: Correlation) -> NoiseModel:
-    """The model of the noise that a few differences of neighbours show."""
-    constant, line = coarse.constant, coarse.line
-    if kind == "poisson-gaussian" or (
-        kind == "auto" and line is not None and _depends_on_signal(line, constant, coarse.mean)
-    ):
-        return _signal_dependent(line, correlation)
-    return GaussianNoise(math.sqrt(constant.b), correlation)
-
-
 def _signal_dependent(line: LineFit | None, correlation: Correlation) -> NoiseModel:
     if line is None or line.a <= 0:
         raise InputError(
@@ -191,10 +157,9 @@ def resolve_noise(
     *,
     observed: NDArray[np.bool_] | None = None,
 ) -> NoiseModel:
-    """Turn what a user says of the noise into a model, estimating it where asked to.
+    """What a user says of the noise of (..., H, W), as a model; estimated where asked to.
 
-    Images of one acquisition, (..., H, W), intensity units. Raises InputError if the form is
-    not understood, or as :func:`estimate_noise`.
+    Raises InputError if the form is not understood, or as :func:`estimate_noise`.
     """
     if not isinstance(noise, str):
         return noise
@@ -206,11 +171,11 @@ def resolve_noise(
 # -- variance of flat blocks against intensity ---------------------------------------
 
 
-def _measure(blocks: Blocks, expected: VarianceModel | None) -> NoiseCurve:
+def _measure(blocks: Blocks, before: LineFit | None) -> NoiseCurve:
     """Measure the noise variance of flat blocks in bins of intensity.
 
     Half of the edges follow the quantiles, where the pixels are, and half the range,
-    where few bright ones tell the slope. `expected` is the previous round's fit.
+    where few bright ones tell the slope. `before` is the previous round's fit.
     """
     mean = blocks.mean
     half = min(max(len(blocks) // (4 * _MIN_IN_BIN), 2), BINS // 2)
@@ -223,8 +188,8 @@ def _measure(blocks: Blocks, expected: VarianceModel | None) -> NoiseCurve:
         if len(members) < _MIN_IN_BIN:
             continue
         n_flat = max(_MIN_IN_BIN // 2, int(_FLAT_SHARE * len(members)))
-        if expected is not None:
-            limit = _FLAT_EXCESS * float(expected(np.array([np.median(mean[members])]))[0])
+        if before is not None:
+            limit = _FLAT_EXCESS * float(before.line(np.median(mean[members])))
             n_flat = max(n_flat, int((blocks.structure[members] <= limit).sum()))
         flat = members[:n_flat]
         freedom = len(flat) * len(blocks.measuring) * blocks.independence
@@ -238,7 +203,7 @@ def _measure(blocks: Blocks, expected: VarianceModel | None) -> NoiseCurve:
 
 
 def _energy(noise: FloatArray, n: int) -> float:
-    """Return the mean energy of white noise, deaf to a few contaminated coefficients.
+    """Mean energy of white noise, deaf to a few contaminated coefficients.
 
     The median over the coefficients of their means over n blocks; a chi-squared mean's
     median is lower than its mean by (1 - 2 / 9n)^3 (Wilson & Hilferty 1931).
@@ -250,39 +215,34 @@ def _energy(noise: FloatArray, n: int) -> float:
 
 
 def _fit(blocks: Blocks, low: float, high: float, kind: NoiseKind) -> tuple[LineFit, bool]:
-    """Return the fit of the noise's kind, and whether that depends on the signal."""
+    """The fit of the noise's kind, and whether that depends on the signal."""
     if kind == "poisson-gaussian":
-        return _fit_unless_unclipped(blocks, low, high, gaussian=False), True
-    constant = _fit_unless_unclipped(blocks, low, high, gaussian=True)
+        return _fit_in_rounds(blocks, low, high, gaussian=False), True
+    constant = _fit_in_rounds(blocks, low, high, gaussian=True)
     if kind == "gaussian":
         return constant, False
-    line = _fit_unless_unclipped(blocks, low, high, gaussian=False)
+    line = _fit_in_rounds(blocks, low, high, gaussian=False)
     dependent = _depends_on_signal(line, constant, blocks.mean)
     return (line, True) if dependent else (constant, False)
 
 
-def _fit_unless_unclipped(blocks: Blocks, low: float, high: float, gaussian: bool) -> LineFit:
-    """Fit with the lower level as clipped, unless that fits clearly worse than without.
+def _fit_in_rounds(blocks: Blocks, low: float, high: float, *, gaussian: bool) -> LineFit:
+    """Take turns between choosing flat blocks and fitting, the lower level as clipped.
 
-    A pile-up at the lowest level may also be the pixels without a photon, which follow
-    the line as they are.
+    A pile-up at the lowest level may also be the pixels without a photon, which follow the
+    line as they are: without clipping it may fit clearly better.
     """
-    fit = _fit_in_rounds(blocks, low, high, gaussian)
+    fit = fit_line(_measure(blocks, None), low, high, gaussian)
+    for _ in range(_ROUNDS - 1):
+        fit = fit_line(_measure(blocks, fit), low, high, gaussian)
     if math.isinf(low):
         return fit
-    unclipped = _fit_in_rounds(blocks, -math.inf, high, gaussian)
+    unclipped = _fit_in_rounds(blocks, -math.inf, high, gaussian=gaussian)
     return unclipped if unclipped.cost < fit.cost - _MIN_GAIN else fit
 
 
-def _fit_in_rounds(blocks: Blocks, low: float, high: float, gaussian: bool) -> LineFit:
-    fit = fit_line(_measure(blocks, None), low, high, gaussian)
-    for _ in range(_ROUNDS - 1):
-        fit = fit_line(_measure(blocks, fit.line), low, high, gaussian)
-    return fit
-
-
 def _refined_constant(fit: LineFit, blocks: Blocks) -> float:
-    """Return one variance for all, from the flattest of the blocks far from clipping.
+    """One variance for all, from the flattest of the blocks far from clipping.
 
     In an image that is plain beside its noise these are many, and all orders count: the very
     flattest would be those where the noise happens to be weak, as speckle is in places, and
@@ -317,7 +277,7 @@ def _refined_constant(fit: LineFit, blocks: Blocks) -> float:
 
 
 def _depends_on_signal(line: LineFit, constant: LineFit, mean: FloatArray) -> bool:
-    """Judge whether the image's range and the fits call for a signal-dependent model."""
+    """Whether the image's range and the fits call for a signal-dependent model."""
     dark, bright = line.line(np.quantile(mean, [0.02, 0.98]))
     gain = constant.cost - line.cost
     return bool(line.a > 0 and bright > _MIN_DEPENDENCE * dark and gain > _MIN_GAIN)

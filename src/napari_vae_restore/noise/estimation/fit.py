@@ -1,7 +1,4 @@
-"""A line through measured noise variances: variance = a s + b, with clipped levels.
-
-The arithmetic of :mod:`~.estimation.estimate`; it knows curves, not images.
-"""
+"""A line through measured noise variances: variance = a s + b, with clipped levels."""
 
 from __future__ import annotations
 
@@ -39,8 +36,8 @@ class LineFit:
     high: float
     cost: float
 
-    def line(self, signal: FloatArray) -> FloatArray:
-        return self.a * signal + self.b
+    def line(self, signal: FloatArray | np.floating) -> FloatArray:
+        return np.asarray(self.a * signal + self.b)
 
 
 def fit_line(curve: NoiseCurve, low: float, high: float, gaussian: bool) -> LineFit:
@@ -71,7 +68,7 @@ def fit_line(curve: NoiseCurve, low: float, high: float, gaussian: bool) -> Line
 def _clipped_variance(
     mean: FloatArray, a: float, b: float, low: float, high: float
 ) -> FloatArray:
-    """Return the variance that clipping leaves where the clipped values average `mean`."""
+    """The variance that clipping leaves where the clipped values average `mean`."""
     tiny = 1e-12 * max(abs(a) * float(np.abs(mean).max()) + abs(b), _TINY)
     if math.isinf(low) and math.isinf(high):
         return np.asarray(np.maximum(a * mean + b, tiny))
@@ -88,7 +85,7 @@ def _clipped_variance(
 def _censored_moments(
     signal: FloatArray, std: FloatArray, low: float, high: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Return mean and variance of a Gaussian clipped to [low, high] (Foi et al. 2008, IV)."""
+    """Mean and variance of a Gaussian clipped to [low, high] (Foi et al. 2008, IV)."""
     lower, upper = (np.clip((level - signal) / std, -40, 40) for level in (low, high))
     below, above = ndtr(lower), ndtr(-upper)
     density_low, density_high = (

@@ -3,14 +3,11 @@
 A point is at least as wide as the optics' blur, so that its neighbours are bright too. A few
 pixels whose surroundings stay dark, and that are far out of the noise, are the detector's.
 The noise is that of a signal as bright as the pixel itself: in the dark, a few photons are
-far above no photons and no more than that.
-
-Clusters are those that fit into 2 x 2 pixels or into a row or column of 3. A Gaussian spot of
-standard deviation s that lies between four pixels falls by exp(-1 / s^2) from these to the
-next: to a fifth at s = 0.8, to half at s = 1.2. Limits are set so that it stays from 0.8 on.
-
-The same pixels are hot in every frame of a series. Its median frame has less noise, and
-shows them at a lower rise.
+far above no photons and no more than that. Clusters fit into 2 x 2 pixels or into a row or
+column of 3. A Gaussian spot of standard deviation s that lies between four pixels falls by
+exp(-1 / s^2) from these to the next: to a fifth at s = 0.8, to half at s = 1.2. Limits are
+set so that it stays from 0.8 on. The same pixels are hot in every frame of a series, whose
+median has less noise and shows them at a lower rise.
 """
 
 from __future__ import annotations
@@ -28,8 +25,8 @@ from napari_vae_restore.noise.models import NoiseModel
 FloatArray: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
 
+# of a series that are evidence: in fewer, a bright event in one moves the median
 MIN_FRAMES: Final = 4
-"""Of a series that are evidence: in fewer, a bright event in one moves the median."""
 
 _SIGMAS: Final = 12.0  # above the median of the surroundings, of the pixel's own noise
 _PROMINENCE: Final = 6.0  # how many times the rise of each pixel around the cluster
@@ -61,13 +58,12 @@ def without_hot_pixels(
     least_rise: float = 0.0,
     excess: float = 1.0,
 ) -> tuple[FloatArray, Mask]:
-    """Replace hot pixels by the median of their surroundings.
+    """Replace hot pixels of (N, H, W) by the median of their surroundings; say where they were.
 
-    Planes (N, H, W), any real dtype, finite where observed, to float64 planes and a mask of
-    those that were replaced. Missing pixels are neither hot nor surroundings; `known` ones, (H,
-    W) or (N, H, W), are hot whatever they show. A hot pixel rises by `least_rise` at least,
-    whatever the noise (see :func:`rise_beyond_texture`); `excess` is the deviation of the
-    image's noise over the model's.
+    Values are finite where observed; missing pixels are neither hot nor surroundings. `known`
+    ones, (H, W) or (N, H, W), are hot whatever they show. Others rise by `least_rise` at least
+    (see :func:`rise_beyond_texture`); `excess` is the deviation of the image's noise over the
+    model's.
     """
     values = planes.astype(np.float64)
     is_hot = np.zeros(values.shape, bool)
@@ -102,11 +98,7 @@ def rise_beyond_texture(values: NDArray[Any], noise: NoiseModel) -> float:
 def persistent_hot_pixels(
     frames: NDArray[Any], noise: NoiseModel, *, observed: Mask | None = None
 ) -> Mask:
-    """Find the pixels that are hot in every frame of a series, which one alone need not show.
-
-    Frames or planes of one camera (K, H, W), all or a sample, to a mask (H, W); none in fewer
-    than four frames.
-    """
+    """(H, W): the pixels that are hot in all frames (K, H, W); none in fewer than four."""
     if len(frames) < MIN_FRAMES:
         return np.zeros(frames.shape[1:], bool)
     if observed is None:
@@ -143,10 +135,7 @@ def _clusters(
     allowance: float,
     least_rise: float = 0.0,
 ) -> Iterator[tuple[_Places, FloatArray]]:
-    """Places, in the planes, of the pixels of hot clusters, and what is put there.
-
-    OnDemand at from the brightest pixel of each.
-    """
+    """Pixels of hot clusters, looked for from the brightest of each, and what is put there."""
     places = _summits(padded, _is_prominent(padded, noise, sigmas, allowance))
     for start in range(0, len(places[0]), _CHUNK):
         n, rows, columns = (each[start : start + _CHUNK] for each in places)

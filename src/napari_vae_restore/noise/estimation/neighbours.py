@@ -107,7 +107,7 @@ def _fitted(relative: FloatArray, family: Family) -> Correlation:
     """Take turns between choosing the flattest blocks and fitting their spectrum."""
     found: Correlation = WHITE
     for _ in range(_ROUNDS):
-        strong = _strong(found)
+        strong = measures_correlated(block_spectrum(found, BLOCK).ravel()).reshape(_SQUARE)
         if not strong.any():  # as smooth as this is structure, not noise
             return WHITE
         y, x = fit_correlation(_flattest(relative, found), strong, family)
@@ -135,12 +135,7 @@ def _flattest(relative: FloatArray, correlation: Correlation) -> FloatArray:
 def _mean_of_least(
     relative: FloatArray, structure: FloatArray, share: float = _FLAT_SHARE
 ) -> FloatArray:
+    """Mean energies, (8, 8), of the blocks with the least structure."""
     n_flat = max(_MIN_FLAT, int(share * len(relative)))
     flat = np.argpartition(structure, n_flat - 1)[:n_flat]
     return np.asarray(relative[flat].mean(axis=0).reshape(_SQUARE))
-
-
-def _strong(correlation: Correlation) -> NDArray[np.bool_]:
-    """Tell the coefficients, (8, 8), in which such noise is strong."""
-    spectrum = block_spectrum(correlation, BLOCK).ravel()
-    return measures_correlated(spectrum).reshape(_SQUARE)

@@ -1,8 +1,4 @@
-"""What the residual of a restoration, y - x, tells of the noise.
-
-Residuals are in stabilised units, in which the noise has a standard deviation of 1
-everywhere. This module knows neither networks nor files.
-"""
+"""What the residual y - x of a restoration tells of the noise, in stabilised units."""
 
 from __future__ import annotations
 
@@ -23,12 +19,11 @@ from napari_vae_restore.noise.correlation import (
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
-LAGS: Final = 6
-"""Pixels up to which an autocorrelation is measured."""
+LAGS: Final = 6  # pixels up to which an autocorrelation is measured
 
+# Lag-1 autocorrelation below which noise is called white: a restoration takes up to a tenth
+# of structure away, and the residual of white noise shows it.
 MIN_CORRELATION: Final = 0.15
-"""Lag-1 autocorrelation of a residual below which noise is called white: a restoration
-takes up to a tenth of structure away, and the residual of white noise shows it."""
 
 _BLUR_TOLERANCE: Final = 0.08  # of each lag, up to which a blur explains what was measured
 _BLUR_LAGS: Final = 3
@@ -48,11 +43,10 @@ class VarianceCurve:
 
 
 def residual_autocorrelation(residual: ArrayLike) -> FloatArray:
-    """Measure the autocorrelation of residuals.
+    """(13, 13): autocorrelation of residuals (..., H, W) up to 6 pixels, 1 at the centre.
 
-    Of (..., H, W) in stabilised units, pooled over all planes, pixels that are not finite left
-    out. (13, 13): lags up to 6 pixels along Y and X, 1 at the centre, 0 at lags that the
-    residual does not hold.
+    Pooled over all planes, pixels that are not finite left out; 0 at lags that they do not
+    hold.
     """
     planes = np.asarray(residual, dtype=np.float64)
     planes = planes.reshape(-1, *planes.shape[-2:])
@@ -103,10 +97,7 @@ def choose_correlation(measured: FloatArray, direction: Direction | None = None)
 
 
 def variance_curve(signal: ArrayLike, y: ArrayLike) -> VarianceCurve:
-    """Measure the variance of y - s in bins of s, deaf to hot pixels.
-
-    Clean signal and measurement of the same pixels, in intensity units.
-    """
+    """Measure the variance of y - s in bins of s, deaf to hot pixels."""
     s, measured = (np.asarray(values, dtype=np.float64).ravel() for values in (signal, y))
     seen = np.isfinite(s) & np.isfinite(measured)
     s, residual = s[seen], (measured - s)[seen]
@@ -122,10 +113,9 @@ def variance_curve(signal: ArrayLike, y: ArrayLike) -> VarianceCurve:
 
 
 def signal_bins(signal: FloatArray) -> NDArray[np.intp]:
-    """Divide signals into bins, half of them of equal counts and half of equal range.
+    """Divide signals (n,) into rising bins, half of equal counts and half of equal range.
 
-    (n,) the bin of each, rising with the signal; bins of less than a two-hundredth of the
-    pixels, or 30, are joined with the next.
+    Bins of less than a two-hundredth of the pixels, or 30, are joined with the next.
     """
     share = np.linspace(0, 1, _BINS // 2 + 1)
     edges = np.union1d(np.quantile(signal, share), signal.min() + np.ptp(signal) * share)
@@ -144,7 +134,7 @@ def signal_bins(signal: FloatArray) -> NDArray[np.intp]:
 
 
 def usual(values: FloatArray) -> NDArray[np.bool_]:
-    """Tell the finite values that are within six standard deviations of their median."""
+    """The finite values that are within six standard deviations of their median."""
     seen = np.isfinite(values)
     if not seen.any():
         return seen

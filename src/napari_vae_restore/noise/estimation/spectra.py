@@ -1,8 +1,7 @@
 """Spectra of correlated noise on small blocks, and the correlation that a spectrum shows.
 
 The cosine coefficients of a block of noise have known mean energies for any
-:data:`~napari_vae_restore.noise.correlation.Correlation`, and gamma-distributed scatter.
-Everything is in units of the noise; this module knows neither images nor noise models.
+:data:`~.correlation.Correlation`, and gamma-distributed scatter.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from napari_vae_restore.noise.correlation import Correlation, autocorrelation, c
 FloatArray: TypeAlias = NDArray[np.float64]
 Family: TypeAlias = Literal["blur", "geometric"]
 
+# Energy, relative to the mean, that rounding and departures from a family leave in any
+# coefficient.
 _LEAST: Final = 0.01
-"""Energy, relative to the mean, that rounding and departures from a family leave in any
-coefficient: what is less is not compared."""
 
 
 def block_spectrum(correlation: Correlation, size: int) -> FloatArray:
-    """Return the expected energy of each cosine coefficient of a block of noise."""
+    """Expected energy of each cosine coefficient of a block of noise, (size, size)."""
     if isinstance(correlation, Autoregression):
         return _spectrum_in_plane(correlation, size)
     return np.multiply.outer(*(_spectrum(rho, size) for rho in correlation))
@@ -51,7 +50,7 @@ def fit_correlation(
 
 
 def mismatch(energy: FloatArray, correlation: Correlation, used: NDArray[np.bool_]) -> float:
-    """Return how badly a correlation explains measured energies."""
+    """How badly a correlation explains measured energies."""
     spectrum = block_spectrum(correlation, len(energy)) + _LEAST
     quotient = ((energy + _LEAST) / spectrum)[used]
     return float(np.log(quotient.mean()) - np.log(quotient).mean())
@@ -59,13 +58,12 @@ def mismatch(energy: FloatArray, correlation: Correlation, used: NDArray[np.bool
 
 @lru_cache(maxsize=256)
 def _spectrum(correlation: float, size: int) -> FloatArray:
-    """Return the variance of each cosine coefficient of `size` pixels of blurred noise."""
+    """Variance of each cosine coefficient of `size` pixels of blurred noise."""
     return _transformed(autocorrelation((0.0, correlation), size - 1)[size - 1, size - 1 :])
 
 
 @lru_cache(maxsize=256)
 def _spectrum_in_plane(noise: Autoregression, size: int) -> FloatArray:
-    """Return the variance of each cosine coefficient of a block, (size, size)."""
     y, x = np.indices((size, size)).reshape(2, -1)
     lags = noise.autocorrelation(size - 1)
     covariance = lags[size - 1 + np.subtract.outer(y, y), size - 1 + np.subtract.outer(x, x)]
@@ -77,7 +75,7 @@ def _spectrum_in_plane(noise: Autoregression, size: int) -> FloatArray:
 
 @lru_cache(maxsize=4)
 def _candidates(family: Family, size: int) -> tuple[FloatArray, FloatArray]:
-    """Return the correlations to try, (n,), and their spectra, (n, size)."""
+    """Correlations to try, (n,), and their spectra, (n, size)."""
     tried = candidates()
     if family == "blur":
         return tried, np.array([_spectrum(float(rho), size) for rho in tried])
@@ -85,7 +83,7 @@ def _candidates(family: Family, size: int) -> tuple[FloatArray, FloatArray]:
 
 
 def _transformed(lags: FloatArray) -> FloatArray:
-    """Return the variance of each cosine coefficient of pixels in a row, (size,)."""
+    """Variance of each cosine coefficient of pixels in a row, (size,)."""
     size = len(lags)
     covariance = lags[np.abs(np.subtract.outer(np.arange(size), np.arange(size)))]
     spectrum = np.einsum("fp,pq,fq->f", _basis(size), covariance, _basis(size))

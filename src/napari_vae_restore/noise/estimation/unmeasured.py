@@ -2,14 +2,11 @@
 
 A rotated, deskewed, registered or stitched image has a margin of zeros, an annotation a box
 of one colour, a saturated detector its greatest number, a lost frame nothing. None of them is
-a draw of the noise. What gives them away is that no chance repeats a value so often: where a
-share p of the pixels holds a value, n of them do so together with a probability of p^n, and
-n is chosen, with a margin, such that an image of this size holds none. Regions are
-squares of n pixels, or runs of n pixels along a row or a column, and whatever they make up
-together: what a pixel is depends on its surroundings only. Pixels that are not a number are
-unmeasured as well.
-
-Masks are True where a pixel is unmeasured. This module knows arrays only.
+a draw of the noise: if a share p of the pixels holds a value, n of them do so together with a
+probability of p^n, and n is chosen, with a margin, such that an image of this size holds none.
+Regions are squares of n pixels, or runs of n pixels along a row or a column, and whatever they
+make up together. Pixels that are not a number are unmeasured as well. Masks are True where a
+pixel is unmeasured.
 """
 
 from __future__ import annotations
@@ -29,23 +26,18 @@ from scipy.ndimage import (
 
 Mask = NDArray[np.bool_]
 
-LEAST: Final = 5
-"""Pixels a side of the smallest square that is looked for."""
-_MOST: Final = 64
-"""The same of the largest: in images of next to no photons zeros are no gap."""
-_EXPECTED: Final = 1e-3
-"""Squares that chance may make in an image."""
+LEAST: Final = 5  # pixels a side of the smallest square that is looked for
+_MOST: Final = 64  # the same of the largest: in images of next to no photons zeros are no gap
+_EXPECTED: Final = 1e-3  # squares that chance may make in an image
 _AROUND: Final = 3  # pixels
 
 
 def repeat_side(planes: NDArray[Any]) -> int:
-    """Side of a square of equal pixels that chance does not make.
+    """Side of a square of equal pixels that chance does not make, for planes (N, H, W).
 
     Beside a region in noise its value is rare; around the gaps that a few photons leave
     between them, it is as common as within. So the side grows until that which surrounds
     the regions explains them no more.
-
-    Of planes (N, H, W), an image or a sample of it.
     """
     side = LEAST
     while side < _MOST:
@@ -61,10 +53,7 @@ def repeat_side(planes: NDArray[Any]) -> int:
 
 
 def unmeasured(plane: NDArray[Any], side: int) -> Mask | None:
-    """Where a plane holds one repeated value, or none.
-
-    (H, W) bool; None where there are no such pixels.
-    """
+    """Where a plane holds one repeated value, or none, (H, W); None if nowhere."""
     nothing: Mask | None = None
     if plane.dtype.kind == "f":
         absent = np.isnan(plane)

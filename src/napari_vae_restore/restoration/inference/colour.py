@@ -26,21 +26,21 @@ from napari_vae_restore.restoration.inference.blend import TileDecision
 from napari_vae_restore.restoration.inference.conditional import ConditionalPosterior
 from napari_vae_restore.restoration.inference.description import Description
 from napari_vae_restore.restoration.inference.keys import LatentKeys
-from napari_vae_restore.restoration.inference.units import Units
+from napari_vae_restore.restoration.inference.units import Units, stabilised, unstabilised
 from napari_vae_restore.restoration.measurement import Mask, Measurement
 from napari_vae_restore.restoration.problem import Problem
 
 N_COLOURS: Final = 3
 
 _ROWS: Final = np.array([[1, 1, 1], [1, 0, -1], [0.5, -1, 0.5]])
+# Rows: luminance, red against blue, both against green; orthonormal.
 LUMINANCE_CHROMA: Final = _ROWS / np.linalg.norm(_ROWS, axis=1, keepdims=True)
-"""Rows: luminance, red against blue, both against green; orthonormal."""
 
+# mean correlation of the colours from which they are those of one picture
 _MIN_ALIKENESS: Final = 0.6
-"""Mean correlation of the colours from which they are taken for those of one picture."""
+# Noise variance of a component, relative to that of independent noise in the colours, between
+# which it is taken for independent.
 _INDEPENDENT: Final = (0.6, 1.6)
-"""Noise variance of a component, relative to that of independent noise in the colours,
-between which it is taken for independent."""
 _LEAST_VARIANCE: Final = 1e-3
 _LEAST_SIGNAL: Final = 0.02  # of a colour's variance; with less it shows nothing but noise
 _MIN_DETAILS: Final = 500
@@ -64,7 +64,7 @@ class ColourPosterior:
         self._noise, self._mixing = measurement.noise, scale.mixing
         self._intensities, self._factor = measurement.intensities, problem.factor
         self.decided: TileDecision | None = None
-        mixed = _mixed(scale.mixing, _stabilised(measurement))
+        mixed = _mixed(scale.mixing, stabilised(self._noise, measurement.intensities))
         self._components = [
             ConditionalPosterior(model, problem, part, units)
             for part, units in zip(
@@ -75,12 +75,12 @@ class ColourPosterior:
     @classmethod
     def scale_of(cls, model: Model, sample: Measurement) -> ColourScale:
         """Mixing, noise and units of the components, from a plane or a sample of it."""
-        stabilised = _stabilised(sample)
+        values = stabilised(sample.noise, sample.intensities)
         seen = None if sample.observed is None else sample.observed[:1]
-        alike = alikeness(stabilised, seen) >= _MIN_ALIKENESS
+        alike = alikeness(values, seen) >= _MIN_ALIKENESS
         mixing = LUMINANCE_CHROMA if alike else np.eye(N_COLOURS)
-        mixed = _mixed(mixing, stabilised)
-        variances = component_variances(stabilised, mixed, mixing, seen)
+        mixed = _mixed(mixing, values)
+        variances = component_variances(values, mixed, mixing, seen)
         correlations = mixing**2 @ np.array(
             [nearest_blur(each.correlation) for each in sample.noise]
         )
@@ -111,27 +111,23 @@ class ColourPosterior:
             if number == 0:
                 self.decided = self._decided()
             colours = _mixed(self._mixing.T, np.concatenate(components))
-            yield self._as_measured(self._unstabilised(colours), tile)
+            yield self._as_measured(unstabilised(self._noise, colours), tile)
 
     def _decided(self) -> TileDecision | None:
         """Of the colours, from what was decided of the components."""
         found = [component.decided for component in self._components]
-        known = [each for each in found if each is not None]
-        if not known:
+        known = next((each for each in found if each is not None), None)
+        if known is None:
             return None
-        nothing = np.zeros_like(known[0].taken)
-        whole = TileDecision(nothing + 1, nothing, nothing, known[0].origin)
+        nothing = np.zeros_like(known.taken)
+        whole = TileDecision(nothing + 1, nothing, nothing, known.origin)
         parts = [whole if each is None else each for each in found]
         taken, before, after = (
             np.concatenate([getattr(part, name) for part in parts])
             for name in ("taken", "before", "after")
         )
         taken = _mixed(np.square(self._mixing.T), taken)
-        return TileDecision(taken, before, after, known[0].origin)
-
-    def _unstabilised(self, colours: NDArray[np.float64]) -> NDArray[np.float64]:
-        pairs = zip(self._noise, colours, strict=True)
-        return np.stack([each.unstabilise(t) for each, t in pairs])
+        return TileDecision(taken, before, after, known.origin)
 
     def _as_measured(self, signal: NDArray[np.float64], tile: Tile) -> NDArray[np.float64]:
         """What was kept of the measurement is kept as it is.
@@ -142,15 +138,14 @@ class ColourPosterior:
             return signal
         inside, place = tile.within(self._intensities.shape[1:])
         y = self._intensities[(slice(None), *place)].astype(np.float64)
-        pairs = zip(self._noise, y, strict=True)
-        back = self._unstabilised(np.stack([each.stabilise(v) for each, v in pairs]))
+        back = unstabilised(self._noise, stabilised(self._noise, y))
         signal[(slice(None), *inside)] += (1 - self.decided.taken) * (y - back)
         return signal
 
 
-def alikeness(stabilised: NDArray[np.float64], observed: Mask | None) -> float:
+def alikeness(values: NDArray[np.float64], observed: Mask | None) -> float:
     """Mean correlation, −0.5 to 1, of the signals of colours (3, H, W) with unit noise."""
-    values = stabilised.reshape(N_COLOURS, -1)
+    values = values.reshape(N_COLOURS, -1)
     covariance = np.cov(values if observed is None else values[:, observed.ravel()])
     signal = np.diag(covariance) - 1
     if (signal < _LEAST_SIGNAL * np.diag(covariance)).any():
@@ -160,28 +155,23 @@ def alikeness(stabilised: NDArray[np.float64], observed: Mask | None) -> float:
 
 
 def component_variances(
-    stabilised: NDArray[np.float64],
+    values: NDArray[np.float64],
     mixed: NDArray[np.float64],
     mixing: NDArray[np.float64],
     observed: Mask | None,
 ) -> NDArray[np.float64]:
     """Noise variances (3,) of components (3, H, W); ones if the colours' noise is apart.
 
-    `stabilised` (3, H, W) has unit noise. Cameras with a mosaic of colours, and grey pictures
+    `values` (3, H, W) have unit noise. Cameras with a mosaic of colours, and grey pictures
     saved as RGB, have common noise. Finest diagonal details (Haar) are compared, robustly, with
     what independent noise would give; both contain the same traces of texture.
     """
-    expected = mixing**2 @ _detail_variances(stabilised, observed)
+    expected = mixing**2 @ _detail_variances(values, observed)
     if not expected.all():  # rounded away, as in a picture of few levels
         return np.ones(N_COLOURS)
     ratio = _detail_variances(mixed, observed) / expected
     least, most = _INDEPENDENT
     return np.where((ratio > least) & (ratio < most), 1.0, np.maximum(ratio, _LEAST_VARIANCE))
-
-
-def _stabilised(measurement: Measurement) -> NDArray[np.float64]:
-    pairs = zip(measurement.noise, measurement.intensities, strict=True)
-    return np.stack([noise.stabilise(y) for noise, y in pairs])
 
 
 def _components(

@@ -74,13 +74,11 @@ class ConditionalPosterior:
         self, model: Model, problem: Problem, measurement: Measurement, scale: Units
     ) -> None:
         self._network = conditional_network(model)
-        self._problem = problem
+        self._problem, self._units = problem, scale
         self._observed = observed = measurement.observed
-        self._units = scale
-        self._measured = measurement.filled(self._units.to_network(measurement.intensities))
-        self._slow = _slow_values(self._units, problem.factor)
+        self._measured = measurement.filled(scale.to_network(measurement.intensities))
+        self._slow = _slow_values(scale, problem.factor)
         self.description: Description | None = None
-        self.decided: TileDecision | None = None
         self._image = enlarged(self._measured, problem.factor)
         seen = np.ones(self._measured.shape, bool) if observed is None else observed
         self._seen = seen.repeat(problem.factor, axis=1).repeat(problem.factor, axis=2)
@@ -114,6 +112,10 @@ class ConditionalPosterior:
 
         return with_decision(units, sample, answer)
 
+    @property
+    def decided(self) -> TileDecision | None:
+        return None if self._blend is None else self._blend.decided
+
     def signals(
         self, tile: Tile, n_samples: int, keys: LatentKeys
     ) -> Iterator[NDArray[np.float64]]:
@@ -122,24 +124,21 @@ class ConditionalPosterior:
         if self._units.noise and self._problem.is_denoising_alone:
             self.description = inference.describe(tile)
         mean = inference.mean()
-        blend = self._blend
-        if blend is None:
+        if self._blend is None:
             yield self._agreeing(mean, tile)
             for sample in range(n_samples):
                 yield self._agreeing(inference.sample(keys.noise(sample, tile)), tile)
             return
-        mean += (shift := self._shift(blend, tile, mean))
+        mean += (shift := self._shift(self._blend, tile, mean))
 
         def again(measured: NDArray[np.float32]) -> NDArray[np.float64]:
             perturbed = enlarged(measured, self._problem.factor)
             return self._inference(perturbed, tile).mean() + shift
 
-        self.decided = decided = blend.decide(tile, mean, again)
-        yield blend.blended(mean, tile, decided)
-        for sample in range(n_samples):
-            drawn = inference.sample(keys.noise(sample, tile)) + shift
-            noise = None if decided is None else blend.redrawn(tile, keys, sample)
-            yield blend.blended(drawn, tile, decided, noise)
+        def draw(sample: int) -> NDArray[np.float64]:
+            return inference.sample(keys.noise(sample, tile)) + shift
+
+        yield from self._blend.signals(tile, mean, again, draw, n_samples, keys)
 
     def _inference(self, image: NDArray[np.float32], tile: Tile) -> Inference:
         values, seen = tile.read(image), tile.read(self._seen)
@@ -155,15 +154,11 @@ class ConditionalPosterior:
         return local_shift(tile.read(self._image), tile.read(self._seen), mean, sigma)
 
     def _agreeing(self, values: NDArray[np.float64], tile: Tile) -> NDArray[np.float64]:
-        """Intensities of a noise-free problem's signal."""
-        self._make_consistent(values, tile)
-        return self._units.from_network(values)
+        """Intensities of a noise-free problem's signal, projected on {x : A x = y}.
 
-    def _make_consistent(self, values: NDArray[np.float64], tile: Tile) -> None:
-        """Project the part of a tile that lies in the plane on {x : A x = y}, in place.
-
-        The plane's border is treated as the whole's. At a tile's own border the projection
-        differs, and the difference has died away before the halo ends.
+        That part of a tile which lies in the plane. The plane's border is treated as the
+        whole's. At a tile's own border the projection differs, and the difference has died
+        away before the halo ends.
         """
         factor = self._problem.factor
         inside, place = tile.within(self._image.shape[1:])
@@ -172,6 +167,7 @@ class ConditionalPosterior:
         observed = None if self._observed is None else self._observed[small]
         y = self._measured[small].astype(np.float64)
         values[part] = consistent(values[part], y, self._problem.operator(observed))
+        return self._units.from_network(values)
 
 
 def conditional_network(model: Model) -> RestorationVAE:

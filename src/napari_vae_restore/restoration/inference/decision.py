@@ -9,8 +9,7 @@ is the case can be seen without x. For any weights w over candidates f_k, d_k = 
 and Stein's lemma turns the last product into the divergence of :mod:`~.inference.risk` less
 the noise's variance. Sums are taken over a smooth neighbourhood, so the weights vary over the
 plane. Weights are at least 0, with the sum 1 at most; what is missing to 1 is the share of
-the measurement. This module knows arrays, neither networks nor tiles. All values are in units
-in which the noise is known.
+the measurement. All values are in units in which the noise is known.
 
 References
 ----------
@@ -30,10 +29,9 @@ from torch.nn import functional as F
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
-RADIUS: Final = 16.0
-"""Standard deviation of the neighbourhood, pixels: some 3000 of them take part."""
+RADIUS: Final = 16.0  # standard deviation of the neighbourhood, pixels: some 3000 take part
+# pixels that are averaged before the neighbourhood's Gaussian, which is smooth
 COARSE: Final = 4
-"""Pixels that are averaged before the neighbourhood's Gaussian, which is smooth enough."""
 
 _TURNS: Final = 20  # of coordinate descent over several candidates
 _LEAST: Final = 1e-12  # keeps quotients finite
@@ -44,10 +42,8 @@ def weights(
 ) -> FloatArray:
     """Weights (K, H, W) of candidates that minimise the estimated risk in each neighbourhood.
 
-    They are at least 0, their sum at most 1. `differences` are d_k = f_k − y, (K, H, W),
-    `products` estimates of n · d_k pixel by pixel, of which only sums mean something: the
-    divergence (:func:`~.risk.divergence`) less the noise's variance. `observed` (H, W): others
-    do not count.
+    `differences` are d_k = f_k − y, (K, H, W), `products` estimates of n · d_k pixel by pixel,
+    of which only sums mean something; pixels that are not `observed` (H, W) do not count.
     """
     seen = observed.astype(np.float64)
     share = np.maximum(local_sum(seen), _LEAST)
@@ -98,10 +94,6 @@ def local_sum(values: FloatArray) -> FloatArray:
 
 def spread_out(coarse: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     """(K, h, w) on the grid of `COARSE` pixels to (K, H, W)."""
-    large = F.interpolate(
-        torch.from_numpy(coarse)[None],
-        scale_factor=COARSE,
-        mode="bilinear",
-        align_corners=False,
-    )[0]
+    planes = torch.from_numpy(coarse)[None]
+    large = F.interpolate(planes, scale_factor=COARSE, mode="bilinear", align_corners=False)[0]
     return np.asarray(large.numpy()[:, : shape[0], : shape[1]])

@@ -14,16 +14,13 @@ from torch.nn import functional as F
 from napari_vae_restore.images.tiling import Tile
 from napari_vae_restore.models.protocol import Features
 
+# The finest ones: they tell kinds of images apart better than coarser ones, and than the KL
+# of the latents (``benchmarks/cautions.py``).
 _LEVELS: Final = 2
-"""Finest ones. They tell kinds of images apart better than coarser ones, and than the KL of
-the latents (``benchmarks/cautions.py`` has the figures of what was chosen)."""
-_BLOCK: Final = 64
-"""Pixels a side."""
-_MOST: Final = 512
-"""Pixels of a tile that are looked at along each axis, in its middle."""
+_BLOCK: Final = 64  # pixels a side
+_MOST: Final = 512  # pixels of a tile that are looked at along each axis, in its middle
 
-Description = NDArray[np.float32]
-"""(rows, columns, d), the mean of each feature over each block."""
+Description = NDArray[np.float32]  # (rows, columns, d), means of features over blocks
 
 
 def described(features: Features, strides: tuple[int, ...], tile: Tile) -> Description | None:

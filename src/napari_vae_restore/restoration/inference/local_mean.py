@@ -13,18 +13,13 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
-from torch.nn import functional as F
 
-RADIUS: Final = 16.0
-"""Standard deviation of the area, pixels."""
-_COARSE: Final = 4
-"""Pixels that are averaged before the area's Gaussian: it is smooth enough for that."""
-_MOST_SHARED: Final = 0.2
-"""Correlation of neighbours' noise."""
+from napari_vae_restore.restoration.inference.decision import RADIUS, local_sum, spread_out
+
+_MOST_SHARED: Final = 0.2  # correlation of neighbours' noise
+# standard errors below which a difference is noise, and nothing is changed
 SIGNIFICANT: Final = 3.0
-"""Standard errors below which a difference is noise, and nothing is changed."""
 
 
 def local_shift(
@@ -40,22 +35,14 @@ def local_shift(
     Units are those in which white noise has a standard deviation of `sigma`. 0 nearly
     everywhere for an image whose noise is Gaussian.
     """
-    weight = _reduced(observed.astype(np.float64))
-    total = _reduced(np.where(observed, measured - mean, 0.0))
-    radius = (0, RADIUS / _COARSE, RADIUS / _COARSE)
-    weight, total = (gaussian_filter(a, radius, mode="constant") for a in (weight, total))
+    weight, total = (
+        np.stack([local_sum(channel) for channel in each])
+        for each in (observed.astype(np.float64), np.where(observed, measured - mean, 0.0))
+    )
     difference = total / np.maximum(weight, 1e-6)
     error = sigma / (2 * math.sqrt(math.pi) * RADIUS) / np.sqrt(np.maximum(weight, 1e-6))
     ratio = significant * error / np.maximum(np.abs(difference), 1e-12)
-    shift = difference * np.maximum(0.0, 1 - ratio**2)
-    large = F.interpolate(
-        torch.from_numpy(shift)[None],
-        scale_factor=_COARSE,
-        mode="bilinear",
-        align_corners=False,
-    )[0]
-    height, width = mean.shape[1:]
-    return np.asarray(large.numpy()[:, :height, :width])
+    return spread_out(difference * np.maximum(0.0, 1 - ratio**2), mean.shape[1:])
 
 
 def mean_sigma(sigma: float, rho_y: float, rho_x: float, scale: float) -> float | None:
@@ -82,9 +69,3 @@ def with_local_mean(condition: Tensor, mean: Tensor) -> Tensor:
         shift = torch.from_numpy(local_shift(image, observed, values, sigma))
         kept.append(found + shift.to(found))
     return torch.stack(kept)
-
-
-def _reduced(image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means of blocks; blocks at the far ends may be smaller."""
-    averaged = F.avg_pool2d(torch.from_numpy(image)[None], _COARSE, ceil_mode=True)
-    return np.asarray(averaged[0].numpy())

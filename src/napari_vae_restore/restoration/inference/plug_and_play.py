@@ -26,19 +26,16 @@ from napari_vae_restore.restoration.inference.conditional import (
 )
 from napari_vae_restore.restoration.inference.description import Description
 from napari_vae_restore.restoration.inference.keys import LatentKeys
-from napari_vae_restore.restoration.inference.units import Units
+from napari_vae_restore.restoration.inference.units import Units, variances
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.problem import Problem
 
 _N_TURNS = 10
-_FIRST_SIGMA = 49 / 255
-"""Noise that the first turn takes the proposal to have, network units; Zhang et al., 4.2."""
+_FIRST_SIGMA = 49 / 255  # noise of the first turn's proposal, network units; Zhang et al., 4.2
+# noise of a measurement that is taken as noise-free: what 8 bits resolve
 _LEAST_SIGMA = 1 / 255
-"""Noise of a measurement that is taken as noise-free: what 8 bits resolve."""
-_LAMBDA = 0.23
-"""Weight of the prior; Zhang et al., section 4.2."""
-_TOLERANCE = 1e-3
-"""Of each data step: the next turn starts from its result."""
+_LAMBDA = 0.23  # weight of the prior; Zhang et al., section 4.2
+_TOLERANCE = 1e-3  # of each data step: the next turn starts from its result
 
 
 class PlugAndPlayPosterior:
@@ -59,8 +56,7 @@ class PlugAndPlayPosterior:
         if noise := measurement.noise:
             unit = self._units.normalisation.scale
             signal = self._units.from_network(self._y)
-            found = np.stack([m.variance(s) for m, s in zip(noise, signal, strict=True)])
-            self._variance = np.maximum(found / unit**2, self._variance)
+            self._variance = np.maximum(variances(noise, signal) / unit**2, self._variance)
 
     @classmethod
     def scale_of(cls, model: Model, sample: Measurement) -> Units:

@@ -2,9 +2,7 @@
 
 A :class:`PlanePosterior` is made for one plane or group of channels, or for a window of
 it, and yields the signals of its tiles in the image's intensity units. What must be the
-same for all windows of a plane, its scale, is measured before, by ``scale_of``. Here is the
-posterior of models that were trained on noisy images; `conditional` and `plug_and_play`
-have the others.
+same for all windows of a plane, its scale, is measured before, by ``scale_of``.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ from typing import Protocol, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.images.tiling import Tile
@@ -48,10 +45,7 @@ class PlanePosterior(Protocol):
     def signals(
         self, tile: Tile, n_samples: int, keys: LatentKeys
     ) -> Iterator[NDArray[np.float64]]:
-        """The mean and then `n_samples` samples, (C, h, w) in intensity units.
-
-        The whole tile is yielded, halo included; only its inner part is meant to be used.
-        """
+        """The mean, then samples, (C, h, w) intensities of the tile, halo included."""
 
 
 class DenoisingPosterior:
@@ -61,7 +55,6 @@ class DenoisingPosterior:
         self, model: Model, problem: Problem, measurement: Measurement, scale: Units
     ) -> None:
         self._network = model.network
-        self._units = scale
         self._measured = measurement.filled(scale.to_network(measurement.intensities))
         self._blend = Blend(
             problem,
@@ -71,7 +64,6 @@ class DenoisingPosterior:
             is_estimated=problem.measures_noise(model),
         )
         self.description: Description | None = None
-        self.decided: TileDecision | None = None
 
     @classmethod
     def scale_of(cls, model: Model, sample: Measurement) -> Units:
@@ -82,28 +74,32 @@ class DenoisingPosterior:
         # Such units have the images' standard deviation, some quarter of their range, for 1.
         return replace(units, decides=units.sigma < 4 * LITTLE_NOISE)
 
+    @property
+    def decided(self) -> TileDecision | None:
+        return self._blend.decided
+
     def signals(
         self, tile: Tile, n_samples: int, keys: LatentKeys
     ) -> Iterator[NDArray[np.float64]]:
         """See :meth:`PlanePosterior.signals`; the encoder runs once."""
-        blend, features = self._blend, self._encoded(self._measured, tile)
+        features = self._encoded(self._measured, tile)
         self.description = described(features, self._network.config.grids, tile)
         mean = self._decoded(features, None, tile)
-        mean += (shift := blend.mean_shift(mean, tile))
+        mean += (shift := self._blend.mean_shift(mean, tile))
 
         def again(measured: NDArray[np.float32]) -> NDArray[np.float64]:
             return self._decoded(self._encoded(measured, tile), None, tile) + shift
 
-        self.decided = decided = blend.decide(tile, mean, again)
-        yield blend.blended(mean, tile, decided)
-        for sample in range(n_samples):
-            drawn = self._decoded(features, keys.noise(sample, tile), tile) + shift
-            noise = None if decided is None else blend.redrawn(tile, keys, sample)
-            yield blend.blended(drawn, tile, decided, noise)
+        def draw(sample: int) -> NDArray[np.float64]:
+            return self._decoded(features, keys.noise(sample, tile), tile) + shift
+
+        yield from self._blend.signals(tile, mean, again, draw, n_samples, keys)
 
     def _encoded(self, measured: NDArray[np.float32], tile: Tile) -> Features:
-        y, network = tile.read(measured), self._network
-        return inferred(network, tile.n_pixels, lambda: network.encode(on_device(network, y)))
+        network, device = self._network, next(self._network.parameters()).device
+        y = torch.as_tensor(tile.read(measured))[None]
+        y = y.to(device, memory_format=torch.channels_last)
+        return inferred(network, tile.n_pixels, lambda: network.encode(y))
 
     def _decoded(
         self, features: Features, noise: NoiseSource | None, tile: Tile
@@ -114,14 +110,6 @@ class DenoisingPosterior:
             network, tile.n_pixels, lambda: network.decode(features, noise).signal
         )
         return signal[0].cpu().numpy().astype(np.float64)
-
-
-def on_device(network: torch.nn.Module, values: NDArray[np.float32] | Tensor) -> Tensor:
-    """(C, h, w) or (1, C, h, w) values as a batch of one where the network's weights are."""
-    tensor = torch.as_tensor(values)
-    batch = tensor if tensor.ndim == 4 else tensor[None]
-    device = next(network.parameters()).device
-    return batch.to(device, memory_format=torch.channels_last)
 
 
 def inferred(network: torch.nn.Module, n_pixels: int, compute: Callable[[], _T]) -> _T:

@@ -7,8 +7,7 @@ For y = x + n with Gaussian noise of covariance S and any estimator f,
 (Stein 1981; with any covariance: Eldar 2009, arXiv:0804.3010). The trace is that of one
 extra pass with a random probe b of the noise's own covariance, b^T (f(y + h b) - f(y)) / h
 (Ramani et al. 2008). So two answers can be compared without a clean image: their difference
-needs no tr S. Pure arithmetic on arrays, in units in which the noise's standard deviation is
-known; this module knows neither networks nor files.
+needs no tr S. All values are in units in which the noise's standard deviation is known.
 """
 
 from __future__ import annotations
@@ -26,15 +25,14 @@ from napari_vae_restore.noise.correlation import Correlation, correlated_noise
 FloatArray: TypeAlias = NDArray[np.float64]
 Window: TypeAlias = tuple[slice, slice]
 
+# Of the probe, in standard deviations: small beside the noise, large beside rounding.
 STEP: Final = 0.05
-"""Of the probe, in standard deviations of the noise: small beside the noise, and large beside
-the rounding of half precision."""
 
-ERROR_PROBABILITY: Final = 0.05
+ERROR_PROBABILITY: Final = 0.05  # of calling an answer better that is not
+# Standard deviation, in network units, that texture may have where an estimate takes it for
+# white, and for correlated noise: skimage's pictures have up to 1.4 of 255 and, but for those
+# that are texture all over, up to 2.5.
 _GRAIN: Final = (2 / 255, 4 / 255)
-"""Standard deviation, in network units, that texture may have where an estimate takes it for
-white, and for correlated noise: skimage's pictures have up to 1.4 and, but for those that are
-texture all over, up to 2.5."""
 """Of calling an answer better that is not."""
 
 
@@ -70,10 +68,7 @@ def risk(
 
 
 def share_of_texture(sigma: float, *, is_correlated: bool) -> float:
-    """Share of a measured noise's variance that may be an image's grain and fine texture.
-
-    They look like noise, and are part of the truth.
-    """
+    """Share of a measured noise's variance that may be fine texture, part of the truth."""
     return min((_GRAIN[is_correlated] / sigma) ** 2, 1.0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,14 +14,12 @@ from napari_vae_restore.models.model import Normalisation
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.measurement import Measurement
 
+# percentiles of the smoothed image that become 0 and 1, as in training
 BLACK_WHITE: Final = (0.1, 99.9)
-"""Percentiles of the smoothed image that become 0 and 1, as in training."""
-SMOOTHING: Final = 1.0
-"""Pixels; takes most of the noise out of the percentiles."""
-LEAST_RANGE: Final = 1e-6
-"""Of a noise-free image, relative to its values: less is rounding, of a constant image."""
+SMOOTHING: Final = 1.0  # pixels; takes most of the noise out of the percentiles
+LEAST_RANGE: Final = 1e-6  # of a noise-free image, relative to its values; less is rounding
+# largest noise, network units, that models are trained on; more is scaled down
 MAX_SIGMA: Final = 0.25
-"""Largest noise in network units that models are trained on; more is scaled down to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Units:
     def of(cls, measurement: Measurement) -> Units:
         """Units in which the observed part of a measurement spans about [0, 1]."""
         noise = measurement.noise
-        values = measurement.filled(_stabilised(measurement.intensities, noise))
+        values = measurement.filled(stabilised(noise, measurement.intensities))
         smooth = gaussian_filter(values, (0, SMOOTHING, SMOOTHING), mode="mirror")
         black, white = (float(value) for value in np.percentile(smooth, BLACK_WHITE))
         largest = max(abs(black), abs(white)) or 1.0
@@ -51,21 +50,27 @@ class Units:
 
     def to_network(self, intensities: NDArray[Any]) -> NDArray[np.float32]:
         """(C, h, w) of any dtype to float32."""
-        return self.normalisation.to_network(_stabilised(intensities, self.noise))
+        return self.normalisation.to_network(stabilised(self.noise, intensities))
 
     def from_network(self, signal: NDArray[Any]) -> NDArray[np.float64]:
         """(C, h, w) network units to intensities."""
-        stabilised = self.normalisation.from_network(signal)
-        if not self.noise:
-            return stabilised
-        return np.stack(
-            [noise.unstabilise(t) for noise, t in zip(self.noise, stabilised, strict=True)]
-        )
+        return unstabilised(self.noise, self.normalisation.from_network(signal))
 
 
-def _stabilised(
-    intensities: NDArray[Any], noise: tuple[NoiseModel, ...]
-) -> NDArray[np.float64]:
+def stabilised(noise: Sequence[NoiseModel], y: NDArray[Any]) -> NDArray[np.float64]:
+    """(C, h, w) behind the transform of each channel's noise; as they are without noise."""
     if not noise:
-        return intensities.astype(np.float64)
-    return np.stack([model.stabilise(y) for model, y in zip(noise, intensities, strict=True)])
+        return y.astype(np.float64)
+    return np.stack([model.stabilise(values) for model, values in zip(noise, y, strict=True)])
+
+
+def unstabilised(noise: Sequence[NoiseModel], t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Back to intensities, (C, h, w)."""
+    if not noise:
+        return t
+    return np.stack([model.unstabilise(values) for model, values in zip(noise, t, strict=True)])
+
+
+def variances(noise: Sequence[NoiseModel], signal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Variance of each channel's noise at a signal (C, h, w)."""
+    return np.stack([model.variance(x) for model, x in zip(noise, signal, strict=True)])
