@@ -38,7 +38,7 @@ from napari_vae_restore.models.bundled import export, find_model, store_halo
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.likeness import Likeness
 from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.restoration.blocks.familiarity import FamiliarityProbe
+from napari_vae_restore.restoration.blocks.familiarity import probe_image
 from napari_vae_restore.restoration.blocks.halo import measure_halo
 from napari_vae_restore.training.error_calibration import drawn_sigma
 from napari_vae_restore.training.pictures import PatchSource, Picture
@@ -131,7 +131,7 @@ def familiar(model: vr.Model, pictures: Sequence[Picture], seed: int) -> vr.Mode
         noise = vr.GaussianNoise(drawn_sigma(clean, rng))
         noisy = noise.sample(clean, rng).astype(np.float32)
         with contextlib.suppress(InputError):  # noise that cannot be estimated
-            found += FamiliarityProbe(
+            found += probe_image(
                 noisy, model, vr.Denoise(), axes="YX", device="cpu"
             ).descriptions
     return replace(model, likeness=Likeness.fit(found))

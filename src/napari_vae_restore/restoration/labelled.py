@@ -1,7 +1,4 @@
-"""Results of labelled arrays keep their labels: dimensions, coordinates, attributes.
-
-This module knows xarray's objects by their attributes, and nothing of restorations.
-"""
+"""Results of xarray keep their labels: dimensions, coordinates, attributes."""
 
 from __future__ import annotations
 

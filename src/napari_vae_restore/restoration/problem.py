@@ -52,33 +52,31 @@ class Problem:
         Raises InputError if there is none, an unknown one or one kind twice, or if a mask has
         another shape or leaves nothing of a plane.
         """
-        by_kind: dict[str, Task] = {}
+        given: dict[type[Task], Any] = {}
         for task in tasks if isinstance(tasks, Sequence) else (tasks,):
-            if not isinstance(task, Denoise | Inpaint | SuperResolve | Deblur):
+            if not isinstance(task, Task):
                 raise InputError(
                     f"tasks: expected Denoise(), Inpaint(mask), SuperResolve(factor) or "
                     f"Deblur(psf), or a list of them, got {task!r}"
                 )
-            if task.kind in by_kind:
+            if type(task) in given:
                 raise InputError(
                     f"tasks: {task.kind} is there twice: put what both say into one"
                 )
-            by_kind[task.kind] = task
-        if not by_kind:
+            given[type(task)] = task
+        if not given:
             raise InputError("tasks: expected at least one, such as Denoise(), got none")
-        denoising, inpainting = by_kind.get("denoise"), by_kind.get("inpaint")
-        enlarging, deblurring = by_kind.get("super-resolve"), by_kind.get("deblur")
+        inpainting, enlarging = given.get(Inpaint), given.get(SuperResolve)
+        deblurring = given.get(Deblur)
         return cls(
-            denoising=denoising if isinstance(denoising, Denoise) else None,
-            missing=missing_planes(inpainting, layout)
-            if isinstance(inpainting, Inpaint)
-            else None,
+            denoising=given.get(Denoise),
+            missing=None if inpainting is None else missing_planes(inpainting, layout),
             fills=inpainting is not None,
-            draws=isinstance(inpainting, Inpaint) and inpainting.fill == "sample",
-            factor=enlarging.factor if isinstance(enlarging, SuperResolve) else 1,
-            kernel=enlarging.kernel if isinstance(enlarging, SuperResolve) else "bicubic",
-            blur=Blur(deblurring.psf) if isinstance(deblurring, Deblur) else None,
-            tasks=tuple(by_kind.values()),
+            draws=inpainting is not None and inpainting.fill == "sample",
+            factor=1 if enlarging is None else enlarging.factor,
+            kernel="bicubic" if enlarging is None else enlarging.kernel,
+            blur=None if deblurring is None else Blur(deblurring.psf),
+            tasks=tuple(given.values()),
         )
 
     @property
@@ -103,30 +101,35 @@ class Problem:
 
     def measures_noise(self, model: Model) -> bool:
         """Whether the noise has to be looked for in the image."""
-        if self.denoising is None:
-            return False
-        noise = self.denoising.noise or model.noise or "auto"
+        noise = self._noise(model)
         return isinstance(noise, str) and is_estimated(noise)
+
+    def _noise(self, model: Model) -> NoiseModel | str | Sequence[NoiseModel] | None:
+        """What is said of the noise, by the task or else by the model; None without noise."""
+        if self.denoising is None or self.denoising.noise is not None:
+            return None if self.denoising is None else self.denoising.noise
+        return model.noise or "auto"
 
     def noise_models(
         self, planes: NDArray[Any], missing: Mask | None, model: Model
     ) -> tuple[NoiseModel, ...]:
-        """p(y | s) of each channel of planes (N, C, H, W), or of a sample; none without noise.
-
-        The noise of the model's images is taken where the task says none.
-        """
-        if self.denoising is None:
-            return ()
-        noise = self.denoising.noise
+        """p(y | s) of each channel of planes (N, C, H, W) or a sample; none without noise."""
+        noise = self._noise(model)
         if noise is None:
-            noise = model.noise or "auto"
+            return ()
+        n_channels = planes.shape[1]
         if isinstance(noise, Sequence) and not isinstance(noise, str):
-            return _one_for_each(tuple(noise), planes.shape[1])
-        found = []
-        for channel in range(planes.shape[1]):
-            observed = None if missing is None else ~missing[:, channel]
-            found.append(resolve_noise(noise, planes[:, channel], observed=observed))
-        return tuple(found)
+            if len(noise) != n_channels:
+                raise InputError(
+                    f"noise: expected one model for each of {n_channels} channels, got "
+                    f"{len(noise)}"
+                )
+            return tuple(noise)
+        masks = [None if missing is None else ~missing[:, c] for c in range(n_channels)]
+        return tuple(
+            resolve_noise(noise, planes[:, c], observed=observed)
+            for c, observed in enumerate(masks)
+        )
 
     def operator(self, observed: Mask | None) -> Operator:
         """A, from the output grid to a plane (C, H, W) or to a part of it."""
@@ -138,14 +141,6 @@ class Problem:
         if len(steps) > 1:
             return Composition(*steps)
         return steps[0] if steps else Identity()
-
-
-def _one_for_each(noise: tuple[NoiseModel, ...], n_channels: int) -> tuple[NoiseModel, ...]:
-    if len(noise) != n_channels:
-        raise InputError(
-            f"noise: expected one model for each of {n_channels} channels, got {len(noise)}"
-        )
-    return noise
 
 
 def missing_planes(task: Inpaint, layout: Layout) -> Any:

@@ -25,14 +25,14 @@ from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.blocks.lazy import restore_lazily
 from napari_vae_restore.restoration.blocks.measuring import measure_noise
-from napari_vae_restore.restoration.blocks.plan import Plan, make_plan, noisy_holes
+from napari_vae_restore.restoration.blocks.plan import make_plan, noisy_holes
 from napari_vae_restore.restoration.blocks.recipe import diagnostics_of, recipe_of
 from napari_vae_restore.restoration.blocks.result_buffer import ResultBuffer
 from napari_vae_restore.restoration.blocks.solver import Solver
 from napari_vae_restore.restoration.labelled import labelled
 from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.problem import Problem
-from napari_vae_restore.restoration.result import Diagnostics, Restoration
+from napari_vae_restore.restoration.result import Restoration
 from napari_vae_restore.restoration.tasks import (
     Denoise,
     Inpaint,
@@ -285,26 +285,9 @@ def _steps(
     yield RestoreProgress(0, solver.n_passes)
     for n_done, _ in enumerate(solver.solve_all(buffer, planes, missing), start=1):
         yield RestoreProgress(n_done, solver.n_passes)
-    return Restoration(
-        *buffer.finish(layout, array),
-        recipe_of(plan, problem),
-        _diagnostics(plan, problem, solver, _without_holes(planes, missing, buffer), started),
-        plan.spread,
-        noisy_holes(plan, missing),
-    )
-
-
-def _diagnostics(
-    plan: Plan,
-    problem: Problem,
-    solver: Solver,
-    seen: tuple[NDArray[Any], NDArray[Any]],
-    started: float,
-) -> Diagnostics:
-    """Of a restoration that is done; `seen` are image and mean, to look for warnings in."""
-    unlikeness = solver.unlikeness
-    is_denoised = problem.denoising is not None
-    return diagnostics_of(
+    is_denoised, unlikeness = problem.denoising is not None, solver.unlikeness
+    seen = _without_holes(planes, missing, buffer)
+    diagnostics = diagnostics_of(
         plan,
         solver.tally,
         repeated=solver.repeated,
@@ -312,9 +295,16 @@ def _diagnostics(
         device=solver.device,
         notes=tuple(solver.notes),
         warnings=image_warnings(
-            *seen, plan.layout, plan.noise, is_denoised=is_denoised, unlikeness=unlikeness
+            *seen, layout, plan.noise, is_denoised=is_denoised, unlikeness=unlikeness
         ),
         unlikeness=unlikeness,
+    )
+    return Restoration(
+        *buffer.finish(layout, array),
+        recipe_of(plan, problem),
+        diagnostics,
+        plan.spread,
+        noisy_holes(plan, missing),
     )
 
 

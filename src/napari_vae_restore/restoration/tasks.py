@@ -16,11 +16,9 @@ from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.operators import Blur
 from napari_vae_restore.operators.resampling import KERNELS
 
-MAX_FACTOR = 4
-"""Largest factor of super-resolution that models are trained for."""
+MAX_FACTOR = 4  # largest factor of super-resolution that models are trained for
 
-FILLS: Final = ("mean", "sample")
-"""What missing pixels get."""
+FILLS: Final = ("mean", "sample")  # what missing pixels get
 
 
 @dataclass(frozen=True, slots=True)

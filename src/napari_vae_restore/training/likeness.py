@@ -14,7 +14,7 @@ from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.likeness import LEAST_BLOCKS, Likeness
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.models import GaussianNoise
-from napari_vae_restore.restoration.blocks.familiarity import FamiliarityProbe
+from napari_vae_restore.restoration.blocks.familiarity import probe_image
 from napari_vae_restore.restoration.inference.description import Description
 from napari_vae_restore.restoration.tasks import Denoise
 from napari_vae_restore.training.error_calibration import drawn_sigma
@@ -36,9 +36,7 @@ def fit_likeness(
     found: list[Description] = []
     for data, axes, noise in _noisy(supervision):
         try:
-            glance = FamiliarityProbe(
-                data, model, Denoise(noise), axes=axes, device=str(device)
-            )
+            glance = probe_image(data, model, Denoise(noise), axes=axes, device=str(device))
             found += glance.descriptions
         except VAERestoreError as error:  # a window without noise or without anything
             _log.debug("not described: %s", error)

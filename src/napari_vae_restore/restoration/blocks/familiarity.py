@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -21,60 +22,46 @@ from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.tasks import Denoise
 from napari_vae_restore.restoration.trust.warnings import image_warnings
 
-_N_WINDOWS: Final = 4
-"""Windows that are read; the one with most contrast counts, since an empty corner is like
-nothing."""
-_SIDE: Final = 256
-"""Pixels a side of the spot, at most."""
+_N_WINDOWS: Final = 4  # windows that are read; the one with most contrast counts
+_SIDE: Final = 256  # pixels a side of the spot, at most
 
 
-class FamiliarityProbe:
-    """An image, denoised for the sake of what the network saw in it.
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageProbe:
+    """What a network saw in an image; see :class:`~.result.Diagnostics` for the last two."""
+
+    # (rows, columns, d) of each tile; none by a network whose features have no place.
+    descriptions: list[Description]
+    unlikeness: float | None
+    warnings: tuple[str, ...]  # none that a spot is empty
+
+
+def probe_image(
+    image: Any, model: Model, task: Denoise, *, axes: str | None, device: str
+) -> ImageProbe:
+    """Denoise an image for the sake of what the network sees in it.
 
     Raises InputError and RestorationError as :func:`~.restore.restore`.
     """
-
-    def __init__(
-        self, image: Any, model: Model, task: Denoise, *, axes: str | None, device: str
-    ) -> None:
-        array, axes = as_image(image, axes, min_side=1)
-        self._layout = Layout.of(array, axes)
-        self._planes = self._layout.to_planes(array)
-        problem = Problem.of(task, self._layout)
-        found = measure_noise(self._planes, problem, model)
-        options = Options(device=device)
-        self._plan = make_plan(self._layout, problem, model, found, options)
-        self._solver = Solver(self._plan)
-        buffer = ResultBuffer(self._plan)
-        for _ in self._solver.solve_all(buffer, self._planes, None):
-            pass
-
-    @property
-    def descriptions(self) -> list[Description]:
-        """(rows, columns, d) of each tile; none by a network whose features have no place."""
-        return [each for tiles in self._solver.descriptions.values() for each in tiles]
-
-    @property
-    def unlikeness(self) -> float | None:
-        """See :class:`~.result.Diagnostics`."""
-        return self._solver.unlikeness
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """See :class:`~.result.Diagnostics`. A spot may be empty: no warning."""
-        return image_warnings(
-            self._planes,
-            None,
-            self._layout,
-            self._plan.noise,
-            is_denoised=True,
-            unlikeness=self.unlikeness,
-        )
+    array, axes = as_image(image, axes, min_side=1)
+    layout = Layout.of(array, axes)
+    planes, problem = layout.to_planes(array), Problem.of(task, layout)
+    found = measure_noise(planes, problem, model)
+    plan = make_plan(layout, problem, model, found, Options(device=device))
+    solver = Solver(plan)
+    for _ in solver.solve_all(ResultBuffer(plan), planes, None):
+        pass
+    unlikeness = solver.unlikeness
+    warnings = image_warnings(
+        planes, None, layout, plan.noise, is_denoised=True, unlikeness=unlikeness
+    )
+    tiles = [each for tiles in solver.descriptions.values() for each in tiles]
+    return ImageProbe(tiles, unlikeness, warnings)
 
 
 def probe_spot(
     planes: Any, layout: Layout, problem: Problem, model: Model, device: str
-) -> FamiliarityProbe | None:
+) -> ImageProbe | None:
     """Denoise a spot of planes (N, C, H, W), numpy's or dask's; a few windows are read.
 
     None for other tasks, and for a spot whose noise cannot be seen. Raises ImageFileError if
@@ -88,10 +75,11 @@ def probe_spot(
     for plane, (rows, columns) in chosen:
         place = (_middle(rows), _middle(columns))
         spots.append(in_memory(planes[(plane, slice(None), *place)]))
+    # An empty corner is like nothing.
     spot = max(spots, key=lambda values: float(np.asarray(values, np.float64).std()))
     image, axes = (np.moveaxis(spot, 0, -1), "YXS") if "S" in layout.axes else (spot, "CYX")
     try:
-        return FamiliarityProbe(image, model, problem.denoising, axes=axes, device=device)
+        return probe_image(image, model, problem.denoising, axes=axes, device=device)
     except InputError:
         return None
 

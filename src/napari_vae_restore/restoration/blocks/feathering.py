@@ -1,7 +1,4 @@
-"""Masks with a margin: enlarged, and faded so that a fill joins what is around it.
-
-This module knows arrays and results; no network.
-"""
+"""Masks with a margin: enlarged, and faded so that a fill joins what is around it."""
 
 from __future__ import annotations
 

@@ -13,13 +13,12 @@ from napari_vae_restore.models.latents import random_noise
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.restorer import RestorationVAE
 
+# Standard deviation of an output pixel, in units of the noise's, that may come from beyond
+# the halo. The largest difference between tiles and the whole is some 20 times that, below 1
+# % of the noise; samples are a little more sensitive than the mean.
 _TOLERANCE = 2e-4
-"""Standard deviation of an output pixel, in units of the noise's, that may come from
-beyond the halo. The largest difference between tiles and the whole is some 20 times
-that, below 1 % of the noise; samples are a little more sensitive than the mean."""
 
-_SIGMAS = (0.02, 0.2)
-"""Noise in network units at which the model of all tasks is probed."""
+_SIGMAS = (0.02, 0.2)  # noise in network units at which the model of all tasks is probed
 
 _SIDE = 384
 _N_PROBES = 4
@@ -31,8 +30,7 @@ def measured_halo(model: Model) -> int:
 
     The gradient of output pixels with respect to the input is taken on a picture drawn
     from the model's own prior, with noise. Pixels beyond the halo could change the
-    output by less than the tolerance if they were replaced by others of the same
-    variance.
+    output by less than the tolerance if they were replaced by others of the same variance.
     """
     if model not in _known:
         stored = stored_halo(model)

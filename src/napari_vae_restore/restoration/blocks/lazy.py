@@ -1,8 +1,7 @@
-"""Restorations of lazy images: a task of dask for each block, computed when it is looked at.
+"""Restorations of lazy images: a task of dask for each block, computed when it is needed.
 
 The plan is made at once, from a few megapixels; a block then reads its own surroundings
-and computes what :func:`~.restore.iter_restore` would compute for it, to the bit. This module
-knows nothing of stores and clusters.
+and computes what :func:`~.restore.iter_restore` would compute for it, to the bit.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -29,7 +28,7 @@ from napari_vae_restore.restoration.blocks.recipe import recipe_of
 from napari_vae_restore.restoration.blocks.result_buffer import ResultBuffer
 from napari_vae_restore.restoration.blocks.solver import Solver
 from napari_vae_restore.restoration.blocks.tally import Tally
-from napari_vae_restore.restoration.blocks.windows import Window, read_window
+from napari_vae_restore.restoration.blocks.windows import Part, Rectangle, Window, read_window
 from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.result import Diagnostics, Restoration
@@ -60,7 +59,12 @@ def restore_lazily(
     found = measure_noise(planes, problem, model)
     plan = make_plan(layout, problem, model, found, options)
     graph = _Graph(plan, planes, problem.missing)
-    samples, std = graph.samples(), graph.std()
+    std, samples = graph.std_and_samples()
+    if samples is not None:
+        import dask.array as da
+
+        stack = da.stack([layout.from_planes(sample, like=array) for sample in samples])
+        samples = stack.astype(layout.dtype)
     diagnostics = Diagnostics(
         residual_std=None,
         noise=plan.noise,
@@ -73,7 +77,7 @@ def restore_lazily(
     return Restoration(
         layout.from_planes(graph.mean(), like=array),
         None if std is None else layout.from_planes(std),
-        None if samples is None else _stacked(layout, samples, array),
+        samples,
         recipe_of(plan, problem),
         diagnostics,
         plan.spread,
@@ -82,20 +86,18 @@ def restore_lazily(
 
 
 def solve_alone(
-    plan: Plan, part: tuple[int, slice], block: Block, window: Window, scale: Scale | None
+    plan: Plan, part: Part, block: Block, window: Window, scale: Scale | None
 ) -> tuple[Planes, Tally]:
     """Restore one block by itself, and sum up; waits for others of this process.
 
     Mean and standard deviation are (1, C, h, w), samples (n, 1, C, h, w). Raises InputError for
     values that cannot be used, RestorationError if the computation fails.
     """
-    rows, columns = (side.stop - side.start for side in block.core)
-    shape = 1, part[1].stop - part[1].start, rows, columns
-    buffer = ResultBuffer(plan, shape)
+    buffer = ResultBuffer(plan, (*part, *block.core))
 
     def solve() -> Tally:
         solver = Solver(plan)
-        for _ in solver.solve_block(buffer, part, block, window, scale, is_alone=True):
+        for _ in solver.solve_block(buffer, part, block, window, scale):
             pass
         give_back_memory()
         return solver.tally
@@ -142,64 +144,52 @@ class _Graph:
         from dask import delayed
 
         self._plan, self._planes, self._missing = plan, planes, missing
-        self._n_samples = plan.options.n_samples
-        self._keep = plan.options.keep_samples and self._n_samples > 0
         # One node, so that a worker is sent plan and model once.
         self._node = delayed(plan, pure=False, traverse=False)
         self._parts = list(plan.parts())
         self._scales = [self._scale(part) for part in self._parts]
-        self._spreads = self._spread_tasks() if self._n_samples >= 2 or self._keep else {}
 
     def mean(self) -> Any:
         """(N, C, H, W) in the image's dtype, without a single sample."""
-        from dask import delayed
 
-        mean, tasks = delayed(_mean, pure=False), {}
-        for p, b in self._places():
-            part, block = self._parts[p], self._plan.blocks[b]
-            if self._is_kept(part, block):
-                kept = slice(part[0], part[0] + 1), part[1], *block.core
-                tasks[p, b] = self._planes[kept]
-                continue
-            window = self._window(part, block.window)
-            task = mean(self._node, p, b, *window, self._scales[p])
-            tasks[p, b] = self._array(task, p, b, self._plan.layout.dtype)
-        return self._assembled(tasks)
+        def mean(p: int, b: int) -> Any:
+            place = (*self._parts[p], *self._plan.blocks[b].core)
+            if self._is_kept(place):
+                plane, *sides = place
+                return self._planes[(slice(plane, plane + 1), *sides)]
+            return self._array(self._solved(_mean, p, b), p, b, self._plan.layout.dtype)
 
-    def std(self) -> Any:
-        """(N, C, H, W) float32, or None for fewer than two samples."""
-        if self._n_samples < 2:
-            return None
-        stds = {place: spread[0] for place, spread in self._spreads.items()}
-        return self._assembled(
-            {place: self._array(std, *place, np.float32) for place, std in stds.items()}
+        return self._assembled(mean)
+
+    def std_and_samples(self) -> tuple[Any | None, list[Any] | None]:
+        """(N, C, H, W) float32 for two samples or more, and each sample where it is kept."""
+        n, keep = self._plan.options.n_samples, self._plan.options.keep_samples
+        if n < 2 and not (keep and n):
+            return None, None
+        parts, blocks = range(len(self._parts)), range(len(self._plan.blocks))
+        tasks = {(p, b): self._solved(_std_and_samples, p, b) for p in parts for b in blocks}
+
+        def std(p: int, b: int) -> Any:
+            return self._array(tasks[p, b][0], p, b, np.float32)
+
+        def sample(number: int) -> Callable[[int, int], Any]:
+            dtype = self._plan.layout.dtype
+            return lambda p, b: self._array(tasks[p, b][1][number], p, b, dtype)
+
+        return (
+            self._assembled(std) if n >= 2 else None,
+            [self._assembled(sample(number)) for number in range(n)] if keep else None,
         )
 
-    def samples(self) -> list[Any] | None:
-        """Each sample, (N, C, H, W), or None where they were not asked for."""
-        if not self._keep:
-            return None
-        dtype = self._plan.layout.dtype
-        return [
-            self._assembled(
-                {
-                    place: self._array(spread[1][number], *place, dtype)
-                    for place, spread in self._spreads.items()
-                }
-            )
-            for number in range(self._n_samples)
-        ]
-
-    def _spread_tasks(self) -> dict[tuple[int, int], Any]:
+    def _solved(self, function: Callable[..., Any], p: int, b: int) -> Any:
+        """The task of one block of a part."""
         from dask import delayed
 
-        spread, tasks = delayed(_spread, pure=False, nout=2), {}
-        for p, b in self._places():
-            window = self._window(self._parts[p], self._plan.blocks[b].window)
-            tasks[p, b] = spread(self._node, p, b, *window, self._scales[p])
-        return tasks
+        window = self._window(self._parts[p], self._plan.blocks[b].window)
+        solve = delayed(function, pure=False)
+        return solve(self._node, p, b, *window, self._scales[p])
 
-    def _scale(self, part: tuple[int, slice]) -> Any:
+    def _scale(self, part: Part) -> Any:
         from dask import delayed
 
         if not self._plan.sample:
@@ -207,45 +197,41 @@ class _Graph:
         windows = [self._window(part, place) for place in self._plan.sample]
         return delayed(measure_scale, pure=False)(self._node, part[1], windows)
 
-    def _window(self, part: tuple[int, slice], place: tuple[slice, slice]) -> tuple[Any, Any]:
+    def _window(self, part: Part, place: Rectangle) -> tuple[Any, Any]:
         where = (*part, *place)
         return self._planes[where], None if self._missing is None else self._missing[where]
 
-    def _is_kept(self, part: tuple[int, slice], block: Block) -> bool:
+    def _is_kept(self, place: tuple[Any, ...]) -> bool:
         """Whether a block is known to be the image itself: nothing of it is missing."""
         plan, missing = self._plan, self._missing
         if plan.noise or not plan.problem.keeps_observed or not isinstance(missing, np.ndarray):
             return False
-        return not missing[(*part, *block.core)].any()
+        return not missing[place].any()
 
     def _array(self, task: Any, p: int, b: int, dtype: Any) -> Any:
         import dask.array as da
 
-        group, core = self._parts[p][1], self._plan.blocks[b].core
-        rows, columns = (each.stop - each.start for each in core)
-        return da.from_delayed(task, (1, group.stop - group.start, rows, columns), dtype)
+        sides = self._parts[p][1], *self._plan.blocks[b].core
+        return da.from_delayed(task, (1, *(side.stop - side.start for side in sides)), dtype)
 
-    def _places(self) -> list[tuple[int, int]]:
-        """Numbers of parts and blocks."""
-        parts, blocks = range(len(self._parts)), range(len(self._plan.blocks))
-        return [(p, b) for p in parts for b in blocks]
-
-    def _assembled(self, tasks: dict[tuple[int, int], Any]) -> Any:
+    def _assembled(self, array_of: Callable[[int, int], Any]) -> Any:
+        """(N, C, H, W), from the array of each part and block, which are in reading order."""
         import dask.array as da
 
         n_groups, n_blocks = len(self._plan.groups), len(self._plan.blocks)
-        planes = []
-        for first in range(0, len(self._parts), n_groups):
-            parts = range(first, first + n_groups)
-            planes.append([self._rows([tasks[p, b] for b in range(n_blocks)]) for p in parts])
+        width = n_blocks // len({block.core[0].start for block in self._plan.blocks})
+        planes = [
+            [
+                [
+                    [array_of(p, b) for b in range(first_block, first_block + width)]
+                    for first_block in range(0, n_blocks, width)
+                ]
+                for p in range(first_part, first_part + n_groups)
+            ]
+            for first_part in range(0, len(self._parts), n_groups)
+        ]
         # Joined arrays have the machine's byte order.
-        return da.block(planes).astype(tasks[0, 0].dtype)
-
-    def _rows(self, blocks: list[Any]) -> list[list[Any]]:
-        """Blocks in reading order as the rows of a plane."""
-        n_rows = len({block.core[0].start for block in self._plan.blocks})
-        n = len(blocks) // n_rows
-        return [blocks[start : start + n] for start in range(0, len(blocks), n)]
+        return da.block(planes).astype(planes[0][0][0][0].dtype)
 
 
 def _mean(plan: Plan, p: int, b: int, values: Any, missing: Any, scale: Any) -> NDArray[Any]:
@@ -254,16 +240,9 @@ def _mean(plan: Plan, p: int, b: int, values: Any, missing: Any, scale: Any) -> 
     return mean
 
 
-def _spread(
+def _std_and_samples(
     plan: Plan, p: int, b: int, values: Any, missing: Any, scale: Any
 ) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
     place = plan.part(p), plan.blocks[b]
     (_, std, samples), _ = solve_alone(plan, *place, (values, missing), scale)
     return std, samples
-
-
-def _stacked(layout: Layout, samples: list[Any], like: Any) -> Any:
-    import dask.array as da
-
-    stack = da.stack([layout.from_planes(sample, like=like) for sample in samples])
-    return stack.astype(layout.dtype)

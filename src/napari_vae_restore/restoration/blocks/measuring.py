@@ -29,12 +29,9 @@ from napari_vae_restore.restoration.measurement import Mask
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.trust.verdict import NoiseCheck, check_noise
 
-_SERIES: Final = 9
-"""Planes of a series whose median shows hot pixels."""
-_SERIES_PIXELS: Final = 2**24
-"""A series of more pixels is not looked at for them."""
-_REPEAT_PLANES: Final = 4
-"""Planes in which repeated values are looked for."""
+_SERIES: Final = 9  # planes of a series whose median shows hot pixels
+_SERIES_PIXELS: Final = 2**24  # a series of more pixels is not looked at for them
+_REPEAT_PLANES: Final = 4  # planes in which repeated values are looked for
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -86,14 +86,12 @@ def unmeasured_together(
 
     None where there are none; `side` is as :func:`~.noise.unmeasured.repeat_side` gives it.
     """
-    together: Mask | None = None
+    together = np.ones(values.shape[1:], bool)
     for channel in values:
         found = unmeasured(channel, side)
         if found is None:
             return None
-        together = found if together is None else together & found
-    if together is None or not together.any():
-        return None
+        together &= found
     repeated = np.repeat(together[None], len(values), axis=0)
     if missing is not None:
         repeated &= ~missing

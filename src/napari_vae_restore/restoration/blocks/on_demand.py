@@ -1,9 +1,8 @@
 """Restorations of pyramids, computed where they are looked at.
 
 Each level is restored by itself: a coarse one is a small picture, there within a second,
-where a reduced restoration would need all of the finest first. What is looked at closely is
-the finest level, whose pixels are those of :func:`~.restore.restore`. This module knows arrays
-and no windows.
+where a reduced restoration would need all of the finest first. The finest level has the
+pixels of :func:`~.restore.restore`.
 """
 
 from __future__ import annotations
@@ -37,17 +36,16 @@ from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.result import Recipe
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, Task
 
+# side of the chunks, pixels: half a second's work on two cores, halo included
 TILE: Final = 512
-"""Side of the chunks in pixels: half a second's work on two cores, its halo included."""
 
-_COARSEST: Final = 1024
-"""Pixels: a plane of at most so many along each side has no coarser level."""
+_COARSEST: Final = 1024  # pixels: a plane of at most so many a side has no coarser level
 
+# pixels: a plane of at most so many a side is one chunk, without any halo
 _AT_ONCE: Final = 1280
-"""Pixels: a plane of at most so many along each side is one chunk, without any halo."""
 
+# of restored chunks that are remembered: those of some hundred views
 _MOST_BYTES: Final = 2**29
-"""Of restored chunks that are remembered: those of some hundred views."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,8 +82,7 @@ def restore_levels(
 def pyramid(image: Any, axes: str) -> list[Any]:
     """An image and its coarser levels, means over 2 x 2 pixels, as dask arrays, finest first.
 
-    The coarsest is at most 1024 pixels high and wide. A coarse level reads all of the plane
-    that it shows.
+    The coarsest is at most 1024 pixels a side. A coarse level reads all of a plane.
     """
     import dask.array as da
 
@@ -199,13 +196,9 @@ class _Level:
         """(1, C, h, w), from memory if it was computed lately."""
         key = (id(self), *block_id)
         known = self._memory.get(key)
-        if known is None:
-            known = self._computed(*block_id)
-            self._memory.put(key, known)
-        return known
-
-    def _computed(self, plane: int, group: int, i: int, j: int) -> NDArray[Any]:
-        plan = self._prepared()
+        if known is not None:
+            return known
+        plan, (plane, group, i, j) = self._prepared(), block_id
         number = plane * len(plan.groups) + group
         part = plan.part(number)
         n_columns = len({block.core[1].start for block in plan.blocks})
@@ -213,6 +206,7 @@ class _Level:
         window = read_window(self._planes, self._problem.missing, part, block.window)
         scale = self._scales.of(plan, number, self._planes, self._problem.missing)
         (mean, _, _), _ = solve_alone(plan, part, block, window, scale)
+        self._memory.put(key, mean)
         return mean
 
     def _prepared(self) -> Plan:

@@ -83,10 +83,9 @@ def tile_grid(
 
 
 def plane_scale(model: Model, problem: Problem, sample: Measurement) -> Scale:
-    """What is measured once for a whole plane, or windows of it side by side.
+    """What parts of a plane share, measured on the plane or on windows side by side.
 
-    With it, parts of a plane fit together. Raises InputError if the model cannot solve the
-    problem.
+    Raises InputError if the model cannot solve the problem.
     """
     kind = _posterior_kind(model, problem, sample)
     scale: Scale = kind.scale_of(model, _without_hidden(sample))
@@ -96,11 +95,7 @@ def plane_scale(model: Model, problem: Problem, sample: Measurement) -> Scale:
 def plane_posterior(
     model: Model, problem: Problem, measurement: Measurement, scale: Scale
 ) -> PlanePosterior:
-    """The posterior of one group of channels of a plane, or of a window of it.
-
-    `scale` is as `plane_scale` gives it. Raises InputError for a model that removes noise only,
-    and another problem.
-    """
+    """The posterior of one group of channels of a plane, or of a window of it."""
     kind = _posterior_kind(model, problem, measurement)
     posterior: PlanePosterior = kind(model, problem, _without_hidden(measurement), scale)
     return posterior

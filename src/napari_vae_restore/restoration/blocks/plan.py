@@ -24,26 +24,28 @@ from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.blocks.measuring import MeasuredNoise
 from napari_vae_restore.restoration.blocks.mending import Defects
 from napari_vae_restore.restoration.blocks.parts import channel_groups, tile_grid
-from napari_vae_restore.restoration.blocks.windows import PLANE_PIXELS, Rectangle, range_windows
+from napari_vae_restore.restoration.blocks.windows import (
+    PLANE_PIXELS,
+    Part,
+    Rectangle,
+    range_windows,
+)
 from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.result import NoisyHoles
 from napari_vae_restore.restoration.trust.intervals import kind_of, kind_of_holes
 from napari_vae_restore.restoration.trust.verdict import NoiseCheck
 
+# Memory that a pixel of a tile takes at most with the bundled model, halo included: for the
+# mean, and for samples. Measured.
 BYTES_PER_PIXEL: Final = (200, 600)
-"""Memory that a pixel of a tile takes at most with the bundled model, halo included: for the
-mean, and for samples. Measured."""
 
-_HALVINGS: Final = 3
-"""The usual tile is halved at most so often where memory is short."""
-_SHARE: Final = 0.5
-"""A tile may take half of the free memory."""
-_MARGIN: Final = 8
-"""Pixels read around a tile: hot pixels and interpolation look a few pixels further."""
+_HALVINGS: Final = 3  # the usual tile is halved at most so often where memory is short
+_SHARE: Final = 0.5  # a tile may take half of the free memory
+_MARGIN: Final = 8  # pixels read around a tile, for hot pixels and interpolation
+# The same where holes are filled, whose smooth guess comes from further off. Windows start at
+# multiples of it, so that the pyramids of neighbours share their cells.
 _HOLE_MARGIN: Final = 128
-"""The same where holes are filled, whose smooth guess comes from further off. Windows start
-at multiples of it, so that the pyramids of neighbours share their cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,14 @@ class Block:
         rows, columns = (
             slice(core.start // factor - window.start, core.stop // factor - window.start)
             for core, window in zip(self.core, self.window, strict=True)
+        )
+        return rows, columns
+
+    def in_result(self, core: Rectangle, factor: int) -> Rectangle:
+        """The place in the result of a tile's core, pixels of the output."""
+        rows, columns = (
+            slice(side.start + window.start * factor, side.stop + window.start * factor)
+            for side, window in zip(core, self.window, strict=True)
         )
         return rows, columns
 
@@ -100,13 +110,13 @@ class Plan:
         per_plane = sum(len(block.tiles) for block in self.blocks)
         return self.layout.planes_shape[0] * len(self.groups) * per_plane
 
-    def parts(self) -> Iterator[tuple[int, slice]]:
-        """Planes and groups of channels, in the order of the image."""
+    def parts(self) -> Iterator[Part]:
+        """In the order of the image."""
         for number in range(self.layout.planes_shape[0] * len(self.groups)):
             yield self.part(number)
 
-    def part(self, number: int) -> tuple[int, slice]:
-        """Plane and group of channels by their place in that order."""
+    def part(self, number: int) -> Part:
+        """A part by its place in that order."""
         plane, group = divmod(number, len(self.groups))
         return plane, self.groups[group]
 
@@ -131,8 +141,8 @@ def make_plan(
     tile = options.tile or fitting_tile(free_memory(where), options.n_samples)
     shape = height * problem.factor, width * problem.factor
     grid, halo = tile_grid(model.on(where), shape, problem, tile)
-    is_large = height * width > at_once
-    is_noisy = bool(found.noise)
+    is_large, is_noisy = height * width > at_once, bool(found.noise)
+    kind = kind_of(problem.tasks, is_noisy=is_noisy)
     in_holes = kind_of_holes(problem.tasks, is_noisy=is_noisy) or ""
     return Plan(
         layout=layout,
@@ -145,17 +155,13 @@ def make_plan(
         halo=halo,
         tile=tile,
         options=options,
-        spread=_spread(model, kind_of(problem.tasks, is_noisy=is_noisy)),
+        # Of a mixture that a model was not calibrated for, that of its noise.
+        spread=model.spreads.get(kind) or model.spreads.get(kind.split("+")[0]),
         spread_in_holes=model.spreads.get(in_holes),
         defects=found.defects,
         stated=found.stated,
         grain=found.grain,
     )
-
-
-def _spread(model: Model, kind: str) -> Spread | None:
-    """Of a mixture that a model was not calibrated for, that of its noise."""
-    return model.spreads.get(kind) or model.spreads.get(kind.split("+")[0])
 
 
 def noisy_holes(plan: Plan, missing: Any) -> NoisyHoles | None:

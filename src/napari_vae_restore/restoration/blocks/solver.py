@@ -10,7 +10,6 @@ import logging
 import math
 from collections import Counter, deque
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,23 +26,18 @@ from napari_vae_restore.restoration.blocks.parts import Scale, plane_posterior, 
 from napari_vae_restore.restoration.blocks.plan import Block, Plan, scaled
 from napari_vae_restore.restoration.blocks.result_buffer import Place, ResultBuffer
 from napari_vae_restore.restoration.blocks.tally import Tally, tally
-from napari_vae_restore.restoration.blocks.windows import (
-    Rectangle,
-    Window,
-    read_window,
-    side_by_side,
-)
+from napari_vae_restore.restoration.blocks.windows import Part, Rectangle, Window, read_window
 from napari_vae_restore.restoration.inference.blend import TileDecision
 from napari_vae_restore.restoration.inference.description import Description
 from napari_vae_restore.restoration.inference.keys import LatentKeys
-from napari_vae_restore.restoration.inference.noise_field import noise_field
+from napari_vae_restore.restoration.inference.noise_field import noise_fields
 from napari_vae_restore.restoration.inference.posterior import PlanePosterior
+from napari_vae_restore.restoration.inference.units import variances
 from napari_vae_restore.restoration.measurement import Measurement
 
 _log = logging.getLogger(__name__)
 
-_GRAIN = 2**21
-"""Number of the draw of a filling's grain, apart from those of latents and remainders."""
+_GRAIN = 2**21  # number of the draw of a filling's grain, apart from those of latents
 
 
 class Solver:
@@ -100,55 +94,62 @@ class Solver:
 
     def scale(self, group: slice, windows: list[Window]) -> Scale | None:
         """Measure the scale of a plane in the plan's windows; None if nothing was observed."""
-        places = self._plan.sample
+        plan = self._plan
         parts = [
-            mended(self._plan, group, *each)[0] for each in zip(places, windows, strict=True)
+            mended(plan, group, *each)[0] for each in zip(plan.sample, windows, strict=True)
         ]
-        seen = [
-            np.ones(part.intensities.shape, bool) if part.observed is None else part.observed
-            for part in parts
-        ]
-        sample = Measurement(
-            side_by_side([part.intensities for part in parts]),
-            None if all(part.observed is None for part in parts) else side_by_side(seen),
-            self._plan.noise[group],
-        )
-        if sample.observed is not None and not sample.observed.any():
-            return None
-        return plane_scale(self._model, self._plan.problem, sample)
+        observed = None
+        if any(part.observed is not None for part in parts):
+            seen = [
+                np.ones(part.intensities.shape, bool)
+                if part.observed is None
+                else part.observed
+                for part in parts
+            ]
+            observed = np.concatenate(seen, axis=1)
+            if not observed.any():
+                return None
+        # Side by side, (C, k h, w): few inner borders do not count.
+        values = np.concatenate([part.intensities for part in parts], axis=1)
+        sample = Measurement(values, observed, plan.noise[group])
+        return plane_scale(self._model, plan.problem, sample)
 
     def solve_block(
         self,
         buffer: ResultBuffer,
-        part: tuple[int, slice],
+        part: Part,
         block: Block,
         window: Window,
         scale: Scale | None,
-        *,
-        is_alone: bool = False,
     ) -> Iterator[None]:
         """Restore one block of a plane and group of channels, from the window that was read.
 
-        Without a scale it is measured on the window, which is the plane. The buffer holds the
-        whole image, or this block alone. Yields after each pass through the decoder. Raises
-        RestorationError if the computation fails.
+        Without a scale it is measured on the window, which is the plane. Yields after each
+        pass through the decoder. Raises RestorationError if the computation fails.
         """
         measurement, is_hot = mended(self._plan, part[1], block.window, window)
-        here = _Here.alone(part, block) if is_alone else _Here.in_image(part, block)
-        decided = yield from self._solve_tiles(buffer, here, measurement, scale)
+        decided = yield from self._solve_tiles(buffer, part, block, measurement, scale)
+        place = (*part, *block.core)
         if self._plan.noise:
-            self._tallies.append(self._tally(buffer, here, measurement, is_hot, decided))
-        self._put_back(buffer, here, measurement)
+            mean = np.nan_to_num(buffer.mean_at(place).astype(np.float64))
+            found = self._tally(mean, part[0], block, measurement, is_hot, decided)
+            self._tallies.append(found)
+        self._put_back(buffer, place, block, measurement)
 
     def _solve_tiles(
-        self, buffer: ResultBuffer, here: _Here, measurement: Measurement, scale: Scale | None
+        self,
+        buffer: ResultBuffer,
+        part: Part,
+        block: Block,
+        measurement: Measurement,
+        scale: Scale | None,
     ) -> Generator[None, None, list[tuple[Tile, TileDecision]]]:
         """Tile by tile: infer, decide, agree, put; smaller tiles where memory runs out."""
-        plan, (plane, group) = self._plan, here.part
+        plan, (plane, group) = self._plan, part
         first_channel = plane * plan.layout.planes_shape[1] + group.start
         strides = plan.model.network.config.strides
         keys = LatentKeys(plan.options.seed, first_channel, strides)
-        queue = deque(here.block.tiles)
+        queue = deque(block.tiles)
         posterior: PlanePosterior | None = None
         decided: list[tuple[Tile, TileDecision]] = []
         while queue:
@@ -156,27 +157,26 @@ class Solver:
             if _n_pixels(tile) > self._tile_limit and (halves := self._halves(tile)):
                 queue.extendleft(reversed(halves))
                 continue
-            place, n_done = here.place_of(tile, plan.problem.factor), 0
+            place: Place = (*part, *block.in_result(tile.core, plan.problem.factor))
+            n_done = 0
             try:
                 if self._passes_through(tile, measurement):
                     kept = self._enlarged(measurement.intensities, tile.core)
                     buffer.keep(place, kept, np.ones(kept.shape, bool))
                     yield from [None] * self._passes_per_tile
                     continue
-                if scale is None:  # nor measured where nothing is missing
-                    scale = plane_scale(self._model, plan.problem, measurement)
-                if posterior is None:
+                if posterior is None:  # nor is a scale measured where nothing is missing
+                    if scale is None:
+                        scale = plane_scale(self._model, plan.problem, measurement)
                     posterior = plane_posterior(self._model, plan.problem, measurement, scale)
-                for signal in posterior.signals(tile, plan.n_drawn, keys):
-                    values = signal[(slice(None), *tile.inner)]
-                    buffer.add(place, values)
-                    if plan.problem.draws and n_done == 1 and measurement.observed is not None:
-                        missing = self._enlarged(~measurement.observed, tile.core)
-                        buffer.fill(place, self._with_grain(values, tile, keys), missing)
+                for _ in self._infer(buffer, place, tile, posterior, measurement, keys):
                     n_done += 1
                     yield
-                self._describe(here, posterior)
-                decided += [] if posterior.decided is None else [(tile, posterior.decided)]
+                if posterior.description is not None:
+                    seen = self.descriptions.setdefault((group.start, plane), [])
+                    seen.append(posterior.description)
+                if posterior.decided is not None:
+                    decided.append((tile, posterior.decided))
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise RestorationError(
@@ -189,80 +189,93 @@ class Solver:
                     posterior = None
         return decided
 
+    def _infer(
+        self,
+        buffer: ResultBuffer,
+        place: Place,
+        tile: Tile,
+        posterior: PlanePosterior,
+        measurement: Measurement,
+        keys: LatentKeys,
+    ) -> Iterator[None]:
+        """Put a tile's mean and samples into the buffer, and a sample into drawn holes."""
+        plan = self._plan
+        for number, signal in enumerate(posterior.signals(tile, plan.n_drawn, keys)):
+            values = signal[(slice(None), *tile.inner)]
+            buffer.add(place, values)
+            if plan.problem.draws and number == 1 and measurement.observed is not None:
+                missing = self._enlarged(~measurement.observed, tile.core)
+                buffer.fill(place, self._with_grain(values, tile, keys), missing)
+            yield
+
     def _with_grain(
         self, values: NDArray[np.float64], tile: Tile, keys: LatentKeys
     ) -> NDArray[np.float64]:
         """A drawn filling (C, h, w) with the noise that the image has around it."""
+        noise = self._plan.grain[: len(values)]
+        if not noise:
+            return values
         top, left = (at + side.start for at, side in zip(tile.origin, tile.inner, strict=True))
         shape = values.shape[1], values.shape[2]
-        grain = [
-            np.sqrt(model.variance(x))
-            * noise_field(
-                (keys.seed, _GRAIN, keys.plane + c), (top, left), shape, model.correlation
-            )
-            for c, (model, x) in enumerate(zip(self._plan.grain, values, strict=False))
-        ]
-        return values + np.stack(grain) if grain else values
-
-    def _describe(self, here: _Here, posterior: PlanePosterior) -> None:
-        """Keep what the network saw in the last tile."""
-        if posterior.description is not None:
-            place = here.part[1].start, here.part[0]
-            self.descriptions.setdefault(place, []).append(posterior.description)
+        grain = noise_fields((keys.seed, _GRAIN, keys.plane), (top, left), shape, noise)
+        return values + np.sqrt(variances(noise, values)) * grain
 
     def _tally(
         self,
-        buffer: ResultBuffer,
-        here: _Here,
+        mean: NDArray[np.float64],
+        plane: int,
+        block: Block,
         measurement: Measurement,
         is_hot: NDArray[np.bool_] | None,
         decided: list[tuple[Tile, TileDecision]],
     ) -> Tally:
-        """Sums of the block, for the diagnostics."""
-        problem, core = self._plan.problem, here.block.core_in_window(self._plan.problem.factor)
-        mean = np.nan_to_num(buffer.mean[here.place].astype(np.float64))
+        """Sums of a block with a mean (C, h, w), for the diagnostics."""
+        problem = self._plan.problem
+        core = block.core_in_window(problem.factor)
         predicted = np.asarray(problem.operator(None).apply(mean), np.float64)
-        found = _joined(decided, core, problem.factor, len(predicted))
-        rows, columns = (side.start // problem.factor for side in here.block.core)
+        rows, columns = (side.start // problem.factor for side in block.core)
         return tally(
             measurement,
             predicted,
             (slice(None), *core),
-            found,
+            _joined(decided, core, problem.factor, len(predicted)),
             is_hot,
-            plane=here.part[0],
+            plane=plane,
             origin=(rows, columns),
         )
 
-    def _put_back(self, buffer: ResultBuffer, here: _Here, measurement: Measurement) -> None:
+    def _put_back(
+        self, buffer: ResultBuffer, place: Place, block: Block, measurement: Measurement
+    ) -> None:
         """Put in, bit for bit, what nothing measured, and what noise-free pixels held."""
         plan, as_it_is = self._plan, measurement.unmeasured
         if as_it_is is not None:
-            held = measurement.intensities[as_it_is]
-            self._repeated.update(dict(zip(*_counted(held), strict=True)))
+            # All NaN are one value.
+            found = np.unique(
+                measurement.intensities[as_it_is], return_counts=True, equal_nan=True
+            )
+            for value, count in zip(*(each.tolist() for each in found), strict=True):
+                self._repeated[math.nan if value != value else float(value)] += count
         if not plan.noise and plan.problem.keeps_observed:
             as_it_is = measurement.observed
         if as_it_is is None:
             return
-        core = scaled(here.block.core_in_window(plan.problem.factor), plan.problem.factor)
-        values, where = (
-            self._enlarged(each, core) for each in (measurement.intensities, as_it_is)
-        )
+        core = scaled(block.core_in_window(plan.problem.factor), plan.problem.factor)
         put = buffer.leave if plan.noise else buffer.keep
-        put(here.place, values, where)
+        put(
+            place,
+            self._enlarged(measurement.intensities, core),
+            self._enlarged(as_it_is, core),
+        )
 
     def _passes_through(self, tile: Tile, measurement: Measurement) -> bool:
         """Whether nothing of a tile's core is to be inferred."""
-        observed = measurement.observed
-        if observed is None:
+        observed, unmeasured = measurement.observed, measurement.unmeasured
+        if self._plan.noise:
+            return unmeasured is not None and bool(self._enlarged(unmeasured, tile.core).all())
+        if observed is None or not self._plan.problem.keeps_observed:
             return False
-        if not self._plan.noise:
-            keeps = self._plan.problem.keeps_observed
-            return keeps and bool(observed[(slice(None), *tile.core)].all())
-        unmeasured = measurement.unmeasured
-        if unmeasured is None:
-            return False
-        return bool(self._enlarged(unmeasured, tile.core).all())
+        return bool(observed[(slice(None), *tile.core)].all())
 
     def _enlarged(self, values: NDArray[Any], core: Rectangle) -> NDArray[Any]:
         """(C, h, w) of a window, in a rectangle of the output's grid, pixels repeated."""
@@ -304,48 +317,6 @@ class Solver:
     def _note(self, text: str) -> None:
         self.notes.append(text)
         _log.warning("%s", text)
-
-
-@dataclass(frozen=True, slots=True)
-class _Here:
-    """A block, and its place on the buffer."""
-
-    part: tuple[int, slice]
-    block: Block
-    plane: int  # on the buffer
-    channels: slice
-    corner: tuple[int, int]  # first pixel of the buffer in the result
-
-    @classmethod
-    def in_image(cls, part: tuple[int, slice], block: Block) -> _Here:
-        return cls(part, block, *part, (0, 0))
-
-    @classmethod
-    def alone(cls, part: tuple[int, slice], block: Block) -> _Here:
-        rows, columns = block.core
-        channels = slice(0, part[1].stop - part[1].start)
-        return cls(part, block, 0, channels, (rows.start, columns.start))
-
-    @property
-    def place(self) -> Place:
-        return self._moved(self.block.core, (0, 0))
-
-    def place_of(self, tile: Tile, factor: int) -> Place:
-        rows, columns = self.block.window
-        return self._moved(tile.core, (rows.start * factor, columns.start * factor))
-
-    def _moved(self, core: Rectangle, by: tuple[int, int]) -> Place:
-        rows, columns = (
-            slice(side.start + offset - start, side.stop + offset - start)
-            for side, offset, start in zip(core, by, self.corner, strict=True)
-        )
-        return self.plane, self.channels, rows, columns
-
-
-def _counted(values: NDArray[Any]) -> tuple[list[float], list[int]]:
-    """Different values and how often each comes; all NaN are one."""
-    found, counts = np.unique(values, return_counts=True, equal_nan=True)
-    return [math.nan if v != v else float(v) for v in found], counts.tolist()
 
 
 def _joined(

@@ -26,7 +26,7 @@ class Tally:
     removed: float = 0.0
     expected: float = 0.0
     # Hot pixels, pixels that nothing measured, and those that something did.
-    n_hot: int = 0  # hot pixels, pixels that nothing measured, and those that something did
+    n_hot: int = 0
     n_unmeasured: int = 0
     n_observed: int = 0
     taken: float = 0.0  # shares of the network's answer, over the observed pixels
@@ -83,11 +83,10 @@ def tally(
     plane: int = 0,
     origin: tuple[int, int] = (0, 0),
 ) -> Tally:
-    """Sums of one block.
+    """Sums of one block, whose result gives A x = `predicted` (C, h, w) in its core.
 
-    `predicted` (C, h, w) is A x of the result in the block's core, which is a part of the
-    measurement's window as `decided` is; `origin` is the core's first pixel in the plane, in
-    pixels of the input.
+    The core is a part of the measurement's window as `decided` is; `origin` is its first pixel
+    in the plane, in pixels of the input.
     """
     if not measurement.noise:
         return Tally()

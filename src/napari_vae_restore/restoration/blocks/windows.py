@@ -1,7 +1,7 @@
-"""What of a large image is looked at for what holds for all of it: noise, range, colours.
+"""Windows from which a large image's noise, intensity range and colour mixing are measured.
 
-Images that fit are looked at as a whole. Of others a fixed draw of windows is, spread over
-all planes: never a tile, whose range and noise would differ from its neighbour's.
+Images that fit are measured as a whole. Others are by a fixed draw of windows over all
+planes: never by a tile, whose range and noise would differ from its neighbour's.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.errors import ImageFileError, VAERestoreError, shortened
 
-PLANE_PIXELS: Final = 2**22
-"""Planes of at most so many pixels are prepared as a whole, such as a camera's 2048²."""
+PLANE_PIXELS: Final = 2**22  # planes of at most so many pixels are prepared as a whole
 
-_STACK_PIXELS: Final = 2**22
-"""Pixels of each channel that the noise is measured on."""
+_STACK_PIXELS: Final = 2**22  # pixels of each channel that the noise is measured on
 _NOISE_SIDE: Final = 512
 _RANGE_SIDE: Final = 176
+# A megapixel: percentiles are steady from far fewer pixels, but what is bright may be rare,
+# and is found where one looks in many places.
 _RANGE_WINDOWS: Final = 36
-"""A megapixel: percentiles are steady from far fewer pixels, but what is bright may be
-rare, and is found where one looks in many places."""
+
+Part = tuple[int, slice]
+"""Plane and group of channels."""
 
 Rectangle = tuple[slice, slice]
 """Rows and columns."""
@@ -48,8 +49,8 @@ def in_memory(array: Any) -> NDArray[Any]:
         ) from error
 
 
-def read_window(planes: Any, missing: Any, part: tuple[int, slice], place: Rectangle) -> Window:
-    """A window of one plane's group of channels; see `Window`."""
+def read_window(planes: Any, missing: Any, part: Part, place: Rectangle) -> Window:
+    """A window of one plane's group of channels."""
     where = (*part, *place)
     return in_memory(planes[where]), None if missing is None else in_memory(missing[where])
 
@@ -77,19 +78,18 @@ def range_windows(height: int, width: int) -> list[Rectangle]:
     """Windows of one plane that its range and colours are measured on, as many each time."""
     side_y, side_x = min(height, _RANGE_SIDE), min(width, _RANGE_SIDE)
     draw = np.random.default_rng(0)
-    cells = int(np.sqrt(_RANGE_WINDOWS))
-    places = []
-    for i in range(cells):
-        for j in range(cells):
-            rows = _stretch(draw, height, side_y, i, cells)
-            columns = _stretch(draw, width, side_x, j, cells)
-            places.append((rows, columns))
-    return places
+    n = int(np.sqrt(_RANGE_WINDOWS))
 
+    def stretch(length: int, side: int, index: int) -> slice:
+        """So many pixels from one of n equal parts of an axis on."""
+        start = int((index + draw.random()) / n * (length - side + 1))
+        return slice(start, start + side)
 
-def side_by_side(windows: list[NDArray[Any]]) -> NDArray[Any]:
-    """Windows (C, h, w) as one image (C, k h, w), whose few inner borders do not count."""
-    return np.concatenate(windows, axis=1)
+    return [
+        (stretch(height, side_y, i), stretch(width, side_x, j))
+        for i in range(n)
+        for j in range(n)
+    ]
 
 
 def _window(
@@ -98,11 +98,3 @@ def _window(
     top = int(draw.integers(height - side_y + 1))
     left = int(draw.integers(width - side_x + 1))
     return slice(top, top + side_y), slice(left, left + side_x)
-
-
-def _stretch(
-    draw: np.random.Generator, length: int, side: int, index: int, count: int
-) -> slice:
-    """A stretch of `side` pixels that starts in one of `count` equal parts of an axis."""
-    start = int((index + draw.random()) / count * (length - side + 1))
-    return slice(start, start + side)

@@ -29,17 +29,14 @@ from napari_vae_restore.noise.models import NoiseModel, standard_deviation
 FloatArray: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
 
-BLOCK: Final = 16
-"""Side of the blocks that are judged, pixels."""
+BLOCK: Final = 16  # side of the blocks that are judged, pixels
 _LEAST_SEEN: Final = 0.25  # of a block's pixels, to judge it
 _MEANS: Final = (1, 3)  # sides of the squares whose means are looked at
 _CHANCE: Final = 1e-4  # that a block of nothing but noise is marked
-_ALLOWED: Final = (1.3, 2.0)
-"""Variance over the model's that passes, at each side: no model of a noise is exact."""
+_ALLOWED: Final = (1.3, 2.0)  # variance over the model's that passes, at each side
 _BRIGHTEST: Final = 5.0  # standard deviations, at which single pixels are clipped
 _FLAT: Final = 0.1  # variance of a result over the noise's below which a block is flat
-_OF_FLOOR: Final = 0.8
-"""Share of the variance behind the transform that has to be the model's, to tell its level."""
+_OF_FLOOR: Final = 0.8  # share of the variance behind the transform that has to be the model's
 _GRAIN: Final = 0.5  # of whole numbers, in their steps: rounding takes no structure
 _LEVEL: Final = (0.65, 1.5)  # variance over the model's that flat blocks allow it
 _MOST_REGIONS: Final = 100
@@ -85,16 +82,11 @@ class Evidence:
     def total(cls, parts: Iterable[Evidence]) -> Evidence:
         """The sum; of the regions the worst 100."""
         parts = tuple(parts)
+        counts = ("n_blocks", "n_marked", "n_flat", "n_quiet", "n_loud")
+        sums = {name: sum(getattr(part, name) for part in parts) for name in counts}
         regions = sorted((each for part in parts for each in part.regions), reverse=True)
-        return cls(
-            n_blocks=sum(part.n_blocks for part in parts),
-            n_marked=sum(part.n_marked for part in parts),
-            n_flat=sum(part.n_flat for part in parts),
-            n_quiet=sum(part.n_quiet for part in parts),
-            n_loud=sum(part.n_loud for part in parts),
-            flat=math.fsum(part.flat for part in parts),
-            regions=tuple(regions[:_MOST_REGIONS]),
-        )
+        flat = math.fsum(part.flat for part in parts)
+        return cls(**sums, flat=flat, regions=tuple(regions[:_MOST_REGIONS]))
 
 
 NO_EVIDENCE: Final = Evidence()
@@ -230,9 +222,9 @@ def _kurtosis(model: NoiseModel, x: FloatArray, standard: FloatArray) -> FloatAr
 
 @lru_cache(maxsize=64)
 def _of_means(correlation: Correlation, side: int) -> tuple[float, float]:
-    """Variance of means of side x side pixels over a pixel's, and their pixels' likeness.
+    """Variance of means of side x side pixels over a pixel's, and how many count as one.
 
-    The latter is the sum of squared autocorrelations: as many pixels count as one.
+    The latter is the sum of squared autocorrelations.
     """
     reach = _REACH + side
     if correlation == WHITE:

@@ -1,4 +1,4 @@
-"""Intervals that contain the truth as often as they say, out of the samples' spread.
+"""Intervals that contain the truth as often as they say, from the samples' deviation.
 
 The standard deviation of samples is translated by what the model's calibration found
 (:class:`~.spread.Spread`), in a unit in which pictures, noises, holes and factors are alike,
@@ -11,7 +11,7 @@ square root of the depth: how large a detail is that nothing was measured of.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +22,7 @@ from scipy.stats import norm
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.images.layout import Layout
-from napari_vae_restore.noise.models import standard_deviation
+from napari_vae_restore.noise.models import NoiseModel, standard_deviation
 from napari_vae_restore.restoration.inference.units import BLACK_WHITE
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, SuperResolve, Task
 
@@ -32,11 +32,10 @@ if TYPE_CHECKING:
 DENOISED: Final = "denoise"
 FILLED: Final = "inpaint"
 ENLARGED: Final = "super-resolve"
-NOISY_FILLED: Final = "denoise+inpaint"
-"""Holes beside noise; what was measured around them counts as denoised."""
+NOISY_FILLED: Final = "denoise+inpaint"  # holes beside noise; what was measured is denoised
 NOISY_ENLARGED: Final = "denoise+super-resolve"
+# tasks that measure each pixel, but for holes
 _ONE_TO_ONE: Final = {Denoise.kind, Inpaint.kind}
-"""Tasks that have a measurement of each pixel, but for holes."""
 
 
 def kind_of(tasks: Iterable[Task], *, is_noisy: bool) -> str:
@@ -61,14 +60,9 @@ def noise_of(result: Restoration) -> NDArray[np.float64] | None:
 
     In intensity units, at the restored intensity; None without noise.
     """
-    noise = result.diagnostics.noise
-    if not noise:
+    if not result.diagnostics.noise:
         return None
-    mean = np.asarray(result.mean)
-    layout = Layout.of(mean, result.recipe.axes)
-    planes = layout.to_planes(mean).astype(np.float64)
-    variance = [model.variance(planes[:, c]) for c, model in enumerate(noise)]
-    return layout.from_planes(np.sqrt(np.stack(variance, axis=1)))
+    return np.sqrt(_by_channel(result, lambda model, mean: model.variance(mean)))
 
 
 def error_measured(result: Restoration) -> NDArray[np.float64] | float:
@@ -77,15 +71,22 @@ def error_measured(result: Restoration) -> NDArray[np.float64] | float:
     In intensity units. A deviation of 1 behind the stabilising transform, whose floor holds
     where a noise model's variance ends.
     """
-    noise = result.diagnostics.noise
-    if not noise or not {task["kind"] for task in result.recipe.tasks} <= _ONE_TO_ONE:
+    kinds = {task["kind"] for task in result.recipe.tasks}
+    if not result.diagnostics.noise or not kinds <= _ONE_TO_ONE:
         return math.inf
+    error = _by_channel(result, standard_deviation)
+    return error if result.filled is None else np.where(result.filled.mask, math.inf, error)
+
+
+def _by_channel(
+    result: Restoration, of: Callable[[NoiseModel, NDArray[Any]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """What each channel's noise model says of the mean, of the shape of `std`."""
     mean = np.asarray(result.mean)
     layout = Layout.of(mean, result.recipe.axes)
     planes = layout.to_planes(mean).astype(np.float64)
-    found = [standard_deviation(model, planes[:, c]) for c, model in enumerate(noise)]
-    error = layout.from_planes(np.stack(found, axis=1))
-    return error if result.filled is None else np.where(result.filled.mask, math.inf, error)
+    found = [of(model, planes[:, c]) for c, model in enumerate(result.diagnostics.noise)]
+    return layout.from_planes(np.stack(found, axis=1))
 
 
 def unit_of(result: Restoration) -> NDArray[np.float64]:
@@ -95,31 +96,23 @@ def unit_of(result: Restoration) -> NDArray[np.float64]:
     deviation) × the factor; without noise C × the factor, and in a hole that × the square root
     of the distance to the nearest known pixel, in pixels.
     """
-    mean = np.asarray(result.mean)
-    layout = Layout.of(mean, result.recipe.axes)
+    mean, axes = np.asarray(result.mean), result.recipe.axes
+    layout = Layout.of(mean, axes)
     planes = layout.to_planes(mean)
     black, white = np.percentile(planes, BLACK_WHITE, axis=(0, 2, 3), keepdims=True)
     contrast = layout.from_planes(np.broadcast_to(white - black, planes.shape))
-    noise = noise_of(result)
-    factor = 1
-    for task in result.recipe.tasks:
-        if task["kind"] == SuperResolve.kind:
-            factor = int(task["factor"])
+    noise, tasks = noise_of(result), {task["kind"]: task for task in result.recipe.tasks}
+    factor = int(tasks[SuperResolve.kind]["factor"]) if SuperResolve.kind in tasks else 1
     if noise is not None:
         unit = np.sqrt(contrast * noise) * math.sqrt(factor)
     else:
         unit = contrast.astype(np.float64) * factor
-        if any(task["kind"] == Inpaint.kind for task in result.recipe.tasks):
-            unit = unit * np.sqrt(_depth(result))
+        if Inpaint.kind in tasks:  # all samples agree on what was measured
+            unit = unit * np.sqrt(_depths(np.asarray(result.std) > 0, axes))
     if result.filled is not None:
-        depth = np.sqrt(_depths(result.filled.mask, result.recipe.axes))
+        depth = np.sqrt(_depths(result.filled.mask, axes))
         unit = np.where(result.filled.mask, contrast * factor * depth, unit)
     return np.asarray(np.maximum(unit, np.finfo(np.float32).tiny))
-
-
-def _depth(result: Restoration) -> NDArray[np.float64]:
-    """Pixels to the nearest one on which all samples agree; 1 there, and if there is none."""
-    return _depths(np.asarray(result.std) > 0, result.recipe.axes)
 
 
 def _depths(is_open: NDArray[np.bool_], axes: str) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """One verdict on a restored image: keep it, look here, or do not measure on it.
 
-It rests on the evidence of the residual, and on what the image tells of a noise that was
+It rests on the evidence of the residual, and on what the image says of a noise that was
 stated. It is silent where nothing is wrong.
 """
 
@@ -30,11 +30,11 @@ _FEW: Final = 0.002  # marked blocks of all: to look at
 _MANY: Final = 0.2  # not to measure on
 _STATED: Final = 1.5  # deviation of the image's noise over the assumed one's, either way
 _ALIKE: Final = 0.3
+# of the sample that noise is measured on again: pixels, planes, and pixels of those
 _SIDE, _PLANES, _LEVELS = 384, 4, 10_000
-"""Of the sample that noise is measured on again: pixels, planes, and pixels of those."""
 _LEAST_PIXELS: Final = 4096  # fewer do not contradict anybody
+# deviation over the range: of weaker noise, texture is easily taken for more
 _STRONG: Final = 4 / 255
-"""Deviation over the image's range: of weaker noise, texture is easily taken for more."""
 _ADVICE: Final = "Let the noise be measured, or state another."
 
 

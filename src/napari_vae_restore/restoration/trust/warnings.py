@@ -8,7 +8,7 @@ micrographs, OCT scans and photographs, so that these give no warning
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
@@ -20,31 +20,21 @@ from napari_vae_restore.noise.correlation import lag_one
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.inference.units import MAX_SIGMA
 
-_SIDE: Final = 1024
-"""Pixels of a plane that are looked at, along each axis."""
-_PLANES: Final = 5
-"""Planes of a stack that are looked at."""
-_JPEG: Final = 8
-"""Pixels a side of the blocks that JPEG compresses one by one."""
+_SIDE: Final = 1024  # pixels of a plane that are looked at, along each axis
+_PLANES: Final = 5  # planes of a stack that are looked at
+_JPEG: Final = 8  # pixels a side of the blocks that JPEG compresses one by one
+# Third differences across the borders of such blocks over those inside. Uncompressed pictures
+# of the benchmark stay below 1.25, JPEG of quality 20 is above 1.5.
 _BLOCKY: Final = 1.4
-"""Third differences across the borders of such blocks over those inside. Uncompressed
-pictures of the benchmark stay below 1.25, JPEG of quality 20 is above 1.5."""
-_SATURATED: Final = 0.01
-"""Share of pixels. Pictures that were stretched for display have 0.1 to 0.8 % of them."""
-_SPIKE: Final = 5.0
-"""Pixels at the largest value over those at each of the values below it."""
+_SATURATED: Final = 0.01  # share of pixels; pictures stretched for display have 0.1 to 0.8 %
+_SPIKE: Final = 5.0  # pixels at the largest value over those at each of the values below it
 _BELOW: Final = 16
-_ALIKE: Final = 0.25
-"""Correlation of neighbours' noise along both axes: resampling makes more than that."""
-_CALM: Final = 0.003
-"""Noise, relative to the range, that is not worth removing."""
-_STRUCTURE: Final = 0.35
-"""Standard deviation of the restored picture over that of the noise removed."""
-_COMMON: Final = 0.35
-"""Correlation of neighbouring planes by blocks."""
+_ALIKE: Final = 0.25  # correlation of neighbours' noise along both axes: resampling makes more
+_CALM: Final = 0.003  # noise, relative to the range, that is not worth removing
+_STRUCTURE: Final = 0.35  # deviation of the restored picture over that of the noise removed
+_COMMON: Final = 0.35  # correlation of neighbouring planes by blocks
 _BLOCK: Final = 16
-_CLEAR: Final = 4.0
-"""Standard deviation of block means over that which their noise gives them."""
+_CLEAR: Final = 4.0  # deviation of block means over that which their noise gives them
 
 Planes = NDArray[Any]
 
@@ -64,19 +54,16 @@ def image_warnings(
     some. Each says what was seen, what that means and what to do.
     """
     some = _some(planes)
-    checks: list[Callable[[], str | None]] = [
-        lambda: _saturated(some),
-        lambda: _blocky(some),
-        lambda: _unlike_planes(planes, layout, noise),
-        lambda: _unlike_training(unlikeness),
+    found = [
+        _saturated(some),
+        _blocky(some),
+        _unlike_planes(planes, layout, noise),
+        _unlike_training(unlikeness),
     ]
     if is_denoised:
-        checks += [
-            lambda: _correlated(noise),
-            lambda: _extreme(some, noise),
-            lambda: None if mean is None else _empty(_some(mean), noise),
-        ]
-    return tuple(text for check in checks if (text := check()) is not None)
+        found += [_correlated(noise), _extreme(some, noise)]
+        found += [] if mean is None else [_empty(_some(mean), noise)]
+    return tuple(text for text in found if text is not None)
 
 
 def _some(planes: Planes) -> Planes:
