@@ -20,6 +20,7 @@ from scipy.special import gammaln, xlogy
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
+
 OFFSET: Final = 3 / 8
 
 # The exact inverse is tabulated up to this many photons; beyond it the variance of

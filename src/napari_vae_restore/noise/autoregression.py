@@ -36,7 +36,7 @@ _USEFUL: Final = 0.01  # of the innovations' variance, that one order more must 
 # Pixels of the period on which a spectrum is computed, along Y and X.
 _PERIODS: Final = {"row": (1, 1024), "column": (1024, 1), "plane": (128, 128)}
 _MIN_INNOVATION: Final = 1e-4  # variance; less is a pattern, not noise
-# white noise mixed in until a stable process follows
+# White noise mixed in until a stable process follows.
 _LOADINGS: Final = (0.0, 1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3)
 
 

@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 from scipy.optimize import brentq
 
@@ -25,8 +24,8 @@ from napari_vae_restore.noise.autoregression import (
     Autoregression,
     fit_autoregression,
 )
+from napari_vae_restore.noise.numbers import FloatArray
 
-FloatArray: TypeAlias = NDArray[np.float64]
 Correlation: TypeAlias = tuple[float, float] | Autoregression
 """Lag-1 autocorrelation along Y and X of blurred white noise, or an autoregression."""
 

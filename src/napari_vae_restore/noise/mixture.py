@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.noise.correlation import (
@@ -29,12 +29,11 @@ from napari_vae_restore.noise.correlation import (
     json_form,
     written,
 )
-from napari_vae_restore.noise.numbers import finite, positive, widened
+from napari_vae_restore.noise.numbers import FloatArray, finite, positive, widened
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FloatArray: TypeAlias = NDArray[np.float64]
 Table: TypeAlias = tuple[tuple[float, ...], ...]
 
 _MAX_COMPONENTS: Final = 8

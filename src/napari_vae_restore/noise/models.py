@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.noise.anscombe import stabilised, unstabilised
@@ -25,12 +25,11 @@ from napari_vae_restore.noise.correlation import (
     json_form,
     written,
 )
-from napari_vae_restore.noise.numbers import finite, positive, widened
+from napari_vae_restore.noise.numbers import FloatArray, finite, positive, widened
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FloatArray: TypeAlias = NDArray[np.float64]
 JsonForm: TypeAlias = dict[str, Any]
 
 # A variance of zero has no log-likelihood. The floor, in squared photons, is a

@@ -6,15 +6,14 @@ turns. The prior comes in as an image and how much it is to be trusted.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.operators import Identity, Masking, Operator, least_squares
-
-FloatArray: TypeAlias = NDArray[np.floating]
+from napari_vae_restore.operators.protocol import FloatArray
 
 # An eight-bit picture's grey level is 4e-3 of its range.
 _TOLERANCE: Final = 1e-6

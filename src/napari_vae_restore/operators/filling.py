@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.errors import InputError
-
-FloatArray = NDArray[np.floating]
+from napari_vae_restore.operators.protocol import FloatArray
 
 _RELAXATIONS = 6  # Jacobi sweeps at each level; more change the guess by less than a grey level
 

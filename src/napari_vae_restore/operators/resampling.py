@@ -11,10 +11,9 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-FloatArray = NDArray[np.floating]
+from napari_vae_restore.operators.protocol import FloatArray
 
 
 def bicubic(t: FloatArray) -> FloatArray:
@@ -35,7 +34,7 @@ def gaussian(t: FloatArray) -> FloatArray:
     return np.where(np.abs(t) < 2, np.exp(-0.5 * (t / 0.5) ** 2), 0.0)
 
 
-# kernel, and half its support in pixels of the coarser grid
+# Kernel, and half its support in pixels of the coarser grid.
 KERNELS: dict[str, tuple[Callable[[FloatArray], FloatArray], float]] = {
     "bicubic": (bicubic, 2.0),
     "box": (box, 0.5),

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.noise.numbers import Mask
 from napari_vae_restore.operators.filling import smooth_fill
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,6 +13,7 @@ from napari_vae_restore.errors import InputError
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.noise.estimation.estimate import is_estimated, resolve_noise
 from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.noise.numbers import Mask
 from napari_vae_restore.operators import (
     Blur,
     Composition,
@@ -21,7 +22,6 @@ from napari_vae_restore.operators import (
     Masking,
     Operator,
 )
-from napari_vae_restore.restoration.measurement import Mask
 from napari_vae_restore.restoration.tasks import Deblur, Denoise, Inpaint, SuperResolve, Task
 
 if TYPE_CHECKING:

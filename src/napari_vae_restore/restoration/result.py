@@ -13,7 +13,7 @@ from napari_vae_restore.models.spread import Spread
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.trust.verdict import KEEP, Verdict
 
-# share of the answer, or of the measurement, that is not worth a word
+# Share of the answer, or of the measurement, that is not worth a word.
 _NEXT_TO_NOTHING: Final = 0.02
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,8 +17,7 @@ from scipy.fft import dct
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.noise.correlation import Correlation
 from napari_vae_restore.noise.estimation.spectra import block_spectrum
-
-FloatArray: TypeAlias = NDArray[np.float64]
+from napari_vae_restore.noise.numbers import FloatArray
 
 # Set by benchmarks/noise_estimators.py. Higher noise orders shut out more texture; lower
 # ones hold what energy correlated noise has.

@@ -8,7 +8,7 @@ pixels, is counted first and left out.
 from __future__ import annotations
 
 import math
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,8 +17,7 @@ from napari_vae_restore.errors import InputError
 from napari_vae_restore.noise.correlation import WHITE, Correlation
 from napari_vae_restore.noise.estimation.residuals import signal_bins
 from napari_vae_restore.noise.mixture import MixtureNoise
-
-FloatArray: TypeAlias = NDArray[np.float64]
+from napari_vae_restore.noise.numbers import FloatArray
 
 MIN_PAIRS: Final = 2000
 MIN_FRAMES: Final = 4
@@ -34,7 +33,7 @@ _MOST_OUTLIERS: Final = 0.1
 _ROUNDING: Final = 1 / math.sqrt(12)  # standard deviation of rounding, in steps
 _STEPS: Final = 60  # of the optimiser
 _PULL: Final = 1e-3  # nats, towards the start: keeps what the data do not tell finite
-# weight, and shift and standard deviation in units of the noise's, of each component
+# Weight, and shift and standard deviation in units of the noise's, of each component.
 _START: Final = ((0.7, 0.0, 0.8), (0.2, 0.3, 1.2), (0.1, -0.6, 2.0))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,7 @@ from scipy.signal import correlate2d
 
 from napari_vae_restore.noise.correlation import Correlation, autocorrelation
 from napari_vae_restore.noise.estimation.fit import LineFit, NoiseCurve, fit_line
-
-FloatArray: TypeAlias = NDArray[np.float64]
-Mask: TypeAlias = NDArray[np.bool_]
+from napari_vae_restore.noise.numbers import FloatArray, Mask
 
 _MIN_DIFFERENCES: Final = 3  # fewer have no median to speak of
 _ENOUGH: Final = 30  # with fewer, pixels next to each other but for missing ones are taken too
@@ -33,7 +31,7 @@ _IN_BIN: Final = 80
 _MAX_BINS: Final = 8
 _MIN_BINS: Final = 3
 _MODEL_ERROR: Final = 0.15  # relative; what a bin's variance is off by for other reasons
-# variance of the logarithm of a squared median of |x|, times independent x
+# Variance of the logarithm of a squared median of |x|, times independent x.
 _MEDIAN_ERROR: Final = 5.4
 
 

@@ -47,8 +47,8 @@ from napari_vae_restore.noise.estimation.fit import LineFit, NoiseCurve, fit_lin
 from napari_vae_restore.noise.estimation.neighbours import measure_correlation
 from napari_vae_restore.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise
 from napari_vae_restore.noise.notation import parse_noise
+from napari_vae_restore.noise.numbers import FloatArray
 
-FloatArray: TypeAlias = NDArray[np.float64]
 NoiseKind: TypeAlias = Literal["auto", "gaussian", "poisson-gaussian"]
 _KINDS: Final[tuple[NoiseKind, ...]] = get_args(NoiseKind)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.special import ndtr
 
-FloatArray: TypeAlias = NDArray[np.float64]
+from napari_vae_restore.noise.numbers import FloatArray
 
 _CLIPPING_GRID: Final = 256  # signals at which clipping is computed; interpolated between
 _TINY: Final = 1e-300  # keeps quotients and logarithms finite

@@ -21,11 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.noise.numbers import FloatArray, Mask
 
-FloatArray: TypeAlias = NDArray[np.float64]
-Mask: TypeAlias = NDArray[np.bool_]
-
-# of a series that are evidence: in fewer, a bright event in one moves the median
+# Of a series that are evidence: in fewer, a bright event in one moves the median.
 MIN_FRAMES: Final = 4
 
 _SIGMAS: Final = 12.0  # above the median of the surroundings, of the pixel's own noise

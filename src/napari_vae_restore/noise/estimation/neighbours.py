@@ -6,10 +6,9 @@ and noise whose autocorrelation decays geometrically, as slow read-out does alon
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_vae_restore.noise.autoregression import geometric
 from napari_vae_restore.noise.correlation import WHITE, Correlation
@@ -27,8 +26,7 @@ from napari_vae_restore.noise.estimation.spectra import (
     fit_correlation,
     mismatch,
 )
-
-FloatArray: TypeAlias = NDArray[np.float64]
+from napari_vae_restore.noise.numbers import FloatArray
 
 # Set by benchmarks/noise_estimators.py and benchmarks/correlated_noise.py.
 # Texture feigns correlation; least of all in the highest orders, which therefore decide.

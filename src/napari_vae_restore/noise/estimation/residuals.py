@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,8 +16,7 @@ from napari_vae_restore.noise.correlation import (
     Correlation,
     autocorrelation,
 )
-
-FloatArray: TypeAlias = NDArray[np.float64]
+from napari_vae_restore.noise.numbers import FloatArray
 
 LAGS: Final = 6  # pixels up to which an autocorrelation is measured
 

@@ -15,8 +15,8 @@ from scipy.fft import dct
 
 from napari_vae_restore.noise.autoregression import Autoregression
 from napari_vae_restore.noise.correlation import Correlation, autocorrelation, candidates
+from napari_vae_restore.noise.numbers import FloatArray
 
-FloatArray: TypeAlias = NDArray[np.float64]
 Family: TypeAlias = Literal["blur", "geometric"]
 
 # Energy, relative to the mean, that rounding and departures from a family leave in any

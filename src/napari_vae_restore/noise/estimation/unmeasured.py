@@ -24,7 +24,7 @@ from scipy.ndimage import (
     minimum_filter1d,
 )
 
-Mask = NDArray[np.bool_]
+from napari_vae_restore.noise.numbers import Mask
 
 LEAST: Final = 5  # pixels a side of the smallest square that is looked for
 _MOST: Final = 64  # the same of the largest: in images of next to no photons zeros are no gap

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, find_objects
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.images.arrays import as_image
 from napari_vae_restore.images.layout import Layout, cast
-from napari_vae_restore.restoration.measurement import Mask
+from napari_vae_restore.noise.numbers import Mask
 from napari_vae_restore.restoration.problem import missing_planes
 from napari_vae_restore.restoration.tasks import Inpaint
 
@@ -133,11 +133,6 @@ def _boxes(mask: Mask, margin: int) -> Iterator[tuple[tuple[int | slice, ...], M
     """The part of each plane that holds its mask, with a margin, and where that is."""
     for index in np.ndindex(*mask.shape[:-2]):
         plane = mask[index]
-        if plane.any():
-            box = tuple(_around(np.asarray(plane.any(axis=axis)), margin) for axis in (1, 0))
+        for sides in find_objects(plane.astype(np.int8)):
+            box = tuple(slice(max(0, s.start - margin), s.stop + margin) for s in sides)
             yield (*index, *box), plane[box]
-
-
-def _around(line: Mask, margin: int) -> slice:
-    where = np.flatnonzero(line)
-    return slice(max(0, int(where[0]) - margin), int(where[-1]) + 1 + margin)

@@ -18,6 +18,7 @@ from napari_vae_restore.noise.estimation.hot import (
 )
 from napari_vae_restore.noise.estimation.unmeasured import repeat_side
 from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.noise.numbers import Mask
 from napari_vae_restore.restoration.blocks.mending import Defects, without_measurement
 from napari_vae_restore.restoration.blocks.windows import (
     Rectangle,
@@ -25,7 +26,6 @@ from napari_vae_restore.restoration.blocks.windows import (
     stack_fits,
     stack_windows,
 )
-from napari_vae_restore.restoration.measurement import Mask
 from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.trust.verdict import NoiseCheck, check_noise
 

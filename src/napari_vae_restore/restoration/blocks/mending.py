@@ -16,8 +16,9 @@ from napari_vae_restore.errors import InputError
 from napari_vae_restore.images.arrays import MAX_INTENSITY, is_usable
 from napari_vae_restore.noise.estimation.hot import without_hot_pixels
 from napari_vae_restore.noise.estimation.unmeasured import LEAST, unmeasured
+from napari_vae_restore.noise.numbers import Mask
 from napari_vae_restore.restoration.blocks.windows import Rectangle, Window
-from napari_vae_restore.restoration.measurement import Mask, Measurement
+from napari_vae_restore.restoration.measurement import Measurement
 
 if TYPE_CHECKING:
     from napari_vae_restore.restoration.blocks.plan import Plan

@@ -36,15 +36,15 @@ from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.result import Recipe
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, Task
 
-# side of the chunks, pixels: half a second's work on two cores, halo included
+# Side of the chunks, pixels: half a second's work on two cores, halo included.
 TILE: Final = 512
 
 _COARSEST: Final = 1024  # pixels: a plane of at most so many a side has no coarser level
 
-# pixels: a plane of at most so many a side is one chunk, without any halo
+# Pixels: a plane of at most so many a side is one chunk, without any halo.
 _AT_ONCE: Final = 1280
 
-# of restored chunks that are remembered: those of some hundred views
+# Of restored chunks that are remembered: those of some hundred views.
 _MOST_BYTES: Final = 2**29
 
 

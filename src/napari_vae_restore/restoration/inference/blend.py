@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore.images.tiling import Tile
+from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.correlation import WHITE, averaging_std
+from napari_vae_restore.noise.numbers import FloatArray
 from napari_vae_restore.operators.consistency import consistent
 from napari_vae_restore.restoration.inference.decision import (
     local_sum,
@@ -32,15 +34,13 @@ from napari_vae_restore.restoration.inference.units import Units, variances
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.problem import Problem
 
-FloatArray: TypeAlias = NDArray[np.float64]
-
 LITTLE_NOISE: Final = 20 / 255  # in network units: below it the decision is always made
 _SMALL: Final = 2**16  # pixels of a plane for which it is always made: the time is nothing
 _SPOT: Final = 96  # pixels a side of the spot that says whether a larger plane needs it
 # Of the perturbation, in standard deviations: between 0.1 and 0.3 it made no difference, at 1
 # answers are no longer linear in it.
 _STEP: Final = 0.2
-# share of the measurement that chance keeps of strong noise, and that is not kept
+# Share of the measurement that chance keeps of strong noise, and that is not kept.
 _CHANCE: Final = 0.08
 # Share of the answer from which on the spot says that no decision is needed; it errs by
 # 0.016. With texture all over, a micrograph's answer was 1 dB worse than the measurement even
@@ -49,7 +49,7 @@ _SURE: Final = 1 - _CHANCE
 # Energy of what was taken away over the noise's: where it is less, strong noise needs no
 # decision; where it is more, it is the decision's.
 _REMOVED: Final = (1.1, 1.4)
-# standard errors by which a local mean may move in noise that averages out badly
+# Standard errors by which a local mean may move in noise that averages out badly.
 _MEAN_SIGMAS: Final = 5.0
 _PROBE_SEED: Final = 0x5045
 _REMAINDER: Final = 2**20  # numbers of draws of what remains, apart from those of latents
@@ -129,12 +129,11 @@ class Blend:
 
     def __init__(
         self,
+        model: Model,
         problem: Problem,
         measurement: Measurement,
         units: Units,
         measured: NDArray[np.floating],
-        *,
-        is_estimated: bool,
     ) -> None:
         self._factor = problem.factor
         self._operator = problem.operator(None)
@@ -143,8 +142,10 @@ class Blend:
         observed = measurement.observed
         self._observed = np.ones(measured.shape, bool) if observed is None else observed
         self._probe: FloatArray | None = None
-        correlated = any(model.correlation != WHITE for model in measurement.noise)
-        self._trusted = _trusted(units.sigma, is_correlated=correlated) if is_estimated else 1.0
+        self._trusted = 1.0
+        if problem.measures_noise(model):
+            correlated = any(noise.correlation != WHITE for noise in measurement.noise)
+            self._trusted = _trusted(units.sigma, is_correlated=correlated)
         self.decided: TileDecision | None = None  # of the last tile
 
     def signals(

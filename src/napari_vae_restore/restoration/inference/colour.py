@@ -22,12 +22,13 @@ from napari_vae_restore.images.tiling import Tile
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.correlation import nearest_blur
 from napari_vae_restore.noise.models import GaussianNoise
+from napari_vae_restore.noise.numbers import Mask
 from napari_vae_restore.restoration.inference.blend import TileDecision
 from napari_vae_restore.restoration.inference.conditional import ConditionalPosterior
 from napari_vae_restore.restoration.inference.description import Description
 from napari_vae_restore.restoration.inference.keys import LatentKeys
 from napari_vae_restore.restoration.inference.units import Units, stabilised, unstabilised
-from napari_vae_restore.restoration.measurement import Mask, Measurement
+from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.restoration.problem import Problem
 
 N_COLOURS: Final = 3
@@ -36,7 +37,7 @@ _ROWS: Final = np.array([[1, 1, 1], [1, 0, -1], [0.5, -1, 0.5]])
 # Rows: luminance, red against blue, both against green; orthonormal.
 LUMINANCE_CHROMA: Final = _ROWS / np.linalg.norm(_ROWS, axis=1, keepdims=True)
 
-# mean correlation of the colours from which they are those of one picture
+# Mean correlation of the colours from which they are those of one picture.
 _MIN_ALIKENESS: Final = 0.6
 # Noise variance of a component, relative to that of independent noise in the colours, between
 # which it is taken for independent.

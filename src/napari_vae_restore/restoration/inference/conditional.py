@@ -84,13 +84,7 @@ class ConditionalPosterior:
         self._seen = seen.repeat(problem.factor, axis=1).repeat(problem.factor, axis=2)
         self._blend = None
         if scale.noise:
-            self._blend = Blend(
-                problem,
-                measurement,
-                scale,
-                self._measured,
-                is_estimated=problem.measures_noise(model),
-            )
+            self._blend = Blend(model, problem, measurement, scale, self._measured)
 
     @classmethod
     def scale_of(cls, model: Model, sample: Measurement) -> Units:

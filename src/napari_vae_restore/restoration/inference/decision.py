@@ -19,7 +19,7 @@ doi:10.1109/TIP.2007.906002
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import torch
@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
-FloatArray: TypeAlias = NDArray[np.float64]
+from napari_vae_restore.noise.numbers import FloatArray
 
 RADIUS: Final = 16.0  # standard deviation of the neighbourhood, pixels: some 3000 take part
-# pixels that are averaged before the neighbourhood's Gaussian, which is smooth
+# Pixels that are averaged before the neighbourhood's Gaussian, which is smooth.
 COARSE: Final = 4
 
 _TURNS: Final = 20  # of coordinate descent over several candidates

@@ -18,7 +18,7 @@ from torch import Tensor
 from napari_vae_restore.restoration.inference.decision import RADIUS, local_sum, spread_out
 
 _MOST_SHARED: Final = 0.2  # correlation of neighbours' noise
-# standard errors below which a difference is noise, and nothing is changed
+# Standard errors below which a difference is noise, and nothing is changed.
 SIGNIFICANT: Final = 3.0
 
 

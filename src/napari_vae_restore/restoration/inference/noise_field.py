@@ -14,7 +14,7 @@ from napari_vae_restore.models.latents import KeyedNoise
 from napari_vae_restore.noise.correlation import Correlation, impulse_response
 from napari_vae_restore.noise.models import NoiseModel
 
-# added to coordinates, which are negative around an image, and whose keys are not
+# Added to coordinates, which are negative around an image, and whose keys are not.
 _FAR: Final = 2**20
 
 

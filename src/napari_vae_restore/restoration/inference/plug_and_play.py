@@ -32,7 +32,7 @@ from napari_vae_restore.restoration.problem import Problem
 
 _N_TURNS = 10
 _FIRST_SIGMA = 49 / 255  # noise of the first turn's proposal, network units; Zhang et al., 4.2
-# noise of a measurement that is taken as noise-free: what 8 bits resolve
+# Noise of a measurement that is taken as noise-free: what 8 bits resolve.
 _LEAST_SIGMA = 1 / 255
 _LAMBDA = 0.23  # weight of the prior; Zhang et al., section 4.2
 _TOLERANCE = 1e-3  # of each data step: the next turn starts from its result

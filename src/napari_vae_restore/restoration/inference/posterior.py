@@ -56,13 +56,7 @@ class DenoisingPosterior:
     ) -> None:
         self._network = model.network
         self._measured = measurement.filled(scale.to_network(measurement.intensities))
-        self._blend = Blend(
-            problem,
-            measurement,
-            scale,
-            self._measured,
-            is_estimated=problem.measures_noise(model),
-        )
+        self._blend = Blend(model, problem, measurement, scale, self._measured)
         self.description: Description | None = None
 
     @classmethod

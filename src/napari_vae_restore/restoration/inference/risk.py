@@ -21,8 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student_t
 
 from napari_vae_restore.noise.correlation import Correlation, correlated_noise
+from napari_vae_restore.noise.numbers import FloatArray
 
-FloatArray: TypeAlias = NDArray[np.float64]
 Window: TypeAlias = tuple[slice, slice]
 
 # Of the probe, in standard deviations: small beside the noise, large beside rounding.

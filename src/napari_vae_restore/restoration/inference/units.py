@@ -14,11 +14,11 @@ from napari_vae_restore.models.model import Normalisation
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.measurement import Measurement
 
-# percentiles of the smoothed image that become 0 and 1, as in training
+# Percentiles of the smoothed image that become 0 and 1, as in training.
 BLACK_WHITE: Final = (0.1, 99.9)
 SMOOTHING: Final = 1.0  # pixels; takes most of the noise out of the percentiles
 LEAST_RANGE: Final = 1e-6  # of a noise-free image, relative to its values; less is rounding
-# largest noise, network units, that models are trained on; more is scaled down
+# Largest noise, network units, that models are trained on; more is scaled down.
 MAX_SIGMA: Final = 0.25
 
 

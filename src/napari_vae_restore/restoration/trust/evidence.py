@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import torch
@@ -25,9 +25,7 @@ from torch.nn.functional import avg_pool2d
 
 from napari_vae_restore.noise.correlation import WHITE, Correlation, autocorrelation
 from napari_vae_restore.noise.models import NoiseModel, standard_deviation
-
-FloatArray: TypeAlias = NDArray[np.float64]
-Mask: TypeAlias = NDArray[np.bool_]
+from napari_vae_restore.noise.numbers import FloatArray, Mask
 
 BLOCK: Final = 16  # side of the blocks that are judged, pixels
 _LEAST_SEEN: Final = 0.25  # of a block's pixels, to judge it

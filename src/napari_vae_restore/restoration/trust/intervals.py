@@ -34,7 +34,7 @@ FILLED: Final = "inpaint"
 ENLARGED: Final = "super-resolve"
 NOISY_FILLED: Final = "denoise+inpaint"  # holes beside noise; what was measured is denoised
 NOISY_ENLARGED: Final = "denoise+super-resolve"
-# tasks that measure each pixel, but for holes
+# Tasks that measure each pixel, but for holes.
 _ONE_TO_ONE: Final = {Denoise.kind, Inpaint.kind}
 
 

@@ -23,7 +23,7 @@ _DRAWN: Final = (
     "What was missing was filled in with one of many plausible pictures, drawn at random by a "
     "model: that is no measurement."
 )
-# what every picture that shows nothing real says
+# What every picture that shows nothing real says.
 GENERATED: Final = "Drawn by a model: nothing in this picture was measured."
 
 

@@ -18,9 +18,9 @@ from napari_vae_restore.errors import InputError
 from napari_vae_restore.noise.correlation import lag_one
 from napari_vae_restore.noise.estimation.estimate import estimate_noise
 from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.noise.numbers import Mask
 from napari_vae_restore.restoration.trust.evidence import Evidence, Region
 
-Mask: TypeAlias = NDArray[np.bool_]
 Grade: TypeAlias = Literal["keep", "look", "do not measure"]
 
 _LEAST_FLAT: Final = 8  # blocks,
@@ -30,10 +30,10 @@ _FEW: Final = 0.002  # marked blocks of all: to look at
 _MANY: Final = 0.2  # not to measure on
 _STATED: Final = 1.5  # deviation of the image's noise over the assumed one's, either way
 _ALIKE: Final = 0.3
-# of the sample that noise is measured on again: pixels, planes, and pixels of those
+# Of the sample that noise is measured on again: pixels, planes, and pixels of those.
 _SIDE, _PLANES, _LEVELS = 384, 4, 10_000
 _LEAST_PIXELS: Final = 4096  # fewer do not contradict anybody
-# deviation over the range: of weaker noise, texture is easily taken for more
+# Deviation over the range: of weaker noise, texture is easily taken for more.
 _STRONG: Final = 4 / 255
 _ADVICE: Final = "Let the noise be measured, or state another."
 

@@ -75,7 +75,7 @@ def _some(planes: Planes) -> Planes:
 
 
 def _saturated(planes: Planes) -> str | None:
-    for values in _channels(planes):
+    for values in planes.swapaxes(0, 1):
         top = values.max()
         share = float((values == top).mean())
         if share < _SATURATED:
@@ -92,7 +92,7 @@ def _saturated(planes: Planes) -> str | None:
 
 
 def _blocky(planes: Planes) -> str | None:
-    ratio = max(blockiness(plane) for values in _channels(planes) for plane in values)
+    ratio = max(blockiness(plane) for values in planes.swapaxes(0, 1) for plane in values)
     if ratio < _BLOCKY:
         return None
     return (
@@ -174,7 +174,7 @@ def _correlated(noise: Sequence[NoiseModel]) -> str | None:
 
 
 def _extreme(planes: Planes, noise: Sequence[NoiseModel]) -> str | None:
-    for values, model in zip(_channels(planes), noise, strict=False):
+    for values, model in zip(planes.swapaxes(0, 1), noise, strict=False):
         black, white = np.percentile(model.stabilise(values.astype(np.float64)), (1, 99))
         relative = 1 / max(float(white - black), 1e-12)
         if relative < _CALM:
@@ -191,7 +191,7 @@ def _extreme(planes: Planes, noise: Sequence[NoiseModel]) -> str | None:
 
 
 def _empty(mean: Planes, noise: Sequence[NoiseModel]) -> str | None:
-    for values, model in zip(_channels(mean), noise, strict=False):
+    for values, model in zip(mean.swapaxes(0, 1), noise, strict=False):
         signal = values.astype(np.float64)
         structure = float(signal.std() / np.sqrt(model.variance(signal).mean()))
         if structure > _STRUCTURE:
@@ -200,8 +200,3 @@ def _empty(mean: Planes, noise: Sequence[NoiseModel]) -> str | None:
         "There is hardly anything but noise in the image: what is left of it may have been "
         "drawn by chance. Do not measure on it."
     )
-
-
-def _channels(planes: Planes) -> list[Planes]:
-    """(N, H, W) of each channel."""
-    return [planes[:, channel] for channel in range(planes.shape[1])]
