@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 import numpy as np
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 Table: TypeAlias = tuple[tuple[float, ...], ...]
 
+_TABLES: Final = ("weights", "shifts", "stds")
 _MAX_COMPONENTS: Final = 8
 _MAX_KNOTS: Final = 64
 _MAX_OUTLIERS: Final = 0.2
@@ -96,35 +98,29 @@ class MixtureNoise:
                 f"The knots of a noise mixture are 2 to {_MAX_KNOTS} rising signals, not "
                 f"{self.knots!r}."
             )
-        weights = _checked_table("weights", self.weights, len(knots))
-        shifts = _checked_table("shifts", self.shifts, len(knots))
-        stds = _checked_table("stds", self.stds, len(knots))
-        if not len(weights[0]) == len(shifts[0]) == len(stds[0]) <= _MAX_COMPONENTS:
+        tables = {
+            name: _checked_table(name, getattr(self, name), len(knots)) for name in _TABLES
+        }
+        n, *others = (len(table[0]) for table in tables.values())
+        if others != [n, n] or n > _MAX_COMPONENTS:
             raise InputError(
                 "A noise mixture has weights, shifts and stds of the same 1 to "
-                f"{_MAX_COMPONENTS} components, not {len(weights[0])}, {len(shifts[0])} and "
-                f"{len(stds[0])}."
+                f"{_MAX_COMPONENTS} components, not {n}, {others[0]} and {others[1]}."
             )
-        for row in weights:
+        for row in tables["weights"]:
             if min(row) < 0 or abs(sum(row) - 1) > _SUM_TOLERANCE:
                 raise InputError(
                     f"The weights of a noise mixture are at least 0, with the sum 1, not {row}."
                 )
-        for value in (value for row in stds for value in row):
+        for value in chain.from_iterable(tables["stds"]):
             positive("stds", value)
         outliers = finite("outliers", self.outliers)
         if not 0 <= outliers <= _MAX_OUTLIERS:
             raise InputError(
                 f"The share of outliers is a number from 0 to {_MAX_OUTLIERS}, not {outliers}."
             )
-        checked: dict[str, Any] = {
-            "knots": knots,
-            "weights": weights,
-            "shifts": shifts,
-            "stds": stds,
-            "outliers": outliers,
-            "correlation": checked_correlation(self.correlation),
-        }
+        correlation = checked_correlation(self.correlation)
+        checked = {"knots": knots, "outliers": outliers, "correlation": correlation, **tables}
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -206,15 +202,16 @@ class MixtureNoise:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form; see :class:`~.models.NoiseModel`."""
         form: dict[str, Any] = {"kind": self.kind, "knots": list(self.knots)}
-        for name in ("weights", "shifts", "stds"):
-            form[name] = [list(row) for row in getattr(self, name)]
+        form |= {name: [list(row) for row in getattr(self, name)] for name in _TABLES}
         return form | {"outliers": self.outliers} | json_form(self.correlation)
 
     def _at(self, signal: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Weights, centred shifts and standard deviations at signals, (..., K) each."""
         s = np.asarray(signal, dtype=np.float64)
         weights, shifts, stds = (
-            np.stack([np.interp(s, self.knots, column) for column in np.transpose(table)], -1)
+            np.stack(
+                [np.interp(s, self.knots, column) for column in zip(*table, strict=True)], -1
+            )
             for table in (self.weights, self.shifts, self.stds)
         )
         return weights, shifts - (weights * shifts).sum(axis=-1, keepdims=True), stds

@@ -68,14 +68,8 @@ class Blocks:
         return np.asarray(self.energy[which].mean(axis=0)[self.measuring])
 
     def select(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> Blocks:
-        return Blocks(
-            self.mean[which],
-            self.structure[which],
-            self.energy[which],
-            self.measuring,
-            self.clipped[which],
-            self.independence,
-        )
+        names = ("mean", "structure", "energy", "clipped")
+        return replace(self, **{name: getattr(self, name)[which] for name in names})
 
     def whitened(self, correlation: Correlation) -> Blocks:
         """Divide by the spectrum of correlated noise, and measure where it is strong."""

@@ -88,15 +88,10 @@ def fit_mixture(
     knots = _knots(s[chosen])
     centres = np.array([s[bins == b].mean() for b in np.unique(bins)])
     at_knots = np.interp(knots, centres, np.maximum(sigma, 1e-3 * sigma.max()))
-    weights, shifts, stds = _maximised(s[chosen], measured[chosen], knots, at_knots, floor)
-    return MixtureNoise(
-        tuple(_rounded(knots)),
-        tuple(map(tuple, _rounded(weights))),
-        tuple(map(tuple, _rounded(shifts))),
-        tuple(map(tuple, _rounded(stds))),
-        float(f"{outliers:.3g}"),
-        correlation,
-    )
+    tables = _maximised(s[chosen], measured[chosen], knots, at_knots, floor)
+    weights, shifts, stds = (tuple(map(tuple, _rounded(table))) for table in tables)
+    outliers = float(f"{outliers:.3g}")
+    return MixtureNoise(tuple(_rounded(knots)), weights, shifts, stds, outliers, correlation)
 
 
 def quantisation_step(y: NDArray[np.generic]) -> float:
@@ -148,12 +143,9 @@ def _knots(signal: FloatArray) -> FloatArray:
         return np.array([low, low + max(1.0, abs(low))])
     share = np.linspace(0, 1, _KNOTS_BY_SHARE)
     grid = np.linspace(low, high, _KNOTS_BY_RANGE)
-    wanted = np.union1d(np.quantile(signal, share), grid)
     knots = [low]
-    for knot in wanted:
-        if knot - knots[-1] >= _MIN_GAP * (high - low) and high - knot >= _MIN_GAP * (
-            high - low
-        ):
+    for knot in np.union1d(np.quantile(signal, share), grid):
+        if min(knot - knots[-1], high - knot) >= _MIN_GAP * (high - low):
             knots.append(float(knot))
     return np.array([*knots, high])
 

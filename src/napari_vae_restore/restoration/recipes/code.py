@@ -1,7 +1,6 @@
 """A recipe as a program: the Python and the command line that repeat a result.
 
-Both are text for a user to paste, and both end in :func:`~.restore.restore`. This module
-knows recipes and quoting; it reads no file and imports no network.
+Both are text for a user to paste, and both end in :func:`~.restore.restore`.
 """
 
 from __future__ import annotations
@@ -19,6 +18,10 @@ from napari_vae_restore.restoration.tasks import Deblur, Denoise, Inpaint, Super
 
 _DEFAULT_MODEL = "default"
 _PROGRAM = "vae-restore"
+MASK_IS_GONE = (
+    "The recipe fills holes, and the mask that says where is not there any more: run Inpaint "
+    "once more."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def as_python(recipe: Mapping[str, Any], places: Places) -> str:
         lines.append(f"image = viewer.layers[{_quoted(places.image)}]")
     else:
         lines.append(f"image = vr.read_image({_quoted(places.image)}).data")
-    if _fills(recipe):
+    if any(form["kind"] == Inpaint.kind for form in recipe["tasks"]):
         lines.append(f"mask = vr.read_image({_quoted(_mask(places))}).data")
     lines += ["out = vr.restore(", "    image,", f"    [{', '.join(tasks)}],"]
     lines += [f"    {_quoted(places.model)},", f"    axes={_quoted(recipe['axes'])},"]
@@ -138,16 +141,9 @@ def _task_in_python(form: Mapping[str, Any]) -> str:
     raise InputError(f"recipe: expected a known task, got {kind!r}: update this package")
 
 
-def _fills(recipe: Mapping[str, Any]) -> bool:
-    return any(form["kind"] == Inpaint.kind for form in recipe["tasks"])
-
-
 def _mask(places: Places) -> str:
     if not places.mask:
-        raise InputError(
-            "The recipe fills holes, and the mask that says where is not there any more: run "
-            "Inpaint once more."
-        )
+        raise InputError(MASK_IS_GONE)
     return places.mask
 
 

@@ -1,15 +1,14 @@
 """Recipes and masks from files: what is to be done to an image, read back.
 
 A recipe is the JSON that :class:`~.result.Recipe` gives, in a file of its own or in the
-description of a result. Written by hand, it may hold the tasks alone. What is read here
-is passed on to :func:`~.restore.restore`, which checks the numbers; this module knows
-nothing of networks and computes nothing.
+description of a result. Written by hand, it may hold the tasks alone. The numbers are checked
+by :func:`~.restore.restore`, to which they are passed on.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from napari_vae_restore.images.array_files import is_array_file, open_array, sto
 from napari_vae_restore.images.image_files import read_image
 from napari_vae_restore.models.bundled import DEFAULT
 from napari_vae_restore.noise.notation import parse_noise
+from napari_vae_restore.restoration.recipes.code import MASK_IS_GONE
 from napari_vae_restore.restoration.result import Recipe
 from napari_vae_restore.restoration.tasks import (
     KINDS,
@@ -78,10 +78,9 @@ class Request:
 def read_recipe(path: str | Path, *, mask: str | Path | None = None) -> Request:
     """Read a recipe from JSON, or from a result that this package wrote (TIFF, PNG, Zarr).
 
-    In JSON all but ``"tasks"`` may be absent. The mask that it names is looked for from the
-    recipe's folder, unless another is given. Raises InputError if it is no recipe, has an
-    unknown key or task, a value of another type or a mask that cannot be used; ImageFileError
-    if an image cannot be read.
+    The mask that it names is looked for from the recipe's folder, unless another is given.
+    Raises InputError if it is no recipe, has an unknown key or task, a value of another type or
+    a mask that cannot be used; ImageFileError if an image cannot be read.
     """
     path = Path(path)
     values = recipe_values(path)
@@ -103,10 +102,7 @@ def tasks_of(
     for form in recipe["tasks"]:
         if form["kind"] == Inpaint.kind:
             if missing is None:
-                raise InputError(
-                    "The recipe fills holes, and the mask that says where is not there any "
-                    "more: run Inpaint once more."
-                )
+                raise InputError(MASK_IS_GONE)
             tasks.append(Inpaint(missing, str(form.get("mask", "")), form.get("fill", "mean")))
         elif form["kind"] == Denoise.kind and resolved:
             tasks.append(Denoise([parse_noise(text) for text in recipe["noise"]]))
@@ -210,19 +206,21 @@ def _task(form: Any, folder: Path, mask: Path | None) -> Task:
             f'tasks: expected objects with a "kind" out of {", ".join(KINDS)}, got {form!r:.60}'
         )
     _check_keys(f"task {kind}", form, {"kind", *KINDS[kind].keys})
-    readers: dict[str, Callable[[], Task]] = {
-        Denoise.kind: lambda: _denoise(form),
-        Inpaint.kind: lambda: _inpaint(form, folder, mask),
-        SuperResolve.kind: lambda: SuperResolve(
-            form.get("factor"), _value(form, str, "kernel", "bicubic")
-        ),
-        Deblur.kind: lambda: _deblur(form),
-    }
-    return readers[kind]()
+    match kind:
+        case Denoise.kind:
+            return _denoise(form.get("noise"))
+        case Inpaint.kind:
+            return _inpaint(form, folder, mask)
+        case SuperResolve.kind:
+            return SuperResolve(form.get("factor"), _value(form, str, "kernel", "bicubic"))
+    try:
+        psf = np.asarray(form.get("psf"), np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError("psf: expected rows of numbers, all of one length") from None
+    return Deblur(psf)
 
 
-def _denoise(form: Mapping[str, Any]) -> Denoise:
-    noise = form.get("noise")
+def _denoise(noise: Any) -> Denoise:
     if isinstance(noise, list) and all(isinstance(each, str) for each in noise):
         return Denoise([parse_noise(each) for each in noise])
     if noise is None or isinstance(noise, str):
@@ -239,27 +237,16 @@ def _inpaint(form: Mapping[str, Any], folder: Path, mask: Path | None) -> Inpain
             f"the recipe's fill fades into the image over {width} pixels, which Python does "
             "alone: vr.feathered(out, image, mask, width)"
         )
-    fill = _value(form, str, "fill", "mean")
-    if mask is not None:
-        return replace(read_mask(mask), fill=fill)
-    name = _value(form, str, "mask", "")
-    path = folder / name
+    fill, name = _value(form, str, "fill", "mean"), _value(form, str, "mask", "")
+    path = folder / name if mask is None else mask
     try:
-        is_there = bool(name) and path.exists()
+        is_there = mask is not None or (bool(name) and path.exists())
     except OSError:  # of a name that no file can have
         is_there = False
     if not is_there:
         problem = f"no {path!s:.200}" if name else "it names none"
         raise InputError(f"the recipe's mask is not there ({problem}): give it, --mask FILE")
     return replace(read_mask(path), fill=fill)
-
-
-def _deblur(form: Mapping[str, Any]) -> Deblur:
-    try:
-        psf = np.asarray(form.get("psf"), np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError("psf: expected rows of numbers, all of one length") from None
-    return Deblur(psf)
 
 
 def _check_keys(

@@ -139,22 +139,13 @@ def _channel(
     skewed = _kurtosis(model, level, usual)
     excess = np.zeros(count.shape)
     marked = np.zeros(count.shape, bool)
-    first = np.zeros(count.shape)
+    first = np.zeros(count.shape)  # single pixels' variance over the model's
     for side, allowed in zip(_MEANS, _ALLOWED, strict=True):
         if min(z.shape) < side:
             continue
-        expected, alike = _of_means(model.correlation, side)
-        mean, known = z, weight
-        if side > 1:
-            whole = _means(weight, side)
-            mean = _means(z, side) / whole.clamp(min=1e-9)
-            known = weight * (whole > 1 - 1e-6)
-        n_known = _blocks(known)
-        ratio = _blocks(known * mean.square()) / np.maximum(n_known, 1.0) / expected
-        freedom = n_known / (alike * (1 + skewed / (2 * side**2)))
+        ratio, freedom, n_known = _variance_ratio(z, weight, model.correlation, side, skewed)
         limit = allowed * chdtri(np.maximum(freedom, 1.0), _CHANCE) / np.maximum(freedom, 1.0)
-        enough = is_judged & (n_known >= _LEAST_SEEN * BLOCK**2)
-        beyond = enough & (ratio > limit)
+        beyond = is_judged & (n_known >= _LEAST_SEEN * BLOCK**2) & (ratio > limit)
         marked |= beyond
         excess = np.where(beyond, np.maximum(excess, ratio - 1), excess)
         if side == 1:
@@ -174,6 +165,26 @@ def _channel(
         flat=float(first[flat].sum()),
         regions=_regions(marked, excess, (y.shape[0], y.shape[1]), plane, origin),
     )
+
+
+def _variance_ratio(
+    z: torch.Tensor,
+    weight: torch.Tensor,
+    correlation: Correlation,
+    side: int,
+    skewed: FloatArray,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Variance of means of side x side residuals over the noise's, its degrees of freedom and
+    the means that are known, in each block."""
+    expected, alike = _of_means(correlation, side)
+    mean, known = z, weight
+    if side > 1:
+        whole = _means(weight, side)
+        mean = _means(z, side) / whole.clamp(min=1e-9)
+        known = weight * (whole > 1 - 1e-6)
+    n_known = _blocks(known)
+    ratio = _blocks(known * mean.square()) / np.maximum(n_known, 1.0) / expected
+    return ratio, n_known / (alike * (1 + skewed / (2 * side**2))), n_known
 
 
 def _saturation(values: NDArray[Any]) -> float | None:
