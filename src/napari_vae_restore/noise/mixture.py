@@ -112,8 +112,8 @@ class MixtureNoise:
                 raise InputError(
                     f"The weights of a noise mixture are at least 0, with the sum 1, not {row}."
                 )
-        for value in chain.from_iterable(tables["stds"]):
-            positive("stds", value)
+        for std in chain.from_iterable(tables["stds"]):
+            positive("stds", std)
         outliers = finite("outliers", self.outliers)
         if not 0 <= outliers <= _MAX_OUTLIERS:
             raise InputError(
@@ -209,9 +209,7 @@ class MixtureNoise:
         """Weights, centred shifts and standard deviations at signals, (..., K) each."""
         s = np.asarray(signal, dtype=np.float64)
         weights, shifts, stds = (
-            np.stack(
-                [np.interp(s, self.knots, column) for column in zip(*table, strict=True)], -1
-            )
+            np.stack([np.interp(s, self.knots, column) for column in np.transpose(table)], -1)
             for table in (self.weights, self.shifts, self.stds)
         )
         return weights, shifts - (weights * shifts).sum(axis=-1, keepdims=True), stds
