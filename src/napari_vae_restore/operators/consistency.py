@@ -17,7 +17,6 @@ from napari_vae_restore.operators.protocol import FloatArray
 
 # An eight-bit picture's grey level is 4e-3 of its range.
 _TOLERANCE: Final = 1e-6
-_MAX_ITERATIONS: Final = 200
 
 
 def consistent(x: FloatArray, y: FloatArray, operator: Operator) -> FloatArray:
@@ -52,16 +51,16 @@ def data_step(
     precision: float | FloatArray,
     *,
     tolerance: float = _TOLERANCE,
-    max_iterations: int = _MAX_ITERATIONS,
 ) -> FloatArray:
     """Return the image that weighs a noisy measurement against a prior's proposal.
 
     The minimiser of |A x - y|^2 / noise_variance + precision |x - mean|^2, the mean of the
     posterior where noise and prior are Gaussian (Zhang et al., IEEE TPAMI 2021, section 4.1,
-    arXiv:2008.13751): the solution of (A^T A / s + D) x = A^T y / s + D m, with s the variance,
-    D the precision and m the mean. In closed form for the identity and masks, else by conjugate
-    gradients that start at the mean. Variance and precision are numbers or arrays that
-    broadcast, positive and finite; raises InputError otherwise, or if the shapes do not suit.
+    arXiv:2008.13751): the solution of (A^T A / s + D) x = A^T y / s + D m, with s the
+    variance, D the precision and m the mean. In closed form for the identity and masks, else
+    by conjugate gradients that start at the mean. Variance and precision are numbers or
+    arrays that broadcast, positive and finite; raises InputError otherwise, or if the shapes
+    do not suit.
 
     Examples
     --------
@@ -86,7 +85,6 @@ def data_step(
         (measured - operator.apply(start)) / sigma,
         damping=1.0,
         tolerance=tolerance,
-        max_iterations=max_iterations,
     )
     return (start + scale * u).astype(mean.dtype)
 

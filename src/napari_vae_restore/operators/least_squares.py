@@ -20,7 +20,6 @@ def least_squares(
     *,
     damping: float = 0.0,
     tolerance: float = TOLERANCE,
-    max_iterations: int = _MAX_ITERATIONS,
 ) -> FloatArray:
     """Return the x that minimises |A x - y|^2 + damping |x|^2, by conjugate gradients (CGLS).
 
@@ -41,7 +40,7 @@ def least_squares(
     x, p = np.zeros_like(s), s
     gamma = _squares(s)
     goal = tolerance**2 * gamma
-    for _ in range(max_iterations):
+    for _ in range(_MAX_ITERATIONS):
         going = gamma > goal
         if not going.any():
             break

@@ -21,11 +21,7 @@ from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.correlation import WHITE, averaging_std
 from napari_vae_restore.noise.numbers import FloatArray
 from napari_vae_restore.operators.consistency import consistent
-from napari_vae_restore.restoration.inference.decision import (
-    local_sum,
-    spread_out,
-    weights,
-)
+from napari_vae_restore.restoration.inference.decision import local_sum, spread_out, weight
 from napari_vae_restore.restoration.inference.keys import LatentKeys
 from napari_vae_restore.restoration.inference.local_mean import local_shift
 from napari_vae_restore.restoration.inference.noise_field import noise_fields
@@ -197,12 +193,11 @@ class Blend:
         moved = self._predicted(again(perturbed), tile)
         trace = divergence(self._probe[part], self._predicted(answer, tile), moved, _STEP)
         products = self._trusted * (trace - sigma**2) * seen
-        taken = np.ones_like(difference)
-        for c in range(len(taken)):
-            kept = 1 - weights(difference[c, None], products[c, None], seen[c])[0]
-            if sigma >= LITTLE_NOISE:
-                kept = np.maximum(kept - _CHANCE, 0.0) / (1 - _CHANCE)
-            taken[c] = np.where(seen[c], 1 - needed[c] * kept, 1.0)
+        channels = zip(difference, products, seen, strict=True)
+        kept = 1 - np.stack([weight(*each) for each in channels])
+        if sigma >= LITTLE_NOISE:
+            kept = np.maximum(kept - _CHANCE, 0.0) / (1 - _CHANCE)
+        taken = np.where(seen, 1 - needed * kept, 1.0)
         before = seen.astype(np.float64)
         after = before + (np.square(taken * difference) + 2 * taken * products) / sigma**2
         return TileDecision(taken, before, after, (part[1].start, part[2].start))

@@ -1,15 +1,14 @@
-"""The data decide: how much of each candidate is taken, by an unbiased estimate of the risk.
+"""The data decide: how much of an answer is taken, by an unbiased estimate of the risk.
 
 A measurement y = x + n with Gaussian noise of known covariance is better replaced by a
 network's answer f where that is nearer to the truth x, and by nothing where it is not. Which
-is the case can be seen without x. For any weights w over candidates f_k, d_k = f_k - y,
+is the case can be seen without x. For a weight w of the difference d = f - y,
 
-    E |y + sum_k w_k d_k - x|^2 = E |n|^2 + E |sum_k w_k d_k|^2 + 2 E sum_k w_k n . d_k ,
+    E |y + w d - x|^2 = E |n|^2 + E |w d|^2 + 2 E w n . d ,
 
 and Stein's lemma turns the last product into the divergence of :mod:`~.inference.risk` less
-the noise's variance. Sums are taken over a smooth neighbourhood, so the weights vary over the
-plane. Weights are at least 0, with the sum 1 at most; what is missing to 1 is the share of
-the measurement. All values are in units in which the noise is known.
+the noise's variance. Sums are taken over a smooth neighbourhood, so the weight varies over the
+plane. All values are in units in which the noise is known.
 
 References
 ----------
@@ -33,29 +32,23 @@ RADIUS: Final = 16.0  # standard deviation of the neighbourhood, pixels: some 30
 # Pixels that are averaged before the neighbourhood's Gaussian, which is smooth.
 COARSE: Final = 4
 
-_TURNS: Final = 20  # of coordinate descent over several candidates
 _LEAST: Final = 1e-12  # keeps quotients finite
 
 
-def weights(
-    differences: FloatArray, products: FloatArray, observed: NDArray[np.bool_]
+def weight(
+    difference: FloatArray, products: FloatArray, observed: NDArray[np.bool_]
 ) -> FloatArray:
-    """Weights (K, H, W) of candidates that minimise the estimated risk in each neighbourhood.
+    """Weight (H, W), 0 to 1, of an answer that minimises the risk in each neighbourhood.
 
-    `differences` are d_k = f_k − y, (K, H, W), `products` estimates of n · d_k pixel by pixel,
-    of which only sums mean something; pixels that are not `observed` (H, W) do not count.
+    `difference` is d = f − y, `products` an estimate of n · d pixel by pixel, of which only
+    sums mean something; pixels that are not `observed` do not count.
     """
     seen = observed.astype(np.float64)
     share = np.maximum(local_sum(seen), _LEAST)
-    linear = np.stack([_cautious(p, seen, share) for p in products])
-    n = len(differences)
-    square = np.empty((n, n, *linear.shape[1:]))
-    for i in range(n):
-        for j in range(i + 1):
-            square[i, j] = square[j, i] = (
-                local_sum(differences[i] * differences[j] * seen) / share
-            )
-    return spread_out(_least_risk(square, linear), observed.shape)
+    linear = _cautious(products, seen, share)
+    square = local_sum(difference * difference * seen) / share
+    best = np.clip(-linear / np.maximum(square, _LEAST), 0.0, 1.0)
+    return np.asarray(spread_out(best[None], observed.shape)[0])
 
 
 def _cautious(products: FloatArray, seen: FloatArray, share: FloatArray) -> FloatArray:
@@ -68,21 +61,6 @@ def _cautious(products: FloatArray, seen: FloatArray, share: FloatArray) -> Floa
     variance = np.maximum(local_sum(np.square(products) * seen) / share - mean**2, 0.0)
     n = 4 * np.pi * RADIUS**2 * share  # of independent pixels under a Gaussian
     return np.asarray(mean + np.sqrt(variance / n))
-
-
-def _least_risk(square: FloatArray, linear: FloatArray) -> FloatArray:
-    """Minimise w . square w + 2 w . linear over w >= 0, sum w <= 1; (K, h, w)."""
-    n = len(linear)
-    found = np.zeros_like(linear)
-    if n == 1:
-        return np.asarray(np.clip(-linear / np.maximum(square[0], _LEAST), 0.0, 1.0))
-    for _ in range(_TURNS):
-        for k in range(n):
-            others = np.einsum("jhw,jhw->hw", square[k], found) - square[k, k] * found[k]
-            best = -(linear[k] + others) / np.maximum(square[k, k], _LEAST)
-            room = 1.0 - (found.sum(axis=0) - found[k])
-            found[k] = np.clip(best, 0.0, np.maximum(room, 0.0))
-    return found
 
 
 def local_sum(values: FloatArray) -> FloatArray:
