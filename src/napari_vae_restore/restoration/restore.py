@@ -285,7 +285,7 @@ def _steps(
     yield RestoreProgress(0, solver.n_passes)
     for n_done, _ in enumerate(solver.solve_all(buffer, planes, missing), start=1):
         yield RestoreProgress(n_done, solver.n_passes)
-    is_denoised, unlikeness = problem.denoising is not None, solver.unlikeness
+    is_denoised, score = problem.denoising is not None, solver.out_of_distribution
     seen = _without_holes(planes, missing, buffer)
     diagnostics = diagnostics_of(
         plan,
@@ -295,15 +295,19 @@ def _steps(
         device=solver.device,
         notes=tuple(solver.notes),
         warnings=image_warnings(
-            *seen, layout, plan.noise, is_denoised=is_denoised, unlikeness=unlikeness
+            *seen,
+            layout,
+            plan.noise,
+            is_denoised=is_denoised,
+            out_of_distribution=score,
         ),
-        unlikeness=unlikeness,
+        out_of_distribution=score,
     )
     return Restoration(
         *buffer.finish(layout, array),
         recipe_of(plan, problem),
         diagnostics,
-        plan.spread,
+        plan.error_calibration,
         noisy_holes(plan, missing),
     )
 

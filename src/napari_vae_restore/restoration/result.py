@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -129,7 +130,7 @@ class Diagnostics:
     warnings : tuple of str
         What should make one careful, in words, with what to do; empty as a rule. Of lazy
         arrays nothing is looked at for them, of stores, whose noise is removed, a spot.
-    unlikeness : float or None
+    out_of_distribution : float or None
         Distance of the image from those that the model was trained on, relative to the
         limit that these keep: above 1 it is of another kind. None where more than noise was
         to be undone, of lazy arrays, and by a model that does not know what it was trained
@@ -153,10 +154,16 @@ class Diagnostics:
     device: str
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    unlikeness: float | None = None
+    out_of_distribution: float | None = None
     decision: Decision | None = None
     unmeasured: Unmeasured | None = None
     verdict: Verdict = KEEP
+
+    @property
+    def unlikeness(self) -> float | None:
+        """Deprecated name of `out_of_distribution`."""
+        _deprecated("unlikeness", "out_of_distribution")
+        return self.out_of_distribution
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -176,7 +183,7 @@ class NoisyHoles:
     mask: NDArray[Any]  # bool, the shape of `std`: True where a pixel was filled
     # What the model's calibration says of `std` there; None for a model that was calibrated
     # without such mixtures.
-    spread: Spread | None
+    error_calibration: Spread | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +203,7 @@ class Restoration:
         How to repeat it.
     diagnostics : Diagnostics
         How well it went.
-    spread : Spread or None
+    error_calibration : Spread or None
         What the model's calibration says of `std`; None for a model without one.
     filled : NoisyHoles or None
         The holes of a noisy image; None where there are none, and without samples.
@@ -207,8 +214,14 @@ class Restoration:
     samples: NDArray[Any] | None
     recipe: Recipe
     diagnostics: Diagnostics
-    spread: Spread | None = None
+    error_calibration: Spread | None = None
     filled: NoisyHoles | None = None
+
+    @property
+    def spread(self) -> Spread | None:
+        """Deprecated name of `error_calibration`."""
+        _deprecated("spread", "error_calibration")
+        return self.error_calibration
 
     def expected_error(self) -> NDArray[np.float32]:
         """How far the mean is from the truth, as a rule, pixel by pixel.
@@ -217,7 +230,7 @@ class Restoration:
         -------
         numpy.ndarray
             Root mean square error to be expected, float32, intensity units, the shape of
-            `std`: that which pictures with known truth had where samples spread as much.
+            `std`: that which pictures with known truth had where samples deviated as much.
             The standard deviation itself for a model without calibration.
 
         Raises
@@ -280,3 +293,7 @@ class Restoration:
         from napari_vae_restore.restoration.trust.invented import invented
 
         return invented(self)
+
+
+def _deprecated(old: str, new: str) -> None:
+    warnings.warn(f"{old} is now {new}", DeprecationWarning, stacklevel=3)

@@ -215,7 +215,7 @@ def iter_restore_store(
                 seconds=time.monotonic() - started,
                 device=device if client is not None else str(choose_device(device)),
                 warnings=() if spot is None else spot.warnings,
-                unlikeness=None if spot is None else spot.unlikeness,
+                out_of_distribution=None if spot is None else spot.out_of_distribution,
             )
             target.finish(attributes_of(work, like, recipe, diagnostics), overwrite=overwrite)
         except OSError as error:

@@ -56,7 +56,7 @@ def test_every_task_has_a_calibration_of_its_own(
     ]
     spreads = calibrated.spreads
     names = ("denoise", "inpaint", "super-resolve")
-    assert [out.spread for out in found] == [spreads[name] for name in names]
+    assert [out.error_calibration for out in found] == [spreads[name] for name in names]
     low, high = found[1].interval(0.9)
     # What was measured is known.
     assert (high - low)[~hole].max() < 0.01 * (high - low)[hole].mean()
@@ -71,7 +71,8 @@ def test_mixtures_with_noise_have_calibrations_of_their_own(
     options = {"n_samples": 2, "device": "cpu"}
     denoise, spreads = vr.Denoise(NOISE), calibrated.spreads
     out = vr.restore(noisy(part), [denoise, vr.Inpaint(hole)], calibrated, **options)
-    assert (out.spread, out.filled.spread) == (spreads["denoise"], spreads["denoise+inpaint"])
+    assert out.error_calibration == spreads["denoise"]
+    assert out.filled.error_calibration == spreads["denoise+inpaint"]
     np.testing.assert_array_equal(out.filled.mask, hole)
     half = np.ptp(out.interval(0.9), axis=0) / 2
     error = out.expected_error()
@@ -87,7 +88,7 @@ def test_mixtures_with_noise_have_calibrations_of_their_own(
     )
     np.testing.assert_array_equal(np.asarray(lazy.filled.mask), hole)
     large = vr.restore(noisy(part), [denoise, vr.SuperResolve(2)], calibrated, **options)
-    assert (large.spread, large.filled) == (spreads["denoise+super-resolve"], None)
+    assert (large.error_calibration, large.filled) == (spreads["denoise+super-resolve"], None)
     both = [denoise, vr.Inpaint(hole), vr.SuperResolve(2)]
     out = vr.restore(noisy(part), both, calibrated, **options)
     assert out.filled.mask.shape == out.std.shape == out.interval(0.5)[0].shape == (128, 128)
@@ -142,7 +143,11 @@ def test_without_calibration_a_gaussian_is_taken(
     clean: NDArray[np.float32], model: vr.Model
 ) -> None:
     out = vr.denoise(noisy(clean[:64, :64]), model, n_samples=4, device="cpu")
-    assert out.spread is None
+    assert out.error_calibration is None
+    with pytest.warns(DeprecationWarning, match="spread is now error_calibration"):
+        assert out.spread is None
+    with pytest.warns(DeprecationWarning, match="unlikeness is now out_of_distribution"):
+        assert out.diagnostics.unlikeness is None
     assert out.std is not None
     np.testing.assert_array_equal(out.expected_error(), out.std)
     low, high = out.interval(0.9)

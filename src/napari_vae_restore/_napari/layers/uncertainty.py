@@ -35,7 +35,7 @@ class Uncertainty:
         """The map of a restoration; None where fewer than two samples were drawn."""
         if restoration.std is None:
             return None
-        spread = restoration.spread
+        spread = restoration.error_calibration
         # A lazy result stays lazy: the standard deviation of its samples is shown instead.
         is_here = isinstance(restoration.std, np.ndarray)
         error: Any = restoration.expected_error() if is_here else restoration.std

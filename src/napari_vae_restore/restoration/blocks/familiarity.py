@@ -32,7 +32,7 @@ class ImageProbe:
 
     # (rows, columns, d) of each tile; none by a network whose features have no place.
     descriptions: list[Description]
-    unlikeness: float | None
+    out_of_distribution: float | None
     warnings: tuple[str, ...]  # none that a spot is empty
 
 
@@ -51,12 +51,17 @@ def probe_image(
     solver = Solver(plan)
     for _ in solver.solve_all(ResultBuffer(plan), planes, None):
         pass
-    unlikeness = solver.unlikeness
+    score = solver.out_of_distribution
     warnings = image_warnings(
-        planes, None, layout, plan.noise, is_denoised=True, unlikeness=unlikeness
+        planes,
+        None,
+        layout,
+        plan.noise,
+        is_denoised=True,
+        out_of_distribution=score,
     )
     tiles = [each for tiles in solver.descriptions.values() for each in tiles]
-    return ImageProbe(tiles, unlikeness, warnings)
+    return ImageProbe(tiles, score, warnings)
 
 
 def probe_spot(

@@ -80,7 +80,7 @@ def restore_lazily(
         samples,
         recipe_of(plan, problem),
         diagnostics,
-        plan.spread,
+        plan.error_calibration,
         noisy_holes(plan, problem.missing),
     )
 

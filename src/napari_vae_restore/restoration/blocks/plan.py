@@ -87,8 +87,10 @@ class Plan:
     halo: int  # pixels of the output
     tile: int  # the same, as asked for or chosen
     options: Options
-    spread: Spread | None  # what the model's calibration says of such a problem's samples
-    spread_in_holes: Spread | None  # the same in the holes of a noisy image
+    error_calibration: (
+        Spread | None
+    )  # what the model's calibration says of such a problem's samples
+    calibration_in_holes: Spread | None  # the same in the holes of a noisy image
     defects: Defects
     stated: NoiseCheck | None  # what the image says of noise that was stated
     grain: tuple[NoiseModel, ...]  # what a drawn fill gets, of each channel; none for none
@@ -156,8 +158,8 @@ def make_plan(
         tile=tile,
         options=options,
         # Of a mixture that a model was not calibrated for, that of its noise.
-        spread=model.spreads.get(kind) or model.spreads.get(kind.split("+")[0]),
-        spread_in_holes=model.spreads.get(in_holes),
+        error_calibration=model.spreads.get(kind) or model.spreads.get(kind.split("+")[0]),
+        calibration_in_holes=model.spreads.get(in_holes),
         defects=found.defects,
         stated=found.stated,
         grain=found.grain,
@@ -170,7 +172,7 @@ def noisy_holes(plan: Plan, missing: Any) -> NoisyHoles | None:
         return None
     factor = plan.problem.factor
     large = missing.repeat(factor, axis=2).repeat(factor, axis=3)
-    return NoisyHoles(plan.layout.from_planes(large), plan.spread_in_holes)
+    return NoisyHoles(plan.layout.from_planes(large), plan.calibration_in_holes)
 
 
 def fitting_tile(free_bytes: int, n_samples: int) -> int:

@@ -130,16 +130,18 @@ def expected_error(result: Restoration) -> NDArray[np.float32]:
     """See :meth:`~.result.Restoration.expected_error`."""
     if result.std is None:
         raise InputError(
-            "the spread of at least two samples tells how sure a restoration is, and there "
+            "the deviation of at least two samples tells how sure a restoration is, and there "
             "are none: restore with n_samples=16"
         )
-    if result.spread is None:
+    calibration, filled = result.error_calibration, result.filled
+    if calibration is None:
         return result.std
     unit = unit_of(replace(result, filled=None))
-    error = np.minimum(result.spread.error(result.std / unit) * unit, error_measured(result))
-    if (filled := result.filled) is not None and filled.spread is not None:
+    error = np.minimum(calibration.error(result.std / unit) * unit, error_measured(result))
+    if filled is not None and filled.error_calibration is not None:
         unit = unit_of(result)
-        error = np.where(filled.mask, filled.spread.error(result.std / unit) * unit, error)
+        in_holes = filled.error_calibration.error(result.std / unit) * unit
+        error = np.where(filled.mask, in_holes, error)
     return np.asarray(error, dtype=np.float32)
 
 
@@ -147,12 +149,12 @@ def interval(result: Restoration, level: float) -> tuple[NDArray[Any], NDArray[A
     """See :meth:`~.result.Restoration.interval`."""
     if not 0 < level < 1:
         raise InputError(f"level: expected a share between 0 and 1, got {level}")
-    spread = result.spread
-    factor = float(norm.ppf((1 + level) / 2)) if spread is None else spread.factor(level)
+    calibration, filled = result.error_calibration, result.filled
+    gaussian = float(norm.ppf((1 + level) / 2))
+    factor = gaussian if calibration is None else calibration.factor(level)
     half = factor * expected_error(result)
-    filled = result.filled
-    if spread is not None and filled is not None and filled.spread is not None:
-        ratio = filled.spread.factor(level) / factor
+    if calibration is not None and filled is not None and filled.error_calibration is not None:
+        ratio = filled.error_calibration.factor(level) / factor
         half = np.where(filled.mask, ratio * half, half).astype(np.float32)
     layout = Layout.of(np.asarray(result.mean), result.recipe.axes)
     mean = layout.without_alpha(np.asarray(result.mean)).astype(np.float32)

@@ -46,7 +46,7 @@ def image_warnings(
     noise: Sequence[NoiseModel],
     *,
     is_denoised: bool,
-    unlikeness: float | None = None,
+    out_of_distribution: float | None = None,
 ) -> tuple[str, ...]:
     """Sentences about an image that should make its user careful; none as a rule.
 
@@ -58,7 +58,7 @@ def image_warnings(
         _saturated(some),
         _blocky(some),
         _unlike_planes(planes, layout, noise),
-        _unlike_training(unlikeness),
+        _out_of_distribution(out_of_distribution),
     ]
     if is_denoised:
         found += [_correlated(noise), _extreme(some, noise)]
@@ -137,11 +137,11 @@ def _unlike_planes(planes: Planes, layout: Layout, noise: Sequence[NoiseModel]) 
     )
 
 
-def _unlike_training(unlikeness: float | None) -> str | None:
-    if unlikeness is None or unlikeness <= 1:
+def _out_of_distribution(score: float | None) -> str | None:
+    if score is None or score <= 1:
         return None
     return (
-        f"The image is unlike those that the model was trained on ({unlikeness:.1f} times the "
+        f"The image is unlike those that the model was trained on ({score:.1f} times the "
         "distance that they keep): what it learned from them may not hold here. Adapt the "
         "bundled model to images of this kind (adapt), and compare."
     )
