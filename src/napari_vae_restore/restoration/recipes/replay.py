@@ -237,16 +237,20 @@ def _inpaint(form: Mapping[str, Any], folder: Path, mask: Path | None) -> Inpain
             f"the recipe's fill fades into the image over {width} pixels, which Python does "
             "alone: vr.feathered(out, image, mask, width)"
         )
-    fill, name = _value(form, str, "fill", "mean"), _value(form, str, "mask", "")
-    path = folder / name if mask is None else mask
-    try:
-        is_there = mask is not None or (bool(name) and path.exists())
-    except OSError:  # of a name that no file can have
-        is_there = False
-    if not is_there:
-        problem = f"no {path!s:.200}" if name else "it names none"
-        raise InputError(f"the recipe's mask is not there ({problem}): give it, --mask FILE")
-    return replace(read_mask(path), fill=fill)
+    fill = _value(form, str, "fill", "mean")
+    if mask is None:
+        name = _value(form, str, "mask", "")
+        mask = folder / name
+        try:
+            is_there = bool(name) and mask.exists()
+        except OSError:  # of a name that no file can have
+            is_there = False
+        if not is_there:
+            problem = f"no {mask!s:.200}" if name else "it names none"
+            raise InputError(
+                f"the recipe's mask is not there ({problem}): give it, --mask FILE"
+            )
+    return replace(read_mask(mask), fill=fill)
 
 
 def _check_keys(

@@ -174,8 +174,10 @@ def _variance_ratio(
     side: int,
     skewed: FloatArray,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Variance of means of side x side residuals over the noise's, its degrees of freedom and
-    the means that are known, in each block."""
+    """Variance of means of side x side residuals over the noise's, in each block.
+
+    Also its degrees of freedom, and the number of means that are known.
+    """
     expected, alike = _of_means(correlation, side)
     mean, known = z, weight
     if side > 1:
