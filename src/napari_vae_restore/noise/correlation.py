@@ -26,8 +26,8 @@ from napari_vae_restore.noise.autoregression import (
 )
 from napari_vae_restore.noise.numbers import FloatArray
 
+# Lag-1 autocorrelation along Y and X of blurred white noise, or an autoregression.
 Correlation: TypeAlias = tuple[float, float] | Autoregression
-"""Lag-1 autocorrelation along Y and X of blurred white noise, or an autoregression."""
 
 WHITE: Final = (0.0, 0.0)
 
@@ -38,9 +38,9 @@ _STEP: Final = 0.01  # between the correlations that are compared with a measure
 _TOLD_LAGS: Final = 2  # pixels over which a blur follows an autoregression
 _RESPONSE: Final = 20  # pixels that a filter reaches to each side
 _LAGS: Final = 6  # pixels over which an autoregression follows a blur
+# White noise in the autoregression of a blur, whose own innovations all but vanish: no
+# measured noise is that smooth, and the highest frequencies would decide everything.
 _LOADING: Final = 0.01
-"""White noise in the autoregression of a blur, whose own innovations all but vanish: no
-measured noise is that smooth, and the highest frequencies would decide everything."""
 
 
 def checked_correlation(correlation: Any) -> Correlation:

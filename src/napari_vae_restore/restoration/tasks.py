@@ -192,6 +192,7 @@ class TaskKind:
     supplied: str = ""  # what a model adds that nobody measured
 
 
+# Every kind of task, the boldest last; a result is named after the boldest of its tasks.
 KINDS: Final = {
     kind.task.kind: kind
     for kind in (
@@ -213,7 +214,6 @@ KINDS: Final = {
         ),
     )
 }
-"""Every kind of task, the boldest last; a result is named after the boldest of its tasks."""
 
 
 def image_for(

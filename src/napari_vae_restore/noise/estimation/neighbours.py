@@ -36,19 +36,19 @@ _MIN_PLAIN_CORRELATION: Final = 0.07  # the same where there is hardly any textu
 _CALM_SHARE: Final = 0.1
 _MIDDLE_ORDERS: Final = range(5, 8)
 _HIGH_ORDERS: Final = range(10, 15)
+# Energy at middle over that at high frequencies in the calmest blocks: of white noise in 50
+# photographs, one exceeded it at a standard deviation of 25 and two at 50.
 _MIN_DECLINE: Final = 1.13
-"""Energy at middle over that at high frequencies in the calmest blocks: of white noise in 50
-photographs, one exceeded it at a standard deviation of 25 and two at 50."""
 _MAX_ALONG_BOTH: Final = 0.9  # of a geometric decay: more is all but determined
 _ROUNDS: Final = 4  # of choosing flat blocks by the spectrum and fitting it
 _FLAT_SHARE: Final = 0.03  # of all blocks, the flattest beside their noise
 _MIN_FLAT: Final = 40
+# Nats per coefficient by which the geometric family must explain more than a blur: where
+# neighbours correlate by 0.5 and more, the right family gains 0.1 and more.
 _MIN_GAIN: Final = 0.005
-"""Nats per coefficient by which the geometric family must explain more than a blur: where
-neighbours correlate by 0.5 and more, the right family gains 0.1 and more."""
+# What the geometric family may leave unexplained: under a blur, texture has too long a tail
+# for either family, and mismatches of 0.08 and more were seen; without, 0.04 at most.
 _MAX_MISMATCH: Final = 0.05
-"""What the geometric family may leave unexplained: under a blur, texture has too long a tail
-for either family, and mismatches of 0.08 and more were seen; without, 0.04 at most."""
 
 _SQUARE: Final = (BLOCK, BLOCK)
 _STRUCTURE: Final = np.isin(ORDER, CORRELATED_STRUCTURE_ORDERS)

@@ -34,8 +34,8 @@ from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.result import Diagnostics, Restoration
 from napari_vae_restore.restoration.tasks import Task
 
+# Mean, standard deviation and samples of a block.
 Planes = tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]
-"""Mean, standard deviation and samples of a block."""
 
 # One thread computes, whoever asks: torch's own threads share the processor, so that blocks
 # at once would only take each other's turns, and each thread keeps working memory of its

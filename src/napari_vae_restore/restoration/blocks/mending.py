@@ -61,21 +61,20 @@ def mended(
     if not noise:
         return Measurement(values, observed, noise), None
     calm, is_hot = values.copy(), np.zeros(values.shape, bool)
-    for c, model in enumerate(noise):
+    every = np.ones(values.shape, bool) if observed is None else observed
+    for c, (model, seen) in enumerate(zip(noise, every, strict=True)):
         channel = group.start + c
-        known = defects.persistent[channel][place] if defects.persistent else None
-        seen = None if observed is None else observed[c]
-        if seen is not None and not seen.any():
+        if not seen.any():
             continue
         found, where = without_hot_pixels(
-            values[None, c] if seen is None else np.where(seen, values[c], 0)[None],
+            np.where(seen, values[c], 0)[None],
             model,
-            observed=None if seen is None else seen[None],
-            known=known,
+            observed=seen[None],
+            known=defects.persistent[channel][place] if defects.persistent else None,
             least_rise=defects.least_rises[channel],
             excess=defects.excess,
         )
-        is_hot[c] = where[0] if seen is None else where[0] & seen
+        is_hot[c] = where[0] & seen
         np.copyto(calm[c], found[0], where=is_hot[c], casting="unsafe")
     return Measurement(calm, observed, noise, repeated), is_hot
 
@@ -101,14 +100,13 @@ def unmeasured_together(
 
 def without_measurement(planes: NDArray[Any], missing: Any, side: int) -> Any:
     """What is missing, or was not measured, of (N, C, H, W) planes; None if nothing."""
-    for n, plane in enumerate(planes):
-        for c, channel in enumerate(plane):
-            found = unmeasured(channel, side)
-            if found is None:
-                continue
-            if missing is None:
-                missing = np.zeros(planes.shape, bool)
-            elif not missing.flags.writeable or missing.base is not None:
-                missing = missing.copy()
-            missing[n, c] |= found
+    for place in np.ndindex(planes.shape[:2]):
+        found = unmeasured(planes[place], side)
+        if found is None:
+            continue
+        if missing is None:
+            missing = np.zeros(planes.shape, bool)
+        elif not missing.flags.writeable or missing.base is not None:
+            missing = missing.copy()
+        missing[place] |= found
     return missing

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from napari_vae_restore.images.layout import Layout, cast
 from napari_vae_restore.restoration.blocks.plan import Plan
 
-Place = tuple[int, slice, slice, slice]
-"""Plane, channels, rows and columns of a result."""
+Place = tuple[int, slice, slice, slice]  # plane, channels, rows and columns of a result
 
 
 class ResultBuffer:

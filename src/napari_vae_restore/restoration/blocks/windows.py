@@ -22,14 +22,12 @@ _RANGE_SIDE: Final = 176
 # and is found where one looks in many places.
 _RANGE_WINDOWS: Final = 36
 
-Part = tuple[int, slice]
-"""Plane and group of channels."""
+Part = tuple[int, slice]  # plane and group of channels
 
-Rectangle = tuple[slice, slice]
-"""Rows and columns."""
+Rectangle = tuple[slice, slice]  # rows and columns
 
+# Values (C, h, w), and which of them are missing; None where none are.
 Window = tuple[NDArray[Any], NDArray[np.bool_] | None]
-"""Values (C, h, w), and which of them are missing; None where none are."""
 
 
 def in_memory(array: Any) -> NDArray[Any]:

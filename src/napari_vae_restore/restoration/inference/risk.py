@@ -33,7 +33,6 @@ ERROR_PROBABILITY: Final = 0.05  # of calling an answer better that is not
 # white, and for correlated noise: skimage's pictures have up to 1.4 of 255 and, but for those
 # that are texture all over, up to 2.5.
 _GRAIN: Final = (2 / 255, 4 / 255)
-"""Of calling an answer better that is not."""
 
 
 def probe(

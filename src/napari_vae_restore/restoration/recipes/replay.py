@@ -36,11 +36,9 @@ from napari_vae_restore.restoration.tasks import (
 if TYPE_CHECKING:
     from napari_vae_restore.models.model import Model
 
-_IMAGES = (".tif", ".tiff", ".png")
-"""Endings of the files whose description holds a recipe."""
+_IMAGES = (".tif", ".tiff", ".png")  # endings of the files whose description holds a recipe
 
-REMARKS = ("is", "note")
-"""What a file says of itself beside its recipe."""
+REMARKS = ("is", "note")  # what a file says of itself beside its recipe
 _KEYS = {field.name for field in fields(Recipe)} | set(REMARKS)
 
 _Value = TypeVar("_Value", int, str)
