@@ -87,9 +87,7 @@ class Plan:
     halo: int  # pixels of the output
     tile: int  # the same, as asked for or chosen
     options: Options
-    error_calibration: (
-        Spread | None
-    )  # what the model's calibration says of such a problem's samples
+    error_calibration: Spread | None  # of the model, for samples of such a problem
     calibration_in_holes: Spread | None  # the same in the holes of a noisy image
     defects: Defects
     stated: NoiseCheck | None  # what the image says of noise that was stated

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter, deque
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -127,56 +128,36 @@ class Solver:
         Without a scale it is measured on the window, which is the plane. Yields after each
         pass through the decoder. Raises RestorationError if the computation fails.
         """
-        measurement, is_hot = mended(self._plan, part[1], block.window, window)
-        decided = yield from self._solve_tiles(buffer, part, block, measurement, scale)
+        plan, (plane, group) = self._plan, part
+        measurement, is_hot = mended(plan, group, block.window, window)
+        first_channel = plane * plan.layout.planes_shape[1] + group.start
+        strides = plan.model.network.config.strides
+        keys = LatentKeys(plan.options.seed, first_channel, strides)
+        shared = _Shared(measurement, keys, scale)
+        yield from self._solve_tiles(buffer, part, block, shared)
         place = (*part, *block.core)
-        if self._plan.noise:
+        if plan.noise:
             mean = np.nan_to_num(buffer.mean_at(place).astype(np.float64))
-            found = self._tally(mean, part[0], block, measurement, is_hot, decided)
+            found = self._tally(mean, plane, block, measurement, is_hot, shared.decided)
             self._tallies.append(found)
         self._put_back(buffer, place, block, measurement)
 
     def _solve_tiles(
-        self,
-        buffer: ResultBuffer,
-        part: Part,
-        block: Block,
-        measurement: Measurement,
-        scale: Scale | None,
-    ) -> Generator[None, None, list[tuple[Tile, TileDecision]]]:
-        """Tile by tile: infer, decide, agree, put; smaller tiles where memory runs out."""
-        plan, (plane, group) = self._plan, part
-        first_channel = plane * plan.layout.planes_shape[1] + group.start
-        strides = plan.model.network.config.strides
-        keys = LatentKeys(plan.options.seed, first_channel, strides)
+        self, buffer: ResultBuffer, part: Part, block: Block, shared: _Shared
+    ) -> Iterator[None]:
+        """Tile by tile; smaller tiles where memory runs out."""
         queue = deque(block.tiles)
-        posterior: PlanePosterior | None = None
-        decided: list[tuple[Tile, TileDecision]] = []
         while queue:
             tile = queue.popleft()
             if _n_pixels(tile) > self._tile_limit and (halves := self._halves(tile)):
                 queue.extendleft(reversed(halves))
                 continue
-            place: Place = (*part, *block.in_result(tile.core, plan.problem.factor))
+            core = block.in_result(tile.core, self._plan.problem.factor)
             n_done = 0
             try:
-                if self._passes_through(tile, measurement):
-                    kept = self._enlarged(measurement.intensities, tile.core)
-                    buffer.keep(place, kept, np.ones(kept.shape, bool))
-                    yield from [None] * self._passes_per_tile
-                    continue
-                if posterior is None:  # nor is a scale measured where nothing is missing
-                    if scale is None:
-                        scale = plane_scale(self._model, plan.problem, measurement)
-                    posterior = plane_posterior(self._model, plan.problem, measurement, scale)
-                for _ in self._infer(buffer, place, tile, posterior, measurement, keys):
+                for _ in self._solve_tile(buffer, (*part, *core), tile, shared):
                     n_done += 1
                     yield
-                if posterior.description is not None:
-                    seen = self.descriptions.setdefault((group.start, plane), [])
-                    seen.append(posterior.description)
-                if posterior.decided is not None:
-                    decided.append((tile, posterior.decided))
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise RestorationError(
@@ -186,27 +167,36 @@ class Solver:
                 self.n_passes += n_done
                 queue.appendleft(tile)
                 if self._relieve(tile, error):
-                    posterior = None
-        return decided
+                    shared.posterior = None
 
-    def _infer(
-        self,
-        buffer: ResultBuffer,
-        place: Place,
-        tile: Tile,
-        posterior: PlanePosterior,
-        measurement: Measurement,
-        keys: LatentKeys,
+    def _solve_tile(
+        self, buffer: ResultBuffer, place: Place, tile: Tile, shared: _Shared
     ) -> Iterator[None]:
-        """Put a tile's mean and samples into the buffer, and a sample into drawn holes."""
-        plan = self._plan
-        for number, signal in enumerate(posterior.signals(tile, plan.n_drawn, keys)):
+        """Infer, decide, agree, put: a tile's mean and samples, a sample in drawn holes."""
+        plan, measurement = self._plan, shared.measurement
+        if self._passes_through(tile, measurement):
+            kept = self._enlarged(measurement.intensities, tile.core)
+            buffer.keep(place, kept, np.ones(kept.shape, bool))
+            yield from [None] * self._passes_per_tile
+            return
+        if shared.scale is None:
+            shared.scale = plane_scale(self._model, plan.problem, measurement)
+        posterior = shared.posterior
+        if posterior is None:
+            posterior = plane_posterior(self._model, plan.problem, measurement, shared.scale)
+            shared.posterior = posterior
+        for number, signal in enumerate(posterior.signals(tile, plan.n_drawn, shared.keys)):
             values = signal[(slice(None), *tile.inner)]
             buffer.add(place, values)
             if plan.problem.draws and number == 1 and measurement.observed is not None:
                 missing = self._enlarged(~measurement.observed, tile.core)
-                buffer.fill(place, self._with_grain(values, tile, keys), missing)
+                buffer.fill(place, self._with_grain(values, tile, shared.keys), missing)
             yield
+        if posterior.description is not None:
+            seen = self.descriptions.setdefault((place[1].start, place[0]), [])
+            seen.append(posterior.description)
+        if posterior.decided is not None:
+            shared.decided.append((tile, posterior.decided))
 
     def _with_grain(
         self, values: NDArray[np.float64], tile: Tile, keys: LatentKeys
@@ -317,6 +307,17 @@ class Solver:
     def _note(self, text: str) -> None:
         self.notes.append(text)
         _log.warning("%s", text)
+
+
+@dataclass(slots=True, eq=False)
+class _Shared:
+    """What the tiles of a block share; the last three are made when a tile needs them."""
+
+    measurement: Measurement
+    keys: LatentKeys
+    scale: Scale | None
+    posterior: PlanePosterior | None = None
+    decided: list[tuple[Tile, TileDecision]] = field(default_factory=list)
 
 
 def _joined(
