@@ -24,6 +24,11 @@ class Measurement:
     # (C, H, W), pixels that are not observed, and that keep what they hold.
     unmeasured: Mask | None = None
 
+    @property
+    def seen(self) -> Mask:
+        """`observed`, or a mask that is True everywhere."""
+        return np.ones(self.intensities.shape, bool) if self.observed is None else self.observed
+
     def filled(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
         """Its values in any unit, (C, H, W), with a smooth guess for missing pixels."""
         return values if self.observed is None else smooth_fill(values, self.observed)

@@ -104,6 +104,8 @@ def restore(
     ------
     InputError
         For an unusable image or parameter; nothing was computed.
+    ImageFileError
+        If a part of a lazy image cannot be read.
     ModelFileError
         If the model file cannot be used.
     RestorationError

@@ -101,13 +101,7 @@ class Solver:
         ]
         observed = None
         if any(part.observed is not None for part in parts):
-            seen = [
-                np.ones(part.intensities.shape, bool)
-                if part.observed is None
-                else part.observed
-                for part in parts
-            ]
-            observed = np.concatenate(seen, axis=1)
+            observed = np.concatenate([part.seen for part in parts], axis=1)
             if not observed.any():
                 return None
         # Side by side, (C, k h, w): few inner borders do not count.

@@ -90,9 +90,7 @@ def tally(
     """
     if not measurement.noise:
         return Tally()
-    seen = np.ones(predicted.shape, bool)
-    if measurement.observed is not None:
-        seen = measurement.observed[core]
+    seen = measurement.seen[core]
     taken = np.ones(predicted.shape) if decided is None else decided.taken
     removed = expected = 0.0
     for channel, model in enumerate(measurement.noise):

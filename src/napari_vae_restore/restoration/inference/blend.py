@@ -79,7 +79,7 @@ def with_decision(
     part = np.s_[:, rows, columns]
     observed = None if sample.observed is None else sample.observed[part]
     spot = Measurement(sample.intensities[part], observed, units.noise)
-    seen = np.ones(spot.intensities.shape, bool) if observed is None else observed
+    seen = spot.seen
     if not seen.any():
         return units
     y = spot.filled(units.to_network(spot.intensities)).astype(np.float32)
@@ -135,8 +135,7 @@ class Blend:
         self._operator = problem.operator(None)
         self._units, self._measured = units, measured
         self._intensities, self._noise = measurement.intensities, measurement.noise
-        observed = measurement.observed
-        self._observed = np.ones(measured.shape, bool) if observed is None else observed
+        self._observed = measurement.seen
         self._probe: FloatArray | None = None
         self._trusted = 1.0
         if problem.measures_noise(model):

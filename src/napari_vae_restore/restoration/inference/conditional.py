@@ -75,13 +75,13 @@ class ConditionalPosterior:
     ) -> None:
         self._network = conditional_network(model)
         self._problem, self._units = problem, scale
-        self._observed = observed = measurement.observed
+        self._observed = measurement.observed
         self._measured = measurement.filled(scale.to_network(measurement.intensities))
         self._slow = _slow_values(scale, problem.factor)
         self.description: Description | None = None
         self._image = enlarged(self._measured, problem.factor)
-        seen = np.ones(self._measured.shape, bool) if observed is None else observed
-        self._seen = seen.repeat(problem.factor, axis=1).repeat(problem.factor, axis=2)
+        rows = measurement.seen.repeat(problem.factor, axis=1)
+        self._seen = rows.repeat(problem.factor, axis=2)
         self._blend = None
         if scale.noise:
             self._blend = Blend(model, problem, measurement, scale, self._measured)
