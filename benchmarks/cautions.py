@@ -12,7 +12,7 @@ from.
 Adapted: the model is adapted for `--budget` seconds to the left halves of three captures of
 each scene of FMD, and once to the sixty noisy fields of w2s-train. Pictures of its own kind
 are the right halves of that scene's four captures, and w2s-bench; other modalities the two
-other sets. Here only the model's own score counts, `diagnostics.out_of_distribution`.
+other sets. Here only the model's own score counts, `diagnostics.ood_score`.
 
 Printed are the share of warnings, and the area under the ROC curve of the score against
 pictures of the same set or kind as they are.
@@ -123,7 +123,7 @@ def outcomes(
     images: Sequence[Image], model: vr.Model | str = "default", axes: str = "YX"
 ) -> list[Outcome]:
     found = [vr.denoise(image, model, axes=axes).diagnostics for image in images]
-    return [(each.out_of_distribution or 0.0, each.warnings) for each in found]
+    return [(each.ood_score or 0.0, each.warnings) for each in found]
 
 
 def stacks(images: Sequence[Image], apart: int) -> list[Image]:

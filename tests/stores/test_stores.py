@@ -379,7 +379,7 @@ def test_a_store_is_warned_of_by_a_spot(
     )
     assert stored.diagnostics is not None
     assert any("saturated" in text for text in stored.diagnostics.warnings)
-    assert stored.diagnostics.out_of_distribution is not None
+    assert stored.diagnostics.ood_score is not None
     assert stored.diagnostics.device == str(choose_device("auto"))
 
 

@@ -54,10 +54,10 @@ def test_its_own_kind_is_familiar_and_text_is_not(
 ) -> None:
     own = scored(noisy(tissue[256:448, 128:384], seed=1), adapted)
     text = scored(noisy(data.page()[:160, :256], seed=1), adapted)
-    assert own.out_of_distribution is not None
-    assert own.out_of_distribution < 1
-    assert text.out_of_distribution is not None
-    assert text.out_of_distribution > 1
+    assert own.ood_score is not None
+    assert own.ood_score < 1
+    assert text.ood_score is not None
+    assert text.ood_score > 1
     (told,) = [warning for warning in text.warnings if "unlike" in warning]
     assert "Adapt" in told
     assert not [warning for warning in own.warnings if "unlike" in warning]
@@ -69,20 +69,20 @@ def test_what_is_not_denoising_has_no_score(adapted: vr.Model) -> None:
     mask[20:24] = True
     for tasks in ([vr.Inpaint(mask)], [vr.Denoise(NOISE), vr.SuperResolve(2)]):
         found = vr.restore(image, tasks, adapted, device="cpu").diagnostics
-        assert found.out_of_distribution is None
+        assert found.ood_score is None
 
 
 def test_a_model_without_likeness_has_no_score(adapted: vr.Model) -> None:
     image = noisy(data.camera()[:64, :64])
-    assert scored(image, replace(adapted, likeness=None)).out_of_distribution is None
+    assert scored(image, replace(adapted, likeness=None)).ood_score is None
 
 
 def test_tiles_are_described_as_the_whole(adapted: vr.Model, tissue: NDArray[np.uint8]) -> None:
     image = noisy(tissue[:256, :256], seed=2)
-    whole = scored(image, adapted).out_of_distribution
+    whole = scored(image, adapted).ood_score
     tiled = vr.denoise(image, adapted, noise=NOISE, tile=128, device="cpu").diagnostics
     assert tiled.n_tiles == 4
-    assert tiled.out_of_distribution == pytest.approx(whole, abs=0.02)
+    assert tiled.ood_score == pytest.approx(whole, abs=0.02)
 
 
 def test_a_model_trained_from_nothing_knows_its_kind(

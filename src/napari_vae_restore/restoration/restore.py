@@ -287,7 +287,7 @@ def _steps(
     yield RestoreProgress(0, solver.n_passes)
     for n_done, _ in enumerate(solver.solve_all(buffer, planes, missing), start=1):
         yield RestoreProgress(n_done, solver.n_passes)
-    is_denoised, score = problem.denoising is not None, solver.out_of_distribution
+    is_denoised, score = problem.denoising is not None, solver.ood_score
     seen = _without_holes(planes, missing, buffer)
     diagnostics = diagnostics_of(
         plan,
@@ -297,13 +297,9 @@ def _steps(
         device=solver.device,
         notes=tuple(solver.notes),
         warnings=image_warnings(
-            *seen,
-            layout,
-            plan.noise,
-            is_denoised=is_denoised,
-            out_of_distribution=score,
+            *seen, layout, plan.noise, is_denoised=is_denoised, ood_score=score
         ),
-        out_of_distribution=score,
+        ood_score=score,
     )
     return Restoration(
         *buffer.finish(layout, array),

@@ -130,11 +130,11 @@ class Diagnostics:
     warnings : tuple of str
         What should make one careful, in words, with what to do; empty as a rule. Of lazy
         arrays nothing is looked at for them, of stores, whose noise is removed, a spot.
-    out_of_distribution : float or None
-        Distance of the image from those that the model was trained on, relative to the
-        limit that these keep: above 1 it is of another kind. None where more than noise was
-        to be undone, of lazy arrays, and by a model that does not know what it was trained
-        on; of stores, that of a spot.
+    ood_score : float or None
+        Out-of-distribution score: distance of the image from those that the model was
+        trained on, relative to the limit that these keep: above 1 it is of another kind.
+        None where more than noise was to be undone, of lazy arrays, and by a model that does
+        not know what it was trained on; of stores, that of a spot.
     decision : Decision or None
         How much of the network's answer was taken; None where no noise was to be removed,
         of blur, whose inference weighs the measurement itself, and of lazy arrays.
@@ -154,16 +154,16 @@ class Diagnostics:
     device: str
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    out_of_distribution: float | None = None
+    ood_score: float | None = None
     decision: Decision | None = None
     unmeasured: Unmeasured | None = None
     verdict: Verdict = KEEP
 
     @property
     def unlikeness(self) -> float | None:
-        """Deprecated name of `out_of_distribution`."""
-        _deprecated("unlikeness", "out_of_distribution")
-        return self.out_of_distribution
+        """Deprecated name of `ood_score`."""
+        _deprecated("unlikeness", "ood_score")
+        return self.ood_score
 
     @property
     def findings(self) -> tuple[str, ...]:

@@ -215,7 +215,7 @@ def iter_restore_store(
                 seconds=time.monotonic() - started,
                 device=device if client is not None else str(choose_device(device)),
                 warnings=() if spot is None else spot.warnings,
-                out_of_distribution=None if spot is None else spot.out_of_distribution,
+                ood_score=None if spot is None else spot.ood_score,
             )
             target.finish(attributes_of(work, like, recipe, diagnostics), overwrite=overwrite)
         except OSError as error:

@@ -146,7 +146,7 @@ def test_without_calibration_a_gaussian_is_taken(
     assert out.error_calibration is None
     with pytest.warns(DeprecationWarning, match="spread is now error_calibration"):
         assert out.spread is None
-    with pytest.warns(DeprecationWarning, match="unlikeness is now out_of_distribution"):
+    with pytest.warns(DeprecationWarning, match="unlikeness is now ood_score"):
         assert out.diagnostics.unlikeness is None
     assert out.std is not None
     np.testing.assert_array_equal(out.expected_error(), out.std)

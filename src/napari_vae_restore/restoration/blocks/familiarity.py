@@ -32,7 +32,7 @@ class ImageProbe:
 
     # (rows, columns, d) of each tile; none by a network whose features have no place.
     descriptions: list[Description]
-    out_of_distribution: float | None
+    ood_score: float | None
     warnings: tuple[str, ...]  # none that a spot is empty
 
 
@@ -51,14 +51,9 @@ def probe_image(
     solver = Solver(plan)
     for _ in solver.solve_all(ResultBuffer(plan), planes, None):
         pass
-    score = solver.out_of_distribution
+    score = solver.ood_score
     warnings = image_warnings(
-        planes,
-        None,
-        layout,
-        plan.noise,
-        is_denoised=True,
-        out_of_distribution=score,
+        planes, None, layout, plan.noise, is_denoised=True, ood_score=score
     )
     tiles = [each for tiles in solver.descriptions.values() for each in tiles]
     return ImageProbe(tiles, score, warnings)

@@ -67,7 +67,7 @@ class Solver:
         return tuple(value for value, _ in self._repeated.most_common())
 
     @property
-    def out_of_distribution(self) -> float | None:
+    def ood_score(self) -> float | None:
         """Of the channel that is least like the training's; None where nothing is known."""
         likeness = self._plan.model.likeness
         if likeness is None or not self.descriptions:

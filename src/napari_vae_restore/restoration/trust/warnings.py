@@ -46,7 +46,7 @@ def image_warnings(
     noise: Sequence[NoiseModel],
     *,
     is_denoised: bool,
-    out_of_distribution: float | None = None,
+    ood_score: float | None = None,
 ) -> tuple[str, ...]:
     """Sentences about an image that should make its user careful; none as a rule.
 
@@ -58,7 +58,7 @@ def image_warnings(
         _saturated(some),
         _blocky(some),
         _unlike_planes(planes, layout, noise),
-        _out_of_distribution(out_of_distribution),
+        _unlike_training(ood_score),
     ]
     if is_denoised:
         found += [_correlated(noise), _extreme(some, noise)]
@@ -137,7 +137,7 @@ def _unlike_planes(planes: Planes, layout: Layout, noise: Sequence[NoiseModel]) 
     )
 
 
-def _out_of_distribution(score: float | None) -> str | None:
+def _unlike_training(score: float | None) -> str | None:
     if score is None or score <= 1:
         return None
     return (
