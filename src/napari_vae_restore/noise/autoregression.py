@@ -212,9 +212,7 @@ def geometric(y: float, x: float) -> Autoregression:
     return Autoregression("plane", (x, round(-x * y, 4), y, 0.0))
 
 
-def fit_autoregression(
-    autocorrelation: FloatArray, direction: Direction, *, max_order: int | None = None
-) -> Autoregression:
+def fit_autoregression(autocorrelation: FloatArray, direction: Direction) -> Autoregression:
     """Fit an autoregression to an autocorrelation, by the Yule-Walker equations.
 
     The order grows as long as one more explains a hundredth of the innovations' variance.
@@ -223,7 +221,7 @@ def fit_autoregression(
     symmetric = (symmetric + symmetric[::-1]) / 2
     radius = len(symmetric) // 2
     allowed = radius if direction != "plane" else radius // 2
-    most = min(allowed, _MAX_ORDER[direction], max_order or allowed)
+    most = min(allowed, _MAX_ORDER[direction])
     best: Autoregression | None = None
     remaining = 1.0
     for order in range(1, most + 1):

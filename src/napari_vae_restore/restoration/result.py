@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.models.spread import Spread
 from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.restoration.trust import intervals
+from napari_vae_restore.restoration.trust.invented import invented
 from napari_vae_restore.restoration.trust.verdict import KEEP, Verdict
 
 # Share of the answer, or of the measurement, that is not worth a word.
@@ -238,9 +240,7 @@ class Restoration:
         InputError
             If there were fewer than two samples.
         """
-        from napari_vae_restore.restoration.trust.intervals import expected_error
-
-        return expected_error(self)
+        return intervals.expected_error(self)
 
     def interval(self, level: float = 0.9) -> tuple[NDArray[Any], NDArray[Any]]:
         """Bounds between which the truth is expected to lie.
@@ -267,9 +267,7 @@ class Restoration:
         A. N. Angelopoulos and S. Bates, "A gentle introduction to conformal prediction",
         2021, arXiv:2107.07511; here with one quantile for each task.
         """
-        from napari_vae_restore.restoration.trust.intervals import interval
-
-        return interval(self, level)
+        return intervals.interval(self, level)
 
     def invented(self) -> NDArray[np.float32]:
         """How much of each pixel the prior supplies, where the data leave it open.
@@ -290,8 +288,6 @@ class Restoration:
         InputError
             If there were fewer than two samples.
         """
-        from napari_vae_restore.restoration.trust.invented import invented
-
         return invented(self)
 
 

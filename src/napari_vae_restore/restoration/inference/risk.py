@@ -119,11 +119,7 @@ class RiskDifference:
 
 
 def difference(
-    one: WindowRisk,
-    other: WindowRisk,
-    *,
-    noise_error: float = 0.0,
-    error_probability: float = ERROR_PROBABILITY,
+    one: WindowRisk, other: WindowRisk, *, noise_error: float = 0.0
 ) -> RiskDifference:
     """Compare two answers by the paired differences of their risks over windows.
 
@@ -137,7 +133,7 @@ def difference(
     mean = one.mean - other.mean
     if n < 2:
         return RiskDifference(mean, float("inf"))
-    quantile = float(student_t.isf(error_probability, n - 1))
+    quantile = float(student_t.isf(ERROR_PROBABILITY, n - 1))
     ends = []
     for factor in (1 - np.maximum(one.doubt, noise_error), 1 + noise_error):
         values = residual + factor * trace
