@@ -51,7 +51,7 @@ from napari_vae_restore.images import atomic
 from napari_vae_restore.cli import runs
 from napari_vae_restore.training import supervision
 supervision.HVAEConfig = lambda: HVAEConfig(levels=2, width=8, latent=4)
-runs.SAVE_SECONDS, runs._MAX_SAVE_SHARE = 0.3, 1.0
+runs.SAVE_SECONDS, runs.MAX_SAVE_SHARE = 0.3, 1.0
 def slow(path, flush=atomic._flush):
     time.sleep(0.002 if path.parent.name == "marks" else 0.15)
     flush(path)

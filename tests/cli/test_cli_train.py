@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import napari_vae_restore as vr
-from napari_vae_restore.cli import runs
+from napari_vae_restore.cli import terminal
 from napari_vae_restore.images.image_files import write_image
 from napari_vae_restore.training.weight_updates import WeightUpdates
 
@@ -70,7 +70,7 @@ def interrupted_at(monkeypatch):
 
             return contextlib.nullcontext(update)
 
-        monkeypatch.setattr(runs, "progress_bar", bar)
+        monkeypatch.setattr(terminal, "progress_bar", bar)
 
     return prepare
 

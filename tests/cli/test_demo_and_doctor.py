@@ -26,7 +26,7 @@ def test_doctor_finds_what_is_broken(run, monkeypatch):
         raise ImportError("libgomp.so.1: no such file")
 
     monkeypatch.setattr(vr, "train", broken)
-    monkeypatch.setattr(doctor, "_version", {"torch": "2.7"}.get)
+    monkeypatch.setattr(doctor, "version_of", {"torch": "2.7"}.get)
     status, out, _ = run("doctor")
     assert status == 1
     assert "libgomp" in out

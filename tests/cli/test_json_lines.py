@@ -25,7 +25,7 @@ from napari_vae_restore import HVAEConfig
 from napari_vae_restore.cli import main, runs
 from napari_vae_restore.training import supervision
 supervision.HVAEConfig = lambda: HVAEConfig(levels=2, width=8, latent=4)
-runs.WATCHED_SAVE_SECONDS, runs._MAX_SAVE_SHARE = 0.1, 1.0
+runs.WATCHED_SAVE_SECONDS, runs.MAX_SAVE_SHARE = 0.1, 1.0
 sys.exit(main())
 """
 
@@ -115,7 +115,7 @@ def test_checkpoints_come_at_intervals(run, words, monkeypatch):
 
     monkeypatch.setattr(vr.Training, "save_checkpoint", save)
     monkeypatch.setattr(runs, "SAVE_SECONDS", 0)
-    monkeypatch.setattr(runs, "_MAX_SAVE_SHARE", 1e9)
+    monkeypatch.setattr(runs, "MAX_SAVE_SHARE", 1e9)
     assert run(*words)[0] == 0
     assert written == [(1, words[3]), (2, words[3]), (3, words[3])]
     with pytest.raises(vr.ModelFileError, match="holds a finished model"):

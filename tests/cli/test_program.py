@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 import napari_vae_restore as vr
-from napari_vae_restore.cli.options import Restoring
+from napari_vae_restore.cli.restore import RestoreOptions
 from napari_vae_restore.images.tiling import TILE
 from napari_vae_restore.restoration.recipes.replay import Request
 
@@ -30,7 +30,7 @@ def test_help_is_quick_and_complete():
 
 def test_help_names_the_defaults_of_the_library():
     """As literals: to import them would cost the help a second."""
-    hints = get_type_hints(Restoring, include_extras=True)
+    hints = get_type_hints(RestoreOptions, include_extras=True)
     usual = {"model": "model", "samples": "n_samples", "tile": "tile", "seed": "seed"}
     for option, field in usual.items():
         (told,) = hints[option].__metadata__

@@ -7,22 +7,14 @@ from typing import Final
 
 from napari_vae_restore.errors import InputError
 
+# Results that this run would make again are kept; any other is an error at the start.
 NEVER: Final = "never"
-"""Results that this run would make again are kept; any other is an error at the start."""
-
-MISSING: Final = "missing"
-"""Images whose results exist are left out."""
-
-ALWAYS: Final = "always"
-"""All results are made anew."""
-
+MISSING: Final = "missing"  # images whose results exist are left out
+ALWAYS: Final = "always"  # all results are made anew
 POLICIES: Final = (NEVER, MISSING, ALWAYS)
 
-SAMPLES: Final = 16
-"""Samples for an uncertainty, where their number is not given."""
-
-_FEWEST: Final = 2
-"""A standard deviation needs that many samples."""
+SAMPLES: Final = 16  # for an uncertainty, where their number is not given
+_FEWEST: Final = 2  # that a standard deviation needs
 
 
 def n_drawn(kept: int | None, *, has_uncertainty: bool, usual: int = SAMPLES) -> int:

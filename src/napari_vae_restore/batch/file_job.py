@@ -33,11 +33,10 @@ from napari_vae_restore.stores.restore import iter_restore_store
 
 _log = logging.getLogger(__name__)
 
-TIFF = (".tif", ".tiff")
-"""Endings of files that hold any image."""
+TIFF = (".tif", ".tiff")  # endings of files that hold any image
 
+# Recipe keys that are ignored when two recipes are compared.
 _FREE = ("noise", "model", "tile", "package_version", *REMARKS)
-"""Recipe keys that are ignored when two recipes are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +85,14 @@ class StoreOptions:
     client: Any = None  # dask client, or the address of a scheduler, whose workers compute
 
 
-LOCAL = StoreOptions()
-"""This process computes, and writes one file a chunk."""
+LOCAL = StoreOptions()  # this process computes, and writes one file a chunk
 
 
-def sample_path(output: Path, number: int) -> Path:
-    """out.ome.tif becomes out.sample-1.ome.tif."""
+def sample_paths(output: Path, n_samples: int) -> tuple[Path, ...]:
+    """Beside out.ome.tif, out.sample-1.ome.tif and so on."""
     stem, endings = split_name(output)
-    return output.with_name(f"{stem}.sample-{number}{endings}")
+    names = (f"{stem}.sample-{number}{endings}" for number in range(1, n_samples + 1))
+    return tuple(map(output.with_name, names))
 
 
 def iter_restore_file(
@@ -114,10 +113,9 @@ def iter_restore_file(
         return (
             yield from _iter_store(files, request, tasks, model, device, overwrite, storing)
         )
-    source = (
-        open_store(files.image).read() if is_store(files.image) else read_image(files.image)
-    )
-    digest = _digest(files.image)  # of what was read: the file may change, or go, meanwhile
+    image = files.image
+    source = open_store(image).read() if is_store(image) else read_image(image)
+    digest = _digest(image)  # of what was read: the file may change, or go, meanwhile
     axes = request.axes or source.axes
     _, axes = image_for(source.data, axes, tasks)
     outputs.check_format(files.mean, source, axes, source.data.dtype)
@@ -185,7 +183,8 @@ def _iter_store(
 def is_made(path: Path, image: Path, request: Request, model: Model) -> bool:
     """Whether a file is what a request makes of an image, by the recipe in it.
 
-    The hash of the image, tasks, model, axes, seed and samples have to agree.
+    The hash of the image, tasks, model, axes, seed and samples have to agree; of a mask,
+    its hash.
     """
     try:
         found = json.loads(read_image(path).description)
@@ -194,31 +193,26 @@ def is_made(path: Path, image: Path, request: Request, model: Model) -> bool:
         axes = request.axes or read_image(image).axes
     except (ValueError, OSError, RecursionError, ImageFileError):
         return False
-    wanted = Recipe(
-        tasks=tuple(task.to_dict() for task in request.tasks),
-        noise=(),
-        model=model.name,
-        model_sha256=model.sha256,
-        axes=axes.upper(),
-        n_samples=request.n_samples,
-        tile=0,
-        seed=request.seed,
-        package_version="",
-        image_sha256=found["image_sha256"],
-    )
-    return _decisive(found) == _decisive(wanted.to_dict())
+    wanted = {
+        "tasks": [task.to_dict() for task in request.tasks],
+        "model_sha256": model.sha256,
+        "axes": axes.upper(),
+        "n_samples": request.n_samples,
+        "seed": request.seed,
+        "image_sha256": found["image_sha256"],
+    }
+    return _decisive(found) == _decisive(json.loads(json.dumps(wanted)))
 
 
 def _decisive(recipe: dict[str, Any]) -> dict[str, Any]:
     """What decides of a recipe: two that agree in it make the same result."""
-    values = {key: value for key, value in recipe.items() if key not in _FREE}
-    tasks = recipe.get("tasks")
-    # A mask is compared by its hash.
-    values["tasks"] = [
+    listed = recipe.get("tasks")
+    tasks = [
         {key: value for key, value in task.items() if key != "mask"}
-        for task in (tasks if isinstance(tasks, list) else [])
+        for task in (listed if isinstance(listed, list) else [])
     ]
-    return values
+    values = {key: value for key, value in recipe.items() if key not in _FREE}
+    return values | {"tasks": tasks}
 
 
 def _write(

@@ -12,8 +12,7 @@ from napari_vae_restore.errors import ImageFileError, InputError
 from napari_vae_restore.images.atomic import atomic_write, why_not_written
 from napari_vae_restore.images.image_files import ImageFile, check_output, write_image
 
-_SAMPLE_SIDE = 8
-"""Steps along each axis of the part of an image that is written on trial."""
+_SAMPLE_SIDE = 8  # of the part of an image that is written on trial, along each axis
 
 
 def check_path(
@@ -26,12 +25,17 @@ def check_path(
             "add the ending or change it."
         )
     check_output(path, inputs, overwrite=overwrite)
+    check_writable(path.parent, "the output")
+
+
+def check_writable(folder: Path, what: str) -> None:
+    """Raise InputError unless files can be written into a folder, as a trial shows."""
     try:
-        tempfile.TemporaryFile(dir=path.parent).close()
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise InputError(
-            f"Cannot write into the folder {path.parent}: {error.strerror}; choose another "
-            "place for the output."
+            f"Cannot write into the folder {folder}: {error.strerror}; choose another place "
+            f"for {what}."
         ) from error
 
 

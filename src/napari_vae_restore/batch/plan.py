@@ -6,7 +6,6 @@ names, collisions, masks, existing results. Nothing is written.
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -21,14 +20,10 @@ from napari_vae_restore.batch.file_job import (
     Files,
     StoreOptions,
     is_made,
-    sample_path,
+    sample_paths,
 )
-from napari_vae_restore.batch.inputs import (
-    FoundImage,
-    find_images,
-    partners_of,
-    split_name,
-)
+from napari_vae_restore.batch.inputs import FoundImage, find_images, partners_of, split_name
+from napari_vae_restore.batch.outputs import check_writable
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.estimation.estimate import NoiseKind
@@ -37,11 +32,8 @@ from napari_vae_restore.restoration.recipes.replay import Request
 from napari_vae_restore.restoration.tasks import Denoise
 from napari_vae_restore.stores.ome_zarr import is_store
 
-_MASK_ENDINGS = ("", "_mask", "-mask")
-"""Endings of a mask's name behind that of its image."""
-
-_NAMED = 3
-"""A message names that many files."""
+_MASK_ENDINGS = ("", "_mask", "-mask")  # of a mask's name behind that of its image
+_NAMED = 3  # files that a message names
 
 
 class State(Enum):
@@ -156,8 +148,8 @@ def _job(batch: Batch, found: FoundImage) -> Job:
     mean, std = batch.output / place, None
     if batch.uncertainty is not None:
         std = batch.uncertainty / (place if ending != ".png" else place.with_suffix(".tif"))
-    samples = tuple(sample_path(mean, number) for number in range(1, batch.n_kept + 1))
-    return Job(Files(found.path, mean, samples, std), may_replace=batch.overwrite == ALWAYS)
+    files = Files(found.path, mean, sample_paths(mean, batch.n_kept), std)
+    return Job(files, may_replace=batch.overwrite == ALWAYS)
 
 
 def _with_masks(folder: Path, jobs: Sequence[Job], found: Sequence[FoundImage]) -> list[Job]:
@@ -185,12 +177,7 @@ def _with_masks(folder: Path, jobs: Sequence[Job], found: Sequence[FoundImage]) 
 
 def _check_outputs(jobs: Iterable[Job]) -> None:
     """Raise InputError if a result would replace another, an image or a mask."""
-    read = {
-        path.resolve()
-        for job in jobs
-        for path in (job.files.image, job.mask)
-        if path is not None
-    }
+    read = {path.resolve() for job in jobs for path in (job.files.image, job.mask) if path}
     makers: dict[Path, Path] = {}
     for job in jobs:
         for path in job.files.written:
@@ -247,13 +234,7 @@ def _check_folder(folder: Path) -> None:
             "name a folder."
         )
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    try:
-        tempfile.TemporaryFile(dir=there).close()
-    except OSError as error:
-        raise InputError(
-            f"Cannot write into the folder {there}: {error.strerror}; choose another place for "
-            "the results."
-        ) from error
+    check_writable(there, "the results")
 
 
 def _some(paths: Sequence[Path]) -> str:

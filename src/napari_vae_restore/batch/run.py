@@ -8,9 +8,9 @@ generator. Knows neither terminals nor windows.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,12 @@ from napari_vae_restore.batch.choices import NEVER, n_drawn
 from napari_vae_restore.batch.file_job import RestoredFile, iter_restore_file
 from napari_vae_restore.batch.plan import Batch, Job, State, iter_plan
 from napari_vae_restore.errors import InputError, VAERestoreError
-from napari_vae_restore.generators import drain
+from napari_vae_restore.generators import drain, relayed
 from napari_vae_restore.images.atomic import why_not_written
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.devices import is_out_of_memory
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.restoration.recipes.replay import Request, read_mask
-from napari_vae_restore.restoration.restore import RestoreProgress
 from napari_vae_restore.restoration.tasks import Inpaint, Task
 
 
@@ -175,52 +174,42 @@ def iter_batch(
     Whatever stops it, the files that were written are complete.
     """
     ended = list(jobs)
-    shared = None if batch.masks is not None else _shared_request(batch, jobs)
+    is_waiting = any(job.state is State.WAITING for job in jobs)
+    shared = batch.request_of(None) if batch.masks is None and is_waiting else None
     clock = _Clock(jobs)
     for number, job in enumerate(jobs):
-        if job.state is not State.WAITING:
-            continue
-        running, restored = replace(job, state=State.RUNNING), None
-        yield clock.progress(number, running, 0.0)
-        try:
-            with closing(_steps(batch, job, shared)) as steps:
-                while restored is None:
-                    try:
-                        step = next(steps)
-                    except StopIteration as stop:
-                        restored = stop.value
-                    else:
-                        yield clock.progress(number, running, step.done / step.total)
-            ended[number] = replace(job, state=State.RESTORED)
-        except Exception as error:  # of any type, on damaged files
-            ended[number] = replace(job, state=State.FAILED, reason=_reason(error))
-        yield clock.progress(number, ended[number], 1.0, restored)
-        clock.end(number)
+        if job.state is State.WAITING:
+            progress = partial(clock.progress, number)
+            ended[number] = yield from _iter_job(batch, job, shared, progress)
+            clock.end(number)
     return tuple(ended)
 
 
-def _shared_request(batch: Batch, jobs: Sequence[Job]) -> Request | None:
-    """The request for every image, read once; None if no job is waiting."""
-    is_needed = any(job.state is State.WAITING for job in jobs)
-    return batch.request_of(None) if is_needed else None
-
-
-def _steps(
-    batch: Batch, job: Job, request: Request | None
-) -> Generator[RestoreProgress, None, RestoredFile]:
-    request = batch.request_of(job.mask) if request is None else request
-    for path in job.files.written:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    return (
-        yield from iter_restore_file(
+def _iter_job(
+    batch: Batch, job: Job, request: Request | None, progress: Callable[..., BatchProgress]
+) -> Generator[BatchProgress, None, Job]:
+    """Restore one image, by a request of its own if there is none for all."""
+    running, restored = replace(job, state=State.RUNNING), None
+    yield progress(running, 0.0)
+    try:
+        for path in job.files.written:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        steps = iter_restore_file(
             job.files,
-            request,
+            batch.request_of(job.mask) if request is None else request,
             batch.model,
             device=batch.device,
             overwrite=job.may_replace,
             storing=batch.storing,
         )
-    )
+        restored = yield from relayed(
+            steps, lambda step: progress(running, step.done / step.total)
+        )
+        ended = replace(job, state=State.RESTORED)
+    except Exception as error:  # of any type, on damaged files
+        ended = replace(job, state=State.FAILED, reason=_reason(error))
+    yield progress(ended, 1.0, restored)
+    return ended
 
 
 def _reason(error: Exception) -> str:

@@ -10,44 +10,76 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 import typer.main
 
 from napari_vae_restore import __version__
 from napari_vae_restore.cli import terminal
-from napari_vae_restore.cli.calibrate import calibrate
-from napari_vae_restore.cli.compress import compress, decompress
-from napari_vae_restore.cli.demo import demo
-from napari_vae_restore.cli.denoise import denoise
-from napari_vae_restore.cli.doctor import doctor
-from napari_vae_restore.cli.encode import encode
-from napari_vae_restore.cli.enhance import enhance
-from napari_vae_restore.cli.evaluate import evaluate
-from napari_vae_restore.cli.generate import generate
-from napari_vae_restore.cli.inpaint import inpaint
+from napari_vae_restore.cli.calibrate import CalibrateCommand
+from napari_vae_restore.cli.compress import CompressCommand, DecompressCommand
+from napari_vae_restore.cli.demo import DemoCommand
+from napari_vae_restore.cli.doctor import DoctorCommand
+from napari_vae_restore.cli.encode import EncodeCommand
+from napari_vae_restore.cli.enhance import EnhanceCommand
+from napari_vae_restore.cli.evaluate import EvaluateCommand
+from napari_vae_restore.cli.generate import GenerateCommand
 from napari_vae_restore.cli.models import models
-from napari_vae_restore.cli.noise import noise
-from napari_vae_restore.cli.options import OverwriteCommand
-from napari_vae_restore.cli.restore import restore
-from napari_vae_restore.cli.super_resolve import super_resolve
-from napari_vae_restore.cli.sweep import sweep
-from napari_vae_restore.cli.train import adapt, train
+from napari_vae_restore.cli.noise import NoiseCommand
+from napari_vae_restore.cli.restore import (
+    DenoiseCommand,
+    InpaintCommand,
+    OverwriteCommand,
+    RestoreCommand,
+    RestoreOptions,
+    SuperResolveCommand,
+)
+from napari_vae_restore.cli.sweep import SweepCommand
+from napari_vae_restore.cli.train import AdaptCommand, TrainCommand
 from napari_vae_restore.errors import VAERestoreError
 from napari_vae_restore.images.atomic import why_not_written
 from napari_vae_restore.models.devices import is_out_of_memory
 
 PROGRAM = "vae-restore"
 
-UNEXPECTED = 1
-"""Exit status of an unexpected error."""
+# Exit statuses.
+UNEXPECTED = 1  # an unexpected error
+MENDABLE = 2  # an error that the user can mend; the message says how
+TERMINATED = 143  # after SIGTERM, by the convention of shells
 
-MENDABLE = 2
-"""Exit status of an error that the user can mend; the message says how."""
 
-TERMINATED = 143
-"""Exit status after SIGTERM, by the convention of shells."""
+class Command(Protocol):
+    """A command with its options, which are the fields of its class."""
+
+    def run(self) -> None: ...
+
+
+COMMANDS: dict[str, type[Command]] = {
+    "demo": DemoCommand,
+    "denoise": DenoiseCommand,
+    "inpaint": InpaintCommand,
+    "super-resolve": SuperResolveCommand,
+    "restore": RestoreCommand,
+    "enhance": EnhanceCommand,
+    "generate": GenerateCommand,
+    "encode": EncodeCommand,
+    "compress": CompressCommand,
+    "decompress": DecompressCommand,
+    "adapt": AdaptCommand,
+    "train": TrainCommand,
+    "calibrate": CalibrateCommand,
+    "noise": NoiseCommand,
+    "evaluate": EvaluateCommand,
+    "sweep": SweepCommand,
+    "doctor": DoctorCommand,
+}
+
+
+def _run(command: Command | None, **_: object) -> None:
+    if command is not None:
+        command.run()
+
 
 app = typer.Typer(
     name=PROGRAM,
@@ -56,25 +88,11 @@ app = typer.Typer(
     epilog=f"Start with: {PROGRAM} demo",
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    result_callback=_run,
 )
-app.command()(demo)
-for command in (denoise, inpaint, super_resolve, restore):
-    app.command(cls=OverwriteCommand)(command)
-for command in (
-    enhance,
-    generate,
-    encode,
-    compress,
-    decompress,
-    adapt,
-    train,
-    calibrate,
-    noise,
-    evaluate,
-    sweep,
-    doctor,
-):
-    app.command()(command)
+for _name, _command in COMMANDS.items():
+    _cls = OverwriteCommand if issubclass(_command, RestoreOptions) else None
+    app.command(_name, cls=_cls)(_command)
 app.add_typer(models, name="models")
 
 

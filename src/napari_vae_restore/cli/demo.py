@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import napari_vae_restore as vr
 from napari_vae_restore.cli import options, reports, runs, terminal
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.images.atomic import atomic_write
 
 if TYPE_CHECKING:
     from napari_vae_restore.images.image_files import ImageFile
-    from napari_vae_restore.models.model import Model
 
 FOLDER = Path("vae-restore-demo")
 
@@ -28,103 +29,99 @@ _RESULTS = (
 )
 
 
-Folder = Annotated[
-    Path, typer.Option("-o", "--output", metavar="FOLDER", help="For the results.")
-]
-Budget = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME",
-        help="Denoise with a model that is trained for so long, such as 60s, on nothing "
-        "but the noisy picture itself.",
-    ),
-]
-
-
-def demo(
-    folder: Folder = FOLDER,
-    budget: Budget = None,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
-) -> None:
+@dataclass(frozen=True, slots=True)
+class DemoCommand:
     """Denoise a real micrograph, fill scratches in it, and enlarge it.
 
     It takes seconds. Files of an earlier demo in the folder are replaced.
     """
-    from napari_vae_restore.images.image_files import read_image
-    from napari_vae_restore.training.settings import parse_budget
 
-    seconds = None if budget is None else parse_budget(budget)
-    _refuse_files_of_others(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    from napari_vae_restore.cli.demo_pictures import Stage
-    from napari_vae_restore.models.bundled import DEFAULT, find_model
-    from napari_vae_restore.samples import SAMPLES as MICROGRAPHS
-    from napari_vae_restore.samples import sample_path
+    folder: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="For the results.")
+    ] = FOLDER
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Denoise with a model that is trained for so long, such as 60s, on nothing "
+            "but the noisy picture itself.",
+        ),
+    ] = None
+    seed: options.Seed = 0
+    device: options.Device = "auto"
 
-    name, title = next(iter(MICROGRAPHS.items()))
+    def run(self) -> None:
+        seconds = None if self.budget is None else vr.parse_budget(self.budget)
+        folder = self.folder
+        _refuse_files_of_others(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        from napari_vae_restore.cli.demo_pictures import DemoPictures
+        from napari_vae_restore.models.bundled import DEFAULT, find_model
+
+        source = _sample(folder)
+        bundled = find_model(DEFAULT)
+        model = bundled if seconds is None else self._trained(source, seconds)
+        pictures = DemoPictures(folder, source, self.seed, self.device)
+        denoised = pictures.denoise(model)
+        pictures.fill(bundled, denoised.mean)
+        pictures.enlarge(bundled, denoised.mean)
+        terminal.report(
+            [
+                *reports.describe_diagnostics(denoised.diagnostics),
+                ("Model", "the one that comes with the package" if seconds is None else _MODEL),
+                ("Files", str(folder)),
+                ("", "comparison.png     look at this one first: noisy, denoised, uncertainty"),
+                ("", "filled.png     scratches in the noisy picture, and how they were filled"),
+                ("", "enlarged.png     the picture at half the resolution, and enlarged again"),
+                ("", "*.tif     with pixel size and recipe, for napari or Fiji"),
+                ("", f"{_ABOUT}     where the picture comes from"),
+                *zip(("Try next", "", "", ""), _next_commands(folder), strict=True),
+            ]
+        )
+
+    def _trained(self, source: ImageFile, budget: float) -> vr.Model:
+        """A model trained on the picture alone, saved and read again."""
+        with terminal.working("Measuring the noise"):
+            training = vr.Training(
+                source.data,
+                axes=source.axes,
+                budget=budget,
+                seed=self.seed,
+                device=self.device,
+            )
+        if runs.run_training(training) and not training.model.record.n_steps:
+            raise typer.Exit(terminal.INTERRUPTED)
+        path = self.folder / _MODEL
+        training.model.save(path, overwrite=True)
+        terminal.report(reports.describe_training(training.model.record)[:1])
+        return vr.load(path)
+
+
+def _sample(folder: Path) -> ImageFile:
+    """The packaged micrograph, copied into the folder with a page on where it comes from."""
+    from napari_vae_restore.samples import SAMPLES, sample_path
+
+    name, title = next(iter(SAMPLES.items()))
     sources = sample_path(name).with_name("SOURCES.md")
     # The page by which a later demo knows its folder is never there in part.
     with atomic_write(folder / _ABOUT) as temporary:
         temporary.write_text(_MARK + sources.read_text("utf-8"), "utf-8")
     with atomic_write(folder / "noisy.tif") as temporary:
         shutil.copyfile(sample_path(name), temporary)
-    source = read_image(folder / "noisy.tif")
+    source = vr.read_image(folder / "noisy.tif")
     terminal.report([("Sample", f"{title}, {reports.describe_size(source)}")])
-    bundled = find_model(DEFAULT)
-    model = bundled
-    if seconds is not None:
-        model = _trained(folder / _MODEL, source, seconds, seed, device)
-    stage = Stage(folder, source, seed, device)
-    denoised = stage.denoise(model)
-    stage.fill(bundled, denoised.mean)
-    stage.enlarge(bundled, denoised.mean)
-    terminal.report(
-        [
-            *reports.describe_diagnostics(denoised.diagnostics),
-            ("Model", "the one that comes with the package" if model is bundled else _MODEL),
-            ("Files", str(folder)),
-            ("", "comparison.png     look at this one first: noisy, denoised, uncertainty"),
-            ("", "filled.png     scratches in the noisy picture, and how they were filled"),
-            ("", "enlarged.png     the picture at half the resolution, and enlarged again"),
-            ("", "*.tif     with pixel size and recipe, for napari or Fiji"),
-            ("", f"{_ABOUT}     where the picture comes from"),
-            *zip(("Try next", "", "", ""), _next_commands(folder), strict=True),
-        ]
-    )
+    return source
 
 
 def _next_commands(folder: Path) -> list[str]:
-    fill = (
-        "inpaint",
-        folder / "scratched.tif",
-        "--mask",
-        folder / "mask.png",
-        "-o",
-        "filled.tif",
-    )
+    scratched, mask = folder / "scratched.tif", folder / "mask.png"
+    fill = ("inpaint", scratched, "--mask", mask, "-o", "filled.tif", "--noise", "auto")
     return [
         reports.as_typed("vae-restore", "denoise", "your_image.tif", "-o", "clean.tif"),
-        reports.as_typed("vae-restore", *fill, "--noise", "auto"),
+        reports.as_typed("vae-restore", *fill),
         reports.as_typed("vae-restore", "train", "your_images", "-o", "yours.safetensors"),
         reports.as_typed("napari", folder / "noisy.tif", folder / "denoised.tif"),
     ]
-
-
-def _trained(path: Path, source: ImageFile, budget: float, seed: int, device: str) -> Model:
-    """A model trained on the picture alone, saved and read again."""
-    from napari_vae_restore.models.files import load
-    from napari_vae_restore.training.engine import Training
-
-    with terminal.working("Measuring the noise"):
-        training = Training(
-            source.data, axes=source.axes, budget=budget, seed=seed, device=device
-        )
-    if runs.run_training(training) and not training.model.record.n_steps:
-        raise typer.Exit(terminal.INTERRUPTED)
-    training.model.save(path, overwrite=True)
-    terminal.report(reports.describe_training(training.model.record)[:1])
-    return load(path)
 
 
 def _refuse_files_of_others(folder: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from napari_vae_restore.cli import comparison, reports, runs
+from napari_vae_restore.cli import comparison, reports, terminal
 from napari_vae_restore.cli.comparison import Panel
 from napari_vae_restore.images.arrays import cast
 from napari_vae_restore.images.image_files import ImageFile, write_image
@@ -33,7 +33,7 @@ _SPOT_RADIUS = 7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stage:
+class DemoPictures:
     """A noisy picture, shown restored in several ways."""
 
     folder: Path  # of the results; earlier ones are replaced
@@ -107,7 +107,7 @@ class Stage:
             seed=self.seed,
             device=self.device,
         )
-        return runs.run_restoration(steps, reports.title(tasks))
+        return terminal.run_restoration(steps, reports.title(tasks))
 
     def _panel(self, image: NDArray[Any], title: str, subtitle: str) -> Panel:
         limits = comparison.contrast_limits(_plane(self.source.data))

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_vae_restore.cli import options, sources, terminal
+import napari_vae_restore as vr
+from napari_vae_restore.cli import options, terminal
 from napari_vae_restore.errors import InputError, ModelFileError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from napari_vae_restore.models.model import Model
     from napari_vae_restore.reports.model_report import ModelReport
 
 BIOIMAGEIO = "bioimageio"
 
 _DEFAULT = "default"
-_BAR = 24
-"""Characters of the longest bar."""
+_BAR = 24  # characters of the longest bar
 
 models = typer.Typer(
     help="List models, show what one saw and reached, and exchange them with bioimage.io."
@@ -42,165 +40,166 @@ def _group(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
-Folder = Annotated[Path | None, typer.Argument(metavar="FOLDER", help="With model files.")]
-
-
 @models.command("list")
-def list_models(folder: Folder = None, as_json: AsJson = False) -> None:
+@dataclass(frozen=True, slots=True)
+class ListCommand:
     """List the bundled model, and those in a folder."""
-    if folder is not None and not folder.is_dir():
-        raise InputError(f"Expected a folder with model files, but {folder} is none.")
-    files = sorted(folder.glob("*.safetensors")) if folder else []
-    found = [_entry(name) for name in (_DEFAULT, *map(str, files))]
-    if as_json:
-        terminal.write_json(found)
-        return
-    width = max(len(str(entry["name"])) for entry in found)
-    terminal.report((f"{entry['name']:<{width}}  ", _line(entry)) for entry in found)
 
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="FOLDER", help="With model files.")
+    ] = None
+    as_json: AsJson = False
 
-Html = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="OUT", help="Write it as a page, with samples of what the model imagines."
-    ),
-]
+    def run(self) -> None:
+        folder = self.folder
+        if folder is not None and not folder.is_dir():
+            raise InputError(f"Expected a folder with model files, but {folder} is none.")
+        files = sorted(folder.glob("*.safetensors")) if folder else []
+        found = [_entry(name) for name in (_DEFAULT, *map(str, files))]
+        if self.as_json:
+            terminal.write_json(found)
+            return
+        width = max(len(str(entry["name"])) for entry in found)
+        terminal.report((f"{entry['name']:<{width}}  ", _line(entry)) for entry in found)
 
 
 @models.command("show")
-def show(
-    model: ModelName,
-    as_json: AsJson = False,
-    html: Html = None,
-    overwrite: options.Overwrite = False,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class ShowCommand:
     """Show a model's report: data it saw, noise it found, ELBO, KL per level, figures."""
-    from napari_vae_restore.reports.model_page import write_report
-    from napari_vae_restore.reports.model_report import report_of
 
-    report = report_of(_found(model), None if model == _DEFAULT else Path(model))
-    if html is not None:
-        write_report(report, html, overwrite=overwrite)
-    if as_json:
-        terminal.write_json(report.to_dict())
-        return
-    terminal.report([*report.rows(), *_bars(report), *report.figure_rows()])
-    if html is not None:
-        terminal.report([("Saved", str(html))])
+    model: ModelName
+    as_json: AsJson = False
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT", help="Write it as a page, with samples of what the model imagines."
+        ),
+    ] = None
+    overwrite: options.Overwrite = False
 
+    def run(self) -> None:
+        from napari_vae_restore.models.bundled import find_model
+        from napari_vae_restore.reports.model_page import write_report
+        from napari_vae_restore.reports.model_report import report_of
 
-Output = Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="A .zip file.")]
-Form = Annotated[str, typer.Option("--format", metavar=BIOIMAGEIO, help="Of the package.")]
-Authors = Annotated[
-    list[str] | None, typer.Option(metavar="NAME", help="Who made it; again for more.")
-]
-Affiliation = Annotated[
-    list[str] | None, typer.Option(metavar="TEXT", help="Of each author, in turn.")
-]
-Github = Annotated[
-    list[str] | None,
-    typer.Option(metavar="USER", help="Of each author, in turn; it is looked up online."),
-]
-Licence = Annotated[
-    str, typer.Option("--licence", "--license", metavar="SPDX", help="Such as CC-BY-4.0.")
-]
-Cite = Annotated[str, typer.Option(metavar="TEXT", help="What to cite, with a DOI or URL.")]
-Description = Annotated[str, typer.Option(metavar="TEXT", help="One or two sentences.")]
-Cover = Annotated[Path | None, typer.Option(metavar="PNG", help="By default before and after.")]
-TestImage = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="IMAGE",
-        help="Noisy image for tests and cover; by default a sample of this package.",
-    ),
-]
+        file = None if self.model == _DEFAULT else Path(self.model)
+        report = report_of(find_model(self.model), file)
+        if self.html is not None:
+            write_report(report, self.html, overwrite=self.overwrite)
+        if self.as_json:
+            terminal.write_json(report.to_dict())
+            return
+        terminal.report([*report.rows(), *_bars(report), *report.figure_rows()])
+        if self.html is not None:
+            terminal.report([("Saved", str(self.html))])
 
 
 @models.command("export")
-def export(
-    model: ModelName,
-    output: Output,
-    form: Form = BIOIMAGEIO,
-    author: Authors = None,
-    affiliation: Affiliation = None,
-    github: Github = None,
-    licence: Licence = "",
-    cite: Cite = "",
-    description: Description = "",
-    cover: Cover = None,
-    test_image: TestImage = None,
-    overwrite: options.Overwrite = False,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class ExportCommand:
     """Export a model's denoising for the tools of bioimage.io, tested by bioimageio.core."""
-    from napari_vae_restore.zoo.credit import Author, Credit
-    from napari_vae_restore.zoo.package import export_package
 
-    if form != BIOIMAGEIO:
-        raise InputError(f"Expected --format {BIOIMAGEIO}, but {form!r} came.")
-    names, places, users = author or [], affiliation or [], github or []
-    if max(len(places), len(users)) > len(names):
-        raise InputError("Expected an --author for each --affiliation and --github.")
-    authors = [Author(*each) for each in zip_longest(names, places, users, fillvalue="")]
-    credit = Credit(authors=tuple(authors), licence=licence, cite=cite, description=description)
-    with terminal.working("Exporting and testing"):
-        found = export_package(
-            _found(model),
-            output,
-            credit,
-            picture=None if test_image is None else _picture(test_image),
-            cover=cover,
-            overwrite=overwrite,
+    model: ModelName
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="A .zip file.")]
+    form: Annotated[
+        str, typer.Option("--format", metavar=BIOIMAGEIO, help="Of the package.")
+    ] = BIOIMAGEIO
+    author: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Who made it; again for more.")
+    ] = None
+    affiliation: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Of each author, in turn.")
+    ] = None
+    github: Annotated[
+        list[str] | None,
+        typer.Option(metavar="USER", help="Of each author, in turn; it is looked up online."),
+    ] = None
+    licence: Annotated[
+        str,
+        typer.Option("--licence", "--license", metavar="SPDX", help="Such as CC-BY-4.0."),
+    ] = ""
+    cite: Annotated[
+        str, typer.Option(metavar="TEXT", help="What to cite, with a DOI or URL.")
+    ] = ""
+    description: Annotated[str, typer.Option(metavar="TEXT", help="One or two sentences.")] = ""
+    cover: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="By default before and after.")
+    ] = None
+    test_image: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="Noisy image for tests and cover; by default a sample of this package.",
+        ),
+    ] = None
+    overwrite: options.Overwrite = False
+
+    def run(self) -> None:
+        from napari_vae_restore.models.bundled import find_model
+        from napari_vae_restore.zoo.credit import Author, Credit
+        from napari_vae_restore.zoo.package import export_package
+
+        if self.form != BIOIMAGEIO:
+            raise InputError(f"Expected --format {BIOIMAGEIO}, but {self.form!r} came.")
+        names, places, users = self.author or [], self.affiliation or [], self.github or []
+        if max(len(places), len(users)) > len(names):
+            raise InputError("Expected an --author for each --affiliation and --github.")
+        authors = [Author(*each) for each in zip_longest(names, places, users, fillvalue="")]
+        credit = Credit(
+            authors=tuple(authors),
+            licence=self.licence,
+            cite=self.cite,
+            description=self.description,
         )
-    for warning in found.warnings:
-        terminal.complain("warning", warning)
-    terminal.report(
-        [
-            ("Saved", str(output)),
-            ("Tested", f"{found.status}: {len(found.checks)} tests of {found.versions}"),
-        ]
-    )
-
-
-Source = Annotated[
-    Path,
-    typer.Argument(
-        metavar="RDF|ZIP",
-        help="A package of bioimage.io that this library exported, or its rdf.yaml.",
-    ),
-]
+        with terminal.working("Exporting and testing"):
+            model = find_model(self.model)
+            image = None if self.test_image is None else vr.read_image(self.test_image)
+            found = export_package(
+                model,
+                self.output,
+                credit,
+                picture=None if image is None else (image.data, image.axes),
+                cover=self.cover,
+                overwrite=self.overwrite,
+            )
+        for warning in found.warnings:
+            terminal.complain("warning", warning)
+        tests = f"{found.status}: {len(found.checks)} tests of {found.versions}"
+        terminal.report([("Saved", str(self.output)), ("Tested", tests)])
 
 
 @models.command("import")
-def import_(
-    source: Source, output: sources.Output, overwrite: options.Overwrite = False
-) -> None:
+@dataclass(frozen=True, slots=True)
+class ImportCommand:
     """Get the model file out of a bioimage.io package; nothing in it is executed."""
-    from napari_vae_restore.zoo.archive import import_package
 
-    model = import_package(source, output, overwrite=overwrite)
-    terminal.report([("Saved", str(output)), ("Hash", f"{model.sha256} (as exported)")])
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RDF|ZIP",
+            help="A package of bioimage.io that this library exported, or its rdf.yaml.",
+        ),
+    ]
+    output: options.ModelOutput
+    overwrite: options.Overwrite = False
 
+    def run(self) -> None:
+        from napari_vae_restore.zoo.archive import import_package
 
-def _found(name: str) -> Model:
-    from napari_vae_restore.models.bundled import find_model
-
-    return find_model(name)
-
-
-def _picture(path: Path) -> tuple[NDArray[Any], str]:
-    from napari_vae_restore.images.image_files import read_image
-
-    image = read_image(path)
-    return image.data, image.axes
+        model = import_package(self.source, self.output, overwrite=self.overwrite)
+        hashed = f"{model.sha256} (as exported)"
+        terminal.report([("Saved", str(self.output)), ("Hash", hashed)])
 
 
 def _entry(name: str) -> dict[str, Any]:
     """What the list shows of a model, or why it cannot be used."""
+    from napari_vae_restore.models.bundled import find_model
     from napari_vae_restore.reports.model_report import KINDS, tasks_of
 
     about: dict[str, Any] = {"name": name if name == _DEFAULT else Path(name).name}
     try:
-        model = _found(name)
+        model = find_model(name)
     except ModelFileError as error:
         return about | {"error": str(error)}
     config, record = model.network.config, model.record

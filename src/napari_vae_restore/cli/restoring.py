@@ -1,33 +1,38 @@
-"""Checks, run and report of every command that restores images."""
+"""Checks, runs and reports of every command that restores images, one or many."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from napari_vae_restore.batch.choices import MISSING, POLICIES, SAMPLES, n_drawn
+from napari_vae_restore.batch.choices import ALWAYS, MISSING, POLICIES, SAMPLES, n_drawn
 from napari_vae_restore.batch.file_job import (
     Files,
     RestoredFile,
     StoreOptions,
     iter_restore_file,
-    sample_path,
+    sample_paths,
 )
 from napari_vae_restore.batch.inputs import is_several
-from napari_vae_restore.batch.plan import Batch, Job, State
-from napari_vae_restore.cli import batches, reports, runs, terminal
-from napari_vae_restore.cli.options import Restoring
+from napari_vae_restore.batch.plan import Batch, Job, State, counted, iter_plan
+from napari_vae_restore.batch.run import BatchProgress, iter_batch
+from napari_vae_restore.cli import reports, terminal
+from napari_vae_restore.cli.restore import RestoreOptions
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.generators import drain
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.restoration.recipes.replay import Request
-from napari_vae_restore.restoration.tasks import Denoise
 from napari_vae_restore.stores.ome_zarr import is_store
+
+# What a plan does with an image, by the state of its job.
+_ACTIONS = {State.WAITING: "restore", State.KEPT: "keep", State.FAILED: "fail"}
 
 
 def restore_files(
-    given: Restoring,
+    given: RestoreOptions,
     request_of: Callable[[Path | None], Request],
     *,
     mask: Path | None = None,
@@ -44,9 +49,8 @@ def restore_files(
         )
     is_folder = given.output.is_dir() and not is_store(given.output)
     if not is_several(given.images) and not is_folder:
-        restore_file(given, request_of(None), inputs=[*inputs, *([mask] if mask else [])])
+        _restore_file(given, request_of(None), [*inputs, *([mask] if mask else [])])
         return
-    masks = mask if mask is not None and mask.is_dir() and not is_store(mask) else None
 
     def own_request_of(own: Path | None) -> Request:
         # A recipe's axes are those of one image, and so is its mask; files say their own.
@@ -59,33 +63,29 @@ def restore_files(
         own_request_of,
         find_model(given.model or DEFAULT),
         suffix=given.suffix,
-        masks=masks,
+        masks=mask if mask is not None and mask.is_dir() and not is_store(mask) else None,
         n_kept=given.samples or 0,
         uncertainty=given.uncertainty,
         overwrite=given.existing,
         device=given.device,
         storing=StoreOptions(given.shard, given.scheduler),
     )
-    batches.restore_batch(batch, dry_run=given.dry_run)
+    _restore_batch(batch, dry_run=given.dry_run)
 
 
-def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] = ()) -> None:
+def _restore_file(given: RestoreOptions, request: Request, inputs: Sequence[Path]) -> None:
     """Restore an image file, write the outputs, and report; options outweigh the request."""
-    if given.suffix:
-        raise InputError(
-            "Expected a folder as OUT with --suffix, which names the files in it: leave it out "
-            "or name a folder."
-        )
-    if not is_store(given.output):
-        _check_for_files(given)
+    _check_for_one_file(given)
     request = _with_options(given, request)
-    numbers = range(1, (given.samples or 0) + 1)
-    samples = tuple(sample_path(given.output, number) for number in numbers)
-    files = Files(given.image, given.output, samples, given.uncertainty)
-    is_left = given.existing == MISSING and given.output.is_file()
-    files.check([*_inputs(given), *inputs], overwrite=given.overwrite or is_left)
+    image, output = given.images[0], given.output
+    files = Files(image, output, sample_paths(output, given.samples or 0), given.uncertainty)
+    is_left = given.existing == MISSING and output.is_file()
+    if given.model not in (None, DEFAULT):
+        inputs = [Path(str(given.model)), *inputs]
+    overwrite = given.existing == ALWAYS
+    files.check([image, *inputs], overwrite=overwrite or is_left)
     if given.dry_run or is_left:
-        batches.show_plan([Job(files, state=State.KEPT if is_left else State.WAITING)])
+        _show_plan([Job(files, state=State.KEPT if is_left else State.WAITING)])
         return
     model = find_model(given.model or DEFAULT)
     for departure in request.departures(model):
@@ -95,19 +95,56 @@ def restore_file(given: Restoring, request: Request, *, inputs: Sequence[Path] =
         request,
         model,
         device=given.device,
-        overwrite=given.overwrite,
+        overwrite=overwrite,
         storing=StoreOptions(given.shard, given.scheduler),
     )
     try:
-        done = runs.run_restoration(steps, reports.title(request.tasks))
+        done = terminal.run_restoration(steps, reports.title(request.tasks))
     except KeyboardInterrupt:
         if is_store(files.mean):
             terminal.note("what is done is kept: the same command goes on with the rest")
         raise
-    _report(done, model)
+    _report_file(done, model)
 
 
-def _report(done: RestoredFile, model: Model) -> None:
+def _check_for_one_file(given: RestoreOptions) -> None:
+    """Raise InputError for an option of folders or stores that was given for one file."""
+    if given.suffix:
+        raise InputError(
+            "Expected a folder as OUT with --suffix, which names the files in it: leave it out "
+            "or name a folder."
+        )
+    if is_store(given.output):
+        return
+    for name, value in (("--scheduler", given.scheduler), ("--shard", given.shard)):
+        if value:
+            raise InputError(
+                f"Expected an output that ends in .zarr for {name}, but {given.output.name} "
+                "came: other files are written by this process, in one piece."
+            )
+
+
+def _with_options(given: RestoreOptions, request: Request) -> Request:
+    """The request, its values replaced by given options."""
+    if given.model is None and request.model != DEFAULT:
+        raise InputError(
+            f"The recipe was made with the model {request.model!r}, whose file it does not "
+            "hold: give it, --model FILE."
+        )
+    return replace(
+        request,
+        axes=given.axes or request.axes,
+        n_samples=n_drawn(
+            given.samples,
+            has_uncertainty=given.uncertainty is not None,
+            usual=request.n_samples if request.n_samples > 1 else SAMPLES,
+        ),
+        tile=request.tile if given.tile is None else given.tile,
+        seed=request.seed if given.seed is None else given.seed,
+    )
+
+
+def _report_file(done: RestoredFile, model: Model) -> None:
     files, diagnostics = done.files, done.diagnostics
     std = [] if files.std is None else [files.std]
     saved = ("Saved", ", ".join(map(str, [files.mean, *std, *files.samples])))
@@ -129,41 +166,65 @@ def _report(done: RestoredFile, model: Model) -> None:
         terminal.complain("warning", warning)
 
 
-def denoising_too(noise: str | None) -> tuple[Denoise, ...]:
-    """Denoising as a second task, where an option asks for it."""
-    return () if noise is None else (Denoise(noise),)
+def _restore_batch(batch: Batch, *, dry_run: bool) -> None:
+    """Restore many files and report each, or show the plan; exits with 1 if some failed."""
+    with terminal.working("Looking at what is there"):
+        jobs = drain(iter_plan(batch))
+    if waiting := next((job for job in jobs if job.state is State.WAITING), None):
+        for departure in batch.request_of(waiting.mask).departures(batch.model):
+            terminal.complain("warning", departure)
+    if dry_run:
+        _show_plan(jobs)
+        return
+    started = time.monotonic()
+    ended = list(jobs)
 
+    def shown(progress: BatchProgress) -> tuple[float, str]:
+        ended[progress.number] = progress.job
+        _report_progress(progress)
+        name = progress.job.files.image.name
+        return progress.fraction, f"{progress.number + 1} of {len(jobs)}: {name}"
 
-def _inputs(given: Restoring) -> list[Path]:
-    model = [] if given.model in (None, DEFAULT) else [Path(str(given.model))]
-    return [given.image, *model]
-
-
-def _with_options(given: Restoring, request: Request) -> Request:
-    """The request, its values replaced by given options."""
-    if given.model is None and request.model != DEFAULT:
-        raise InputError(
-            f"The recipe was made with the model {request.model!r}, whose file it does not "
-            "hold: give it, --model FILE."
-        )
-    return replace(
-        request,
-        axes=given.axes or request.axes,
-        n_samples=n_drawn(
-            given.samples,
-            has_uncertainty=given.uncertainty is not None,
-            usual=request.n_samples if request.n_samples > 1 else SAMPLES,
-        ),
-        tile=request.tile if given.tile is None else given.tile,
-        seed=request.seed if given.seed is None else given.seed,
+    try:
+        terminal.run_steps(iter_batch(batch, jobs), "Batch", shown)
+    except KeyboardInterrupt:
+        terminal.note(f"{counted(ended)}: the same command goes on with the rest")
+        raise
+    terminal.report(
+        [
+            ("Batch", f"{counted(ended)}, in {time.monotonic() - started:.1f} s"),
+            ("Results", str(batch.output)),
+        ]
     )
+    failed = [job for job in ended if job.state is State.FAILED]
+    terminal.exit_if_failed([f"{job.files.image}: {job.reason}" for job in failed])
 
 
-def _check_for_files(given: Restoring) -> None:
-    """Raise InputError for an option of stores that was given for a file."""
-    for name, value in (("--scheduler", given.scheduler), ("--shard", given.shard)):
-        if value:
-            raise InputError(
-                f"Expected an output that ends in .zarr for {name}, but {given.output.name} "
-                "came: other files are written by this process, in one piece."
-            )
+def _show_plan(jobs: Sequence[Job]) -> None:
+    """Write the plan as a table: action, image, output, and mask or reason."""
+    rows = [("Plan", "Image", "Output", "")]
+    for job in jobs:
+        more = job.reason or ("" if job.mask is None else f"mask {job.mask}")
+        files = job.files
+        rows.append((_ACTIONS[job.state], str(files.image), str(files.mean), more))
+    terminal.table(rows)
+    counts = counted(jobs, waiting="to restore")
+    terminal.report([("In all", f"{counts}; nothing was done")])
+
+
+def _report_progress(progress: BatchProgress) -> None:
+    """One line for a file that is written or has failed."""
+    files = progress.job.files
+    if progress.job.state is State.FAILED:
+        terminal.report([("Failed", str(files.image))])
+    elif progress.restored is not None:
+        diagnostics = progress.restored.diagnostics
+        if diagnostics is None:
+            terminal.report([("Done", f"{files.mean}, before")])
+            return
+        parts = [str(files.mean), f"{diagnostics.seconds:.1f} s"]
+        if diagnostics.noise:
+            parts.append(reports.describe_channels(diagnostics.noise))
+        terminal.report([("Restored", ", ".join(parts))])
+        for warning in diagnostics.warnings:
+            terminal.complain("warning", f"{files.image.name}: {warning}")

@@ -1,41 +1,35 @@
-"""Training and other generators, drained under a progress bar."""
+"""A training that shows its progress, saves checkpoints, and stops when it is asked to."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+import math
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from napari_vae_restore.cli.terminal import progress_bar
-from napari_vae_restore.errors import ModelFileError
+from napari_vae_restore.cli import terminal
+from napari_vae_restore.errors import ModelFileError, VAERestoreError
+from napari_vae_restore.generators import drain
 
 if TYPE_CHECKING:
-    from napari_vae_restore.cli.json_lines import JsonLines
-    from napari_vae_restore.restoration.restore import RestoreProgress
     from napari_vae_restore.training.engine import Training
     from napari_vae_restore.training.progress import Progress
 
-_Result = TypeVar("_Result")
-_Step = TypeVar("_Step")
-
 _log = logging.getLogger(__name__)
 
-SAVE_SECONDS = 30.0
-"""Seconds between checkpoints: a crash or a power cut costs no more."""
-
-WATCHED_SAVE_SECONDS = 10.0
-"""The same where another program watches, and shows results of the checkpoints."""
-
-_MAX_SAVE_SHARE = 0.05
-"""Share of the time that checkpoints may take."""
+SAVE_SECONDS = 30.0  # between checkpoints: a crash or a power cut costs no more
+WATCHED_SAVE_SECONDS = 10.0  # where another program watches, and shows the checkpoints
+MAX_SAVE_SHARE = 0.05  # of the time, for checkpoints
 
 STOP = b"stop"
 _MAX_LINE = 4096
@@ -44,6 +38,63 @@ _MAX_LINE = 4096
 _STOP_SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
 ]
+
+_LINE_SECONDS = 0.2  # between two lines of progress; held-out scores are reported at once
+_DIGITS = 7  # of a number, as many as float32 has
+
+
+class JsonLines:
+    """A training reported in lines of JSON on stdout, for the program that started it.
+
+    Each line is an object with an ``event``: "started", "progress", "saved" or "failed".
+    Numbers that are not finite are null.
+    """
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[float, float]] = []
+        self._last: Progress | None = None
+        self._written = -math.inf
+
+    def started(self, training: Training) -> None:
+        """Report that the images are prepared and the first step begins."""
+        record, noise = training.model.record, training.data_noise
+        self._write(
+            "started",
+            n_planes=record.n_planes,
+            noise="" if noise is None else str(noise),
+            supervision=record.supervision,
+            step=training.step,
+        )
+
+    def progress(self, progress: Progress) -> None:
+        """Report a step; those since the last line are in ``steps`` as (seconds, loss)."""
+        self._steps.append((progress.seconds, progress.loss))
+        self._last = progress
+        if progress.held_out is not None or time.monotonic() - self._written >= _LINE_SECONDS:
+            self._write_steps()
+
+    def saved(self, path: Path, *, complete: bool) -> None:
+        """Report that the file holds a checkpoint, or the model of the complete run."""
+        self._write_steps()
+        self._write("saved", path=str(path), complete=complete)
+
+    def failed(self, error: Exception) -> None:
+        """Report why the training failed."""
+        self._write_steps()
+        is_own = isinstance(error, VAERestoreError)
+        text = str(error) if is_own else f"{type(error).__name__}: {error}"
+        self._write("failed", message=" ".join(text.split()))
+
+    def _write_steps(self) -> None:
+        if self._last is None:
+            return
+        self._write("progress", **asdict(self._last), steps=self._steps)
+        self._steps, self._last, self._written = [], None, time.monotonic()
+
+    def _write(self, event: str, **values: Any) -> None:
+        line = json.dumps({"event": event, **_finite(values)}, allow_nan=False)
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 def run_training(
@@ -55,17 +106,25 @@ def run_training(
     "stop" on stdin acts as Ctrl-C; the end of stdin does nothing. A second Ctrl-C raises
     KeyboardInterrupt at once.
     """
+    with _stop_signals_noted() as stop:
+        steps = _iter_training(training, stop, output, lines)
+        if lines is None:
+            return terminal.run_steps(steps, "Training", _remarks())
+        _note_stop_line(stop)
+        return drain(steps)
+
+
+def _iter_training(
+    training: Training, stop: threading.Event, output: Path | None, lines: JsonLines | None
+) -> Generator[Progress, None, bool]:
+    """Train and save checkpoints; whether `stop` ended it."""
     interval = SAVE_SECONDS if lines is None else WATCHED_SAVE_SECONDS
     saved = time.monotonic()
-    with (
-        _stop_signals_noted() as stop,
-        _bar() if lines is None else contextlib.nullcontext(lines.progress) as show,
-        contextlib.closing(training.run()) as steps,
-    ):
-        if lines is not None:
-            _note_stop_line(stop)
+    with contextlib.closing(training.run()) as steps:
         for progress in steps:
-            show(progress)
+            if lines is not None:
+                lines.progress(progress)
+            yield progress
             if stop.is_set():
                 return progress.fraction < 1
             is_due = progress.fraction < 1 and time.monotonic() - saved >= interval
@@ -74,45 +133,22 @@ def run_training(
                 if _saved(training, output) and lines is not None:
                     lines.saved(output, complete=False)
                 saved = time.monotonic()
-                interval = max(interval, (saved - started) / _MAX_SAVE_SHARE)
+                interval = max(interval, (saved - started) / MAX_SAVE_SHARE)
     return False
 
 
-def run_steps(
-    steps: Generator[_Step, None, _Result],
-    title: str,
-    shown: Callable[[_Step], tuple[float, str]],
-) -> _Result:
-    """Drain a generator under a bar, to which `shown` gives share and remark of each step."""
-    with progress_bar(title) as update:
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as stop:
-                result: _Result = stop.value
-                return result
-            update(*shown(step))
-
-
-def run_restoration(steps: Generator[RestoreProgress, None, _Result], title: str) -> _Result:
-    """Drain a restoration, or what yields progress like one, under a bar."""
-    return run_steps(steps, title, lambda step: (step.done / step.total, ""))
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Callable[[Progress], None]]:
-    """Show steps as a progress bar."""
+def _remarks() -> Callable[[Progress], tuple[float, str]]:
+    """A function of a step: the share that is done, and the last score beside the bar."""
     held_out = ""
-    with progress_bar("Training") as update:
 
-        def show(progress: Progress) -> None:
-            nonlocal held_out
-            if progress.held_out is not None:
-                name = "ELBO" if progress.kl else "held out"
-                held_out = f" · {name} {progress.held_out:.4f}"
-            update(progress.fraction, f"step {progress.step}{held_out}")
+    def shown(progress: Progress) -> tuple[float, str]:
+        nonlocal held_out
+        if progress.held_out is not None:
+            name = "ELBO" if progress.kl else "held out"
+            held_out = f" · {name} {progress.held_out:.4f}"
+        return progress.fraction, f"step {progress.step}{held_out}"
 
-        yield show
+    return shown
 
 
 def _saved(training: Training, output: Path) -> bool:
@@ -162,3 +198,14 @@ def _stop_signals_noted() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _finite(value: Any) -> Any:
+    """The same with rounded numbers, and null for what JSON cannot hold."""
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return value

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,8 +20,18 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-INTERRUPTED: Final = 130
-"""Exit status after Ctrl-C, by the convention of shells."""
+from napari_vae_restore.errors import VAERestoreError
+from napari_vae_restore.generators import drain, relayed
+
+if TYPE_CHECKING:
+    from napari_vae_restore.batch.inputs import FoundImage
+    from napari_vae_restore.restoration.restore import RestoreProgress
+
+_Result = TypeVar("_Result")
+_Step = TypeVar("_Step")
+
+SOME_FAILED: Final = 1  # exit status where some of several files failed
+INTERRUPTED: Final = 130  # exit status after Ctrl-C, by the convention of shells
 
 stdout = Console()
 stderr = Console(stderr=True)
@@ -86,6 +97,25 @@ def table(rows: Sequence[Sequence[str]]) -> None:
     stdout.print(shown, soft_wrap=True)
 
 
+def each_file(found: Iterable[FoundImage], act: Callable[[FoundImage], None]) -> None:
+    """Do the same with many files; lists those that failed, and then exits with 1."""
+    failed = []
+    for each in found:
+        try:
+            act(each)
+        except VAERestoreError as error:
+            failed.append(f"{each.path}: {error}")
+    exit_if_failed(failed)
+
+
+def exit_if_failed(reasons: Sequence[str]) -> None:
+    """List the files that failed, and exit with 1 if there are any."""
+    for reason in reasons:
+        complain("failed", reason)
+    if reasons:
+        raise typer.Exit(SOME_FAILED)
+
+
 @contextlib.contextmanager
 def working(description: str) -> Iterator[None]:
     """Show on stderr, if that is a terminal, work of unknown length."""
@@ -119,3 +149,18 @@ def progress_bar(description: str) -> Iterator[Callable[[float, str], None]]:
             bar.update(task, completed=done, remark=remark)
 
         yield update
+
+
+def run_steps(
+    steps: Generator[_Step, None, _Result],
+    title: str,
+    shown: Callable[[_Step], tuple[float, str]],
+) -> _Result:
+    """Drain a generator under a bar, to which `shown` gives share and remark of each step."""
+    with progress_bar(title) as update:
+        return drain(relayed(steps, lambda step: update(*shown(step))))
+
+
+def run_restoration(steps: Generator[RestoreProgress, None, _Result], title: str) -> _Result:
+    """Drain a restoration, or what yields progress like one, under a bar."""
+    return run_steps(steps, title, lambda step: (step.done / step.total, ""))

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_vae_restore._napari.jobs.restoration_steps import loaded, relayed
+from napari_vae_restore._napari.jobs.restoration_steps import loaded
 from napari_vae_restore._napari.layers.files import OpenedFile, open_file
 from napari_vae_restore._napari.messages import Stopwatch, Update
 from napari_vae_restore.batch.choices import NEVER
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.generators import relayed
 
 if TYPE_CHECKING:
     from napari_vae_restore.batch.plan import Batch, Job

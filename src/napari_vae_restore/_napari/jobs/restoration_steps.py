@@ -6,10 +6,9 @@ model are imported when a generator runs, in the worker's thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from napari_vae_restore._napari.layers import region as regions
 from napari_vae_restore._napari.layers.reading import noise_region, read
 from napari_vae_restore._napari.messages import Preview, Source, Stopwatch, Update
 from napari_vae_restore._napari.words import doing
+from napari_vae_restore.generators import relayed
 from napari_vae_restore.images.layout import Layout, checked_axes
 from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, Task
@@ -35,10 +35,6 @@ _PREVIEW_TILE = 2048  # above any preview: one tile needs no halo
 
 LOADING = "Loading the model…"
 LOOKING = "Looking at the image and its noise…"
-
-Step = TypeVar("Step")
-Message = TypeVar("Message")
-Result = TypeVar("Result")
 
 
 def restore_steps(
@@ -107,20 +103,6 @@ def loaded(model: Model | str) -> Generator[Update | None, None, Model]:
         model = when_warm(model)
     watch_networks()
     return model
-
-
-def relayed(
-    steps: Generator[Step, None, Result], message: Callable[[Step], Message]
-) -> Generator[Message, None, Result]:
-    """Run steps to their end or until closed, yielding a message in place of each step."""
-    with closing(steps):
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as stop:
-                result: Result = stop.value
-                return result
-            yield message(step)
 
 
 def cropped_mask(mask: Mask, axes: str, region: regions.Region) -> Mask:
