@@ -77,17 +77,6 @@ class RestoredFile:
     diagnostics: Diagnostics | None  # None for a store that existed before
 
 
-@dataclass(frozen=True, slots=True)
-class StoreOptions:
-    """How stores are written."""
-
-    shard: bool = False  # all chunks of a block in one file
-    client: Any = None  # dask client, or the address of a scheduler, whose workers compute
-
-
-LOCAL = StoreOptions()  # this process computes, and writes one file a chunk
-
-
 def sample_paths(output: Path, n_samples: int) -> tuple[Path, ...]:
     """Beside out.ome.tif, out.sample-1.ome.tif and so on."""
     stem, endings = split_name(output)
@@ -102,17 +91,19 @@ def iter_restore_file(
     *,
     device: str,
     overwrite: bool,
-    storing: StoreOptions = LOCAL,
+    shard: bool = False,
+    client: Any = None,
 ) -> Generator[RestoreProgress, None, RestoredFile]:
     """Restore a file; folders of the outputs exist. Yields progress; close it to cancel.
 
-    Every output is written entirely or not at all, the mean after all others.
+    Every output is written entirely or not at all, the mean after all others. Of stores,
+    `shard` puts all chunks of a block into one file, and `client` is the dask client, or the
+    address of the scheduler, whose workers compute; None for this process.
     """
     tasks = tuple(_named_from(files.mean.parent, task) for task in request.tasks)
     if is_store(files.mean):
-        return (
-            yield from _iter_store(files, request, tasks, model, device, overwrite, storing)
-        )
+        storing = {"device": device, "overwrite": overwrite, "shard": shard, "client": client}
+        return (yield from _iter_store(files, replace(request, tasks=tasks), model, **storing))
     image = files.image
     source = open_store(image).read() if is_store(image) else read_image(image)
     digest = _digest(image)  # of what was read: the file may change, or go, meanwhile
@@ -142,13 +133,7 @@ def iter_restore_file(
 
 
 def _iter_store(
-    files: Files,
-    request: Request,
-    tasks: tuple[Task, ...],
-    model: Model,
-    device: str,
-    overwrite: bool,
-    storing: StoreOptions,
+    files: Files, request: Request, model: Model, **storing: Any
 ) -> Generator[RestoreProgress, None, RestoredFile]:
     """Restore into stores, block by block; a store records its own progress."""
     if is_store(files.image):
@@ -163,7 +148,7 @@ def _iter_store(
     stored = yield from iter_restore_store(
         files.image if is_store(files.image) else source.data,
         files.mean,
-        tasks,
+        request.tasks,
         model,
         axes=axes,
         n_samples=request.n_samples,
@@ -171,13 +156,10 @@ def _iter_store(
         sample_paths=files.samples,
         tile=request.tile,
         seed=request.seed,
-        device=device,
-        shard=storing.shard,
-        overwrite=overwrite,
-        client=storing.client,
         like=source,
+        **storing,
     )
-    return RestoredFile(files, source, axes, tasks, stored.diagnostics)
+    return RestoredFile(files, source, axes, request.tasks, stored.diagnostics)
 
 
 def is_made(path: Path, image: Path, request: Request, model: Model) -> bool:

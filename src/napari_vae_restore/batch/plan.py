@@ -7,21 +7,14 @@ names, collisions, masks, existing results. Nothing is written.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from napari_vae_restore.batch.choices import ALWAYS, MISSING, NEVER, POLICIES
-from napari_vae_restore.batch.file_job import (
-    LOCAL,
-    TIFF,
-    Files,
-    StoreOptions,
-    is_made,
-    sample_paths,
-)
+from napari_vae_restore.batch.file_job import TIFF, Files, is_made, sample_paths
 from napari_vae_restore.batch.inputs import FoundImage, find_images, partners_of, split_name
 from napari_vae_restore.batch.outputs import check_writable
 from napari_vae_restore.errors import InputError
@@ -71,7 +64,8 @@ class Batch:
     uncertainty: Path | None = None  # folder of standard deviations
     overwrite: str = NEVER  # or MISSING, or ALWAYS
     device: str = "auto"
-    storing: StoreOptions = LOCAL
+    shard: bool = False  # how stores are written, as for `iter_restore_file`
+    client: Any = None
 
     def __post_init__(self) -> None:
         if self.overwrite not in POLICIES:
@@ -96,16 +90,14 @@ def iter_plan(batch: Batch) -> Generator[None, None, tuple[Job, ...]]:
         _check_folder(folder)
     without = [*folders, *([] if batch.masks is None else [batch.masks])]
     found = find_images(batch.images, without=without)
-    jobs = [_job(batch, each) for each in found]
-    results = {path.resolve() for job in jobs for path in job.files.written}
-    kept = [
-        (job, each)
-        for job, each in zip(jobs, found, strict=True)
+    every = {each: _job(batch, each) for each in found}
+    results = {path.resolve() for job in every.values() for path in job.files.written}
+    kept = {
+        each: job
+        for each, job in every.items()
         if (place := each.path.resolve()) not in results or place == job.files.mean.resolve()
-    ]
-    jobs = [job for job, _ in kept]
-    if batch.masks is not None:
-        jobs = _with_masks(batch.masks, jobs, [each for _, each in kept])
+    }
+    jobs = [*kept.values()] if batch.masks is None else _with_masks(batch.masks, kept)
     _check_outputs(jobs)
     waiting = next((job for job in jobs if job.state is State.WAITING), None)
     request = None if waiting is None else _checked(batch.request_of(waiting.mask))
@@ -152,13 +144,13 @@ def _job(batch: Batch, found: FoundImage) -> Job:
     return Job(files, may_replace=batch.overwrite == ALWAYS)
 
 
-def _with_masks(folder: Path, jobs: Sequence[Job], found: Sequence[FoundImage]) -> list[Job]:
+def _with_masks(folder: Path, jobs: Mapping[FoundImage, Job]) -> list[Job]:
     """Jobs with their masks, by name; those without a mask have failed."""
     if not folder.is_dir():
         raise InputError(f"Expected a folder of masks, but {folder} is none.")
-    partners = partners_of(found, folder, endings=_MASK_ENDINGS)
+    partners = partners_of([*jobs], folder, endings=_MASK_ENDINGS)
     matched = []
-    for job, each, mask in zip(jobs, found, partners, strict=True):
+    for (each, job), mask in zip(jobs.items(), partners, strict=True):
         if mask is None:
             stem, _ = split_name(each.path)
             names = " or ".join(f"{stem}{ending}" for ending in _MASK_ENDINGS)

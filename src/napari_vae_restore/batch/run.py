@@ -200,7 +200,8 @@ def _iter_job(
             batch.model,
             device=batch.device,
             overwrite=job.may_replace,
-            storing=batch.storing,
+            shard=batch.shard,
+            client=batch.client,
         )
         restored = yield from relayed(
             steps, lambda step: progress(running, step.done / step.total)

@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from types import FrameType
+from collections.abc import Sequence
 from typing import Annotated, Protocol
 
 import typer
 import typer.main
 
 from napari_vae_restore import __version__
-from napari_vae_restore.cli import terminal
-from napari_vae_restore.cli.calibrate import CalibrateCommand
-from napari_vae_restore.cli.compress import CompressCommand, DecompressCommand
-from napari_vae_restore.cli.demo import DemoCommand
-from napari_vae_restore.cli.doctor import DoctorCommand
-from napari_vae_restore.cli.encode import EncodeCommand
-from napari_vae_restore.cli.enhance import EnhanceCommand
-from napari_vae_restore.cli.evaluate import EvaluateCommand
-from napari_vae_restore.cli.generate import GenerateCommand
-from napari_vae_restore.cli.models import models
-from napari_vae_restore.cli.noise import NoiseCommand
-from napari_vae_restore.cli.restore import (
-    DenoiseCommand,
-    InpaintCommand,
-    OverwriteCommand,
-    RestoreCommand,
-    RestoreOptions,
-    SuperResolveCommand,
+from napari_vae_restore.cli import (
+    calibrate,
+    compress,
+    demo,
+    doctor,
+    encode,
+    enhance,
+    evaluate,
+    generate,
+    models,
+    noise,
+    restore,
+    sweep,
+    terminal,
+    train,
 )
-from napari_vae_restore.cli.sweep import SweepCommand
-from napari_vae_restore.cli.train import AdaptCommand, TrainCommand
 from napari_vae_restore.errors import VAERestoreError
 from napari_vae_restore.images.atomic import why_not_written
 from napari_vae_restore.models.devices import is_out_of_memory
@@ -56,23 +48,23 @@ class Command(Protocol):
 
 
 COMMANDS: dict[str, type[Command]] = {
-    "demo": DemoCommand,
-    "denoise": DenoiseCommand,
-    "inpaint": InpaintCommand,
-    "super-resolve": SuperResolveCommand,
-    "restore": RestoreCommand,
-    "enhance": EnhanceCommand,
-    "generate": GenerateCommand,
-    "encode": EncodeCommand,
-    "compress": CompressCommand,
-    "decompress": DecompressCommand,
-    "adapt": AdaptCommand,
-    "train": TrainCommand,
-    "calibrate": CalibrateCommand,
-    "noise": NoiseCommand,
-    "evaluate": EvaluateCommand,
-    "sweep": SweepCommand,
-    "doctor": DoctorCommand,
+    "demo": demo.DemoCommand,
+    "denoise": restore.DenoiseCommand,
+    "inpaint": restore.InpaintCommand,
+    "super-resolve": restore.SuperResolveCommand,
+    "restore": restore.RestoreCommand,
+    "enhance": enhance.EnhanceCommand,
+    "generate": generate.GenerateCommand,
+    "encode": encode.EncodeCommand,
+    "compress": compress.CompressCommand,
+    "decompress": compress.DecompressCommand,
+    "adapt": train.AdaptCommand,
+    "train": train.TrainCommand,
+    "calibrate": calibrate.CalibrateCommand,
+    "noise": noise.NoiseCommand,
+    "evaluate": evaluate.EvaluateCommand,
+    "sweep": sweep.SweepCommand,
+    "doctor": doctor.DoctorCommand,
 }
 
 
@@ -91,9 +83,10 @@ app = typer.Typer(
     result_callback=_run,
 )
 for _name, _command in COMMANDS.items():
-    _cls = OverwriteCommand if issubclass(_command, RestoreOptions) else None
+    _takes_policy = issubclass(_command, restore.RestoreOptions)
+    _cls = restore.OverwriteCommand if _takes_policy else None
     app.command(_name, cls=_cls)(_command)
-app.add_typer(models, name="models")
+app.add_typer(models.models, name="models")
 
 
 def _show_version(wanted: bool) -> None:
@@ -128,7 +121,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tolerate_narrow_encodings()
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    with terminal.warnings_shown(), _terminable() as terminated:
+    terminated = threading.Event()
+
+    def interrupt() -> None:
+        terminated.set()
+        raise KeyboardInterrupt
+
+    # Clusters and containers end a program by SIGTERM: as by Ctrl-C, every `finally` runs.
+    with terminal.warnings_shown(), terminal.signals_handled(["SIGTERM"], interrupt):
         try:
             program = typer.main.get_command(app)
             status = program.main(arguments, prog_name=PROGRAM, standalone_mode=False)
@@ -141,25 +141,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminal.note("stopped")
         status = TERMINATED if terminated.is_set() else status
     return int(status or 0)
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[threading.Event]:
-    """Handle SIGTERM, by which clusters and containers end a program, as Ctrl-C."""
-    terminated = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield terminated  # only the main thread may handle signals
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        terminated.set()
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield terminated
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _tolerate_narrow_encodings() -> None:

@@ -16,22 +16,17 @@ from PIL import Image, ImageDraw, ImageFont
 Picture: TypeAlias = NDArray[np.uint8]
 FloatArray: TypeAlias = NDArray[np.float64]
 
-_PANEL = 512
-"""Pixels of a panel's sides; a power of two, as are the magnifications."""
-
+_PANEL = 512  # pixels of a panel's sides; a power of two, as are the magnifications
 _GAP = 12
 _CAPTION = 62
-_CLOSE_UP = 4
-"""The image's shorter side is about that many times the close-up's."""
+_CLOSE_UP = 4  # the image's shorter side is about that many times the close-up's
 
 _BACKGROUND = (18, 18, 20)
 _TEXT = (240, 240, 240)
 _FAINT = (170, 170, 175)
 _FRAME = (255, 196, 0)
 
-_CONTRAST = (0.5, 99.7)
-"""Percentiles of an image that become black and white."""
-
+_CONTRAST = (0.5, 99.7)  # percentiles of an image that become black and white
 _TOP_UNCERTAINTY = 99.7
 
 # Black over violet and orange to pale yellow: even steps of lightness, and the same
@@ -92,18 +87,14 @@ def comparison(panels: Sequence[Panel], focus: FloatArray) -> Picture:
         draw.text((left, 40), panel.subtitle, fill=_FAINT, font=ImageFont.load_default(15))
         whole, scale, offset = _fitted(panel.picture)
         canvas.paste(whole, (left, _CAPTION))
-        frame = [
-            left + offset[0] + cols.start * scale,
-            _CAPTION + offset[1] + rows.start * scale,
-            left + offset[0] + cols.stop * scale,
-            _CAPTION + offset[1] + rows.stop * scale,
-        ]
-        draw.rectangle(frame, outline=_FRAME, width=2)
+        x, y = left + offset[0], _CAPTION + offset[1]
+        start = (x + cols.start * scale, y + rows.start * scale)
+        stop = (x + cols.stop * scale, y + rows.stop * scale)
+        draw.rectangle([start, stop], outline=_FRAME, width=2)
         below = _CAPTION + _PANEL + _GAP
         canvas.paste(_fitted(panel.picture[rows, cols])[0], (left, below))
-        draw.rectangle(
-            [left, below, left + _PANEL - 1, below + _PANEL - 1], outline=_FRAME, width=2
-        )
+        corner = (left + _PANEL - 1, below + _PANEL - 1)
+        draw.rectangle([(left, below), corner], outline=_FRAME, width=2)
     return np.asarray(canvas)
 
 

@@ -137,13 +137,13 @@ class EvaluateCommand:
             self._write_figures(rows)
         if self.report is not None:
             named = [(Path(row["restored"]).name, row["psnr"]) for row in rows]
-            text = render(
+            page = render(
                 "closeness.html",
                 title="Images against references",
                 table=_table(rows),
                 psnr=[(name, psnr) for name, psnr in named if psnr is not None],
             )
-            _write_page(self.report, text)
+            _write_page(self.report, page)
 
     def _compare_several(self, reference: Path, data_range: float | None) -> list[Row]:
         """Each against its reference, in a table or lines; exits with 1 if some failed."""
@@ -169,8 +169,11 @@ class EvaluateCommand:
 
     def _write_figures(self, values: Any) -> None:
         """Write JSON to the file that was asked for, if one was."""
+        from napari_vae_restore.batch.outputs import write_file
+
         if self.json_file is not None:
-            _write(self.json_file, json.dumps(values, allow_nan=False, indent=1) + "\n")
+            text = json.dumps(values, allow_nan=False, indent=1) + "\n"
+            write_file(self.json_file, text.encode())
             terminal.report([("Figures", str(self.json_file))])
 
 
@@ -250,14 +253,10 @@ def _texts(row: Row) -> list[str]:
 
 
 def _write_page(path: Path, text: str) -> None:
-    _write(path, text)
-    terminal.note(f"report: {path}")
-
-
-def _write(path: Path, text: str) -> None:
     from napari_vae_restore.batch.outputs import write_file
 
     write_file(path, text.encode())
+    terminal.note(f"report: {path}")
 
 
 def _parse_range(text: str) -> float | None:

@@ -11,7 +11,6 @@ from napari_vae_restore.batch.choices import ALWAYS, MISSING, POLICIES, SAMPLES,
 from napari_vae_restore.batch.file_job import (
     Files,
     RestoredFile,
-    StoreOptions,
     iter_restore_file,
     sample_paths,
 )
@@ -68,7 +67,8 @@ def restore_files(
         uncertainty=given.uncertainty,
         overwrite=given.existing,
         device=given.device,
-        storing=StoreOptions(given.shard, given.scheduler),
+        shard=given.shard,
+        client=given.scheduler,
     )
     _restore_batch(batch, dry_run=given.dry_run)
 
@@ -96,7 +96,8 @@ def _restore_file(given: RestoreOptions, request: Request, inputs: Sequence[Path
         model,
         device=given.device,
         overwrite=overwrite,
-        storing=StoreOptions(given.shard, given.scheduler),
+        shard=given.shard,
+        client=given.scheduler,
     )
     try:
         done = terminal.run_restoration(steps, reports.title(request.tasks))

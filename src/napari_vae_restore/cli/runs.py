@@ -7,14 +7,12 @@ import json
 import logging
 import math
 import os
-import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from napari_vae_restore.cli import terminal
@@ -35,9 +33,7 @@ STOP = b"stop"
 _MAX_LINE = 4096
 
 # Ctrl-C, the signal of a batch system, and Ctrl-Break of Windows.
-_STOP_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
-]
+_STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
 
 _LINE_SECONDS = 0.2  # between two lines of progress; held-out scores are reported at once
 _DIGITS = 7  # of a number, as many as float32 has
@@ -106,7 +102,8 @@ def run_training(
     "stop" on stdin acts as Ctrl-C; the end of stdin does nothing. A second Ctrl-C raises
     KeyboardInterrupt at once.
     """
-    with _stop_signals_noted() as stop:
+    stop = threading.Event()
+    with terminal.signals_handled(_STOP_SIGNALS, stop.set, once=True):
         steps = _iter_training(training, stop, output, lines)
         if lines is None:
             return terminal.run_steps(steps, "Training", _remarks())
@@ -178,26 +175,6 @@ def _note_stop_line(stop: threading.Event) -> None:
                     stop.set()
 
     threading.Thread(target=listen, name="stop line", daemon=True).start()
-
-
-@contextlib.contextmanager
-def _stop_signals_noted() -> Iterator[threading.Event]:
-    """Set an event at the first Ctrl-C, so that the step under way is finished."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread may handle signals
-        return
-
-    def note_once(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, before[number])
-
-    before = {number: signal.signal(number, note_once) for number in _STOP_SIGNALS}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _finite(value: Any) -> Any:

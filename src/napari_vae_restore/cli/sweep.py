@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -12,6 +12,9 @@ from napari_vae_restore.cli import options, reports, terminal
 from napari_vae_restore.errors import InputError
 
 _Number = TypeVar("_Number", int, float)
+
+# Options that `iter_sweep` takes under the same names.
+_PASSED = ("simulate", "budget", "kind", "size", "noise", "axes", "seed", "device")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +86,19 @@ class SweepCommand:
     device: options.Device = "auto"
 
     def run(self) -> None:
-        latent = _numbers("--latent", self.latent, int)
-        beta = _numbers("--beta", self.beta, float)
-        levels = _numbers("--levels", self.levels, int)
+        grid: dict[str, Any] = {
+            "latent": _numbers("--latent", self.latent, int),
+            "beta": _numbers("--beta", self.beta, float),
+            "levels": _numbers("--levels", self.levels, int),
+        }
         from napari_vae_restore.evaluation.sweep import RECOMMENDED, REPORT, iter_sweep
 
         steps = iter_sweep(
             self.images,
             self.output,
             references=self.reference,
-            simulate=self.simulate,
-            budget=self.budget,
-            kind=self.kind,
-            latent=latent,
-            beta=beta,
-            levels=levels,
-            size=self.size,
-            noise=self.noise,
-            axes=self.axes,
-            seed=self.seed,
-            device=self.device,
+            **{name: getattr(self, name) for name in _PASSED},
+            **grid,
         )
         found = terminal.run_steps(steps, "Sweep", lambda step: (step.fraction, step.member))
         terminal.table(found.table())

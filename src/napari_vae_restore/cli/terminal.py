@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import signal
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
@@ -57,6 +60,29 @@ def warnings_shown() -> Iterator[None]:
         yield
     finally:
         _LOGGER.removeHandler(handler)
+
+
+@contextlib.contextmanager
+def signals_handled(
+    names: Iterable[str], act: Callable[[], None], *, once: bool = False
+) -> Iterator[None]:
+    """Handle the signals that this system has; `once`, the second acts as before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if once:
+            signal.signal(number, before[number])
+        act()
+
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def complain(kind: str, message: str) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TRAIN_BUDGET, ADAPT_BUDGET = "5min", "2min"
 SEED = 0
+_COMMON = ("axes", "device", "devices", "skip_unreadable")
 
 Noise = Annotated[
     str | None,
@@ -96,8 +97,7 @@ class TrainingOptions:
 
     def common(self) -> dict[str, Any]:
         """Settings of a training from its first step and of a resumed one."""
-        names = ("axes", "device", "devices", "skip_unreadable")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in _COMMON}
 
     def prepare(self, source: Source, budget: str, **more: Any) -> vr.Training:
         """Read the images and measure their noise."""
