@@ -18,7 +18,7 @@ from typing import Any
 
 from napari_vae_restore.batch import outputs
 from napari_vae_restore.batch.inputs import split_name
-from napari_vae_restore.errors import ImageFileError
+from napari_vae_restore.errors import ImageFileError, InputError
 from napari_vae_restore.images.arrays import guess_axes
 from napari_vae_restore.images.image_files import ImageFile, read_image, write_image
 from napari_vae_restore.images.image_metadata import refined
@@ -62,8 +62,10 @@ class Files:
             outputs.check_path(path, (*TIFF, ".png"), inputs, overwrite=overwrite)
         if self.std is not None:
             outputs.check_path(self.std, TIFF, inputs, overwrite=overwrite)
-            for path in (self.mean, *self.samples):
-                outputs.check_different(path, self.std)
+            if self.std.resolve() in [path.resolve() for path in (self.mean, *self.samples)]:
+                raise InputError(
+                    f"Expected two output files, but {self.std} came twice: rename one."
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,12 +51,6 @@ def check_stores(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
         taken[path.resolve()] = path
 
 
-def check_different(first: Path, second: Path) -> None:
-    """Raise InputError if two outputs are the same file."""
-    if first.resolve() == second.resolve():
-        raise InputError(f"Expected two output files, but {first} came twice: rename one.")
-
-
 def check_format(path: Path, image: ImageFile, axes: str, dtype: DTypeLike) -> None:
     """Raise InputError if the format cannot hold a result of the image's shape and `dtype`.
 

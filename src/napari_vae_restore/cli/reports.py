@@ -18,17 +18,12 @@ if TYPE_CHECKING:
     from napari_vae_restore.restoration.result import Diagnostics
     from napari_vae_restore.restoration.tasks import Inpaint, SuperResolve, Task
 
-_TITLES = {
-    "denoise": "denoising",
-    "inpaint": "filling",
-    "super-resolve": "enlarging",
-    "deblur": "deblurring",
-}
-
 
 def title(tasks: Iterable[Task]) -> str:
     """What a restoration does, such as "Filling and denoising"."""
-    return " and ".join(_TITLES[task.kind] for task in tasks).capitalize()
+    from napari_vae_restore.restoration.tasks import KINDS
+
+    return " and ".join(KINDS[task.kind].doing for task in tasks).capitalize()
 
 
 def describe_size(image: ImageFile) -> str:
