@@ -176,12 +176,10 @@ def iter_batch(
     ended = list(jobs)
     is_waiting = any(job.state is State.WAITING for job in jobs)
     shared = batch.request_of(None) if batch.masks is None and is_waiting else None
-    clock = _Clock(jobs)
+    progress = _measured(jobs)
     for number, job in enumerate(jobs):
         if job.state is State.WAITING:
-            progress = partial(clock.progress, number)
-            ended[number] = yield from _iter_job(batch, job, shared, progress)
-            clock.end(number)
+            ended[number] = yield from _iter_job(batch, job, shared, partial(progress, number))
     return tuple(ended)
 
 
@@ -227,34 +225,27 @@ def _reason(error: Exception) -> str:
     return " ".join(text.split())
 
 
-class _Clock:
-    """Progress of the whole by the sizes of the files, and the time that is left."""
-
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        sizes = {
-            number: _size(job.files.image)
-            for number, job in enumerate(jobs)
-            if job.state is State.WAITING
-        }
-        known = [size for size in sizes.values() if size]
-        usual = sum(known) / len(known) if known else 1.0
-        self._sizes = {number: size or usual for number, size in sizes.items()}
-        self._total = sum(self._sizes.values())
-        self._done = 0.0
-        self._started = time.monotonic()
+def _measured(jobs: Sequence[Job]) -> Callable[..., BatchProgress]:
+    """A function of a job's share: progress by the sizes of all files, and the time left."""
+    waiting = {n: job for n, job in enumerate(jobs) if job.state is State.WAITING}
+    sizes = {number: _size(job.files.image) for number, job in waiting.items()}
+    known = [size for size in sizes.values() if size]
+    usual = sum(known) / len(known) if known else 1.0
+    before, total = {}, 0.0
+    for number, size in sizes.items():
+        before[number] = total
+        total += size or usual
+    started = time.monotonic()
 
     def progress(
-        self, number: int, job: Job, share: float, restored: RestoredFile | None = None
+        number: int, job: Job, share: float, restored: RestoredFile | None = None
     ) -> BatchProgress:
-        """Progress of the whole when this share of one job is done."""
-        fraction = (self._done + share * self._sizes[number]) / self._total
-        seconds = time.monotonic() - self._started
+        fraction = (before[number] + share * (sizes[number] or usual)) / total
+        seconds = time.monotonic() - started
         left = seconds / fraction - seconds if fraction else None
         return BatchProgress(number, job, share, fraction, left, restored)
 
-    def end(self, number: int) -> None:
-        """Count a job as done."""
-        self._done += self._sizes[number]
+    return progress
 
 
 def _size(image: Path) -> int:
