@@ -136,8 +136,7 @@ class DemoPictures:
 
 
 def _plane(image: NDArray[Any] | None) -> NDArray[np.float64]:
-    assert image is not None
-    return image.astype(np.float64)
+    return np.asarray(image, np.float64)
 
 
 def _scratches(shape: tuple[int, ...], seed: int) -> NDArray[np.bool_]:

@@ -136,13 +136,11 @@ class AdaptCommand(TrainingOptions):
     def run(self) -> None:
         inputs = checked_files(self)
         self.check_time(self.budget)
-        budget = self.budget or ADAPT_BUDGET
-        _train(
-            self,
-            inputs,
-            lambda: self.prepare(self.images, budget, start=self.model),
-            {"start": self.model},
-        )
+
+        def prepare() -> vr.Training:
+            return self.prepare(self.images, self.budget or ADAPT_BUDGET, start=self.model)
+
+        _train(self, inputs, prepare, {"start": self.model})
 
 
 @dataclass(frozen=True, slots=True)
