@@ -36,7 +36,7 @@ from bundled_model.training import BundledTraining
 from napari_vae_restore.errors import InputError, VAERestoreError
 from napari_vae_restore.models.bundled import export, find_model, store_halo
 from napari_vae_restore.models.config import RestorationConfig
-from napari_vae_restore.models.likeness import Likeness
+from napari_vae_restore.models.ood_score import OODScore
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.restoration.blocks.familiarity import probe_image
 from napari_vae_restore.restoration.blocks.halo import measure_halo
@@ -134,7 +134,7 @@ def familiar(model: vr.Model, pictures: Sequence[Picture], seed: int) -> vr.Mode
             found += probe_image(
                 noisy, model, vr.Denoise(), axes="YX", device="cpu"
             ).descriptions
-    return replace(model, likeness=Likeness.fit(found))
+    return replace(model, ood_score=OODScore.fit(found))
 
 
 def calibrate_only(asked: argparse.Namespace) -> None:

@@ -249,7 +249,7 @@ class StudentStage(Stage):
             kls[layer] = q.kl(student(layer, state)).sum(dim=(1, 2, 3)) / target[0].numel()
             return q
 
-        self.network.vae.descend(seen[-1], matched, noise, kl=False)
+        self.network.vae.descend(seen[-1], matched, noise)
         self._note(**{f"kl {level}": kls[level] for level in sorted(kls)})
         return torch.stack([kl.mean() for kl in kls.values()]).sum()
 

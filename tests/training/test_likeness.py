@@ -46,7 +46,7 @@ def adapted(tissue: NDArray[np.uint8]) -> vr.Model:
     for _ in training.run():
         pass
     likeness = fit_likeness(training.snapshot(), training.supervision, "cpu")
-    return replace(training.snapshot(), likeness=likeness)
+    return replace(training.snapshot(), ood_score=likeness)
 
 
 def test_its_own_kind_is_familiar_and_text_is_not(
@@ -74,7 +74,7 @@ def test_what_is_not_denoising_has_no_score(adapted: vr.Model) -> None:
 
 def test_a_model_without_likeness_has_no_score(adapted: vr.Model) -> None:
     image = noisy(data.camera()[:64, :64])
-    assert scored(image, replace(adapted, likeness=None)).ood_score is None
+    assert scored(image, replace(adapted, ood_score=None)).ood_score is None
 
 
 def test_tiles_are_described_as_the_whole(adapted: vr.Model, tissue: NDArray[np.uint8]) -> None:
@@ -88,7 +88,7 @@ def test_tiles_are_described_as_the_whole(adapted: vr.Model, tissue: NDArray[np.
 def test_a_model_trained_from_nothing_knows_its_kind(
     model: vr.Model, noisy: Image, tissue: NDArray[np.uint8]
 ) -> None:
-    assert model.likeness is None  # of a picture that is too small for it
+    assert model.ood_score is None  # of a picture that is too small for it
     training = vr.Training(
         NOISE.sample(tissue[:256, :256].astype(float), np.random.default_rng(3)),
         steps=4,
@@ -98,7 +98,7 @@ def test_a_model_trained_from_nothing_knows_its_kind(
     )
     for _ in training.run():
         pass
-    assert training.model.likeness is not None
+    assert training.model.ood_score is not None
 
 
 def test_windows_are_spread_over_images_and_none_comes_twice() -> None:

@@ -195,7 +195,7 @@ class ImportCommand:
 def _entry(name: str) -> dict[str, Any]:
     """What the list shows of a model, or why it cannot be used."""
     from napari_vae_restore.models.bundled import find_model
-    from napari_vae_restore.reports.model_report import KINDS, tasks_of
+    from napari_vae_restore.reports.model_report import tasks_of
 
     about: dict[str, Any] = {"name": name if name == _DEFAULT else Path(name).name}
     try:
@@ -204,7 +204,7 @@ def _entry(name: str) -> dict[str, Any]:
         return about | {"error": str(error)}
     config, record = model.network.config, model.record
     return about | {
-        "kind": KINDS[type(config)].name,
+        "kind": config.kind,
         "tasks": list(tasks_of(config)),
         "n_steps": record.n_steps,
         "elbo": record.elbo,

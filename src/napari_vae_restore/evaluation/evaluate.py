@@ -34,7 +34,6 @@ from napari_vae_restore.models.devices import choose_device
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.noise.notation import parse_noise
-from napari_vae_restore.reports.model_report import KINDS
 from napari_vae_restore.restoration.restore import RestoreProgress, denoise
 from napari_vae_restore.training.sources import Images, Loaded, listed, load_images, matched
 
@@ -207,7 +206,7 @@ def _gathered(
     return Evaluation(
         model=model.name,
         model_sha256=model.sha256,
-        kind=KINDS[type(model.network.config)].name,
+        kind=model.network.config.kind,
         likelihood=describe_likelihood(model),
         measured_on="references" if is_clean and has_references else "images",
         n_planes=sum(each.n_planes for each in judged),

@@ -30,7 +30,7 @@ from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.devices import choose_device
 from napari_vae_restore.models.latents import DiagonalGaussian, KeyedNoise
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.models.protocol import VAE
+from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.restoration.result import Restoration
 
 NOTE: Final = (
@@ -229,7 +229,7 @@ def _with_details(
 
 
 def _difference(
-    network: VAE, x: Tensor, gains: tuple[float, ...], variation: float, noise: KeyedNoise
+    network: VAEModule, x: Tensor, gains: tuple[float, ...], variation: float, noise: KeyedNoise
 ) -> Tensor:
     """D(z') - D(z), (1, C, H, W) in network units."""
     known: dict[int, tuple[DiagonalGaussian, DiagonalGaussian]] = {}

@@ -6,25 +6,21 @@ an image, gives the same as alone.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+# Bound of an activation; on ordinary images fewer than 1 in 10 000 come near it.
 _CEILING: Final = 4.0
-"""Bound of an activation; on ordinary images fewer than 1 in 10 000 come near it."""
-
-_REACH: Final = 2
-"""Rows on each side that a row of a block's result depends on."""
-
+_REACH: Final = 2  # rows on each side that a row of a block's result depends on
+# Size of the strips in which a CPU computes large grids. Their memory is reused; whole grids
+# are allocated anew for each layer, which took a third of the time.
 _STRIP_BYTES: Final = 2**24
-"""Size of the strips in which a CPU computes large grids. Their memory is reused; whole grids
-are allocated anew for each layer, which took a third of the time."""
-
+# Least size of grids that are cut: the C library keeps the memory of smaller ones, and threads
+# wait for each other at each strip.
 _LARGE_BYTES: Final = 2**25
-"""Least size of grids that are cut: the C library keeps the memory of smaller ones, and threads
-wait for each other at each strip."""
 
 
 class ResidualBlock(nn.Module):
@@ -67,16 +63,12 @@ class ResidualBlock(nn.Module):
     def _update(self, x: Tensor) -> Tensor:
         """The residual that the block adds."""
         hidden = _activate(self.conv_in(_activate(x)), in_place=not torch.is_grad_enabled())
-        update: Tensor = self.conv_out(hidden)
-        return update
+        return cast("Tensor", self.conv_out(hidden))
 
 
 def _activate(x: Tensor, *, in_place: bool = False) -> Tensor:
-    """SiLU, bounded.
-
-    This bounds the change by a block: else a value far from those of training (one bright
-    pixel is enough) can grow tenfold in each block.
-    """
+    """SiLU, bounded: else a value far from those of training (one bright pixel is enough) can
+    grow tenfold in each block."""
     return F.silu(x, inplace=in_place).clamp_(max=_CEILING)
 
 

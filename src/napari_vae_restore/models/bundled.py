@@ -19,15 +19,11 @@ from napari_vae_restore.images.atomic import atomic_write
 if TYPE_CHECKING:
     from napari_vae_restore.models.model import Model
 
-DEFAULT: Final = "default"
-"""The name of the bundled model."""
-
+DEFAULT: Final = "default"  # the name of the bundled model
 WEIGHTS: Final = Path(__file__).parents[1] / "weights" / "default.safetensors"
-CHECKSUM: Final = WEIGHTS.with_suffix(".sha256")
-"""One line, as ``sha256sum`` writes and checks it."""
-
+CHECKSUM: Final = WEIGHTS.with_suffix(".sha256")  # as ``sha256sum`` writes and checks it
+# The halo of the bundled network, which takes seconds to measure, and its hash.
 HALO: Final = WEIGHTS.with_suffix(".json")
-"""The halo of the bundled network, which takes seconds to measure, and its hash."""
 
 
 def find_model(model: Model | str | Path) -> Model:
@@ -84,7 +80,7 @@ def export(model: Model, folder: Path) -> Path:
     from napari_vae_restore.models.files import save
     from napari_vae_restore.models.model import Model
 
-    saved = Model(network, None, None, model.record, DEFAULT, model.spreads, model.likeness)
+    saved = Model(network, None, None, model.record, DEFAULT, model.spreads, model.ood_score)
     save(saved, path, overwrite=True)
     try:
         with atomic_write(folder / CHECKSUM.name) as temporary:

@@ -13,17 +13,15 @@ from torch.nn import functional as F
 
 from napari_vae_restore.models.blocks import stack
 
+# image, observed, noise sigma, lag-1 noise correlation along y and x, log2 of the factor
 CONDITION_CHANNELS: Final = 6
-"""image, observed, noise sigma, lag-1 noise correlation along y and x, log2 of the factor."""
+_FINE: Final = 2  # the leading channels vary from pixel to pixel, the others are constant
 
 _LEAST_SIGMA: Final = 0.25 / 255
 _MOST_DETAIL: Final = 8.0
 _DETAIL_UNIT: Final = 3.0
 _OCTAVES: Final = 5.0
 _BINOMIAL: Final = (1.0, 4.0, 6.0, 4.0, 1.0)
-
-_FINE: Final = 2
-"""The leading channels vary from pixel to pixel; the others are constant over the plane."""
 
 
 def condition_tensor(
@@ -84,7 +82,7 @@ class ConditionEncoder(nn.Module):
             fine = torch.cat([fine, _detail(condition)], dim=1)
             loudness = torch.log2(255 * constants[:, :1].clamp(min=_LEAST_SIGMA)) / _OCTAVES
             constants = torch.cat([constants, loudness], dim=1)
-        # PlaneConstants values vary from one coarse pixel to the next at most.
+        # These values vary from one coarse pixel to the next at most.
         constants = constants[:, :, :: self.patch, :: self.patch]
         h = self.stem(torch.cat([F.pixel_unshuffle(fine, self.patch), constants], dim=1))
         skips = []

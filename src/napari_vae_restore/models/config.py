@@ -7,25 +7,57 @@ from typing import ClassVar
 
 from napari_vae_restore.errors import InputError
 
+_MOST = {"levels": 8, "layers": 8, "blocks": 64, "depths": 64, "patch": 64}
+_MOST_ELSE = 2**16  # upper limits; a file beyond them is corrupt or hostile
+
 
 def _require(condition: bool, expected: str, came: object) -> None:
     if not condition:
         raise InputError(f"model config: expected {expected}, got {came!r}")
 
 
-_MOST = {"levels": 8, "layers": 8, "blocks": 64, "depths": 64, "patch": 64}
-_MOST_ELSE = 2**16
-"""Upper limits; a file beyond them is corrupt or hostile."""
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """What a network is built from; grids and levels are listed finest first."""
 
+    kind: ClassVar[str]  # in headers of model files
 
-def _require_size(name: str, value: object) -> None:
-    most = _MOST.get(name, _MOST_ELSE)
-    is_valid = isinstance(value, int) and 1 <= value <= most
-    _require(is_valid, f"{name} from 1 to {most}, an integer", value)
+    @property
+    def channels(self) -> int:
+        """Image channels that the network sees jointly."""
+        return 1
+
+    @property
+    def grids(self) -> tuple[int, ...]:
+        """Pixels per cell of each grid of features."""
+        raise NotImplementedError
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels per latent cell of each layer."""
+        return self.grids
+
+    @property
+    def stride(self) -> int:
+        """Image sides that enter the network are multiples of this many pixels."""
+        return self.grids[-1]
+
+    @property
+    def fixed_size(self) -> int | None:
+        """The only side of image that the network takes; None for any multiple of `stride`."""
+        return None
+
+    def _check_sizes(self, *names: str) -> None:
+        for name in names:
+            found = getattr(self, name)
+            most = _MOST.get(name, _MOST_ELSE)
+            for value in found if isinstance(found, tuple) else (found,):
+                is_valid = isinstance(value, int) and 1 <= value <= most
+                _require(is_valid, f"{name} from 1 to {most}, an integer", value)
 
 
 @dataclass(frozen=True, slots=True)
-class HVAEConfig:
+class HVAEConfig(ModelConfig):
     """Configuration of the hierarchical VAE, :class:`~.hvae.HVAE`.
 
     The defaults are the preset for two CPU cores and minutes of training.
@@ -55,6 +87,7 @@ class HVAEConfig:
         For a value outside its range.
     """
 
+    kind: ClassVar = "hvae"
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     channels: int = 1
@@ -67,19 +100,12 @@ class HVAEConfig:
     widths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("channels", "levels", "width", "latent", "blocks", "patch"):
-            _require_size(name, getattr(self, name))
+        self._check_sizes("channels", "levels", "width", "latent", "blocks", "patch")
         for name in ("layers", "widths"):
             values = getattr(self, name)
             fits = len(values) in (0, self.levels)
             _require(fits, f"{name}, one for each of {self.levels} levels, or none", values)
-            for value in values:
-                _require_size(name, value)
-
-    @property
-    def stride(self) -> int:
-        """Image sides that enter the network are multiples of this many pixels."""
-        return self.grids[-1]
+            self._check_sizes(name)
 
     @property
     def grids(self) -> tuple[int, ...]:
@@ -102,14 +128,9 @@ class HVAEConfig:
         """Pixels per latent cell of each layer, finest first."""
         return tuple(self.grids[place] for place in self.places)
 
-    @property
-    def fixed_size(self) -> int | None:
-        """The only side of image that the network takes; None for any multiple of `stride`."""
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class FlatVAEConfig:
+class FlatVAEConfig(ModelConfig):
     """Configuration of the textbook VAE with one latent vector, :class:`~.vanilla_vae.FlatVAE`.
 
     Parameters
@@ -129,6 +150,7 @@ class FlatVAEConfig:
         For a value outside its range; `size` must be a multiple of 4.
     """
 
+    kind: ClassVar = "flat"
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     channels: int = 1
@@ -137,19 +159,8 @@ class FlatVAEConfig:
     z_dim: int = 32
 
     def __post_init__(self) -> None:
-        for name in ("channels", "size", "width", "z_dim"):
-            _require_size(name, getattr(self, name))
+        self._check_sizes("channels", "size", "width", "z_dim")
         _require(self.size % 4 == 0, "size to be a multiple of 4", self.size)
-
-    @property
-    def stride(self) -> int:
-        """Image sides that enter the network are multiples of this many pixels."""
-        return self.size
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """Pixels per latent cell: the image has one."""
-        return (self.size,)
 
     @property
     def grids(self) -> tuple[int, ...]:
@@ -157,18 +168,19 @@ class FlatVAEConfig:
         return (self.size,)
 
     @property
-    def fixed_size(self) -> int | None:
-        """The only side of image that the network takes; None for any multiple of `stride`."""
+    def fixed_size(self) -> int:
+        """The only side of image that the network takes."""
         return self.size
 
 
 @dataclass(frozen=True, slots=True)
-class RestorationConfig:
+class RestorationConfig(ModelConfig):
     """Configuration of :class:`~.restorer.RestorationVAE`, one model for every task.
 
     `width`, `latent`, `blocks`, `layers` and `vae_widths` are those of its :class:`HVAEConfig`.
     """
 
+    kind: ClassVar = "restoration"
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     widths: tuple[int, ...] = (48, 80, 128, 192)
@@ -185,8 +197,7 @@ class RestorationConfig:
         for name in ("widths", "depths"):
             values = getattr(self, name)
             _require(len(values) > 0, f"{name}, one for each level", values)
-            for value in values:
-                _require_size(name, value)
+            self._check_sizes(name)
         same_length = len(self.widths) == len(self.depths)
         _require(same_length, f"{len(self.widths)} depths, one for each width", self.depths)
         # The VAE's configuration checks its own values.
@@ -207,16 +218,6 @@ class RestorationConfig:
         )
 
     @property
-    def channels(self) -> int:
-        """Image channels that the network sees jointly."""
-        return 1
-
-    @property
-    def stride(self) -> int:
-        """Image sides that enter the network are multiples of this many pixels."""
-        return self.vae.stride
-
-    @property
     def grids(self) -> tuple[int, ...]:
         """Pixels per cell of each grid, finest first."""
         return self.vae.grids
@@ -225,11 +226,3 @@ class RestorationConfig:
     def strides(self) -> tuple[int, ...]:
         """Pixels per latent cell of each layer, finest first."""
         return self.vae.strides
-
-    @property
-    def fixed_size(self) -> int | None:
-        """The only side of image that the network takes; None for any multiple of `stride`."""
-        return None
-
-
-ModelConfig = HVAEConfig | FlatVAEConfig | RestorationConfig

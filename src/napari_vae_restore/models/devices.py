@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
-_WANT_OF_MEMORY = (
+# Messages of torch, its oneDNN, Python and the loader when memory runs out.
+_OUT_OF_MEMORY = (
     "out of memory",
     "not enough memory",
     "can't allocate",
@@ -22,7 +23,6 @@ _WANT_OF_MEMORY = (
     "can't start new thread",
     "failed to map segment",
 )
-"""Messages of torch, its oneDNN, Python and the loader when memory runs out."""
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -46,13 +46,11 @@ def choose_device(name: str = "auto") -> torch.device:
 
 def free_memory(device: torch.device) -> int:
     """Free bytes of a device; with Apple's graphics, those of the machine."""
+    import psutil
     import torch
 
     if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return int(free)
-    import psutil
-
+        return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
 
 
@@ -64,7 +62,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     is_of_system = isinstance(error, RuntimeError | ImportError)
-    return is_of_system and any(words in str(error) for words in _WANT_OF_MEMORY)
+    return is_of_system and any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def give_back_memory() -> None:
@@ -94,5 +92,6 @@ def native_precision(device: torch.device) -> AbstractContextManager[object]:
     """
     import torch
 
-    native = computes_in_bfloat16(device)
-    return torch.autocast(device.type, torch.bfloat16) if native else nullcontext()
+    if computes_in_bfloat16(device):
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()

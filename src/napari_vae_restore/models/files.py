@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -22,13 +22,7 @@ from torch import Tensor
 
 from napari_vae_restore.errors import InputError, ModelFileError, shortened
 from napari_vae_restore.images.atomic import atomic_write, why_not_written
-from napari_vae_restore.models.config import (
-    FlatVAEConfig,
-    HVAEConfig,
-    ModelConfig,
-    RestorationConfig,
-)
-from napari_vae_restore.models.likeness import Likeness
+from napari_vae_restore.models.config import FlatVAEConfig, HVAEConfig, RestorationConfig
 from napari_vae_restore.models.model import (
     Model,
     Normalisation,
@@ -36,6 +30,7 @@ from napari_vae_restore.models.model import (
     build_network,
     channels_last,
 )
+from napari_vae_restore.models.ood_score import OODScore
 from napari_vae_restore.models.spread import Spread
 from napari_vae_restore.noise.notation import noise_from_dict
 
@@ -47,14 +42,23 @@ _HEADER_KEYS = {"version", "kind", "config", "normalisation", "noise", "record"}
 _OPTIONAL_KEYS = {"spreads", "likeness", "training"}
 _NOT_HASHED = {"record", "spreads", "likeness"}
 _MAX_HEADER_BYTES = 16 * 2**20
-_KINDS: dict[str, type[ModelConfig]] = {
-    "hvae": HVAEConfig,
-    "flat": FlatVAEConfig,
-    "restoration": RestorationConfig,
-}
+_KINDS = {cls.kind: cls for cls in (HVAEConfig, FlatVAEConfig, RestorationConfig)}
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Described:
+    """The parts of a header that pydantic reads."""
+
+    normalisation: Normalisation | None
+    record: TrainingRecord
+    spreads: dict[str, Spread] = field(default_factory=dict)
+    likeness: OODScore | None = None
+
+
+# The hash of each model's weights, with their addresses and change counters at the time.
 _hashes: WeakKeyDictionary[Model, tuple[tuple[tuple[int, int], ...], str]] = WeakKeyDictionary()
-"""Hash of each model's weights, with their addresses and change counters at the time."""
+# Models that were exchanged with other processes, by hash and name.
+_unpacked: WeakValueDictionary[tuple[str, str], Model] = WeakValueDictionary()
 
 
 def save(
@@ -128,8 +132,7 @@ def load_checkpoint(path: str | Path) -> tuple[Model, dict[str, Tensor], dict[st
             f"{path} holds a finished model, not a checkpoint: training cannot go on from it; "
             "give a checkpoint, or train anew"
         )
-    prefix = "training."
-    state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    state = _with_prefix("training.", tensors)
     return _build(path, header, tensors), state, header["training"]
 
 
@@ -151,58 +154,43 @@ def unpacked(digest: str, name: str, header: str, weights: bytes) -> Model:
     from safetensors.torch import load as from_bytes
 
     known = _unpacked.get((digest, name))
-    if known is None:
-        tensors = {f"model.{key}": value for key, value in from_bytes(weights).items()}
-        built = _build(Path(name), json.loads(header), tensors)
-        known = _unpacked.setdefault((digest, name), replace(built, name=name))
-    return known
-
-
-_unpacked: WeakValueDictionary[tuple[str, str], Model] = WeakValueDictionary()
-"""Models that were exchanged with other processes, by hash and name."""
+    if known is not None:
+        return known
+    tensors = {f"model.{key}": value for key, value in from_bytes(weights).items()}
+    built = replace(_build(Path(name), json.loads(header), tensors), name=name)
+    return _unpacked.setdefault((digest, name), built)
 
 
 def model_hash(model: Model) -> str:
     """SHA-256 in hex of all that affects pixels: weights, and the header without training
-    record, calibration and likeness."""
+    record, calibration and out-of-distribution score."""
     # A tensor counts how often it was changed: a training's weights are hashed anew.
     state = tuple((v.data_ptr(), v._version) for v in model.network.state_dict().values())
     known = _hashes.get(model)
-    if known is None or known[0] != state:
-        known = _hashes[model] = state, _computed_hash(model)
-    return known[1]
-
-
-def _computed_hash(model: Model) -> str:
+    if known is not None and known[0] == state:
+        return known[1]
     header = {k: v for k, v in _header(model).items() if k not in _NOT_HASHED}
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name, value in sorted(model.network.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    _hashes[model] = state, digest.hexdigest()
     return digest.hexdigest()
-
-
-def _form(config: ModelConfig) -> dict[str, Any]:
-    """A configuration without unused fields, so that older models keep their hash."""
-    return {name: value for name, value in asdict(config).items() if value not in ((), False)}
 
 
 def _header(model: Model) -> dict[str, Any]:
     config = model.network.config
     return {
         "version": VERSION,
-        "kind": next(kind for kind, cls in _KINDS.items() if isinstance(config, cls)),
-        "config": _form(config),
-        "normalisation": _optional(model.normalisation, asdict),
-        "noise": _optional(model.noise, lambda noise: noise.to_dict()),
+        "kind": config.kind,
+        # Without unused fields, so that older models keep their hash.
+        "config": {k: v for k, v in asdict(config).items() if v not in ((), False)},
+        "normalisation": model.normalisation and asdict(model.normalisation),
+        "noise": model.noise and model.noise.to_dict(),
         "record": asdict(model.record),
         "spreads": {kind: asdict(spread) for kind, spread in model.spreads.items()},
-        "likeness": _optional(model.likeness, asdict),
+        "likeness": model.ood_score and asdict(model.ood_score),
     }
-
-
-def _optional(value: Any, convert: Callable[[Any], Any]) -> Any:
-    return None if value is None else convert(value)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -211,7 +199,13 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if path.is_dir():
         raise ModelFileError(f"{path} is a folder: give the model file in it")
     try:
-        _refuse_oversized_header(path)
+        with path.open("rb") as start:
+            length = start.read(8)
+        # A hostile length is refused before the reader allocates what it claims.
+        if len(length) == 8 and struct.unpack("<Q", length)[0] > _MAX_HEADER_BYTES:
+            raise ModelFileError(
+                f"{path} is torn or is no safetensors file: its header is too long"
+            )
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -230,16 +224,6 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             "napari-vae-restore saved"
         )
     return _parse_header(path, metadata[_HEADER_KEY]), tensors
-
-
-def _refuse_oversized_header(path: Path) -> None:
-    """Refuse a hostile length field before the reader allocates what it claims."""
-    with path.open("rb") as file:
-        start = file.read(8)
-    if len(start) == 8 and struct.unpack("<Q", start)[0] > _MAX_HEADER_BYTES:
-        raise ModelFileError(
-            f"{path} is torn or is no safetensors file: its header is too long"
-        )
 
 
 def _parse_header(path: Path, text: str) -> dict[str, Any]:
@@ -272,24 +256,13 @@ def _build(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor])
         )
     try:
         config = TypeAdapter(_KINDS[header["kind"]]).validate_python(header["config"])
-        normalisation: Normalisation | None
-        normalisation = TypeAdapter(Normalisation | None).validate_python(
-            header["normalisation"]
-        )
-        record = TypeAdapter(TrainingRecord).validate_python(header["record"])
-        noise = _optional(header["noise"], noise_from_dict)
-        spreads = TypeAdapter(dict[str, Spread]).validate_python(header.get("spreads", {}))
-        likeness: Likeness | None
-        likeness = TypeAdapter(Likeness | None).validate_python(header.get("likeness"))
+        described = TypeAdapter(_Described).validate_python(header)
+        noise = None if header["noise"] is None else noise_from_dict(header["noise"])
     except (ValidationError, InputError) as error:
         raise ModelFileError(f"{path}: the header is not valid: {shortened(error)}") from error
     with torch.device("meta"):
         network = build_network(config)
-    stored = {
-        name.removeprefix("model."): value
-        for name, value in tensors.items()
-        if name.startswith("model.")
-    }
+    stored = _with_prefix("model.", tensors)
     are_floating = all(value.is_floating_point() for value in stored.values())
     # Bundled weights are stored in half precision.
     weights = {name: value.float() for name, value in stored.items()} if are_floating else {}
@@ -303,10 +276,15 @@ def _build(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor])
         ) from error
     return Model(
         channels_last(network.eval()),
-        normalisation,
+        described.normalisation,
         noise,
-        record,
+        described.record,
         path.stem,
-        spreads,
-        likeness,
+        described.spreads,
+        described.likeness,
     )
+
+
+def _with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a prefix, by names without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from napari_vae_restore.models.blocks import stack
 from napari_vae_restore.models.config import HVAEConfig
 from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
-from napari_vae_restore.models.protocol import Chooser, Decoded, Features
+from napari_vae_restore.models.protocol import Chooser, Decoded, Features, VAEModule
 
 
 class PosteriorHead(nn.Module):
@@ -56,8 +56,7 @@ class LatentLayer(nn.Module):
 
     def descend(self, state: Tensor, z: Tensor) -> Tensor:
         """The deterministic state once z_l is known."""
-        updated: Tensor = self.blocks(state + self.inject(z))
-        return updated
+        return cast("Tensor", self.blocks(state + self.inject(z)))
 
 
 Posterior = Callable[[int, Tensor], DiagonalGaussian]
@@ -66,11 +65,10 @@ _Choose = Callable[[int, Tensor], Tensor]
 """``(layer, state from above) -> z_l``."""
 
 
-class HVAE(nn.Module):
-    """Hierarchical VAE over images whose sides are multiples of ``config.stride``.
+class HVAE(VAEModule):
+    """Hierarchical VAE; layers of latents are numbered from the finest and may share grids."""
 
-    Layers of latents are numbered from the finest; several may share a grid.
-    """
+    config: HVAEConfig
 
     def __init__(self, config: HVAEConfig) -> None:
         super().__init__()
@@ -92,7 +90,7 @@ class HVAE(nn.Module):
         )
 
     def encode(self, y: Tensor) -> Features:
-        """See :meth:`~.protocol.VAE.encode`; sides are multiples of ``config.stride``."""
+        """See :meth:`~.protocol.VAEModule.encode`."""
         h = self.stem(F.pixel_unshuffle(y, self.config.patch))
         features = []
         for level, blocks in enumerate(self.bottom_up):
@@ -109,73 +107,52 @@ class HVAE(nn.Module):
 
         return q
 
-    def decode(self, features: Features, noise: NoiseSource | None) -> Decoded:
-        """See :meth:`~.protocol.VAE.decode`."""
-        return self.descend(features[-1], self.posterior(features), noise)
-
-    def descend(
-        self, top: Tensor, posterior: Posterior, noise: NoiseSource | None, *, kl: bool = True
-    ) -> Decoded:
-        """Top-down pass under any posterior.
+    def descend(self, top: Tensor, posterior: Posterior, noise: NoiseSource | None) -> Decoded:
+        """Top-down pass under any posterior; the prior is left out.
 
         Of `top`, (N, any, h, w) on the coarsest grid, only the shape is used. Without `noise`,
-        latents are the posterior's means; without `kl`, the prior is skipped and KL are zero.
+        latents are the posterior's means.
         """
-        n, _, height, width = top.shape
-        zero = top.new_zeros(n, dtype=torch.float32)
-        kls, latents = [zero] * len(self.ladder), [zero] * len(self.ladder)
+        latents = []
 
         def choose(layer: int, state: Tensor) -> Tensor:
             q = posterior(layer, state)
-            if kl:
-                kls[layer] = q.kl(self._rung(layer).p(state)).sum(dim=(1, 2, 3))
-            z = q.mean if noise is None else q.sample(noise(layer, q.mean))
-            latents[layer] = z
-            return z
+            latents.append(q.mean if noise is None else q.sample(noise(layer, q.mean)))
+            return latents[-1]
 
-        signal = self._top_down(n, (height, width), choose)
-        return Decoded(signal, tuple(kls), tuple(latents))
-
-    def generate(
-        self, n: int, height: int, width: int, noise: NoiseSource, temperature: float = 1.0
-    ) -> Decoded:
-        """See :meth:`~.protocol.VAE.generate`; sides are multiples of ``config.stride``."""
-        zero = self.top.new_zeros(n, dtype=torch.float32)
-        latents = [zero] * len(self.ladder)
-
-        def choose(layer: int, state: Tensor) -> Tensor:
-            p = self._rung(layer).p(state)
-            latents[layer] = p.sample(noise(layer, p.mean), temperature)
-            return latents[layer]
-
-        signal = self._top_down(n, self._coarsest(height, width), choose)
-        return Decoded(signal, (zero,) * len(latents), tuple(latents))
+        n, _, height, width = top.shape
+        return Decoded(self._top_down(n, height, width, choose), (), tuple(reversed(latents)))
 
     def traverse(
-        self, features: Features | None, shape: tuple[int, int, int], choose: Chooser
+        self, features: Features | None, shape: tuple[int, int, int] | None, choose: Chooser
     ) -> Tensor:
-        """See :meth:`~.protocol.VAE.traverse`; sides are multiples of ``config.stride``."""
+        """See :meth:`~.protocol.VAEModule.traverse`."""
         posterior = None if features is None else self.posterior(features)
 
         def chosen(layer: int, state: Tensor) -> Tensor:
+            q = None if posterior is None else posterior(layer, state)
             p = self._rung(layer).p(state)
-            return choose(layer, p, p if posterior is None else posterior(layer, state))
+            return choose(layer, p, p if q is None else q)
 
-        n, height, width = shape
-        return self._top_down(n, self._coarsest(height, width), chosen)
+        if features is not None:
+            n, _, height, width = features[-1].shape
+        else:
+            n, *sides = cast("tuple[int, int, int]", shape)
+            height, width = (side // self.config.stride for side in sides)
+        return self._top_down(n, height, width, chosen)
 
-    def _top_down(self, n: int, coarsest: tuple[int, int], choose: _Choose) -> Tensor:
-        """The signal, (N, C, H, W), that chosen latents decode to, the coarsest asked first."""
+    def _top_down(self, n: int, height: int, width: int, choose: _Choose) -> Tensor:
+        """The signal, (N, C, H, W), that chosen latents decode to, the coarsest asked first.
+
+        `height` and `width` are those of the coarsest grid.
+        """
         places = self.config.places
-        state = self.top.expand(n, -1, *coarsest)
+        state = self.top.expand(n, -1, height, width)
         for layer in reversed(range(len(places))):
             if layer + 1 < len(places) and places[layer + 1] > places[layer]:
                 state = F.interpolate(self.up[places[layer]](state), scale_factor=2.0)
             state = self._rung(layer).descend(state, choose(layer, state))
         return F.pixel_shuffle(self.head(state), self.config.patch).float()
-
-    def _coarsest(self, height: int, width: int) -> tuple[int, int]:
-        return height // self.config.stride, width // self.config.stride
 
     def _rung(self, layer: int) -> LatentLayer:
         return cast("LatentLayer", self.ladder[layer])

@@ -9,11 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_LOG_STD_LIMIT = 6.0
-"""log std is kept within +/- this: exp(6) stays finite in every precision used."""
-
-_KEY_BLOCK = 32
-"""Side of the blocks of latent cells whose noise is drawn together."""
+_LOG_STD_LIMIT = 6.0  # either way: exp(6) stays finite in every precision used
+_KEY_BLOCK = 32  # side of the blocks of latent cells whose noise is drawn together
 
 NoiseSource = Callable[[int, Tensor], Tensor]
 """``(level, like) -> standard normal values of like's shape, dtype and device``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from napari_vae_restore.models.config import (
     RestorationConfig,
 )
 from napari_vae_restore.models.hvae import HVAE
-from napari_vae_restore.models.likeness import Likeness
+from napari_vae_restore.models.ood_score import OODScore
 from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.models.spread import Spread
@@ -104,9 +105,9 @@ class Model:
     spreads : mapping of str to Spread
         By kind of task, what the standard deviation of samples is worth; see
         :mod:`~napari_vae_restore.restoration.trust.intervals`.
-    likeness : Likeness or None
-        What the noisy images looked like to it that it was trained on; None if it was not
-        trained to remove noise, or on too few pixels.
+    ood_score : OODScore or None
+        The out-of-distribution score of noisy images, fitted to those that it was trained on;
+        None if it was not trained to remove noise, or on too few pixels.
     """
 
     network: VAEModule
@@ -115,7 +116,7 @@ class Model:
     record: TrainingRecord = TrainingRecord()
     name: str = "untitled"
     spreads: Mapping[str, Spread] = field(default_factory=dict)
-    likeness: Likeness | None = None
+    ood_score: OODScore | None = None
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a `.safetensors` file; see :func:`~.files.save`."""
@@ -138,6 +139,13 @@ class Model:
             copies[device] = replace(self, network=channels_last(network))
         return copies[device]
 
+    @property
+    def likeness(self) -> OODScore | None:
+        """The old name of `ood_score`."""
+        text = "Model.likeness is now Model.ood_score; the old name will be removed"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return self.ood_score
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickling between processes: weights without code, unpacked there once."""
         from napari_vae_restore.models.bundled import bundled, is_bundled
@@ -156,8 +164,8 @@ class Model:
         return model_hash(self)
 
 
+# Copies of each model, by device.
 _copies: WeakKeyDictionary[Model, dict[torch.device, Model]] = WeakKeyDictionary()
-"""Copies of each model, by device."""
 
 
 def channels_last(network: VAEModule) -> VAEModule:
@@ -170,10 +178,11 @@ def build_network(config: ModelConfig) -> VAEModule:
 
     Callers that promise reproducibility fork that generator around the call.
     """
-    networks: dict[type, type] = {
-        HVAEConfig: HVAE,
-        FlatVAEConfig: FlatVAE,
-        RestorationConfig: RestorationVAE,
-    }
-    network: VAEModule = networks[type(config)](config)
-    return network
+    match config:
+        case HVAEConfig():
+            return HVAE(config)
+        case FlatVAEConfig():
+            return FlatVAE(config)
+        case RestorationConfig():
+            return RestorationVAE(config)
+    raise TypeError(f"expected a configuration of a network, got {config!r}")

@@ -18,17 +18,17 @@ from napari_vae_restore.models.condition import ConditionEncoder
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.hvae import HVAE, Posterior, PosteriorHead
 from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
-from napari_vae_restore.models.protocol import Chooser, Decoded, Features
+from napari_vae_restore.models.protocol import Chooser, Decoded, Features, VAEModule
 
 CLEAN_STD: Final = 0.02
 """Standard deviation of p(x | z) in network units: detail below it is not worth nats."""
 
+# Bounds that ordinary images do not reach: a picture unlike any in training must not move the
+# latents to where the decoder was never trained.
 _MAX_LOG_GAIN: Final = 1.5
 _MAX_FEATURE: Final = 8.0
 _MAX_Z: Final = 8.0
 _MAX_LOG_STD: Final = 0.7
-"""Bounds that ordinary images do not reach: a picture unlike any in training must not move the
-latents to where the decoder was never trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,10 @@ class Encoded:
     mean: Tensor  # (N, 1, H, W) float32, E[x | c] in network units
 
 
-class RestorationVAE(nn.Module):
-    """Conditional hierarchical VAE over images whose sides are multiples of the stride."""
+class RestorationVAE(VAEModule):
+    """Conditional hierarchical VAE; as a plain VAE, it is that of clean images."""
+
+    config: RestorationConfig
 
     def __init__(self, config: RestorationConfig) -> None:
         super().__init__()
@@ -77,7 +79,7 @@ class RestorationVAE(nn.Module):
 
     def decode_posterior(self, features: Features, noise: NoiseSource | None) -> Decoded:
         """Top-down pass under the student; ``noise=None`` takes every latent's mean."""
-        return self.vae.descend(features[-1], self.posterior(features), noise, kl=False)
+        return self.vae.descend(features[-1], self.posterior(features), noise)
 
     def centre(self, features: Features) -> Tensor:
         """The decoded means of the latents, (N, 1, H, W): the same for all samples."""
@@ -96,21 +98,11 @@ class RestorationVAE(nn.Module):
         return found.mean + log_gain.clamp(-_MAX_LOG_GAIN, _MAX_LOG_GAIN).exp() * deviation
 
     def encode(self, y: Tensor) -> Features:
-        """The teacher's bottom-up pass over clean images; see :meth:`~.protocol.VAE.encode`."""
+        """The teacher's bottom-up pass over clean images."""
         return self.vae.encode(y)
 
-    def decode(self, features: Features, noise: NoiseSource | None) -> Decoded:
-        """Top-down pass under the teacher; see :meth:`~.protocol.VAE.decode`."""
-        return self.vae.decode(features, noise)
-
-    def generate(
-        self, n: int, height: int, width: int, noise: NoiseSource, temperature: float = 1.0
-    ) -> Decoded:
-        """Top-down pass under the prior; see :meth:`~.protocol.VAE.generate`."""
-        return self.vae.generate(n, height, width, noise, temperature)
-
     def traverse(
-        self, features: Features | None, shape: tuple[int, int, int], choose: Chooser
+        self, features: Features | None, shape: tuple[int, int, int] | None, choose: Chooser
     ) -> Tensor:
-        """Top-down pass under the teacher; see :meth:`~.protocol.VAE.traverse`."""
+        """Top-down pass under the teacher; see :meth:`~.protocol.VAEModule.traverse`."""
         return self.vae.traverse(features, shape, choose)

@@ -15,15 +15,13 @@ from scipy.stats import norm
 
 from napari_vae_restore.errors import InputError
 
+# Nominal coverages that are fitted; those between are interpolated.
 LEVELS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
-"""Nominal coverages that are fitted; those between are interpolated."""
+_GAUSSIAN: Final = tuple(float(norm.ppf((1 + level) / 2)) for level in LEVELS)  # half widths
 _BINS: Final = 24
-_PER_BIN: Final = 100
-"""Pixels needed for each bin."""
-LEAST_PIXELS: Final = 2 * _PER_BIN
-"""Least number of pixels that a map can be fitted to."""
-_LEAST: Final = 1e-6
-"""Smaller deviations, in the unit, are rounding."""
+_PER_BIN: Final = 100  # pixels needed for each bin
+LEAST_PIXELS: Final = 2 * _PER_BIN  # that a map can be fitted to
+_LEAST: Final = 1e-6  # smaller deviations, in the unit, are rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +43,14 @@ class Spread:
     n_pixels: int  # pixels that it was fitted to
 
     def __post_init__(self) -> None:
-        n = len(self.log_std)
-        knots = np.array([self.log_std, self.log_error]) if len(self.log_error) == n else None
         good = (
-            knots is not None
-            and n > 0
-            and np.isfinite(knots).all()
-            and (np.diff(knots, axis=1) >= 0).all()
+            0 < len(self.log_std) == len(self.log_error)
             and len(self.factors) == len(LEVELS)
             and self.factors[0] > 0
-            and all(np.diff(self.factors) >= 0)
-            and bool(np.isfinite(self.factors).all())
+            and all(
+                np.isfinite(values).all() and (np.diff(values) >= 0).all()
+                for values in (self.log_std, self.log_error, self.factors)
+            )
         )
         if not good:
             raise InputError("a spread's knots and factors have to be finite and to rise")
@@ -91,9 +86,9 @@ class Spread:
         # Where noise leaves less than nothing of an error, its neighbours say more.
         weights = np.where(np.array(squares) > 0, 1.0, 1e-3)
         rising = isotonic_regression(log_error, weights=weights).x
-        found = cls(tuple(log_std), tuple(map(float, rising)), _gaussian(), std.size)
+        found = cls(tuple(log_std), tuple(map(float, rising)), _GAUSSIAN, std.size)
         if noise.any():
-            factors = _gaussian() if like is None else like.factors
+            factors = _GAUSSIAN if like is None else like.factors
         else:
             relative = np.abs(error) / found.error(std)
             factors = tuple(float(np.quantile(relative, level)) for level in LEVELS)
@@ -121,7 +116,3 @@ class Spread:
 
 def _log_rms(values: NDArray[np.float64]) -> float:
     return float(np.log(max(np.sqrt(np.square(values).mean()), _LEAST)))
-
-
-def _gaussian() -> tuple[float, ...]:
-    return tuple(float(norm.ppf((1 + level) / 2)) for level in LEVELS)

@@ -15,25 +15,19 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import torch
 
-WORTH_A_TRIAL: Final = 2**18
-"""Smaller passes, in pixels, are not worth the trial."""
-
-_HOLDS: Final = 10.0
-"""A choice holds for so many seconds."""
-
+WORTH_A_TRIAL: Final = 2**18  # pixels; smaller passes are not worth the trial
+_HOLDS: Final = 10.0  # seconds for which a choice holds
+# What is timed: convolutions of this width, on a grid of this side, one after the other.
 _WIDTH: Final = 48
 _SIDE: Final = 160
 _LAYERS: Final = 6
-"""What is timed: convolutions of this width, on a grid of this side, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """A number of threads, out of how many, and when it was measured (monotonic seconds)."""
-
-    n: int
-    most: int
-    found: float
+    n: int  # threads
+    most: int  # that were allowed
+    found: float  # when it was measured, monotonic seconds
 
 
 _last = _Choice(0, 0, -_HOLDS)

@@ -6,16 +6,20 @@ is here to learn from and to compare with: :class:`~.hvae.HVAE` restores better.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from napari_vae_restore.models.config import FlatVAEConfig
-from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
-from napari_vae_restore.models.protocol import Chooser, Decoded, Features
+from napari_vae_restore.models.latents import DiagonalGaussian
+from napari_vae_restore.models.protocol import Chooser, Features, VAEModule
 
 
-class FlatVAE(nn.Module):
+class FlatVAE(VAEModule):
     """VAE with a latent vector over square images of ``config.size`` pixels."""
+
+    config: FlatVAEConfig
 
     def __init__(self, config: FlatVAEConfig) -> None:
         super().__init__()
@@ -39,39 +43,20 @@ class FlatVAE(nn.Module):
         )
 
     def encode(self, y: Tensor) -> Features:
-        """See :meth:`~.protocol.VAE.encode`; (N, C, size, size) only."""
+        """See :meth:`~.protocol.VAEModule.encode`; (N, C, size, size) only."""
         return (self.encoder(y),)
 
-    def decode(self, features: Features, noise: NoiseSource | None) -> Decoded:
-        """See :meth:`~.protocol.VAE.decode`."""
-        # A latent vector is a latent grid of one cell, so one Gaussian serves both VAEs.
-        q = DiagonalGaussian.from_parameters(features[0][:, :, None, None])
-        p = self._prior(q.mean)
-        z = q.mean if noise is None else q.sample(noise(0, q.mean))
-        return Decoded(self._signal(z), (q.kl(p).sum(dim=(1, 2, 3)),), (z,))
-
-    def generate(
-        self, n: int, height: int, width: int, noise: NoiseSource, temperature: float = 1.0
-    ) -> Decoded:
-        """See :meth:`~.protocol.VAE.generate`; ``height == width == config.size`` only."""
-        like = next(self.parameters()).new_zeros(n, self.config.z_dim, 1, 1)
-        z = self._prior(like).sample(noise(0, like), temperature)
-        return Decoded(self._signal(z), (like.new_zeros(n),), (z,))
-
     def traverse(
-        self, features: Features | None, shape: tuple[int, int, int], choose: Chooser
+        self, features: Features | None, shape: tuple[int, int, int] | None, choose: Chooser
     ) -> Tensor:
-        """See :meth:`~.protocol.VAE.traverse`; ``height == width == config.size`` only."""
-        like = next(self.parameters()).new_zeros(shape[0], self.config.z_dim, 1, 1)
-        p = q = self._prior(like)
+        """See :meth:`~.protocol.VAEModule.traverse`; of ``config.size`` only."""
+        # A latent vector is a latent grid of one cell, so one Gaussian serves both VAEs.
         if features is not None:
             q = DiagonalGaussian.from_parameters(features[0][:, :, None, None])
-        return self._signal(choose(0, p, q))
-
-    @staticmethod
-    def _prior(like: Tensor) -> DiagonalGaussian:
-        return DiagonalGaussian(torch.zeros_like(like), torch.zeros_like(like))
-
-    def _signal(self, z: Tensor) -> Tensor:
-        signal: Tensor = self.decoder(z.flatten(1))
-        return signal.float()
+            like = q.mean
+        else:
+            n = cast("tuple[int, int, int]", shape)[0]
+            like = next(self.parameters()).new_zeros(n, self.config.z_dim, 1, 1)
+        p = DiagonalGaussian(torch.zeros_like(like), torch.zeros_like(like))
+        z = choose(0, p, p if features is None else q)
+        return cast("Tensor", self.decoder(z.flatten(1))).float()

@@ -126,7 +126,7 @@ class Training:
         )
         self._sources = names_of(source)[:_MAX_SOURCES]
         self._spreads = {} if begun is None else begun.spreads
-        self._likeness = None if begun is None else begun.likeness
+        self._likeness = None if begun is None else begun.ood_score
         self._updates = WeightUpdates(self._objective, self._processes, seed)
         self._best = BestWeights(
             self._objective, self._updates, seed, has_start=start is not None
@@ -310,7 +310,7 @@ class Training:
             part = self._objective.part_of(model.network)
             self._best.kept = (weights_of(part), model.record)
             self._first_score = model.record.held_out_first
-            self._likeness = model.likeness
+            self._likeness = model.ood_score
 
     def _fraction(self) -> float:
         if self._n_steps is not None:
@@ -347,7 +347,7 @@ class Training:
             self._objective.noise,
             record,
             spreads=self._spreads,
-            likeness=self._likeness,
+            ood_score=self._likeness,
         )
 
     def _record(self, score: Score | None) -> TrainingRecord:

@@ -11,8 +11,8 @@ import torch
 
 from napari_vae_restore.errors import VAERestoreError
 from napari_vae_restore.images.layout import Layout
-from napari_vae_restore.models.likeness import LEAST_BLOCKS, Likeness
 from napari_vae_restore.models.model import Model
+from napari_vae_restore.models.ood_score import LEAST_BLOCKS, OODScore
 from napari_vae_restore.noise.models import GaussianNoise
 from napari_vae_restore.restoration.blocks.familiarity import probe_image
 from napari_vae_restore.restoration.inference.description import Description
@@ -31,7 +31,7 @@ _WINDOWS: Final = 20
 
 def fit_likeness(
     model: Model, supervision: Supervision, device: str | torch.device
-) -> Likeness | None:
+) -> OODScore | None:
     """Fit to the noisy images of a training; None where there are too few."""
     found: list[Description] = []
     for data, axes, noise in _noisy(supervision):
@@ -42,7 +42,7 @@ def fit_likeness(
             _log.debug("not described: %s", error)
     if sum(each.shape[0] * each.shape[1] for each in found) < LEAST_BLOCKS:
         return None
-    return Likeness.fit(found)
+    return OODScore.fit(found)
 
 
 def _noisy(supervision: Supervision) -> Iterator[tuple[Any, str, Any]]:

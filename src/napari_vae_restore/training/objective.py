@@ -23,7 +23,7 @@ from napari_vae_restore.models.condition import ConditionEncoder
 from napari_vae_restore.models.devices import native_precision
 from napari_vae_restore.models.latents import NoiseSource, random_noise
 from napari_vae_restore.models.model import Normalisation, build_network, channels_last
-from napari_vae_restore.models.protocol import VAE, VAEModule
+from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise.likelihood import Likelihood, network_likelihood
 from napari_vae_restore.noise.models import NoiseModel
@@ -53,7 +53,7 @@ class ELBO:
         return total.mean()
 
 
-def elbo(network: VAE, y: Tensor, noise: Likelihood, source: NoiseSource) -> ELBO:
+def elbo(network: VAEModule, y: Tensor, noise: Likelihood, source: NoiseSource) -> ELBO:
     """Estimate the ELBO of noisy images with one sample of the latents.
 
     ELBO(y) = E_q(z|y)[log p(y | s(z))] - beta * sum_l KL(q(z_l | .) || p(z_l | .))
@@ -174,7 +174,7 @@ class NoisyELBO(Objective):
         """The ELBO of held-out patches."""
         source = random_noise(torch.Generator().manual_seed(seed))
         y = self._data.held_out.to(self._device)
-        return _score(elbo(cast("VAE", trained), y, self._likelihood, source))
+        return _score(elbo(cast("VAEModule", trained), y, self._likelihood, source))
 
     @staticmethod
     def part_of(network: VAEModule) -> nn.Module:

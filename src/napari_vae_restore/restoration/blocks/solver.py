@@ -69,14 +69,14 @@ class Solver:
     @property
     def ood_score(self) -> float | None:
         """Of the channel that is least like the training's; None where nothing is known."""
-        likeness = self._plan.model.likeness
-        if likeness is None or not self.descriptions:
+        score = self._plan.model.ood_score
+        if score is None or not self.descriptions:
             return None
         groups: dict[int, list[Description]] = {}
         for (first, _), tiles in self.descriptions.items():
             blocks = [tile.reshape(1, -1, tile.shape[-1]) for tile in tiles]
             groups.setdefault(first, []).append(np.concatenate(blocks, axis=1))
-        return max(likeness.unlikeness(planes) for planes in groups.values())
+        return max(score.of(planes) for planes in groups.values())
 
     @property
     def device(self) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import napari_vae_restore as vr
 from napari_vae_restore.models.files import load, model_hash, save
-from napari_vae_restore.models.likeness import Likeness
+from napari_vae_restore.models.ood_score import OODScore
 
 D = 12
 Image = NDArray[np.float64]
@@ -30,41 +30,39 @@ def images(n: int, seed: int, shift: float = 0.0, side: int = 6) -> list[Image]:
 
 
 @pytest.fixture(scope="module")
-def fitted() -> Likeness:
-    return Likeness.fit(images(12, 0))
+def fitted() -> OODScore:
+    return OODScore.fit(images(12, 0))
 
 
-def test_other_images_of_the_kind_are_within_the_limit(fitted: Likeness) -> None:
-    found = [fitted.unlikeness([image]) for image in images(200, 1)]
+def test_other_images_of_the_kind_are_within_the_limit(fitted: OODScore) -> None:
+    found = [fitted.of([image]) for image in images(200, 1)]
     assert np.mean(np.array(found) > 1) < 0.05
     assert min(found) >= 0
 
 
-def test_what_leaves_the_usual_directions_is_far_away(fitted: Likeness) -> None:
-    own, other = (
-        [fitted.unlikeness([image]) for image in images(50, 2, shift)] for shift in (0, 0.8)
-    )
+def test_what_leaves_the_usual_directions_is_far_away(fitted: OODScore) -> None:
+    own, other = ([fitted.of([image]) for image in images(50, 2, shift)] for shift in (0, 0.8))
     assert min(other) > max(own)
     assert min(other) > 1
 
 
 def test_one_image_is_doubted_more_than_many() -> None:
     (one,) = images(1, 3, side=8)
-    alone, often = Likeness.fit([one]), Likeness.fit([one] * 8)
+    alone, often = OODScore.fit([one]), OODScore.fit([one] * 8)
     assert alone.limit > often.limit
-    assert alone.unlikeness([one]) < 1
+    assert alone.of([one]) < 1
 
 
-def test_of_a_stack_the_middle_plane_counts(fitted: Likeness) -> None:
+def test_of_a_stack_the_middle_plane_counts(fitted: OODScore) -> None:
     (one,), (other,) = images(1, 4), images(1, 4, 5.0)
-    few, most = fitted.unlikeness([one, one, other]), fitted.unlikeness([one, other, other])
+    few, most = fitted.of([one, one, other]), fitted.of([one, other, other])
     assert few < 1 < most
 
 
 def test_too_few_blocks_are_refused() -> None:
     with pytest.raises(vr.InputError, match="16 blocks"):
-        Likeness.fit(images(3, 0, side=2))
-    assert Likeness.fit([np.ones((1, 20, D))]).unlikeness([np.ones((1, 1, D))]) == 0
+        OODScore.fit(images(3, 0, side=2))
+    assert OODScore.fit([np.ones((1, 20, D))]).of([np.ones((1, 1, D))]) == 0
 
 
 @pytest.mark.parametrize(
@@ -78,16 +76,16 @@ def test_too_few_blocks_are_refused() -> None:
         {"variances": ()},
     ],
 )
-def test_what_is_no_likeness_is_refused(fitted: Likeness, wrong: dict[str, object]) -> None:
-    with pytest.raises(vr.InputError, match="likeness"):
+def test_what_is_no_score_is_refused(fitted: OODScore, wrong: dict[str, object]) -> None:
+    with pytest.raises(vr.InputError, match="out-of-distribution score"):
         replace(fitted, **wrong)
 
 
-def test_a_model_file_keeps_it(model: vr.Model, fitted: Likeness, tmp_path) -> None:
-    told = replace(model, likeness=fitted)
+def test_a_model_file_keeps_it(model: vr.Model, fitted: OODScore, tmp_path) -> None:
+    told = replace(model, ood_score=fitted)
     save(told, tmp_path / "a.safetensors")
     found = load(tmp_path / "a.safetensors")
-    assert found.likeness is not None
-    assert asdict(found.likeness) == asdict(fitted)
+    assert found.ood_score is not None
+    assert asdict(found.ood_score) == asdict(fitted)
     # It decides on no pixel of a result.
-    assert model_hash(told) == model_hash(replace(told, likeness=None))
+    assert model_hash(told) == model_hash(replace(told, ood_score=None))

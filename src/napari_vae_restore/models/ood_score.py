@@ -14,20 +14,15 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.errors import InputError
 
-_DIRECTIONS: Final = 8
-"""Principal components whose variances count one by one; the rest share theirs."""
-_PER_DIRECTION: Final = 8
-"""Blocks needed for each component."""
-LEAST_BLOCKS: Final = 16
-"""Fewer blocks do not show how much images of a kind differ."""
+_DIRECTIONS: Final = 8  # principal components with variances of their own; the rest share one
+_PER_DIRECTION: Final = 8  # blocks needed for each component
+LEAST_BLOCKS: Final = 16  # fewer do not show how much images of a kind differ
 _FOLDS: Final = 4
-_USUAL: Final = 0.99
-"""Share of the training images, or of their parts, within the limit."""
+_USUAL: Final = 0.99  # share of the training images, or of their parts, within the limit
+# Factor on their limit, applied twice for a single image: other images of its kind differ more
+# than its own parts. Set on FMD and W2S, where most other kinds are several times as far.
 _MARGIN: Final = 1.5
-"""Factor on their limit, applied twice for a single image: other images of its kind differ more
-than its own parts. Set on FMD and W2S, where most other kinds are several times as far."""
-_LEAST: Final = 1e-3
-"""Least standard deviation or variance of features of the order of 1."""
+_LEAST: Final = 1e-3  # standard deviation or variance of features of the order of 1
 _DIGITS: Final = 5
 
 Blocks = NDArray[np.float64]
@@ -35,7 +30,7 @@ Blocks = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class OODScore:
     """A Gaussian fitted to descriptions of blocks of the training images.
 
     The Mahalanobis distance of an image's mean description, in a space of a few principal
@@ -69,15 +64,18 @@ class Likeness:
             and bool(np.isfinite([*values, *np.ravel(self.directions)]).all())
         )
         if not good:
-            raise InputError("a likeness has to be finite, of one length, and above 0")
+            raise InputError(
+                "an out-of-distribution score has to be finite, of one length, and above 0"
+            )
 
     @classmethod
-    def fit(cls, images: Sequence[NDArray[np.floating]]) -> Likeness:
+    def fit(cls, images: Sequence[NDArray[np.floating]]) -> OODScore:
         """Fit to training images, (rows, columns, d) each: a description of every block.
 
         The limit holds for other images and for other parts of the same, whichever are farther.
         """
-        n = sum(image.shape[0] * image.shape[1] for image in images)
+        counts = [image.shape[0] * image.shape[1] for image in images]
+        n = sum(counts)
         if n < LEAST_BLOCKS:
             raise InputError(
                 f"expected at least {LEAST_BLOCKS} blocks to describe images by, got {n}"
@@ -85,7 +83,6 @@ class Likeness:
         blocks = np.concatenate([_listed(image) for image in images])
         # One image, or many of one scene, differ by place; many of a kind from each other.
         by_place = np.concatenate([_bands(*image.shape[:2]) for image in images])
-        counts = [image.shape[0] * image.shape[1] for image in images]
         by_image = np.repeat(_parts(len(images)), counts)
         # Of each image its bands count: a part varies more than the whole.
         part_of = np.repeat(np.arange(len(images)), counts) * _FOLDS + by_place
@@ -101,24 +98,26 @@ class Likeness:
         return cls(
             _rounded(centre),
             _rounded(scale),
-            tuple(_rounded(direction) for direction in directions),
+            tuple(map(_rounded, directions)),
             _rounded(variances),
             _round(rest),
             _round(limit),
             n,
         )
 
-    def unlikeness(self, images: Sequence[NDArray[np.floating]]) -> float:
-        """Median distance of images relative to the limit; above 1 is unlike the training."""
+    def of(self, images: Sequence[NDArray[np.floating]]) -> float:
+        """Median distance of images relative to the limit; above 1 is out of distribution."""
         means = np.array([_listed(image).mean(axis=0) for image in images])
-        gaussian = (
+        directions = np.array(self.directions).reshape(-1, len(self.centre))
+        distances = _distances(
+            means,
             np.array(self.centre),
             np.array(self.scale),
-            np.array(self.directions).reshape(-1, len(self.centre)),
+            directions,
             np.array(self.variances),
             self.rest,
         )
-        return float(np.median(_distances(means, *gaussian)) / self.limit)
+        return float(np.median(distances) / self.limit)
 
 
 def _listed(image: NDArray[np.floating]) -> Blocks:
@@ -127,9 +126,7 @@ def _listed(image: NDArray[np.floating]) -> Blocks:
 
 def _bands(rows: int, columns: int) -> NDArray[np.intp]:
     """The band of each block; bands are parts of an image, one below the other."""
-    if rows == 1:
-        return _parts(columns)
-    return np.repeat(_parts(rows), columns)
+    return _parts(columns) if rows == 1 else np.repeat(_parts(rows), columns)
 
 
 def _parts(n: int) -> NDArray[np.intp]:
