@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,6 @@ from bundled_model.scores import (
 )
 from bundled_model.typical_errors import TypicalErrors
 from napari_vae_restore.models.latents import DiagonalGaussian, NoiseSource
-from napari_vae_restore.models.protocol import VAE
 from napari_vae_restore.models.restorer import CLEAN_STD, RestorationVAE
 from napari_vae_restore.noise.models import GaussianNoise
 from napari_vae_restore.training.objective import elbo
@@ -205,7 +204,7 @@ class PriorStage(Stage):
 
     def loss(self, batch: Batch, fraction: float, noise: NoiseSource) -> Tensor:
         """The negative ELBO in nats per pixel, the KL's weight rising at first."""
-        bound = elbo(cast("VAE", self.network.vae), batch[0], GaussianNoise(CLEAN_STD), noise)
+        bound = elbo(self.network.vae, batch[0], GaussianNoise(CLEAN_STD), noise)
         kl = torch.stack(bound.kl)
         self._note(elbo=bound.log_likelihood - kl.sum(0), log_likelihood=bound.log_likelihood)
         self._note(**{f"kl {level}": values for level, values in enumerate(kl)})

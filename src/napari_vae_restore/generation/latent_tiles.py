@@ -7,21 +7,19 @@ Latents are grids over the frame: a level has the frame's pixels over its stride
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-import numpy as np
 import psutil
-from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_vae_restore.errors import RestorationError
 from napari_vae_restore.images.tiling import Tile, tiles
 from napari_vae_restore.models.model import Model
+from napari_vae_restore.models.protocol import Chooser
 from napari_vae_restore.restoration.blocks.halo import measured_halo
 
-TILE_SIDE: Final = 1024
-"""Side of the tiles' cores in pixels: working memory stays below 2 GB."""
+TILE_SIDE: Final = 1024  # of the tiles' cores in pixels: working memory stays below 2 GB
 
 _GIGABYTE = 2**30
 
@@ -40,6 +38,25 @@ def frame_tiles(model: Model, height: int, width: int) -> list[Tile]:
     return tiles(height, width, size=TILE_SIDE, halo=halo, stride=config.stride, margin=0)
 
 
+def traversed(
+    model: Model,
+    frame: tuple[int, int],
+    inputs: Iterable[Tensor | None],
+    choosing: Callable[[int, Tile], Chooser],
+) -> Iterator[tuple[int, Tile, Tensor]]:
+    """Go through the tiles of planes; `choosing` says how latents of a plane's tile are chosen.
+
+    Inputs, (1, C, H, W) each, are encoded; for None latents come from the prior. Gives each
+    tile with its plane's number and its decoded signal, halo included.
+    """
+    network = model.network
+    for index, x in enumerate(inputs):
+        for tile in frame_tiles(model, *frame):
+            features = None if x is None else network.encode(x[(..., *window_of(tile))])
+            shape = (1, len(tile.rows), len(tile.columns))
+            yield index, tile, network.traverse(features, shape, choosing(index, tile))
+
+
 def window_of(tile: Tile) -> Window:
     """The window of the frame that a tile reads."""
     row, column = tile.origin
@@ -50,37 +67,6 @@ def cells(window: Window, stride: int) -> Window:
     """A window of a frame, or of a tile, in the cells of a level."""
     rows, columns = (slice(each.start // stride, each.stop // stride) for each in window)
     return rows, columns
-
-
-class Grids:
-    """Latents of one level while the tiles of all planes are computed.
-
-    `values` are mean, standard deviation and the prior's mean, (n, channels, h, w) float32;
-    empty before the first tile.
-    """
-
-    def __init__(self, n: int, frame: tuple[int, int], stride: int) -> None:
-        self.stride = stride
-        self.values: tuple[NDArray[np.float32], ...] = ()
-        self._n, self._height, self._width = n, frame[0] // stride, frame[1] // stride
-
-    def put(self, index: int, tile: Tile, found: tuple[Tensor, Tensor, Tensor]) -> None:
-        """Store the arrays of a tile of one plane, halo included.
-
-        Raises RestorationError, at the first tile, if all of them would not fit into memory.
-        """
-        if not self.values:
-            self.values = self._empty(found[0].shape[1])
-        core, inner = cells(tile.core, self.stride), cells(tile.inner, self.stride)
-        for array, each in zip(self.values, found, strict=True):
-            array[(index, slice(None), *core)] = each[(0, slice(None), *inner)].cpu().numpy()
-
-    def _empty(self, channels: int) -> tuple[NDArray[np.float32], ...]:
-        shape = (self._n, channels, self._height, self._width)
-        needed = 3 * math.prod(shape) * np.dtype(np.float32).itemsize
-        what = f"the latents of {self.stride} px of this image take"
-        check_memory(needed, what, "take parts of the image, or a smaller copy")
-        return tuple(np.empty(shape, np.float32) for _ in range(3))
 
 
 def check_memory(n_bytes: int, what: str, advice: str) -> None:

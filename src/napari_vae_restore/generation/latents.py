@@ -6,7 +6,8 @@ along each side of one of its cells. Nothing here knows what the latents are use
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.generation.latent_tiles import Grids, cells, frame_tiles, window_of
+from napari_vae_restore.generation.latent_tiles import cells, check_memory, traversed, window_of
 from napari_vae_restore.generation.network_inputs import Planes, torch_computing
 from napari_vae_restore.images.layout import Layout, cast
 from napari_vae_restore.images.tiling import Tile
@@ -43,10 +44,28 @@ class LatentGrid:
     stride: int  # pixels along each side of a cell
 
     @classmethod
-    def of(cls, grids: Grids) -> Self:
-        """From grids that were filled tile by tile."""
-        mean, std, prior = grids.values
-        return cls(mean, std, prior, grids.stride)
+    def empty(cls, n: int, channels: int, frame: tuple[int, int], stride: int) -> Self:
+        """For planes of a frame; raises RestorationError if they would not fit into memory."""
+        shape = (n, channels, frame[0] // stride, frame[1] // stride)
+        needed = 3 * math.prod(shape) * np.dtype(np.float32).itemsize
+        what = f"the latents of {stride} px of this image take"
+        check_memory(needed, what, "take parts of the image, or a smaller copy")
+        mean, std, prior = (np.empty(shape, np.float32) for _ in range(3))
+        return cls(mean, std, prior, stride)
+
+    def put(
+        self, index: int, tile: Tile, z: Tensor, p: DiagonalGaussian, q: DiagonalGaussian
+    ) -> None:
+        """Store z and what it was chosen from, (1, channels, h, w), halo included."""
+        core, inner = cells(tile.core, self.stride), cells(tile.inner, self.stride)
+        arrays = (self.mean, self.std, self.prior)
+        for array, found in zip(arrays, (z, q.log_std.exp(), p.mean), strict=True):
+            array[(index, ..., *core)] = found[(0, ..., *inner)].cpu().numpy()
+
+    def part(self, index: int, tile: Tile) -> Tensor:
+        """The mean of a tile of one plane, (1, channels, h, w), halo included."""
+        here = cells(window_of(tile), self.stride)
+        return torch.from_numpy(self.mean[(index, None, ..., *here)])
 
     def enlarged(self, shape: tuple[int, int]) -> NDArray[np.float32]:
         """The mean at image resolution, (N, channels, H, W): each cell repeated."""
@@ -104,9 +123,10 @@ class Latents:
         return tuple(level.mean.shape for level in self.levels)
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the image in pixels."""
-        return self.layout.planes_shape[2:]
+    def frame(self) -> tuple[int, int]:
+        """Height and width in pixels that the latents cover, multiples of every stride."""
+        height, width = self.shapes[0][2:]
+        return height * self.strides[0], width * self.strides[0]
 
     def with_means(self, means: Sequence[NDArray[Any]]) -> Latents:
         """The same with other values of z, coarsest level first, for :func:`decode`.
@@ -180,18 +200,42 @@ def encode(
     """
     placed = find_model(model).on(choose_device(device))
     planes = Planes.of(image, axes, placed)
-    strides = tuple(reversed(placed.network.config.strides))
-    frame = planes.frame(placed)
-    grids = [Grids(len(planes.groups), frame, stride) for stride in strides]
-    with torch_computing():
-        for index, x in enumerate(planes.network_inputs(placed)):
-            for tile in frame_tiles(placed, *frame):
-                window = x[(..., *window_of(tile))]
-                features = placed.network.encode(window)
-                noting = _noting(grids, index, tile)
-                placed.network.traverse(features, (1, *window.shape[2:]), noting)
-    levels = tuple(map(LatentGrid.of, grids))
+    levels = chosen_latents(
+        placed,
+        len(planes.groups),
+        planes.frame(placed),
+        lambda _index, _tile: lambda _level, _p, q: q.mean,
+        planes.network_inputs(placed),
+    )
     return Latents(levels, planes.layout, planes.units, placed.name, placed.sha256)
+
+
+def chosen_latents(
+    model: Model,
+    n: int,
+    frame: tuple[int, int],
+    choosing: Callable[[int, Tile], Chooser],
+    inputs: Iterable[Tensor] | None = None,
+) -> tuple[LatentGrid, ...]:
+    """Latents of n planes, coarsest level first, chosen as :func:`~.latent_tiles.traversed`
+    says, each with the deviation of q and the mean of p."""
+    config = model.network.config
+    grids = [LatentGrid.empty(n, config.latent, frame, stride) for stride in config.strides]
+
+    def noting(index: int, tile: Tile) -> Chooser:
+        choose = choosing(index, tile)
+
+        def note(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
+            z = choose(level, p, q)
+            grids[level].put(index, tile, z, p, q)
+            return z
+
+        return note
+
+    with torch_computing():
+        for _ in traversed(model, frame, inputs or [None] * n, noting):
+            pass
+    return tuple(reversed(grids))
 
 
 def decode(
@@ -221,44 +265,39 @@ def decode(
     ModelFileError, RestorationError
         As :func:`encode`.
     """
+    placed = model_of(latents, model, device)
+    return assembled(latents.layout, decoded_groups(latents, placed))
+
+
+def model_of(latents: Latents, model: Model | str | Path, device: str) -> Model:
+    """The model on a device; raises InputError if the latents are another's."""
     placed = find_model(model).on(choose_device(device))
     if placed.sha256 != latents.model_sha256:
         raise InputError(
             f"these latents belong to model {latents.model!r}, and model {placed.name!r} is "
             "another one: decode with the model that encoded"
         )
-    return assembled(latents.layout, decoded_groups(latents, placed))
+    return placed
 
 
 def decoded_groups(latents: Latents, model: Model) -> list[NDArray[np.float64]]:
     """The signal of each group of channels, (C, H, W) in intensity units."""
-    height, width = latents.size
-    signals = (signal[0, :, :height, :width] for signal in network_signals(latents, model))
-    return [
-        units.from_network(signal) for units, signal in zip(latents.units, signals, strict=True)
-    ]
-
-
-def network_signals(latents: Latents, model: Model) -> list[NDArray[np.float32]]:
-    """Decoded signal of each group, (1, C, H', W') float32 network units, with its border."""
     device = next(model.network.parameters()).device
-    coarsest, stride = latents.levels[0], latents.levels[0].stride
-    rows, columns = (side * stride for side in coarsest.mean.shape[2:])
-    shape = (1, model.network.config.channels, rows, columns)
-    signals = []
+    n, channels = len(latents.levels[0].mean), model.network.config.channels
+    signals = np.empty((n, channels, *latents.frame), np.float32)
+
+    def given(index: int, tile: Tile) -> Chooser:
+        z = [grid.part(index, tile).to(device) for grid in reversed(latents.levels)]
+        return lambda level, _p, _q: z[level]
+
     with torch_computing():
-        for index in range(len(coarsest.mean)):
-            whole = np.empty(shape, np.float32)
-            for tile in frame_tiles(model, rows, columns):
-                z = [
-                    torch.from_numpy(each.mean[(index, None, ..., *cells(window_of(tile), s))])
-                    for each, s in zip(latents.levels, latents.strides, strict=True)
-                ]
-                size = (1, len(tile.rows), len(tile.columns))
-                signal = model.network.traverse(None, size, _given([e.to(device) for e in z]))
-                whole[(..., *tile.core)] = signal[(..., *tile.inner)].cpu().numpy()
-            signals.append(whole)
-    return signals
+        for index, tile, signal in traversed(model, latents.frame, [None] * n, given):
+            signals[(index, ..., *tile.core)] = signal[(0, ..., *tile.inner)].cpu().numpy()
+    height, width = latents.layout.planes_shape[2:]
+    return [
+        units.from_network(signal[:, :height, :width])
+        for units, signal in zip(latents.units, signals, strict=True)
+    ]
 
 
 def assembled(
@@ -268,18 +307,3 @@ def assembled(
     n_planes, _, height, width = layout.planes_shape
     planes = np.concatenate(groups).reshape(n_planes, -1, height, width)
     return layout.from_planes(cast(planes, layout.dtype), like=like)
-
-
-def _given(z: Sequence[Tensor]) -> Chooser:
-    """Take given latents, coarsest first."""
-    return lambda level, _p, _q: z[-1 - level]
-
-
-def _noting(grids: Sequence[Grids], index: int, tile: Tile) -> Chooser:
-    """Take q's means, and store q and p of a tile of a plane; grids are coarsest first."""
-
-    def note(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
-        grids[-1 - level].put(index, tile, (q.mean, q.log_std.exp(), p.mean))
-        return q.mean
-
-    return note

@@ -7,33 +7,25 @@ i of a seed is one picture whatever the number of samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.generation.latent_tiles import (
-    Grids,
-    cells,
-    check_memory,
-    frame_tiles,
-    window_of,
-)
+from napari_vae_restore.generation.latent_tiles import check_memory
 from napari_vae_restore.generation.latents import (
-    LatentGrid,
     Latents,
     assembled,
+    chosen_latents,
     decoded_groups,
     encode,
+    model_of,
 )
-from napari_vae_restore.generation.network_inputs import torch_computing
 from napari_vae_restore.images.arrays import MIN_SIDE
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.images.tiling import Tile
@@ -44,11 +36,8 @@ from napari_vae_restore.models.model import Model, Normalisation
 from napari_vae_restore.models.protocol import Chooser
 from napari_vae_restore.restoration.inference.units import Units
 
-SIDE: Final = 256
-"""Default side of samples in pixels, of a model of any size."""
-
-_UNIT: Final = Normalisation(0.0, 1.0)
-"""Units of a model of any image: black is 0 and white 1."""
+SIDE: Final = 256  # default side of samples in pixels, of a model of any size
+_UNIT: Final = Normalisation(0.0, 1.0)  # of a model of any image: black is 0 and white 1
 
 
 def sample(
@@ -130,7 +119,7 @@ def sample_latents(
         return lambda level, p, _q: p.sample(noise(level, p.mean), temperatures[level])
 
     rows, columns = (-(-side // config.stride) * config.stride for side in (height, width))
-    levels = _descended(model, 1, (rows, columns), drawing)
+    levels = chosen_latents(model, 1, (rows, columns), drawing)
     is_grey = config.channels == 1
     shape = (height, width) if is_grey else (config.channels, height, width)
     layout = Layout("YX" if is_grey else "CYX", shape, np.dtype(np.float32))
@@ -178,9 +167,7 @@ def vary(
     """
     _check_number("n", n, 1)
     _check_temperature(temperature)
-    placed = find_model(model).on(choose_device(device))
-    if placed.sha256 != latents.model_sha256:
-        raise InputError(f"latents: expected those of model {placed.name!r}, got others")
+    placed = model_of(latents, model, device)
     if not 0 <= levels <= len(latents.levels):
         raise InputError(f"levels: expected 0 to {len(latents.levels)}, got {levels!r}")
     seed = checked_seed(seed)
@@ -257,49 +244,20 @@ def _redrawn(
     latents: Latents, model: Model, levels: int, temperature: float, seed: int, index: int
 ) -> Latents:
     """The same with the finest `levels` drawn from their prior."""
-    config = model.network.config
     device = next(model.network.parameters()).device
-    stride, shape = latents.strides[0], latents.shapes[0]
-    frame = (shape[2] * stride, shape[3] * stride)
 
     def drawing(plane: int, tile: Tile) -> Chooser:
-        noise = KeyedNoise(seed, index, plane, *tile.origin, config.strides)
+        noise = KeyedNoise(seed, index, plane, *tile.origin, model.network.config.strides)
 
         def draw(level: int, p: DiagonalGaussian, _q: DiagonalGaussian) -> Tensor:
             if level < levels:
                 return p.sample(noise(level, p.mean), temperature)
-            kept = latents.levels[-1 - level]
-            here = kept.mean[(plane, None, ..., *cells(window_of(tile), kept.stride))]
-            return torch.from_numpy(here).to(device)
+            return latents.levels[-1 - level].part(plane, tile).to(device)
 
         return draw
 
-    drawn = _descended(model, shape[0], frame, drawing)
+    drawn = chosen_latents(model, latents.shapes[0][0], latents.frame, drawing)
     return latents.with_means([level.mean for level in drawn])
-
-
-def _descended(
-    model: Model, n: int, frame: tuple[int, int], drawing: Callable[[int, Tile], Chooser]
-) -> tuple[LatentGrid, ...]:
-    """Latents of n planes that `drawing` chooses tile by tile, with the prior of each."""
-    strides = tuple(reversed(model.network.config.strides))
-    grids = [Grids(n, frame, stride) for stride in strides]
-    with torch_computing():
-        for plane, tile in product(range(n), frame_tiles(model, *frame)):
-            choose = _noting(grids, plane, tile, drawing(plane, tile))
-            model.network.traverse(None, (1, len(tile.rows), len(tile.columns)), choose)
-    return tuple(map(LatentGrid.of, grids))
-
-
-def _noting(grids: Sequence[Grids], plane: int, tile: Tile, draw: Chooser) -> Chooser:
-    """Draw, and store the draw and p of a tile; grids are coarsest first."""
-
-    def note(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
-        z = draw(level, p, q)
-        grids[-1 - level].put(plane, tile, (z, p.log_std.exp(), p.mean))
-        return z
-
-    return note
 
 
 def _size(model: Model, size: int | tuple[int, int] | None) -> tuple[int, int]:

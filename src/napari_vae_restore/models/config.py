@@ -28,6 +28,11 @@ class ModelConfig:
         return 1
 
     @property
+    def latent(self) -> int:
+        """Latent channels of every layer."""
+        raise NotImplementedError
+
+    @property
     def grids(self) -> tuple[int, ...]:
         """Pixels per cell of each grid of features."""
         raise NotImplementedError
@@ -161,6 +166,11 @@ class FlatVAEConfig(ModelConfig):
     def __post_init__(self) -> None:
         self._check_sizes("channels", "size", "width", "z_dim")
         _require(self.size % 4 == 0, "size to be a multiple of 4", self.size)
+
+    @property
+    def latent(self) -> int:
+        """The vector, as channels of a grid of one cell."""
+        return self.z_dim
 
     @property
     def grids(self) -> tuple[int, ...]:
