@@ -20,7 +20,7 @@ from skimage import data
 
 import napari_vae_restore as vr
 from napari_vae_restore.generation.compression import container, wavelet
-from napari_vae_restore.generation.compression.coder import Reader, Writer, code_plane
+from napari_vae_restore.generation.compression.coder import Coder, code_plane
 from napari_vae_restore.generation.compression.exact import Exactly, exact_copy, on_grid
 from napari_vae_restore.images.image_metadata import ImageFile
 from napari_vae_restore.models.bundled import find_model
@@ -77,10 +77,10 @@ def test_the_coder_returns_any_integers(
     rng = np.random.default_rng(seed)
     plane = np.rint(rng.laplace(0, scale or 1e-9, (height, width))).astype(np.int64)
     aside = rng.integers(0, 40, plane.shape)
-    writer = Writer()
+    writer = Coder()
     for _ in range(2):  # one after another in the same data
         code_plane(writer, plane, plane.shape, aside, predicted=predicted)
-    reader = Reader(writer.to_bytes())
+    reader = Coder(writer.to_bytes())
     for _ in range(2):
         found = code_plane(reader, None, plane.shape, aside, predicted=predicted)
         np.testing.assert_array_equal(found, plane)
@@ -92,7 +92,7 @@ def test_the_coder_is_near_the_entropy() -> None:
     _, counts = np.unique(plane, return_counts=True)
     share = counts / plane.size
     entropy = -(share * np.log2(share)).sum()
-    writer = Writer()
+    writer = Coder()
     code_plane(writer, plane, plane.shape)
     assert 8 * len(writer.to_bytes()) / plane.size < 1.02 * entropy
 

@@ -8,8 +8,9 @@ the coder is an integer, so both sides compute the same on any machine.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,89 +19,57 @@ from napari_vae_restore.errors import ImageFileError, InputError
 
 Integers = NDArray[np.int64]
 
-LARGEST: Final = 14
-"""A value of a larger magnitude escapes to digits of its own."""
-
+LARGEST: Final = 14  # a value of a larger magnitude escapes to digits of its own
 _ESCAPE: Final = 2 * LARGEST + 1
 _MAX_DIGITS: Final = 48  # binary, of an escaped value
 
+# Limits of the contexts; more contexts cost more in parameters than they save.
 _THRESHOLDS: Final = 1 << np.arange(24, dtype=np.int64)
-"""Limits of the contexts; more contexts cost more in parameters than they save."""
-
-N_CONTEXTS: Final = len(_THRESHOLDS) + 1
+_N_CONTEXTS: Final = len(_THRESHOLDS) + 1
 
 _BYTE: Final = 256
 _MAX_SHIFT: Final = 64
 
 
-class Coder(Protocol):
-    """One direction of the range coder: a writer is given values, a reader None."""
+class Coder:
+    """One direction of the range coder: it writes values, or reads them where None are given.
+
+    Made of bytes it reads; raises ImageFileError if their number is no multiple of four.
+    """
+
+    def __init__(self, data: bytes | None = None) -> None:
+        stream = constriction().stream
+        self._categorical = stream.model.Categorical(perfect=False)
+        self._uniform = stream.model.Uniform()
+        if data is None:
+            self._coder = stream.queue.RangeEncoder()
+        elif len(data) % 4:
+            raise ImageFileError("the compressed data are torn: get the file again")
+        else:
+            words = np.frombuffer(data, "<u4").astype(np.uint32)
+            self._coder = stream.queue.RangeDecoder(words)
 
     def symbols(self, values: Integers | None, probabilities: NDArray[np.float32]) -> Integers:
         """Code a symbol for each row of probabilities, (n, K)."""
+        return self._coded(values, self._categorical, probabilities)
 
     def uniform(self, values: Integers | None, sizes: Integers) -> Integers:
         """Code numbers below `sizes`, up to 2^16 each."""
-
-
-def _categorical() -> Any:
-    return constriction().stream.model.Categorical(perfect=False)
-
-
-def _uniform() -> Any:
-    return constriction().stream.model.Uniform()
-
-
-class Writer:
-    """Values to bits."""
-
-    def __init__(self) -> None:
-        self._encoder = constriction().stream.queue.RangeEncoder()
-
-    def symbols(self, values: Integers | None, probabilities: NDArray[np.float32]) -> Integers:
-        """See :class:`Coder`."""
-        return self._encoded(values, _categorical(), probabilities)
-
-    def uniform(self, values: Integers | None, sizes: Integers) -> Integers:
-        """See :class:`Coder`."""
-        return self._encoded(values, _uniform(), sizes.astype(np.int32))
+        return self._coded(values, self._uniform, sizes.astype(np.int32))
 
     def to_bytes(self) -> bytes:
         """Everything that was written."""
-        return bytes(self._encoder.get_compressed().astype("<u4").tobytes())
+        return bytes(self._coder.get_compressed().astype("<u4").tobytes())
 
-    def _encoded(
+    def _coded(
         self, values: Integers | None, family: Any, parameters: NDArray[Any]
     ) -> Integers:
-        if values is None:
-            raise InputError("a writer needs values")
-        if len(values):
-            self._encoder.encode(values.astype(np.int32), family, parameters)
-        return values
-
-
-class Reader:
-    """Bits to values; raises ImageFileError for a length that is no multiple of four."""
-
-    def __init__(self, data: bytes) -> None:
-        if len(data) % 4:
-            raise ImageFileError("the compressed data are torn: get the file again")
-        words = np.frombuffer(data, "<u4").astype(np.uint32)
-        self._decoder = constriction().stream.queue.RangeDecoder(words)
-
-    def symbols(self, values: Integers | None, probabilities: NDArray[np.float32]) -> Integers:
-        """See :class:`Coder`."""
-        return self._decoded(_categorical(), probabilities)
-
-    def uniform(self, values: Integers | None, sizes: Integers) -> Integers:
-        """See :class:`Coder`."""
-        return self._decoded(_uniform(), sizes.astype(np.int32))
-
-    def _decoded(self, family: Any, parameters: NDArray[Any]) -> Integers:
         if not len(parameters):
             return np.zeros(0, np.int64)
-        found: Integers = self._decoder.decode(family, parameters).astype(np.int64)
-        return found
+        if values is None:
+            return np.asarray(self._coder.decode(family, parameters), np.int64)
+        self._coder.encode(values.astype(np.int32), family, parameters)
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +96,16 @@ class _Model:
         )
 
     def probabilities(self) -> NDArray[np.float32]:
-        """Those of 0, 1, -1, 2, -2, ..., and of the escape; multiples of 2^-22 above zero."""
+        """Those of 0, 1, -1, 2, -2, ..., and of the escape."""
         zero, ratio = (self.zero + 0.5) / _BYTE, (self.ratio + 0.5) / _BYTE
         tail = (1 - zero) * ratio ** np.arange(LARGEST + 1)
         each = tail[:LARGEST] * (1 - ratio) / 2
-        whole = np.concatenate([[zero], np.repeat(each, 2), tail[LARGEST:]])
-        return np.asarray((np.rint(whole * 2**22) + 4) / 2**22, np.float32)
+        return positive(np.concatenate([[zero], np.repeat(each, 2), tail[LARGEST:]]))
+
+
+def positive(probabilities: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Multiples of 2^-22 above zero, so that both sides have the same to the last bit."""
+    return np.asarray((np.rint(probabilities * 2**22) + 4) / 2**22, np.float32)
 
 
 def code_plane(
@@ -150,21 +123,21 @@ def code_plane(
     the median of both and of the plane through them (Weinberger et al. 2000, LOCO-I,
     doi:10.1109/83.855427).
     """
-    height, width = shape
-    if height * width == 0:
+    if 0 in shape:
         return np.zeros(shape, np.int64)
     offsets = np.zeros(shape, np.int64) if aside is None else aside
     residuals = contexts = None
     if plane is not None:
-        residuals = plane - _prediction_of(plane) if predicted else plane
-        contexts = np.searchsorted(_THRESHOLDS, _activity_of(residuals) + offsets, side="right")
+        r, c = np.indices(shape) + 2
+        residuals = plane - _prediction(_bordered(plane), r, c) if predicted else plane
+        activity = _activity(_bordered(np.abs(residuals)), r, c) + offsets
+        contexts = np.searchsorted(_THRESHOLDS, activity, side="right")
     models = _code_models(coder, residuals, contexts)
     tables = np.stack([model.probabilities() for model in models])
     shifts = np.array([model.shift for model in models])
-    # Borders of zeros: two above and left, one right.
-    values = np.zeros((height + 2, width + 3), np.int64)
+    values = _bordered(np.zeros(shape, np.int64))
     magnitudes = np.zeros_like(values)
-    for rows, columns in _diagonals(height, width):
+    for rows, columns in _diagonals(*shape):
         r, c = rows + 2, columns + 2
         activity = _activity(magnitudes, r, c) + offsets[rows, columns]
         chosen = np.searchsorted(_THRESHOLDS, activity, side="right")
@@ -179,12 +152,12 @@ def _code_models(
     coder: Coder, residuals: Integers | None, contexts: Integers | None
 ) -> list[_Model]:
     """Code which contexts occur, and the model of each that does."""
-    even = np.full((N_CONTEXTS, 2), 0.5, np.float32)
+    even = np.full((_N_CONTEXTS, 2), 0.5, np.float32)
     known = None
     if contexts is not None:
-        known = np.isin(np.arange(N_CONTEXTS), contexts).astype(np.int64)
+        known = np.isin(np.arange(_N_CONTEXTS), contexts).astype(np.int64)
     occurs = coder.symbols(known, even)
-    models = [_Model(0, 0, 0)] * N_CONTEXTS
+    models = [_Model(0, 0, 0)] * _N_CONTEXTS
     for context in np.flatnonzero(occurs):
         numbers = None
         if residuals is not None:
@@ -210,34 +183,34 @@ def code_values(
     for index in np.flatnonzero(symbols == _ESCAPE):
         given = None if values is None else int(values[index] >> shifts[index])
         found[index] = _code_large(coder, given)
-    for start in range(0, int(shifts.max()), 16):
-        digits = (shifts - start).clip(0, 16)
-        needed = digits > 0
-        part = None if low is None else (low[needed] >> start) & ((1 << digits[needed]) - 1)
-        part = coder.uniform(part, 1 << digits[needed])
-        if start == 0:
-            found <<= shifts
-        found[needed] += part << start
-    return found
+    return (found << shifts) + _code_digits(coder, low, shifts)
 
 
 def _code_large(coder: Coder, value: int | None) -> int:
     """Code a value beyond the table: its sign, its number of digits, its digits."""
     beyond = head = None
     if value is not None:
-        beyond = abs(value) - LARGEST - 1
-        head = np.array([int(value < 0), beyond.bit_length()])
-    sign, n_digits = (int(n) for n in coder.uniform(head, np.array([2, _MAX_DIGITS])))
-    number = 0
-    for start in range(0, n_digits, 16):
-        size = np.array([1 << min(n_digits - start, 16)])
-        digits = None if beyond is None else np.array([(beyond >> start) & (int(size[0]) - 1)])
-        number += int(coder.uniform(digits, size)[0]) << start
-    magnitude = number + LARGEST + 1
+        magnitude = abs(value) - LARGEST - 1
+        beyond, head = np.array([magnitude]), np.array([value < 0, magnitude.bit_length()])
+    sign, n_digits = coder.uniform(head, np.array([2, _MAX_DIGITS]))
+    magnitude = int(_code_digits(coder, beyond, np.array([n_digits]))[0]) + LARGEST + 1
     return -magnitude if sign else magnitude
 
 
-def _diagonals(height: int, width: int) -> Any:
+def _code_digits(coder: Coder, numbers: Integers | None, counts: Integers) -> Integers:
+    """Code numbers of so many binary digits each, sixteen at a time, the lowest first."""
+    found = np.zeros(len(counts), np.int64)
+    for start in range(0, int(counts.max()), 16):
+        digits = (counts - start).clip(0, 16)
+        needed = digits > 0
+        sizes, part = 1 << digits[needed], None
+        if numbers is not None:
+            part = (numbers[needed] >> start) & (sizes - 1)
+        found[needed] += coder.uniform(part, sizes) << start
+    return found
+
+
+def _diagonals(height: int, width: int) -> Iterator[tuple[Integers, Integers]]:
     """Rows and columns of positions whose neighbours above and left are all known."""
     for step in range(width + 2 * (height - 1)):
         first = max(0, -(-(step - width + 1) // 2))
@@ -246,30 +219,23 @@ def _diagonals(height: int, width: int) -> Any:
             yield rows, step - 2 * rows
 
 
+def _bordered(plane: Integers) -> Integers:
+    """With zeros: two rows above, two columns left and one right."""
+    return np.pad(plane, ((2, 0), (2, 1)))
+
+
 def _activity(magnitudes: Integers, r: Integers, c: Integers) -> Integers:
     """Weighted magnitudes of the known neighbours of positions; the weights add up to 14."""
     near = magnitudes[r, c - 1] + magnitudes[r - 1, c]
     corners = magnitudes[r - 1, c - 1] + magnitudes[r - 1, c + 1]
     far = magnitudes[r, c - 2] + magnitudes[r - 2, c]
-    total: Integers = 4 * near + 2 * corners + far
-    return total
-
-
-def _activity_of(plane: Integers) -> Integers:
-    place = np.indices(plane.shape) + 2
-    return _activity(np.pad(np.abs(plane), ((2, 0), (2, 1))), place[0], place[1])
+    return np.asarray(4 * near + 2 * corners + far)
 
 
 def _prediction(values: Integers, r: Integers, c: Integers) -> Integers:
     west, north, corner = values[r, c - 1], values[r - 1, c], values[r - 1, c - 1]
     low, high = np.minimum(west, north), np.maximum(west, north)
-    predicted: Integers = np.clip(west + north - corner, low, high)
-    return predicted
-
-
-def _prediction_of(plane: Integers) -> Integers:
-    place = np.indices(plane.shape) + 2
-    return _prediction(np.pad(plane, ((2, 0), (2, 1))), place[0], place[1])
+    return np.asarray(np.clip(west + north - corner, low, high))
 
 
 def constriction() -> Any:

@@ -40,17 +40,13 @@ from napari_vae_restore.restoration.inference.units import BLACK_WHITE
 
 SUFFIX: Final = ".vaec"
 
-QUALITY: Final = 50.0
-"""Default: steps of a sixteenth of the range."""
-
+QUALITY: Final = 50.0  # default: steps of a sixteenth of the range
+# Points of quality that halve the step: from the plane's range at 0 to 1 / 256 of it.
 _PER_OCTAVE: Final = 12.5
-"""Points of quality that halve the step: from the plane's range at 0 to 1 / 256 of it."""
-
 _MORE_LEVELS: Final = 2  # of latents, which each plane may choose in place of none
 _LATENT_STEP: Final = 64  # in 64ths: a standard deviation of the top prior
 _MAX_INTEGER: Final = 2**20
-_N_FLOAT: Final = 2**16
-"""Floating intensities, or a larger range, are rounded to so many integers."""
+_N_FLOAT: Final = 2**16  # integers for floating intensities, or for a larger range
 
 
 def compress(
@@ -112,18 +108,17 @@ def compress(
     decoded = np.empty(planes.shape, np.float64)
     with torch_computing():
         for place in np.ndindex(planes.shape[:2]):
-            integers, start = _integers(planes[place], quality, lossless=lossless)
+            integers, first = _integers(planes[place], quality, lossless=lossless)
             part, plane, back = encoded_plane(
-                integers, start, networks, to_try, lossless=lossless
+                integers, first, networks, to_try, lossless=lossless
             )
             data.append(part)
             headers.append(plane)
-            decoded[place] = _intensities(back, plane)
-    pixels = _image(layout, decoded)
+            decoded[place] = back * plane.unit + plane.offset
     header = Header(
         axes=file.axes,
         shape=file.data.shape,
-        dtype=_little(file.data.dtype).str,
+        dtype=file.data.dtype.newbyteorder("<").str,
         scale=file.scale,
         units=file.units,
         channel_names=file.channel_names,
@@ -133,7 +128,7 @@ def compress(
         lossless=lossless,
         planes=tuple(headers),
         payload_sha256=hashlib.sha256(b"".join(data)).hexdigest(),
-        image_sha256=_checksum(pixels),
+        image_sha256=_checksum(layout.from_planes(cast(decoded, layout.dtype))),
         package_version=__version__,
     )
     return packed(header, data)
@@ -175,21 +170,20 @@ def decompress(data: bytes, model: Model | str | Path = DEFAULT) -> ImageFile:
             f"({header.model_sha256:.12}), and model {found.name!r} ({found.sha256[:12]}) "
             "came: give the model that it was compressed with"
         )
-    networks = _networks(found)
+    network = _networks(found).exact
     layout = Layout(header.axes, header.shape, np.dtype(header.dtype))
     n_planes, n_channels, height, width = layout.planes_shape
     if layout.has_alpha or len(header.planes) != n_planes * n_channels:
         raise ImageFileError("the file claims another number of planes than it has")
-    decoded = np.empty(layout.planes_shape, np.float64)
+    decoded = np.empty((n_planes * n_channels, height, width), np.float64)
     with torch_computing():
-        for place, part, plane in zip(
-            np.ndindex(n_planes, n_channels), parts, header.planes, strict=True
-        ):
+        for index, (part, plane) in enumerate(zip(parts, header.planes, strict=True)):
             integers = decoded_plane(
-                part, (height, width), plane, networks, lossless=header.lossless
+                part, (height, width), plane, network, lossless=header.lossless
             )
-            decoded[place] = _intensities(integers, plane)
-    pixels = _image(layout, decoded)
+            decoded[index] = integers * plane.unit + plane.offset
+    planes = cast(decoded.reshape(layout.planes_shape), layout.dtype)
+    pixels = layout.from_planes(planes)
     if _checksum(pixels) != header.image_sha256:
         raise ImageFileError(
             "the pixels came out otherwise than where the file was written: read it with "
@@ -211,18 +205,18 @@ def _as_file(image: Any, axes: str | None) -> ImageFile:
 
 def _levels_to_try(levels: int | None, n_levels: int, layout: Layout) -> tuple[int, ...]:
     """How many levels of latents to try; each plane takes the best number."""
-    if levels is not None and not 0 <= levels <= n_levels:
-        raise InputError(f"levels: expected 0 to {n_levels}, got {levels!r}")
     height, width = layout.planes_shape[2:]
     has_room = height * width <= MAX_LATENT_PIXELS
+    if levels is None:
+        return (0, _MORE_LEVELS) if has_room else (0,)
+    if not 0 <= levels <= n_levels:
+        raise InputError(f"levels: expected 0 to {n_levels}, got {levels!r}")
     if levels and not has_room:
         raise InputError(
             f"levels: expected planes of at most {MAX_LATENT_PIXELS} pixels, got "
             f"{height} × {width}: leave the levels out, or compress parts"
         )
-    if levels is not None:
-        return (levels,)
-    return (0, _MORE_LEVELS) if has_room else (0,)
+    return (levels,)
 
 
 def _networks(model: Model) -> Networks:
@@ -234,9 +228,7 @@ def _networks(model: Model) -> Networks:
     return Networks(model.network, _exact(model.network))
 
 
-@lru_cache(maxsize=1)
-def _exact(network: RestorationVAE) -> RestorationVAE:
-    return exact_copy(network)
+_exact = lru_cache(maxsize=1)(exact_copy)  # the copy of the latest network
 
 
 def _integers(
@@ -259,18 +251,6 @@ def _integers(
     return integers, PlaneHeader(0, least, unit, black, white, step, 0, _LATENT_STEP, 0)
 
 
-def _intensities(integers: Integers, plane: PlaneHeader) -> NDArray[np.float64]:
-    return np.asarray(integers * plane.unit + plane.offset, np.float64)
-
-
-def _image(layout: Layout, planes: NDArray[np.float64]) -> NDArray[Any]:
-    return layout.from_planes(cast(planes, layout.dtype))
-
-
-def _little(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return dtype.newbyteorder("<")
-
-
 def _checksum(pixels: NDArray[Any]) -> str:
-    ordered = np.ascontiguousarray(pixels.astype(_little(pixels.dtype), copy=False))
-    return hashlib.sha256(ordered.tobytes()).hexdigest()
+    little = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
+    return hashlib.sha256(np.ascontiguousarray(little).tobytes()).hexdigest()

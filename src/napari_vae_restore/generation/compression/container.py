@@ -16,6 +16,7 @@ compared with the file's, and the image's size with limits. It knows nothing of 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import struct
@@ -30,20 +31,16 @@ from napari_vae_restore.errors import ImageFileError, InputError, shortened
 from napari_vae_restore.images.arrays import MAX_INTENSITY
 from napari_vae_restore.images.layout import checked_axes
 
+# As PNG's: a text mode or seven bits on the way show at once.
 MAGIC: Final = b"\x89VAEC\r\n\x1a"
-"""As PNG's: a text mode or seven bits on the way show at once."""
-
 VERSION: Final = 1
 MAX_PIXELS: Final = 2**28  # of an image that is read: 256 megapixels
-
+# Largest plane whose latents are coded: exact networks take 600 bytes a pixel.
 MAX_LATENT_PIXELS: Final = 2**20
-"""Largest plane whose latents are coded: exact networks take 600 bytes a pixel."""
 
-HEAD: Final = struct.Struct("<8sHII")
+_HEAD: Final = struct.Struct("<8sHII")
 _MAX_HEADER_BYTES: Final = 4 * 2**20  # of a header as it is stored, and as JSON
-
 _MAX_PIXELS_PER_BYTE: Final = 2**14  # of payload; a larger claim was made up
-
 _MOST_LEVELS: Final = 64  # of latents
 _MAX_STEP: Final = 2**40
 
@@ -91,7 +88,7 @@ def packed(header: Header, payload: Sequence[bytes]) -> bytes:
     """The bytes of a file."""
     values = json.dumps(asdict(header), separators=(",", ":"), allow_nan=False)
     text = zlib.compress(values.encode(), 9)
-    head = HEAD.pack(MAGIC, VERSION, len(text), zlib.crc32(text))
+    head = _HEAD.pack(MAGIC, VERSION, len(text), zlib.crc32(text))
     return b"".join([head, text, *payload])
 
 
@@ -100,31 +97,28 @@ def unpacked(data: bytes) -> tuple[Header, list[bytes]]:
 
     Raises ImageFileError for a file that is foreign, torn, of another version, or impossible.
     """
-    if len(data) < HEAD.size or data[: len(MAGIC)] != MAGIC:
+    if len(data) < _HEAD.size or data[: len(MAGIC)] != MAGIC:
         raise ImageFileError(
             "this is no .vaec file: give one that `vae-restore compress` wrote"
         )
-    _, version, length, checksum = HEAD.unpack_from(data)
+    _, version, length, checksum = _HEAD.unpack_from(data)
     if version != VERSION:
         raise ImageFileError(
             f"the file has version {version}, and this program reads version {VERSION}: update "
             "napari-vae-restore"
         )
-    text = data[HEAD.size : HEAD.size + min(length, _MAX_HEADER_BYTES)]
+    text = data[_HEAD.size : _HEAD.size + min(length, _MAX_HEADER_BYTES)]
     if len(text) != length or zlib.crc32(text) != checksum:
         raise ImageFileError("the file is torn in its header: copy it again")
     header = _parsed(text)
-    payload = memoryview(data)[HEAD.size + length :]
+    payload = memoryview(data)[_HEAD.size + length :]
     _check(header, len(payload))
     if hashlib.sha256(payload).hexdigest() != header.payload_sha256:
         raise ImageFileError(
             "the file is torn: its data do not fit their checksum; copy it again"
         )
-    parts, start = [], 0
-    for plane in header.planes:
-        parts.append(bytes(payload[start : start + plane.length]))
-        start += plane.length
-    return header, parts
+    stream = io.BytesIO(payload)
+    return header, [stream.read(plane.length) for plane in header.planes]
 
 
 def _parsed(text: bytes) -> Header:

@@ -20,16 +20,10 @@ from napari_vae_restore.errors import InputError
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
-GRID: Final = 2.0**12
-"""Activations are multiples of its inverse."""
-
+GRID: Final = 2.0**12  # activations are multiples of its inverse
 _WEIGHT_GRID: Final = 2.0**16
-_CEILING: Final = 2.0**8
-"""Largest activation; those of the networks lie far below."""
-
-_LARGEST_INPUT: Final = 2.0**12
-"""Largest input of a convolution: the sum of sixteen such activations."""
-
+_CEILING: Final = 2.0**8  # largest activation; those of the networks lie far below
+_LARGEST_INPUT: Final = 2.0**12  # of a convolution: the sum of sixteen such activations
 _EXACT: Final = 2.0**53  # integers up to it are exact in float64
 
 
@@ -49,12 +43,10 @@ class Exactly(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Torch calls this in place of each of its functions."""
-        name = getattr(func, "__name__", "")
-        kwargs = kwargs or {}
+        name, kwargs = getattr(func, "__name__", ""), kwargs or {}
         if name == "conv2d":
-            return on_grid(func(args[0].double(), *args[1:], **kwargs)).clamp(
-                -_CEILING, _CEILING
-            )
+            found = on_grid(func(args[0].double(), *args[1:], **kwargs))
+            return found.clamp(-_CEILING, _CEILING)
         if name in ("silu", "tanh"):
             return on_grid(func(args[0].double()))
         return func(*args, **kwargs)
@@ -71,10 +63,8 @@ def exact_copy(network: _Module) -> _Module:
             parameter.copy_(torch.round(parameter * _WEIGHT_GRID) / _WEIGHT_GRID)
     for module in exact.modules():
         if isinstance(module, nn.Conv2d):
-            largest = (
-                float(module.weight.detach().abs().sum(dim=(1, 2, 3)).max()) * _LARGEST_INPUT
-            )
-            if not largest * GRID * _WEIGHT_GRID < _EXACT:
+            largest = float(module.weight.detach().abs().sum(dim=(1, 2, 3)).max())
+            if not largest * _LARGEST_INPUT * GRID * _WEIGHT_GRID < _EXACT:
                 raise InputError(
                     "this model's weights are too large to be computed exactly: compress with "
                     "model='default'"

@@ -15,17 +15,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_vae_restore.generation.compression.coder import LARGEST, Coder, code_values
+from napari_vae_restore.generation.compression.coder import (
+    LARGEST,
+    Coder,
+    code_values,
+    positive,
+)
 from napari_vae_restore.generation.compression.exact import GRID, on_grid
 from napari_vae_restore.models.latents import DiagonalGaussian
 from napari_vae_restore.models.restorer import RestorationVAE
 
-STEP_UNIT: Final = 64
-"""Steps are in 64ths, integers."""
-
+STEP_UNIT: Final = 64  # steps are in 64ths, integers
 _PER_OCTAVE: Final = 4
-_LEAST, _MOST = -16, 48
-"""Standard deviations in quarter octaves of the step: a sixteenth to 4096 steps."""
+_LEAST, _MOST = -16, 48  # deviations in quarter octaves of the step: 1/16 to 4096 steps
 
 
 def code_latents(
@@ -39,11 +41,13 @@ def code_latents(
     """Code the coarsest levels of an image; return the signal (1, 1, H, W) that is decoded.
 
     `network` is of :func:`~.exact.exact_copy`, and this runs inside :class:`~.exact.Exactly`.
-    `image` is (1, 1, H, W) network units, None for a reader; H, W are multiples of the stride.
-    `step` is in 64ths. Finer levels stay at their prior's mean.
+    `image` is (1, 1, H, W) network units, None for a reader; its sides, and the signal's, are
+    those of `size` on to multiples of the stride. `step` is in 64ths. Finer levels stay at
+    their prior's mean.
     """
-    total = len(network.config.strides)
-    width = step / STEP_UNIT
+    total, stride = len(network.config.strides), network.config.stride
+    height, width = (-(-side // stride) * stride for side in size)
+    unit = step / STEP_UNIT
 
     def choose(level: int, p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
         mean = on_grid(p.mean)
@@ -51,15 +55,15 @@ def code_latents(
             return mean
         given = None
         if image is not None:
-            given = torch.round((q.mean.double() - mean) / width).long().numpy().ravel()
-        spread = on_grid(p.log_std).numpy().ravel() / math.log(2) - math.log2(width)
+            given = torch.round((q.mean.double() - mean) / unit).long().numpy().ravel()
+        spread = on_grid(p.log_std).numpy().ravel() / math.log(2) - math.log2(unit)
         octaves = np.rint(np.rint(spread * GRID) / GRID * _PER_OCTAVE).astype(int)
         rows = _TABLES[octaves.clip(_LEAST, _MOST) - _LEAST]
         found = code_values(coder, given, rows, np.zeros(len(rows), np.int64))
-        return mean + torch.from_numpy(found).reshape(mean.shape) * width
+        return mean + torch.from_numpy(found).reshape(mean.shape) * unit
 
     features = None if image is None else network.encode(image.double())
-    return network.traverse(features, (1, *size), choose)
+    return network.traverse(features, (1, height, width), choose)
 
 
 def _tables() -> NDArray[np.float32]:
@@ -69,7 +73,7 @@ def _tables() -> NDArray[np.float32]:
     below = np.array([[math.erf(edge) for edge in row] for row in edges])
     each = np.diff(below, axis=1) / 2
     rows = np.concatenate([below[:, :1], np.repeat(each, 2, axis=1), 1 - below[:, -1:]], axis=1)
-    return np.asarray((np.rint(rows * 2**22) + 4) / 2**22, np.float32)
+    return positive(rows)
 
 
 _TABLES: Final[NDArray[np.float32]] = _tables()

@@ -8,21 +8,16 @@ computed exactly (`exact`), so that reader and writer have the same x_2 to the l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from napari_vae_restore.errors import ImageFileError, shortened
-from napari_vae_restore.generation.compression.coder import (
-    Coder,
-    Integers,
-    Reader,
-    Writer,
-    code_plane,
-)
+from napari_vae_restore.generation.compression.coder import Coder, Integers, code_plane
 from napari_vae_restore.generation.compression.container import PlaneHeader
 from napari_vae_restore.generation.compression.exact import GRID, Exactly, on_grid
 from napari_vae_restore.generation.compression.latent_layer import code_latents
@@ -32,20 +27,15 @@ from napari_vae_restore.images.tiling import tiles
 from napari_vae_restore.models.condition import condition_tensor
 from napari_vae_restore.models.restorer import RestorationVAE
 
-FRACTION: Final = 16
-"""The transform's unit is a sixteenth of an integer."""
-
+FRACTION: Final = 16  # the transform's unit is a sixteenth of an integer
+# Shares of the loss to try as the mean head's noise; the best is kept, or none.
 _SHARES: Final = (0.3, 0.5, 0.8)
-"""Shares of the loss to try as the mean head's noise; the best is kept, or none."""
-
 _TILE, _HALO = 448, 64  # pixels, of the mean head
-
+# Squared error, in squared steps, that a bit is worth where step and rate are in balance.
 _LAMBDA: Final = 0.15
-"""Squared error, in squared steps, that a bit is worth where step and rate are in balance."""
 
 
-@dataclass(frozen=True, slots=True)
-class Networks:
+class Networks(NamedTuple):
     """The network of the model of every task, as it is and computed exactly."""
 
     fast: RestorationVAE
@@ -66,8 +56,8 @@ def encoded_plane(
     """
     candidates = []
     for n_levels in levels:
-        writer, header = Writer(), replace(plane, levels=n_levels)
-        found = _coded(writer, integers, integers.shape, header, networks)
+        writer, header = Coder(), replace(plane, levels=n_levels)
+        found = _coded(writer, integers, integers.shape, header, networks.exact)
         error = float(np.square(found / FRACTION - integers).sum())
         price = _LAMBDA * (plane.step / FRACTION) ** 2
         cost = error + price * 8 * len(writer.to_bytes())
@@ -86,17 +76,17 @@ def decoded_plane(
     data: bytes,
     shape: tuple[int, int],
     plane: PlaneHeader,
-    networks: Networks,
+    network: RestorationVAE,
     *,
     lossless: bool,
 ) -> Integers:
     """Read a plane; raises ImageFileError for impossible data."""
-    if plane.levels > len(networks.exact.config.strides):
+    if plane.levels > len(network.config.strides):
         raise ImageFileError("the file claims more levels than the model has: it is damaged")
     try:
-        reader = Reader(data)
-        found = _coded(reader, None, shape, plane, networks)
-        decoded = _finished(found, plane, networks.exact)
+        reader = Coder(data)
+        found = _coded(reader, None, shape, plane, network)
+        decoded = _finished(found, plane, network)
         return decoded + code_plane(reader, None, shape) if lossless else decoded
     except (ValueError, AssertionError, IndexError, OverflowError) as error:
         raise ImageFileError(f"the compressed data are damaged ({shortened(error)})") from error
@@ -107,25 +97,17 @@ def _coded(
     integers: Integers | None,
     shape: tuple[int, int],
     plane: PlaneHeader,
-    networks: Networks,
+    network: RestorationVAE,
 ) -> Integers:
     """x_1 in sixteenths of an integer."""
     base = np.full(shape, plane.black * FRACTION, np.int64)
     if plane.levels:
-        stride = networks.exact.config.stride
-        frame = tuple(-(-side // stride) * stride for side in shape)
         given = None
         if integers is not None:
+            stride = network.config.stride
             given = _to_network(padded_to(integers * FRACTION, stride), plane)
         with torch.inference_mode(), Exactly():
-            signal = code_latents(
-                coder,
-                networks.exact,
-                given,
-                (frame[0], frame[1]),
-                plane.levels,
-                plane.latent_step,
-            )
+            signal = code_latents(coder, network, given, shape, plane.levels, plane.latent_step)
         base = _from_network(signal[0, 0, : shape[0], : shape[1]], plane)
     rest = None if integers is None else integers * FRACTION - base
     return base + code_subbands(coder, rest, shape, plane.step)
@@ -160,12 +142,8 @@ def _finished(
     for tile in tiles(*found.shape, size=_TILE, halo=_HALO, stride=stride, margin=stride):
         image = tile.read(values)[None].astype(np.float32)
         condition = condition_tensor(image, np.ones(image.shape, bool), slow)
-        with torch.inference_mode():
-            if exactly:
-                with Exactly():
-                    mean = network.infer(condition.double()).mean
-            else:
-                mean = network.infer(condition).mean
+        with torch.inference_mode(), Exactly() if exactly else nullcontext():
+            mean = network.infer(condition.double() if exactly else condition).mean
         result[tile.core] = _rounded(_from_network(mean[0, 0], plane)[tile.inner])
     return result
 

@@ -5,21 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_vae_restore.generation.compression import wavelet
 from napari_vae_restore.generation.compression.coder import Coder, Integers, code_plane
 
+# Added before a coefficient is cut to a multiple of the step: below 1/2, since small values are
+# more likely, and cost less.
 _ROUNDING: Final = 0.4
-"""Added before a coefficient is cut to a multiple of the step: below 1/2, since small values
-are more likely, and cost less."""
-
 # Weights of magnitudes in units of the neighbours' weights.
 _PARENT: Final = 4  # the coarser band
 _SIBLING: Final = 3  # bands of the same level
-
-_UNIT: Final = 64
-"""Rebuilt values are in 64ths of a step, integers."""
+_UNIT: Final = 64  # rebuilt values are in 64ths of a step, integers
 
 
 def code_subbands(
@@ -40,7 +36,9 @@ def code_subbands(
             quantised = np.sign(bands[index]) * np.floor(magnitude + _ROUNDING).astype(np.int64)
         aside = _aside(found, index, each)
         found.append(code_plane(coder, quantised, each, aside, predicted=index == 0))
-    rebuilt = [_rebuilt(band, size) for band, size in zip(found, steps, strict=True)]
+    rebuilt = [
+        (band * size + _UNIT // 2) // _UNIT for band, size in zip(found, steps, strict=True)
+    ]
     return wavelet.inverse(rebuilt, shape)
 
 
@@ -63,8 +61,7 @@ def _smoothed(magnitudes: Integers) -> Integers:
         return magnitudes
     around = np.pad(magnitudes, 1, mode="edge")
     across = around[1:-1, :-2] + around[1:-1, 2:] + around[:-2, 1:-1] + around[2:, 1:-1]
-    total: Integers = 2 * magnitudes + across
-    return total
+    return np.asarray(2 * magnitudes + across)
 
 
 def _fitted(values: Integers, shape: tuple[int, int]) -> Integers:
@@ -73,9 +70,4 @@ def _fitted(values: Integers, shape: tuple[int, int]) -> Integers:
         return np.zeros(shape, np.int64)
     rows = np.arange(shape[0]).clip(max=values.shape[0] - 1)
     columns = np.arange(shape[1]).clip(max=values.shape[1] - 1)
-    fitted: Integers = values[rows[:, None], columns]
-    return fitted
-
-
-def _rebuilt(band: Integers, size: int) -> NDArray[np.int64]:
-    return (band * size + _UNIT // 2) // _UNIT
+    return np.asarray(values[rows[:, None], columns])
