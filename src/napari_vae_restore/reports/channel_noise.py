@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.noise.autoregression import DIRECTIONS, Direction
 from napari_vae_restore.noise.correlation import WHITE, Correlation, autocorrelation, lag_one
 from napari_vae_restore.noise.estimation.calibration import (
     fit_mixture,
@@ -57,9 +56,9 @@ Neighbours: TypeAlias = Literal["auto", "white", "row", "column", "plane"]
 
 _MAX_PLANES: Final = 4  # of a stack, that a pilot restores
 _MAX_SIDE: Final = 1024  # pixels of each, about the centre
+# Greatest difference between a model's autocorrelation and the residual's that leaves the
+# model as it is: a pilot takes some noise for structure, and leaves some structure.
 _AGREEMENT: Final = 0.2
-"""Greatest difference between a model's autocorrelation and the residual's that leaves the
-model as it is: a pilot takes some noise for structure, and leaves some structure."""
 _COMPARED_LAGS: Final = 2  # pixels
 _DOUBTFUL: Final = 0.2  # difference of lag-1 autocorrelations that the report mentions
 _MIN_GAIN: Final = 0.01  # nats per pixel, for which a mixture is worth its length
@@ -92,10 +91,10 @@ class ChannelNoise:
     @property
     def doubt(self) -> str:
         """What the residual says against the model, or nothing."""
-        told = lag_one(self.noise.correlation)
+        modelled = lag_one(self.noise.correlation)
         axes = [
             f"along {axis} by {found:.2f}, not {said:.2f}"
-            for axis, found, said in zip("YX", self.lag_one, told, strict=True)
+            for axis, found, said in zip("YX", self.lag_one, modelled, strict=True)
             if abs(found - said) > _DOUBTFUL
         ]
         if axes:
@@ -194,11 +193,10 @@ def _restored(
 
 def _chosen(measured: FloatArray, neighbours: Neighbours, first: Correlation) -> Correlation:
     """What to say of the neighbours: the first estimate, unless the residual objects."""
-    direction = _direction(neighbours)
     if neighbours == "white":
         return WHITE
-    if direction is not None:
-        return choose_correlation(measured, direction)
+    if neighbours != "auto":
+        return choose_correlation(measured, neighbours)
     near = slice(LAGS - _COMPARED_LAGS, LAGS + _COMPARED_LAGS + 1)
     difference = measured[near, near] - autocorrelation(first, _COMPARED_LAGS)
     if np.abs(difference).max() <= _AGREEMENT:
@@ -232,11 +230,11 @@ def from_frames(frames: NDArray[Any], kind: Kind, neighbours: Neighbours) -> Cha
             "The frames do not differ, so they hold no noise: give raw frames of the camera."
         )
     noise = _line(curve, kind)
-    if neighbours == "white":
-        correlation: Correlation = WHITE
-    else:
+    correlation: Correlation = WHITE
+    if neighbours != "white":
         measured = residual_autocorrelation(_standardised(signal, y, noise))
-        correlation = choose_correlation(measured, _direction(neighbours))
+        direction = None if neighbours == "auto" else neighbours
+        correlation = choose_correlation(measured, direction)
     noise = _line(curve, kind, correlation)
     if kind in ("auto", "mixture"):
         step = quantisation_step(frames)
@@ -309,7 +307,3 @@ def _where_flat(signal: FloatArray, y: FloatArray, noise: NoiseModel) -> FloatAr
     slope = slope / np.sqrt(noise.variance(signal))
     is_flat = slope <= np.nanmedian(slope)
     return np.where(is_flat, _standardised(signal, y, noise), np.nan)
-
-
-def _direction(neighbours: Neighbours) -> Direction | None:
-    return next((each for each in DIRECTIONS if each == neighbours), None)

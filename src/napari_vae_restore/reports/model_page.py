@@ -16,8 +16,8 @@ from napari_vae_restore.reports.pages import render
 
 SUFFIX: Final = ".report.html"
 
+# The weights that a report describes.
 _HASH: Final = re.compile(r'<meta name="model-sha256" content="([0-9a-f]{64})">')
-"""The weights from which a report is derived."""
 _HEAD_BYTES: Final = 4096
 
 
@@ -73,5 +73,4 @@ def _hash_in(path: Path) -> str:
     """The hash in a report; empty for any other file."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES).decode("utf-8", errors="replace")
-    found = _HASH.search(head)
-    return found[1] if found else ""
+    return found[1] if (found := _HASH.search(head)) else ""

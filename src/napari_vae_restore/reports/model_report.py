@@ -6,21 +6,17 @@ line prints it, and the window shows it.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from skimage.util import montage
 
 from napari_vae_restore.models.bundled import DEFAULT, WEIGHTS
-from napari_vae_restore.models.config import (
-    FlatVAEConfig,
-    HVAEConfig,
-    ModelConfig,
-    RestorationConfig,
-)
+from napari_vae_restore.models.config import ModelConfig, RestorationConfig
 from napari_vae_restore.models.latents import random_noise
 from napari_vae_restore.models.model import Model, TrainingRecord
 from napari_vae_restore.noise.models import NoiseModel
@@ -35,32 +31,19 @@ from napari_vae_restore.reports.model_words import (
     rounded,
 )
 
-
-class Kind(NamedTuple):
-    """A kind of network: its name in the header of model files, and in words."""
-
-    name: str
-    words: str
-
-
-KINDS: Final[dict[type[ModelConfig], Kind]] = {
-    HVAEConfig: Kind("hvae", "hierarchical VAE, trained on noisy images"),
-    FlatVAEConfig: Kind("flat", "textbook VAE with one latent vector"),
-    RestorationConfig: Kind("restoration", "hierarchical VAE for every task"),
+_KIND_WORDS: Final = {
+    "hvae": "hierarchical VAE, trained on noisy images",
+    "flat": "textbook VAE with one latent vector",
+    "restoration": "hierarchical VAE for every task",
 }
-_KIND_WORDS: Final = {kind.name: kind.words for kind in KINDS.values()}
 _EVERY_TASK: Final = ("denoise", "inpaint", "super-resolve", "deblur")
 _NOISE_ONLY: Final = ("denoise",)
 
-_SHEET: Final = 4
-"""Samples along each side of the sheet."""
-_SAMPLE_SIDE: Final = 64
-"""Pixels; rounded up to what the network takes."""
+_SHEET: Final = 4  # samples along each side of the sheet
+_SAMPLE_SIDE: Final = 64  # pixels; rounded up to what the network takes
 _SEED: Final = 0
-_GAP: Final = 2
-"""Pixels between the samples of a sheet."""
-_BLACK_WHITE: Final = (0.5, 99.5)
-"""Percentiles of all samples that a sheet shows as black and white."""
+_GAP: Final = 2  # pixels between the samples of a sheet
+_BLACK_WHITE: Final = (0.5, 99.5)  # percentiles that a sheet shows as black and white
 _HASH_DIGITS: Final = 16
 
 
@@ -84,10 +67,9 @@ class ModelReport:
     def rows(self) -> Rows:
         """Everything but KL, figures and samples in words: a label and its text each."""
         record = self.record
-        rows = [("Model", self.name)]
-        if self.file is not None:
-            rows.append(("File", self.file.name))
-        rows += [
+        rows = [
+            ("Model", self.name),
+            *([] if self.file is None else [("File", self.file.name)]),
             ("Kind", _KIND_WORDS[self.kind]),
             ("Size", self._size()),
             ("Does", ", ".join(self.tasks) + (", mixtures" if len(self.tasks) > 1 else "")),
@@ -113,16 +95,11 @@ class ModelReport:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values; the samples by number, size and seed alone."""
-        return {
-            "name": self.name,
-            "file": None if self.file is None else str(self.file),
-            "sha256": self.sha256,
-            "kind": self.kind,
-            "n_parameters": self.n_parameters,
-            "channels": self.channels,
+        return {field.name: getattr(self, field.name) for field in fields(self)} | {
+            "file": self.file and str(self.file),
             "strides": list(self.strides),
             "tasks": list(self.tasks),
-            "noise": None if self.noise is None else self.noise.to_dict(),
+            "noise": self.noise and self.noise.to_dict(),
             "record": asdict(self.record) | {"figures": dict(self.record.figures)},
             "samples": {"shape": list(self.samples.shape), "seed": _SEED},
         }
@@ -141,7 +118,7 @@ def report_of(model: Model, file: Path | None = None) -> ModelReport:
         name=model.name,
         file=WEIGHTS if file is None and model.name == DEFAULT else file,
         sha256=model.sha256,
-        kind=KINDS[type(config)].name,
+        kind=config.kind,
         n_parameters=sum(parameter.numel() for parameter in network.parameters()),
         channels=config.channels,
         strides=config.strides,
@@ -163,28 +140,20 @@ def sheet(samples: NDArray[np.float32]) -> NDArray[np.uint8]:
     Samples (n, C, h, w) to a sheet (H, W), or (H, W, 3), with one contrast for all: three
     channels are shown as colours, of others the first.
     """
-    n, channels, height, width = samples.shape
+    channels = samples.shape[1]
     black, white = np.percentile(samples, _BLACK_WHITE)
     grey = np.clip((samples - black) / max(float(white - black), 1e-6), 0, 1)
     shown = grey if channels == 3 else grey[:, :1]
-    side = int(np.ceil(np.sqrt(n)))
-    rows, columns = side * (height + _GAP) - _GAP, side * (width + _GAP) - _GAP
-    page = np.ones((rows, columns, shown.shape[1]), np.float32)
-    for index, picture in enumerate(shown):
-        row, column = divmod(index, side)
-        top, left = row * (height + _GAP), column * (width + _GAP)
-        page[top : top + height, left : left + width] = np.moveaxis(picture, 0, -1)
-    pixels = np.round(255 * page).astype(np.uint8)
+    white_gaps = [1.0] * shown.shape[1]
+    page = np.asarray(montage(shown, fill=white_gaps, padding_width=_GAP, channel_axis=1))
+    pixels = np.round(255 * page[_GAP:-_GAP, _GAP:-_GAP]).astype(np.uint8)
     return pixels if channels == 3 else pixels[..., 0]
 
 
 def _samples(model: Model) -> NDArray[np.float32]:
     config = model.network.config
-    side = -(-_SAMPLE_SIDE // config.stride) * config.stride
-    if config.fixed_size is not None:
-        side = config.fixed_size
+    side = config.fixed_size or -(-_SAMPLE_SIDE // config.stride) * config.stride
     noise = random_noise(torch.Generator().manual_seed(_SEED))
     with torch.inference_mode():
         drawn = model.network.generate(_SHEET**2, side, side, noise).signal
-    samples: NDArray[np.float32] = drawn.float().cpu().numpy()
-    return samples
+    return np.asarray(drawn.float().cpu(), np.float32)

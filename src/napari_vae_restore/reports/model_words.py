@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 if TYPE_CHECKING:
     from napari_vae_restore.models.model import TrainingRecord
 
-Rows: TypeAlias = list[tuple[str, str]]
-"""A label and its text for each line."""
+Rows: TypeAlias = list[tuple[str, str]]  # a label and its text for each line
 
 NOT_RECORDED: Final = "not recorded"
-
+# The figure that a training records where it judged by the risk.
+EXPECTED_GAIN: Final = "Expected gain, dB"
 _MAX_SOURCES: Final = 6
 
 
@@ -48,18 +48,14 @@ def describe_bound(record: TrainingRecord) -> Rows:
     return [("ELBO", f"{record.elbo:.4f} nats per pixel, on {_judges(record)}")]
 
 
-EXPECTED_GAIN: Final = "Expected gain, dB"
-"""Name of the figure that a training records where it judged by the risk."""
-
-
 def describe_gain(record: TrainingRecord) -> Rows:
     """How much better than what it started from; nothing for a model from nothing."""
     if record.held_out is None or record.held_out_first is None:
         return []
+    where = _judges(record)
     if record.n_steps == 0:
-        where = _judges(record)
         return [("Gain", f"training did not improve the model on {where}: it is as it was")]
-    return [("Gain", f"better by {written_gain(record)}, on {_judges(record)}")]
+    return [("Gain", f"better by {written_gain(record)}, on {where}")]
 
 
 def written_gain(record: TrainingRecord) -> str:

@@ -8,34 +8,33 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.noise.estimation.residuals import VarianceCurve
-from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.noise.words import describe_noise
+from napari_vae_restore.reports.channel_noise import ChannelNoise
 from napari_vae_restore.reports.pages import render
 from napari_vae_restore.reports.plot import Curve, Plot
 
 _CURVE_POINTS: Final = 100
-_LEAST_SHOWN: Final = 0.1
-"""Autocorrelation from which on it is written into its cell."""
+_LEAST_SHOWN: Final = 0.1  # autocorrelation from which on it is written into its cell
 
 
-def draw(channels: Sequence[tuple[NoiseModel, VarianceCurve, NDArray[np.float64]]]) -> str:
-    """Draw a row of two panels for each channel.
-
-    A channel has a noise model, the measured variance against the signal, and the
-    autocorrelation of the residual, (2 R + 1, 2 R + 1).
-    """
+def draw(channels: Sequence[ChannelNoise]) -> str:
+    """Draw a row of two panels for each channel."""
     rows = [
-        (describe_noise(noise), _variance_plot(noise, curve), [_cells(row) for row in lags])
-        for noise, curve, lags in channels
+        (
+            describe_noise(each.noise),
+            _variance_plot(each),
+            [_cells(row) for row in each.autocorrelation],
+        )
+        for each in channels
     ]
     return render("noise.svg", channels=rows)
 
 
-def _variance_plot(noise: NoiseModel, curve: VarianceCurve) -> Plot:
+def _variance_plot(channel: ChannelNoise) -> Plot:
     """Measured variances as dots, the model's as a line."""
+    curve = channel.curve
     signal = np.linspace(curve.signal.min(), curve.signal.max(), _CURVE_POINTS)
-    measured, model = curve.variance.tolist(), noise.variance(signal).tolist()
+    measured, model = curve.variance.tolist(), channel.noise.variance(signal).tolist()
     return Plot(
         (
             Curve("measured", tuple(curve.signal.tolist()), tuple(measured), has_line=False),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.images.arrays import as_image
@@ -23,9 +22,6 @@ from napari_vae_restore.reports.channel_noise import (
     planes_of,
 )
 from napari_vae_restore.reports.noise_plot import draw
-
-_KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-_NEIGHBOURS: Final[tuple[Neighbours, ...]] = get_args(Neighbours)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,9 +74,7 @@ class NoiseReport:
         InputError
             If the path ends otherwise.
         """
-        picture = draw(
-            [(each.noise, each.curve, each.autocorrelation) for each in self.channels]
-        )
+        picture = draw(self.channels)
         if path is not None:
             path = Path(path)
             if path.suffix.lower() != ".svg":
@@ -141,20 +135,19 @@ def estimate_noise(
     RestorationError
         If the pilot fails.
     """
-    _check("kind", kind, _KINDS)
-    _check("correlation", correlation, _NEIGHBOURS)
+    for name, value, choices in (
+        ("kind", kind, get_args(Kind)),
+        ("correlation", correlation, get_args(Neighbours)),
+    ):
+        if value not in choices:
+            raise InputError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
     array, axes = as_image(image, axes, min_side=1, may_have_nan=frames is None)
-    stacks = frames_of(array, axes, frames) if frames else planes_of(array, axes)
-    channels = []
-    for stack in stacks:
-        if frames:
-            found = from_frames(stack, kind, correlation)
-        else:
-            found = from_first_pass(stack, kind, correlation, model, device)
-        channels.append(found)
-    return NoiseReport(tuple(channels), "frames" if frames else "pilot")
-
-
-def _check(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise InputError(f"{name}: expected one of {', '.join(allowed)}, got {value!r}")
+    if frames:
+        stacks = frames_of(array, axes, frames)
+        channels = [from_frames(stack, kind, correlation) for stack in stacks]
+        return NoiseReport(tuple(channels), "frames")
+    channels = [
+        from_first_pass(stack, kind, correlation, model, device)
+        for stack in planes_of(array, axes)
+    ]
+    return NoiseReport(tuple(channels), "pilot")

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+# Colours of curves, one after the other.
 _COLOURS: Final = ("#3b82c4", "#d9772b", "#3d9a58", "#b5489b", "#8a7a1f", "#7a6ad0")
-"""Colours of curves, one after the other."""
 
 
 def render(template: str, **values: Any) -> Markup:

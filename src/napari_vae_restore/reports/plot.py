@@ -8,12 +8,11 @@ from typing import Final, Literal
 
 from napari_vae_restore.reports.pages import render
 
+# Pixels: a plot's inside, and the space around it.
 _WIDTH, _HEIGHT = 400, 240
 _LEFT, _TOP, _RIGHT, _BOTTOM = 70, 14, 150, 46
-"""Pixels: a plot's inside, and the space around it."""
 _TICKS: Final = 5
-_MARGIN: Final = 0.06
-"""Share of a plot's range that is left free at its ends."""
+_MARGIN: Final = 0.06  # share of a plot's range that is left free at its ends
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,7 @@ from napari_vae_restore.restoration.tasks import Denoise, Task
 from napari_vae_restore.restoration.trust.evidence import Evidence, evidence
 from napari_vae_restore.restoration.trust.verdict import KEEP, Verdict, check_noise, judged
 
-_WHOLE: Final = 0.9
-"""Residual over expected noise from which on nothing need be said of its size."""
+_WHOLE: Final = 0.9  # residual over expected noise; its size is explained below it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,8 +77,8 @@ class ResidualCheck:
         size = f"its σ is {self.ratio:.2f} × that of the noise"
         if self.ratio < _WHOLE:
             size += ", since what is as fine as noise keeps some of it"
-        y, x = (_told(value) for value in self.correlation)
-        expected = " and ".join(_told(value) for value in self.expected)
+        y, x = (_two_digits(value) for value in self.correlation)
+        expected = " and ".join(_two_digits(value) for value in self.expected)
         return (
             f"Keep it: the residual looks like noise. {size[0].upper()}{size[1:]}; neighbours "
             f"correlate by {y} along Y and {x} along X (noise: {expected})."
@@ -144,11 +143,11 @@ def check_residual(
     missing = without_measurement(measured, missing, side)
     residual = np.zeros(measured.shape, np.float32)
     standard = np.zeros(measured.shape)
+    observed = np.ones(measured.shape, bool) if missing is None else ~np.asarray(missing)
     removed = expected = 0.0
     parts = []
-    for n, plane in enumerate(measured):
+    for n, (plane, where) in enumerate(zip(measured, observed, strict=True)):
         predicted = problem.operator(None).apply(estimate[n].astype(np.float64))
-        where = np.ones(plane.shape, bool) if missing is None else ~np.asarray(missing[n])
         difference = plane.astype(np.float64) - predicted
         residual[n] = np.where(where, difference, 0.0)
         parts.append(evidence(plane, predicted, noise, where, plane=n))
@@ -185,8 +184,8 @@ def _check_usable(
             )
 
 
-def _told(correlation: float) -> str:
-    """Two digits, with a minus sign, but not before a rounded zero."""
+def _two_digits(correlation: float) -> str:
+    """With a minus sign, but not before a rounded zero."""
     return f"{round(correlation, 2) + 0.0:.2f}".replace("-", "−")
 
 
