@@ -120,7 +120,7 @@ def plot(rows: list[dict[str, float]], folder: Path) -> None:
             for what, some in named.items()
         )
         picture = Plot(curves, "megapixels, zarr to OME-Zarr", axis, is_log=True)
-        (folder / name).write_text(picture.svg(alone=True) + "\n", encoding="utf-8")
+        (folder / name).write_text(picture.svg("file") + "\n", encoding="utf-8")
 
 
 def write_picture(path: Path, megapixels: float) -> Path:

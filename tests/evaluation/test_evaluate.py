@@ -97,7 +97,7 @@ def test_as_many_references_as_images(model: vr.Model, noisy: Image, clean: Imag
 @pytest.mark.parametrize("values", [(2.0,), (2.0, 8.0), (-3.0, -1.5)])
 def test_plots_are_svg(values: tuple[float, ...], is_log: bool) -> None:
     curve = Curve("a < b", tuple(abs(value) for value in values), values)
-    root = ET.fromstring(Plot((curve,), "x", "y & z", is_log=is_log).svg(alone=True))
+    root = ET.fromstring(Plot((curve,), "x", "y & z", is_log=is_log).svg("file"))
     dots = [node for node in root.iter() if node.get("r") == "3.5"]
     assert len(dots) == len(values)
     width = float(root.get("width"))

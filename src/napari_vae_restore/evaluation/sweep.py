@@ -269,7 +269,7 @@ def _finished(folder: Path, member: Member) -> MemberFigures | None:
 def _write_results(folder: Path, result: Sweep) -> None:
     _write(folder / FIGURES, json.dumps(result.to_dict(), indent=1))
     for name, plot in result.plots().items():
-        _write(folder / f"{name}.svg", plot.svg(alone=True))
+        _write(folder / f"{name}.svg", plot.svg("file"))
     _write(folder / REPORT, page(result))
     chosen = folder / f"{result.recommended.member.name}{_MODEL}"
     with atomic_write(folder / RECOMMENDED) as temporary:

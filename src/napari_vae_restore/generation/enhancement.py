@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,17 +33,15 @@ from napari_vae_restore.models.model import Model
 from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.restoration.result import Restoration
 
+# Stands in every output.
 NOTE: Final = (
     "Enhanced for looking at: these intensities are no longer measurements. Measure in the "
     "restored image."
 )
-"""Stands in every output."""
-
+# Largest gain of details; with more, the decoder meets latents that it never learned.
 MAX_GAIN: Final = 4.0
-"""Largest gain of details; with more, the decoder meets latents that it never learned."""
-
+# Finest levels that smoothing lessens: details of 2 and 4 pixels in the bundled model.
 _SMOOTHED: Final = 2
-"""Finest levels that smoothing lessens: details of 2 and 4 pixels in the bundled model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +194,7 @@ def _gains(model: Model, detail: Mapping[int, float], smoothing: float) -> tuple
 
 def _parsed(tones: Mapping[str, float]) -> Tones:
     """Tones from a mapping; raises InputError for an unknown name."""
-    if unknown := sorted(set(tones) - {"contrast", "brightness", "gamma", "local_contrast"}):
+    if unknown := sorted(set(tones) - {field.name for field in fields(Tones)}):
         raise InputError(
             f"tones: unknown {', '.join(map(repr, unknown))}: use contrast, brightness, gamma "
             "or local_contrast"
@@ -251,16 +249,13 @@ def _difference(
 
 def _displayed(
     groups: list[NDArray[np.float64]], planes: Planes, tones: Tones
-) -> list[NDArray[np.float64]]:
-    """Tones of all groups, each channel in the range that it has over the whole stack."""
-    n_groups = len(groups) // planes.layout.planes_shape[0]
-    shown = []
-    for index, group in enumerate(groups):
-        same = planes.groups[index % n_groups :: n_groups]
-        channels = []
-        for channel, plane in enumerate(group):
-            black = min(each[channel].min() for each in same)
-            white = max(each[channel].max() for each in same)
-            channels.append(tones.apply(plane, float(black), float(white)))
-        shown.append(np.stack(channels))
+) -> NDArray[np.float64]:
+    """Tones of every plane, in the range that its channel has over the whole stack."""
+    originals = planes.layout.to_planes(planes.image)
+    shown = np.concatenate(groups).reshape(planes.layout.planes_shape)
+    for channel in range(shown.shape[1]):
+        same = originals[:, channel]
+        black, white = float(same.min()), float(same.max())
+        for plane in shown[:, channel]:
+            plane[:] = tones.apply(plane, black, white)
     return shown

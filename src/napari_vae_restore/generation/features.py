@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.generation.latents import Latents
+from napari_vae_restore.images.arrays import is_layer
+from napari_vae_restore.images.layout import Layout
 
-SQUARE: Final = 64
-"""Default side of the regions in pixels."""
+SQUARE: Final = 64  # default side of the regions in pixels
 
 
 def features(latents: Latents, regions: Any = None) -> dict[str, NDArray[Any]]:
@@ -92,12 +93,11 @@ def _labels(regions: Any, latents: Latents) -> NDArray[np.int64]:
         across = -(-width // SQUARE)
         rows, columns = np.indices((height, width)) // SQUARE
         return np.broadcast_to(rows * across + columns + 1, (n_planes, height, width))
-    labels = np.asarray(getattr(regions, "data", regions) if _is_layer(regions) else regions)
+    labels = np.asarray(getattr(regions, "data", regions) if is_layer(regions) else regions)
     if labels.dtype.kind not in "iu":
         raise InputError(f"regions: expected integer labels, got {labels.dtype}")
-    stack = tuple(
-        side for side, axis in zip(layout.shape, layout.axes, strict=True) if axis not in "CS"
-    )
+    axes = layout.axes.translate(str.maketrans("", "", "CS"))
+    stack = tuple(layout.shape[layout.axes.index(axis)] for axis in axes)
     if labels.shape == (height, width):
         return np.broadcast_to(labels.astype(np.int64), (n_planes, height, width))
     if labels.shape != stack:
@@ -105,10 +105,4 @@ def _labels(regions: Any, latents: Latents) -> NDArray[np.int64]:
             f"regions: expected the shape {stack} or {(height, width)} for an image "
             f"{layout.axes} {layout.shape}, got {labels.shape}"
         )
-    axes = "".join(axis for axis in layout.axes if axis not in "CS")
-    order = [axes.index(a) for a in axes if a not in "YX"] + [axes.index("Y"), axes.index("X")]
-    return labels.transpose(order).reshape(n_planes, height, width).astype(np.int64)
-
-
-def _is_layer(regions: Any) -> bool:
-    return any(base.__module__.startswith("napari.") for base in type(regions).__mro__)
+    return Layout.of(labels, axes).to_planes(labels)[:, 0].astype(np.int64)

@@ -301,9 +301,9 @@ def decoded_groups(latents: Latents, model: Model) -> list[NDArray[np.float64]]:
 
 
 def assembled(
-    layout: Layout, groups: Sequence[NDArray[Any]], *, like: NDArray[Any] | None = None
+    layout: Layout, groups: Iterable[NDArray[Any]], *, like: NDArray[Any] | None = None
 ) -> NDArray[Any]:
     """Groups of channels, (C, H, W) each, as an image of the layout; `like` gives the alpha."""
     n_planes, _, height, width = layout.planes_shape
-    planes = np.concatenate(groups).reshape(n_planes, -1, height, width)
+    planes = np.concatenate(list(groups)).reshape(n_planes, -1, height, width)
     return layout.from_planes(cast(planes, layout.dtype), like=like)

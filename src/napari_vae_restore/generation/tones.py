@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.errors import InputError
 
-_TILES: Final = 8
-"""Tiles along each side that local contrast adapts to: scikit-image's default."""
-
+_TILES: Final = 8  # along each side, that local contrast adapts to: scikit-image's default
+# Largest share of a tile's pixels in one of 256 levels, which bounds the gain of noise.
 _CLIP: Final = 0.02
-"""Largest share of a tile's pixels in one of 256 levels, which bounds the gain of noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +55,9 @@ class Tones:
     def apply(
         self, plane: NDArray[np.float64], black: float, white: float
     ) -> NDArray[np.float64]:
-        """Change a plane.
+        """Change a plane, (H, W), in the range that all planes of the image share.
 
-        Parameters
-        ----------
-        plane : numpy.ndarray
-            (H, W) intensities.
-        black, white : float
-            The range that all planes of the image share.
-
-        Returns
-        -------
-        numpy.ndarray
-            (H, W) intensities; values outside the range stay outside where only contrast and
-            brightness are changed.
+        Values outside the range stay outside where only contrast and brightness are changed.
         """
         if self == Tones():
             return plane

@@ -20,6 +20,7 @@ def _require(condition: bool, expected: str, came: object) -> None:
 class ModelConfig:
     """What a network is built from; grids and levels are listed finest first."""
 
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
     kind: ClassVar[str]  # in headers of model files
 
     @property
@@ -93,7 +94,6 @@ class HVAEConfig(ModelConfig):
     """
 
     kind: ClassVar = "hvae"
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     channels: int = 1
     levels: int = 4
@@ -156,7 +156,6 @@ class FlatVAEConfig(ModelConfig):
     """
 
     kind: ClassVar = "flat"
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     channels: int = 1
     size: int = 32
@@ -191,7 +190,6 @@ class RestorationConfig(ModelConfig):
     """
 
     kind: ClassVar = "restoration"
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     widths: tuple[int, ...] = (48, 80, 128, 192)
     depths: tuple[int, ...] = (3, 2, 2, 2)

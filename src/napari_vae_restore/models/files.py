@@ -83,9 +83,8 @@ def save(
     header = _header(model)
     tensors = {f"model.{name}": value for name, value in model.network.state_dict().items()}
     if training_state is not None:
-        state, values = training_state
+        state, header["training"] = training_state
         tensors |= {f"training.{name}": value for name, value in state.items()}
-        header["training"] = values
     # A contiguous copy: safetensors keeps neither channels_last nor shared storage.
     tensors = {
         name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,13 +94,13 @@ class OODScore:
         ]
         limit = max(float(np.quantile(distances, _USUAL)), _LEAST) * _MARGIN
         limit *= 1 + 1 / len(images)
-        centre, scale, directions, variances, rest = _gaussian(blocks)
+        found = _Gaussian.fit(blocks)
         return cls(
-            _rounded(centre),
-            _rounded(scale),
-            tuple(map(_rounded, directions)),
-            _rounded(variances),
-            _round(rest),
+            _rounded(found.centre),
+            _rounded(found.scale),
+            tuple(map(_rounded, found.directions)),
+            _rounded(found.variances),
+            _round(found.rest),
             _round(limit),
             n,
         )
@@ -108,16 +108,42 @@ class OODScore:
     def of(self, images: Sequence[NDArray[np.floating]]) -> float:
         """Median distance of images relative to the limit; above 1 is out of distribution."""
         means = np.array([_listed(image).mean(axis=0) for image in images])
-        directions = np.array(self.directions).reshape(-1, len(self.centre))
-        distances = _distances(
-            means,
+        fitted = _Gaussian(
             np.array(self.centre),
             np.array(self.scale),
-            directions,
+            np.array(self.directions).reshape(-1, len(self.centre)),
             np.array(self.variances),
             self.rest,
         )
-        return float(np.median(distances) / self.limit)
+        return float(np.median(fitted.distances(means)) / self.limit)
+
+
+class _Gaussian(NamedTuple):
+    """Of d features, with variances along a few principal components and one for the rest."""
+
+    centre: Blocks
+    scale: Blocks
+    directions: Blocks
+    variances: Blocks
+    rest: float
+
+    @classmethod
+    def fit(cls, blocks: Blocks) -> Self:
+        n, d = blocks.shape
+        centre, scale = blocks.mean(axis=0), blocks.std(axis=0) + _LEAST
+        _, singular, directions = np.linalg.svd((blocks - centre) / scale, full_matrices=False)
+        variances = singular**2 / n
+        k = min(_DIRECTIONS, n // _PER_DIRECTION, d - 1)
+        rest = max(float(variances[k:].sum()) / (d - k), _LEAST)
+        return cls(centre, scale, directions[:k], np.maximum(variances[:k], rest), rest)
+
+    def distances(self, blocks: Blocks) -> NDArray[np.float64]:
+        """Squared Mahalanobis distances, (n,), per feature."""
+        relative = (blocks - self.centre) / self.scale
+        along = relative @ self.directions.T
+        across = np.square(relative).sum(axis=1) - np.square(along).sum(axis=1)
+        squares = (np.square(along) / self.variances).sum(axis=1) + across / self.rest
+        return np.asarray(squares / len(self.centre))
 
 
 def _listed(image: NDArray[np.floating]) -> Blocks:
@@ -141,34 +167,7 @@ def _left_out(
         here = folds == fold
         parts = [blocks[here & (part_of == i)] for i in np.unique(part_of[here])]
         means = np.array([part.mean(axis=0) for part in parts])
-        yield from _distances(means, *_gaussian(blocks[~here]))
-
-
-def _gaussian(blocks: Blocks) -> tuple[Blocks, Blocks, Blocks, Blocks, float]:
-    """Centre, scale, principal components, their variances and that of the rest."""
-    n, d = blocks.shape
-    centre, scale = blocks.mean(axis=0), blocks.std(axis=0) + _LEAST
-    _, singular, directions = np.linalg.svd((blocks - centre) / scale, full_matrices=False)
-    variances = singular**2 / n
-    k = min(_DIRECTIONS, n // _PER_DIRECTION, d - 1)
-    rest = max(float(variances[k:].sum()) / (d - k), _LEAST)
-    return centre, scale, directions[:k], np.maximum(variances[:k], rest), rest
-
-
-def _distances(
-    blocks: Blocks,
-    centre: Blocks,
-    scale: Blocks,
-    directions: Blocks,
-    variances: Blocks,
-    rest: float,
-) -> NDArray[np.float64]:
-    """Squared Mahalanobis distances, (n,), per feature."""
-    relative = (blocks - centre) / scale
-    along = relative @ directions.T
-    across = np.square(relative).sum(axis=1) - np.square(along).sum(axis=1)
-    squares = (np.square(along) / variances).sum(axis=1) + across / rest
-    return np.asarray(squares / len(centre))
+        yield from _Gaussian.fit(blocks[~here]).distances(means)
 
 
 def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:

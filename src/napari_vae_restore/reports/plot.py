@@ -37,20 +37,13 @@ class Plot:
     diagonal: bool = False  # a broken line where y is x
     from_zero: bool = False  # y begins at 0
 
-    def svg(self, *, alone: bool = False) -> str:
-        """As SVG for a page, or as a file that stands `alone`."""
-        return self._drawn("file" if alone else "page")
-
-    def group(self) -> str:
-        """As a part of another SVG: Qt shows no SVG within an SVG."""
-        return self._drawn("group")
-
-    def _drawn(self, frame: Literal["page", "file", "group"]) -> str:
+    def svg(self, frame: Literal["page", "file", "group"] = "page") -> str:
+        """As SVG for a page, for a file of its own, or as a part of another SVG: Qt shows no
+        SVG within an SVG."""
         x_values = sorted({x for curve in self.curves for x in curve.x})
         y_values = [y for curve in self.curves for y in curve.y]
         y_values += [0.0] if self.from_zero else []
-        across = [self._scaled(x) for x in x_values]
-        up = y_values
+        across, up = [self._scaled(x) for x in x_values], y_values
         if self.diagonal:
             across = up = [*across, *up]
         left, right = _range(across)
