@@ -123,6 +123,11 @@ class Latents:
         return tuple(level.mean.shape for level in self.levels)
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the image in pixels."""
+        return self.layout.planes_shape[2:]
+
+    @property
     def frame(self) -> tuple[int, int]:
         """Height and width in pixels that the latents cover, multiples of every stride."""
         height, width = self.shapes[0][2:]
@@ -293,7 +298,7 @@ def decoded_groups(latents: Latents, model: Model) -> list[NDArray[np.float64]]:
     with torch_computing():
         for index, tile, signal in traversed(model, latents.frame, [None] * n, given):
             signals[(index, ..., *tile.core)] = signal[(0, ..., *tile.inner)].cpu().numpy()
-    height, width = latents.layout.planes_shape[2:]
+    height, width = latents.size
     return [
         units.from_network(signal[:, :height, :width])
         for units, signal in zip(latents.units, signals, strict=True)

@@ -23,6 +23,7 @@ from torch import Tensor
 from napari_vae_restore.errors import InputError, ModelFileError, shortened
 from napari_vae_restore.images.atomic import atomic_write, why_not_written
 from napari_vae_restore.models.config import FlatVAEConfig, HVAEConfig, RestorationConfig
+from napari_vae_restore.models.error_calibration import ErrorCalibration
 from napari_vae_restore.models.model import (
     Model,
     Normalisation,
@@ -31,7 +32,6 @@ from napari_vae_restore.models.model import (
     channels_last,
 )
 from napari_vae_restore.models.ood_score import OODScore
-from napari_vae_restore.models.spread import Spread
 from napari_vae_restore.noise.notation import noise_from_dict
 
 SUFFIX = ".safetensors"
@@ -51,7 +51,7 @@ class _Described:
 
     normalisation: Normalisation | None
     record: TrainingRecord
-    spreads: dict[str, Spread] = field(default_factory=dict)
+    spreads: dict[str, ErrorCalibration] = field(default_factory=dict)
     likeness: OODScore | None = None
 
 

@@ -19,11 +19,11 @@ from napari_vae_restore.models.config import (
     ModelConfig,
     RestorationConfig,
 )
+from napari_vae_restore.models.error_calibration import ErrorCalibration
 from napari_vae_restore.models.hvae import HVAE
 from napari_vae_restore.models.ood_score import OODScore
 from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
-from napari_vae_restore.models.spread import Spread
 from napari_vae_restore.models.vanilla_vae import FlatVAE
 from napari_vae_restore.noise.models import NoiseModel
 
@@ -102,7 +102,7 @@ class Model:
         How it was trained.
     name : str
         For recipes and menus: the file's stem, or "untitled".
-    spreads : mapping of str to Spread
+    spreads : mapping of str to ErrorCalibration
         By kind of task, what the standard deviation of samples is worth; see
         :mod:`~napari_vae_restore.restoration.trust.intervals`.
     ood_score : OODScore or None
@@ -115,7 +115,7 @@ class Model:
     noise: NoiseModel | None
     record: TrainingRecord = TrainingRecord()
     name: str = "untitled"
-    spreads: Mapping[str, Spread] = field(default_factory=dict)
+    spreads: Mapping[str, ErrorCalibration] = field(default_factory=dict)
     ood_score: OODScore | None = None
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:

@@ -8,7 +8,7 @@ contradicts the model, the model is changed. Frames of a static scene need no re
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -229,27 +229,26 @@ def from_frames(frames: NDArray[Any], kind: Kind, neighbours: Neighbours) -> Cha
         raise InputError(
             "The frames do not differ, so they hold no noise: give raw frames of the camera."
         )
-    noise = _line(curve, kind)
-    correlation: Correlation = WHITE
+    line = _line(curve, kind)
     if neighbours != "white":
-        measured = residual_autocorrelation(_standardised(signal, y, noise))
+        measured = residual_autocorrelation(_standardised(signal, y, line))
         direction = None if neighbours == "auto" else neighbours
-        correlation = choose_correlation(measured, direction)
-    noise = _line(curve, kind, correlation)
+        line = replace(line, correlation=choose_correlation(measured, direction))
+    noise: NoiseModel = line
     if kind in ("auto", "mixture"):
         step = quantisation_step(frames)
-        mixture = fit_mixture(signal, y, step=step, correlation=correlation)
+        mixture = fit_mixture(signal, y, step=step, correlation=noise.correlation)
         gain = _log_likelihood(mixture, signal, y) - _log_likelihood(noise, signal, y)
         if kind == "mixture" or gain > _MIN_GAIN:
             noise = mixture
     return _channel(signal, y, noise)
 
 
-def _line(curve: VarianceCurve, kind: Kind, correlation: Correlation = WHITE) -> NoiseModel:
+def _line(curve: VarianceCurve, kind: Kind) -> GaussianNoise | PoissonGaussianNoise:
     """A constant variance or a line through a measured curve, by weighted least squares."""
     weight = np.sqrt(curve.count) / np.maximum(curve.variance, 1e-12 * curve.variance.max())
     mean = float(np.average(curve.variance, weights=curve.count))
-    constant = GaussianNoise(math.sqrt(mean), correlation)
+    constant = GaussianNoise(math.sqrt(mean))
     if kind == "gaussian" or len(curve.signal) < 2:
         return constant
     slope, at_zero = np.polyfit(curve.signal, curve.variance, 1, w=weight)
@@ -261,7 +260,7 @@ def _line(curve: VarianceCurve, kind: Kind, correlation: Correlation = WHITE) ->
             'kind="gaussian" or kind="mixture".'
         )
     if kind == "poisson-gaussian" or rises:
-        return PoissonGaussianNoise(float(slope), float(at_zero), correlation)
+        return PoissonGaussianNoise(float(slope), float(at_zero))
     return constant
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.models.spread import Spread
+from napari_vae_restore.models.error_calibration import ErrorCalibration
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.trust import intervals
 from napari_vae_restore.restoration.trust.invented import invented
@@ -185,7 +185,7 @@ class NoisyHoles:
     mask: NDArray[Any]  # bool, the shape of `std`: True where a pixel was filled
     # What the model's calibration says of `std` there; None for a model that was calibrated
     # without such mixtures.
-    error_calibration: Spread | None
+    error_calibration: ErrorCalibration | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ class Restoration:
         How to repeat it.
     diagnostics : Diagnostics
         How well it went.
-    error_calibration : Spread or None
+    error_calibration : ErrorCalibration or None
         What the model's calibration says of `std`; None for a model without one.
     filled : NoisyHoles or None
         The holes of a noisy image; None where there are none, and without samples.
@@ -216,11 +216,11 @@ class Restoration:
     samples: NDArray[Any] | None
     recipe: Recipe
     diagnostics: Diagnostics
-    error_calibration: Spread | None = None
+    error_calibration: ErrorCalibration | None = None
     filled: NoisyHoles | None = None
 
     @property
-    def spread(self) -> Spread | None:
+    def spread(self) -> ErrorCalibration | None:
         """Deprecated name of `error_calibration`."""
         _deprecated("spread", "error_calibration")
         return self.error_calibration

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.bundled import DEFAULT, find_model
+from napari_vae_restore.models.error_calibration import LEAST_PIXELS, ErrorCalibration
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.models.spread import LEAST_PIXELS, Spread
 from napari_vae_restore.noise.models import GaussianNoise, NoiseModel
 from napari_vae_restore.operators import Downsampling
 from napari_vae_restore.restoration.restore import restore
@@ -112,7 +112,9 @@ def calibrate(
         std, error, of_truth = np.concatenate(parts, axis=1)
         if kind not in SIMULATED and std.size < LEAST_PIXELS:
             continue  # a mixture that was not named: the single task's calibration holds
-        fitted[kind] = Spread.fit(std, error, noise=of_truth, like=found.spreads.get(kind))
+        fitted[kind] = ErrorCalibration.fit(
+            std, error, noise=of_truth, like=found.spreads.get(kind)
+        )
     return replace(found, spreads={**found.spreads, **fitted})
 
 

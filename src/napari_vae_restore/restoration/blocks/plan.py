@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.images.tiling import TILE, Tile
 from napari_vae_restore.models.devices import choose_device, free_memory
+from napari_vae_restore.models.error_calibration import ErrorCalibration
 from napari_vae_restore.models.model import Model
-from napari_vae_restore.models.spread import Spread
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.blocks.measuring import MeasuredNoise
 from napari_vae_restore.restoration.blocks.mending import Defects
@@ -87,8 +87,8 @@ class Plan:
     halo: int  # pixels of the output
     tile: int  # the same, as asked for or chosen
     options: Options
-    error_calibration: Spread | None  # of the model, for samples of such a problem
-    calibration_in_holes: Spread | None  # the same in the holes of a noisy image
+    error_calibration: ErrorCalibration | None  # of the model, for samples of such a problem
+    calibration_in_holes: ErrorCalibration | None  # the same in the holes of a noisy image
     defects: Defects
     stated: NoiseCheck | None  # what the image says of noise that was stated
     grain: tuple[NoiseModel, ...]  # what a drawn fill gets, of each channel; none for none

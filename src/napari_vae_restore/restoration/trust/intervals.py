@@ -1,11 +1,11 @@
 """Intervals that contain the truth as often as they say, from the samples' deviation.
 
-The standard deviation of samples is translated by what the model's calibration found
-(:class:`~.spread.Spread`), in a unit in which pictures, noises, holes and factors are alike,
-so that one curve holds for all of a kind of task. Errors grow with the noise where a picture
-is plain and with its contrast where it is detailed; the geometric mean of both is the unit of
-denoising. That of enlarged pictures and of holes is the contrast, times the factor and the
-square root of the depth: how large a detail is that nothing was measured of.
+The standard deviation of samples is translated by the model's calibration
+(:class:`~.error_calibration.ErrorCalibration`), in a unit in which pictures, noises, holes and
+factors are alike, so that one curve holds for all of a kind of task. Errors grow with the noise
+where a picture is plain and with its contrast where it is detailed; the geometric mean of both
+is the unit of denoising. That of enlarged pictures and of holes is the contrast, times the
+factor and the square root of the depth: how large a detail is that nothing was measured of.
 """
 
 from __future__ import annotations

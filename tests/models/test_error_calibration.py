@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 import napari_vae_restore as vr
+from napari_vae_restore.models.error_calibration import LEVELS, ErrorCalibration
 from napari_vae_restore.models.files import load, model_hash, save
-from napari_vae_restore.models.spread import LEVELS, Spread
 
 N = 200_000
 Pixels = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -27,18 +27,20 @@ def pixels(seed: int, tails: bool = True) -> Pixels:
 
 
 @pytest.fixture(scope="module")
-def fitted() -> Spread:
-    return Spread.fit(*pixels(0))
+def fitted() -> ErrorCalibration:
+    return ErrorCalibration.fit(*pixels(0))
 
 
 @pytest.mark.parametrize("level", [0.5, 0.73, 0.8, 0.9, 0.95, 0.99])
-def test_intervals_cover_other_pixels_as_they_say(fitted: Spread, level: float) -> None:
+def test_intervals_cover_other_pixels_as_they_say(
+    fitted: ErrorCalibration, level: float
+) -> None:
     std, error = pixels(1)
     covered = np.abs(error) <= fitted.factor(level) * fitted.error(std)
     assert covered.mean() == pytest.approx(level, abs=0.015)
 
 
-def test_the_expected_error_holds_in_every_tenth(fitted: Spread) -> None:
+def test_the_expected_error_holds_in_every_tenth(fitted: ErrorCalibration) -> None:
     std, error = pixels(1)
     for members in np.array_split(np.argsort(std), 10):
         found = math.sqrt(float(np.square(error[members]).mean()))
@@ -46,7 +48,7 @@ def test_the_expected_error_holds_in_every_tenth(fitted: Spread) -> None:
         assert found == pytest.approx(told, rel=0.1)
 
 
-def test_the_map_rises_and_goes_on_in_proportion(fitted: Spread) -> None:
+def test_the_map_rises_and_goes_on_in_proportion(fitted: ErrorCalibration) -> None:
     std = np.geomspace(1e-9, 1e4, 400)
     error = fitted.error(std)
     assert np.isfinite(error).all()
@@ -56,7 +58,7 @@ def test_the_map_rises_and_goes_on_in_proportion(fitted: Spread) -> None:
     assert fitted.error(std.reshape(20, 20)).shape == (20, 20)
 
 
-def test_factors_rise_with_the_level(fitted: Spread) -> None:
+def test_factors_rise_with_the_level(fitted: ErrorCalibration) -> None:
     factors = [fitted.factor(level) for level in np.linspace(0.01, 0.99, 60)]
     assert (np.diff(factors) > 0).all()
     # Heavy tails: narrower than a Gaussian's in the middle, wider outside.
@@ -67,26 +69,26 @@ def test_factors_rise_with_the_level(fitted: Spread) -> None:
 def test_noise_in_the_truth_is_taken_out() -> None:
     std, error = pixels(0, tails=False)
     noisy = error + np.random.default_rng(3).standard_normal(N)
-    exact, found = Spread.fit(std, error), Spread.fit(std, noisy, noise=1.0)
+    exact, found = ErrorCalibration.fit(std, error), ErrorCalibration.fit(std, noisy, noise=1.0)
     middle = np.quantile(std, [0.6, 0.8, 0.95])
     np.testing.assert_allclose(found.error(middle), exact.error(middle), rtol=0.1)
     assert found.factor(0.9) == pytest.approx(1.645, rel=0.01)
-    assert Spread.fit(std, noisy, noise=1.0, like=exact).factors == exact.factors
+    assert ErrorCalibration.fit(std, noisy, noise=1.0, like=exact).factors == exact.factors
 
 
 def test_samples_that_agree_entirely_are_passed_over() -> None:
     std, error = pixels(0)
     agreed = np.arange(N) % 50 == 0
-    found = Spread.fit(np.where(agreed, 0.0, std), np.where(agreed, 5.0, error))
-    assert found == Spread.fit(std[~agreed], error[~agreed])
+    found = ErrorCalibration.fit(np.where(agreed, 0.0, std), np.where(agreed, 5.0, error))
+    assert found == ErrorCalibration.fit(std[~agreed], error[~agreed])
 
 
 def test_too_few_pixels_are_refused() -> None:
     with pytest.raises(vr.InputError, match="pixels to calibrate by"):
-        Spread.fit(np.ones(50), np.ones(50))
+        ErrorCalibration.fit(np.ones(50), np.ones(50))
 
 
-def test_other_levels_are_refused(fitted: Spread) -> None:
+def test_other_levels_are_refused(fitted: ErrorCalibration) -> None:
     for level in (0.0, 0.995, 1.0, -1, math.nan):
         with pytest.raises(vr.InputError, match="level"):
             fitted.factor(level)
@@ -103,12 +105,14 @@ def test_other_levels_are_refused(fitted: Spread) -> None:
         {"factors": (0.0,) * len(LEVELS)},
     ],
 )
-def test_what_is_no_map_is_refused(fitted: Spread, wrong: dict[str, tuple[float]]) -> None:
+def test_what_is_no_map_is_refused(
+    fitted: ErrorCalibration, wrong: dict[str, tuple[float]]
+) -> None:
     with pytest.raises(vr.InputError, match="rise"):
         replace(fitted, **wrong)
 
 
-def test_a_model_file_keeps_it(model: vr.Model, fitted: Spread, tmp_path) -> None:
+def test_a_model_file_keeps_it(model: vr.Model, fitted: ErrorCalibration, tmp_path) -> None:
     calibrated = replace(model, spreads={"denoise": fitted})
     save(calibrated, tmp_path / "a.safetensors")
     found = load(tmp_path / "a.safetensors")

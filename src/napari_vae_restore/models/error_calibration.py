@@ -25,7 +25,7 @@ _LEAST: Final = 1e-6  # smaller deviations, in the unit, are rounding
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class ErrorCalibration:
     """Map from the samples' standard deviation to the expected error, for one task.
 
     One monotone map, in a unit that makes pictures comparable, and the half widths of
@@ -53,7 +53,9 @@ class Spread:
             )
         )
         if not good:
-            raise InputError("a spread's knots and factors have to be finite and to rise")
+            raise InputError(
+                "an error calibration's knots and factors have to be finite and to rise"
+            )
 
     @classmethod
     def fit(
@@ -62,8 +64,8 @@ class Spread:
         error: NDArray[np.float64],
         *,
         noise: NDArray[np.float64] | float = 0.0,
-        like: Spread | None = None,
-    ) -> Spread:
+        like: ErrorCalibration | None = None,
+    ) -> ErrorCalibration:
         """Fit the map to pixels, (n,), by isotonic regression of the binned errors.
 
         `noise` is the standard deviation of the reference's noise, in the same unit. It hides
