@@ -16,11 +16,9 @@ from torch.nn import functional as F
 _CEILING: Final = 4.0
 _REACH: Final = 2  # rows on each side that a row of a block's result depends on
 # Size of the strips in which a CPU computes large grids. Their memory is reused; whole grids
-# are allocated anew for each layer, which took a third of the time.
+# are allocated anew for each layer, which took a third of the time. Grids up to twice as large
+# are not cut: the C library keeps their memory, and threads wait for each other at each strip.
 _STRIP_BYTES: Final = 2**24
-# Least size of grids that are cut: the C library keeps the memory of smaller ones, and threads
-# wait for each other at each strip.
-_LARGE_BYTES: Final = 2**25
 
 
 class ResidualBlock(nn.Module):
@@ -31,9 +29,11 @@ class ResidualBlock(nn.Module):
     arXiv:1901.09321). If it overwrites, its result without gradients takes the input's place.
     """
 
-    def __init__(self, width: int, *, overwrites: bool = False) -> None:
+    def __init__(
+        self, width: int, *, overwrites: bool = False, strip_bytes: int = _STRIP_BYTES
+    ) -> None:
         super().__init__()
-        self._overwrites = overwrites
+        self._overwrites, self._strip_bytes = overwrites, strip_bytes
         self.conv_in = nn.Conv2d(width, width, 3, padding=1)
         self.conv_out = nn.Conv2d(width, width, 3, padding=1)
         with torch.no_grad():
@@ -45,7 +45,7 @@ class ResidualBlock(nn.Module):
         is_traced = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
         if torch.is_grad_enabled() or is_traced:
             return x + self._update(x)
-        height, rows = x.shape[2], _rows_at_once(x)
+        height, rows = x.shape[2], self._rows_at_once(x)
         if height <= rows:
             return x + self._update(x)
         result = x if self._overwrites else torch.empty_like(x)
@@ -60,6 +60,13 @@ class ResidualBlock(nn.Module):
             )
         return result
 
+    def _rows_at_once(self, x: Tensor) -> int:
+        """Rows of (N, C, H, W) that are computed together."""
+        n_bytes = x.numel() * x.element_size()
+        if x.device.type != "cpu" or x.shape[0] > 1 or n_bytes <= 2 * self._strip_bytes:
+            return x.shape[2]
+        return max(self._strip_bytes * x.shape[2] // n_bytes, 8 * _REACH)
+
     def _update(self, x: Tensor) -> Tensor:
         """The residual that the block adds."""
         hidden = _activate(self.conv_in(_activate(x)), in_place=not torch.is_grad_enabled())
@@ -72,15 +79,11 @@ def _activate(x: Tensor, *, in_place: bool = False) -> Tensor:
     return F.silu(x, inplace=in_place).clamp_(max=_CEILING)
 
 
-def _rows_at_once(x: Tensor) -> int:
-    """Rows of (N, C, H, W) that are computed together."""
-    n_bytes = x.numel() * x.element_size()
-    if x.device.type != "cpu" or x.shape[0] > 1 or n_bytes <= _LARGE_BYTES:
-        return x.shape[2]
-    return max(_STRIP_BYTES // (x.shape[1] * x.shape[3] * x.element_size()), 8 * _REACH)
-
-
-def stack(width: int, n_blocks: int) -> nn.Sequential:
+def stack(width: int, n_blocks: int, *, strip_bytes: int = _STRIP_BYTES) -> nn.Sequential:
     """`n_blocks` residual blocks in a row."""
-    blocks = (ResidualBlock(width, overwrites=number > 0) for number in range(n_blocks))
-    return nn.Sequential(*blocks)
+    return nn.Sequential(
+        *(
+            ResidualBlock(width, overwrites=number > 0, strip_bytes=strip_bytes)
+            for number in range(n_blocks)
+        )
+    )

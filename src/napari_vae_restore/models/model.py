@@ -13,12 +13,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from napari_vae_restore.models.config import (
-    FlatVAEConfig,
-    HVAEConfig,
-    ModelConfig,
-    RestorationConfig,
-)
+from napari_vae_restore.models.config import ModelConfig
 from napari_vae_restore.models.error_calibration import ErrorCalibration
 from napari_vae_restore.models.hvae import HVAE
 from napari_vae_restore.models.ood_score import OODScore
@@ -178,11 +173,9 @@ def build_network(config: ModelConfig) -> VAEModule:
 
     Callers that promise reproducibility fork that generator around the call.
     """
-    match config:
-        case HVAEConfig():
-            return HVAE(config)
-        case FlatVAEConfig():
-            return FlatVAE(config)
-        case RestorationConfig():
-            return RestorationVAE(config)
-    raise TypeError(f"expected a configuration of a network, got {config!r}")
+    networks: dict[str, type[VAEModule]] = {
+        "hvae": HVAE,
+        "flat": FlatVAE,
+        "restoration": RestorationVAE,
+    }
+    return networks[config.kind](config)

@@ -6,11 +6,11 @@ keep busy, two are up to twice as slow as one, and that changes from minute to m
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     import torch
@@ -23,47 +23,11 @@ _SIDE: Final = 160
 _LAYERS: Final = 6
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    n: int  # threads
-    most: int  # that were allowed
-    found: float  # when it was measured, monotonic seconds
+Trial: TypeAlias = Callable[[int], float]
+"""Seconds that some computation takes on so many threads."""
 
 
-_last = _Choice(0, 0, -_HOLDS)
-
-
-@contextmanager
-def fitting_threads(device: torch.device, n_pixels: int) -> Iterator[None]:
-    """Use the fastest number of threads, at most those allowed, inside this context.
-
-    All that torch may use, half of them and one are tried for a few milliseconds each, if the
-    last trial is some seconds old. Small passes, and other devices, are left alone.
-    """
-    import torch
-
-    most = torch.get_num_threads()
-    if device.type != "cpu" or most == 1 or n_pixels < WORTH_A_TRIAL:
-        yield
-        return
-    torch.set_num_threads(_fastest(most))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(most)
-
-
-def _fastest(most: int) -> int:
-    """The latest choice, or a new one; the caller sets torch's number of threads."""
-    global _last
-    now = time.monotonic()
-    if _last.most != most or now - _last.found > _HOLDS:
-        seconds = {n: _trial(n) for n in {most, most // 2, 1} - {0}}
-        _last = _Choice(min(seconds, key=lambda n: (seconds[n], -n)), most, now)
-    return _last.n
-
-
-def _trial(n: int) -> float:
+def trial(n: int) -> float:
     """Seconds of a few layers on so many threads, without the first run."""
     import torch
     from torch.nn import functional as F
@@ -77,3 +41,40 @@ def _trial(n: int) -> float:
         for _ in range(_LAYERS):
             grid = F.conv2d(grid, weight, padding=1)
     return time.monotonic() - started
+
+
+# The fastest number of threads of at most so many, and when it was measured.
+_choices: dict[tuple[Trial, int], tuple[int, float]] = {}
+
+
+@contextmanager
+def fitting_threads(
+    device: torch.device, n_pixels: int, trial: Trial = trial
+) -> Iterator[None]:
+    """Use the fastest number of threads, at most those allowed, inside this context.
+
+    All that torch may use, half of them and one are tried for a few milliseconds each, if the
+    last trial is some seconds old. Small passes, and other devices, are left alone.
+    """
+    import torch
+
+    most = torch.get_num_threads()
+    if device.type != "cpu" or most == 1 or n_pixels < WORTH_A_TRIAL:
+        yield
+        return
+    torch.set_num_threads(_fastest(most, trial))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(most)
+
+
+def _fastest(most: int, trial: Trial) -> int:
+    """The latest choice, or a new one; the caller sets torch's number of threads."""
+    now = time.monotonic()
+    n, found = _choices.get((trial, most), (most, -math.inf))
+    if now - found > _HOLDS:
+        seconds = {n: trial(n) for n in {most, most // 2, 1} - {0}}
+        n = min(seconds, key=lambda n: (seconds[n], -n))
+        _choices[trial, most] = n, now
+    return n
