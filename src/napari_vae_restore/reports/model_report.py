@@ -26,7 +26,6 @@ from napari_vae_restore.reports.model_words import (
     Rows,
     describe_bound,
     describe_course,
-    describe_figures,
     describe_gain,
     rounded,
 )
@@ -90,8 +89,11 @@ class ModelReport:
         return [(f"every {stride} px", kl) for stride, kl in levels]
 
     def figure_rows(self) -> Rows:
-        """The figures that training recorded, in words."""
-        return describe_figures(self.record)
+        """The figures that training recorded, numbers with four digits."""
+        return [
+            (name, value if isinstance(value, str) else f"{value:.4g}")
+            for name, value in self.record.figures
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values; the samples by number, size and seed alone."""

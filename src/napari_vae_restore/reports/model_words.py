@@ -91,14 +91,6 @@ def rounded(number: int) -> str:
     return str(number) if number < 10**6 else f"{number / 10**6:.3g} million"
 
 
-def describe_figures(record: TrainingRecord) -> Rows:
-    """The figures that a training recorded, numbers with four digits."""
-    return [
-        (name, value if isinstance(value, str) else f"{value:.4g}")
-        for name, value in record.figures
-    ]
-
-
 def _judges(record: TrainingRecord) -> str:
     return "held-out pixels" if record.is_held_out else "pixels it was trained on"
 
