@@ -1,6 +1,6 @@
 """Windows from which a large image's noise, intensity range and colour mixing are measured.
 
-Images that fit are measured as a whole. Others are by a fixed draw of windows over all
+Images that fit are measured as a whole, larger ones by a fixed draw of windows over all
 planes: never by a tile, whose range and noise would differ from its neighbour's.
 """
 
@@ -23,9 +23,7 @@ _RANGE_SIDE: Final = 176
 _RANGE_WINDOWS: Final = 36
 
 Part = tuple[int, slice]  # plane and group of channels
-
 Rectangle = tuple[slice, slice]  # rows and columns
-
 # Values (C, h, w), and which of them are missing; None where none are.
 Window = tuple[NDArray[Any], NDArray[np.bool_] | None]
 
