@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from qtpy.QtWidgets import QApplication, QDialog
+from qtpy.QtWidgets import QApplication
 
 import napari
 import napari_vae_restore as vr
@@ -63,7 +63,7 @@ def inpaint(viewer: napari.Viewer) -> None:
     """A scratched picture with its mask, and filled."""
     viewer.open_sample(PLUGIN, "scratched")
     widget = open_widget(viewer, "Inpaint")
-    widget.grow.value = 1
+    widget.header.grow.value = 1
     finish(widget, widget.run)
     picture, mask, filled = viewer.layers
     viewer.layers.remove(filled)
@@ -81,7 +81,7 @@ def super_resolve(viewer: napari.Viewer) -> None:
     viewer.open_sample(PLUGIN, "nuclei")
     viewer.layers["nuclei"].contrast_limits = 0, 110
     widget = open_widget(viewer, "Super-resolve")
-    widget.noisy.value = True
+    widget.header.noisy.value = True
     finish(widget, widget.run)
     viewer.canvas.grid.shape = 2, 1
     side_by_side(viewer, centre=(115, 80), zoom=4)
@@ -127,16 +127,6 @@ def batch(viewer: napari.Viewer) -> None:
         wait_until(lambda: not widget.is_busy)
 
 
-def report(viewer: napari.Viewer) -> None:
-    """What the window tells of the bundled model."""
-    widget = open_widget(viewer, "Denoise")
-    finish(widget, widget.models.about.click)
-    dialog = widget.findChildren(QDialog)[-1]
-    settle()
-    dialog.grab().save(str(FOLDER / "report.png"))
-    dialog.close()
-
-
 def enhance(viewer: napari.Viewer) -> None:
     """Denoised cells, and enhanced."""
     open_cells(viewer)
@@ -144,9 +134,9 @@ def enhance(viewer: napari.Viewer) -> None:
     vr.add_to_viewer(viewer, vr.denoise(cells), like=cells)
     viewer.layers.remove(cells)
     widget = open_widget(viewer, "Enhance")
-    for each, gain in zip(widget.details, (2.0, 1.8, 1.0, 1.0), strict=True):
+    for each, gain in zip(widget.header.details, (2.0, 1.8, 1.0, 1.0), strict=True):
         each.value = gain
-    widget.local.value = 0.4
+    widget.header.local.value = 0.4
     wait_until(lambda: "cells denoised preview" in viewer.layers)
     wait_until(lambda: not widget.is_busy)
     side_by_side(viewer, centre=(67, 47), zoom=7.5)
@@ -156,7 +146,7 @@ def enhance(viewer: napari.Viewer) -> None:
 def explore(viewer: napari.Viewer) -> None:
     """What the bundled model draws."""
     widget = open_widget(viewer, "Explore")
-    widget.seed.value = 4
+    widget.header.seed.value = 4
     wait_until(lambda: len(viewer.layers) > 0)
     wait_until(lambda: not widget.is_busy)
     finish(widget, widget.draw_stack)
@@ -172,7 +162,6 @@ PICTURES = {
     "super-resolve": super_resolve,
     "check": check,
     "batch": batch,
-    "report": report,
     "enhance": enhance,
     "explore": explore,
 }

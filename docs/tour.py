@@ -105,7 +105,7 @@ class Tour:
         self.menu(*PLUGIN_MENU, "Inpaint")
         widget = self.widget()
         self.choose(widget.header.layers.native, "cells denoised")
-        self.click(widget.new_button)
+        self.click(widget.header.new_button)
         for corner in POLYGON:
             self.click(self.canvas(), corner)
         QTest.mouseDClick(self.canvas(), LEFT, pos=self.place(POLYGON[-1]))

@@ -143,9 +143,9 @@ def test_a_batch_in_the_window(widget, viewer, data, finish):
     assert result.metadata["vae_restore"]["tasks"] == [{"kind": "denoise", "noise": None}]
     # What was done for a layer is now a task for many.
     widget.header.what.choose("as for “c restored”")
-    assert widget.header.what.what.recipe == result.metadata["vae_restore"]
+    assert widget.header.what.value.recipe == result.metadata["vae_restore"]
     viewer.layers.remove(result)
-    assert widget.header.what.what.title == "Denoise"
+    assert widget.header.what.value.title == "Denoise"
 
 
 @pytest.mark.gui
@@ -193,7 +193,7 @@ def test_what_is_missing_is_said(widget, data, finish, shown_errors, tmp_path):
     (tmp_path / "recipe.json").write_text('{"tasks": [{"kind": "super-resolve", "factor": 2}]}')
     widget.open_recipe(str(tmp_path / "recipe.json"))
     finish(widget)
-    assert header.what.what.title == "recipe.json"
+    assert header.what.value.title == "recipe.json"
     widget.open_recipe(str(data / "torn.tif"))
     finish(widget)
     assert len(shown_errors) == 2

@@ -36,7 +36,7 @@ def test_cancel_ends_a_pass_over_a_large_tile(viewer, open_widget, finish, qtbot
     widgets = [open_widget(name) for name in ("Denoise", "Inpaint", "Super-resolve")]
     for widget in widgets:
         widget.header.layers.value = layer
-        widget.samples.value = 4
+        widget.header.samples.value = 4
         widget.run()
         qtbot.waitUntil(lambda w=widget: "Looking at the image" in w.status, timeout=30_000)
         qtbot.wait(300)
@@ -55,7 +55,7 @@ def test_no_computation_outlives_what_it_is_for(viewer, qtbot, make_image, end):
     viewer.add_image(make_image((640, 640)), name="large")
     dock, denoise = viewer.window.add_plugin_dock_widget("napari-vae-restore", "Denoise")
     before = threading.active_count()
-    denoise.samples.value = 8
+    denoise.header.samples.value = 8
     denoise.run()
     qtbot.waitUntil(lambda: "Looking at the image" in denoise.status, timeout=30_000)
     qtbot.wait(200)

@@ -37,7 +37,7 @@ def denoise(viewer, open_widget, tiny_model):
     """The widget with a model that takes milliseconds, and noise that is known."""
     model_store().add(tiny_model, "tiny")
     widget = open_widget("Denoise")
-    widget.noise.value = "gaussian:8"
+    widget.header.noise.value = "gaussian:8"
     return widget
 
 
@@ -117,8 +117,8 @@ def test_04_the_window_is_frozen(viewer, open_widget, finish, qtbot, make_image,
     timer.start(5)
     widget.preview_button.click()
     finish(widget)
-    widget.samples.value = 3
-    widget.keep.value = True
+    widget.header.samples.value = 3
+    widget.header.keep.value = True
     widget.run_button.click()
     finish(widget)
     qtbot.wait(100)
@@ -131,7 +131,7 @@ def test_04_the_window_is_frozen(viewer, open_widget, finish, qtbot, make_image,
 def test_05_cancel_does_not_cancel(viewer, denoise, finish, qtbot, make_image):
     model_store().clear()  # the bundled model takes longer than this test waits
     viewer.add_image(make_image((640, 640)), name="large")
-    denoise.samples.value = 16
+    denoise.header.samples.value = 16
     denoise.run_button.click()
     qtbot.waitUntil(lambda: "Looking at the image" in denoise.status, timeout=30_000)
     started = time.monotonic()
@@ -233,7 +233,7 @@ def test_12_nothing_works_offline(viewer, open_widget, finish, make_image, monke
 
 def test_13_settings_are_forgotten(viewer, denoise, open_widget, finish, make_image):
     viewer.add_image(make_image())
-    denoise.samples.value = 3
+    denoise.header.samples.value = 3
     denoise.run_button.click()
     finish(denoise)
     dock = next(each for each in viewer.window.dock_widgets.values() if each is denoise)
@@ -265,7 +265,7 @@ def test_15_masks_cannot_be_imported_saved_or_undone(
     image = viewer.add_image(make_image(), name="cells")
     inpaint = open_widget("Inpaint")
     inpaint.header.layers.value = image
-    inpaint.new_button.click()
+    inpaint.header.new_button.click()
     drawn = viewer.layers["mask of cells"]
     square = np.array([[20, 20], [20, 30], [30, 30], [30, 20]])
     drawn.add_polygons([square])
@@ -279,7 +279,7 @@ def test_15_masks_cannot_be_imported_saved_or_undone(
     mask = vr.mask_of(drawn, image)
     write_image(tmp_path / "mask.tif", mask.astype(np.uint8), "YX")
     labels = viewer.add_labels(read_image(tmp_path / "mask.tif").data, name="from a file")
-    inpaint.masks.value = labels
+    inpaint.header.masks.value = labels
     inpaint.run_button.click()
     finish(inpaint)
     np.testing.assert_array_equal(viewer.layers["cells inpainted [1]"].data, first)

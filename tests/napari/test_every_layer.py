@@ -44,7 +44,7 @@ def test_every_layer_is_denoised_and_stays_where_it_was(
 ):
     model_store().add(tiny_model, "tiny")
     denoise = open_widget("Denoise")
-    denoise.noise.value = "gaussian:8"
+    denoise.header.noise.value = "gaussian:8"
     for kind, (data, options, axes) in pictures(make_image).items():
         viewer.layers.clear()
         layer = viewer.add_image(data, name="image", **options)

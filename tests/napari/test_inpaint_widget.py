@@ -23,16 +23,16 @@ def hole():
 def test_from_a_new_mask_to_a_filled_layer(viewer, open_widget, finish, make_image, hole):
     inpaint = open_widget("Inpaint")
     assert "Open Sample" in inpaint.status
-    assert not inpaint.new_button.isEnabled()
+    assert not inpaint.header.new_button.isEnabled()
     image = viewer.add_image(make_image(), name="cells", axis_labels=("y", "x"), **PLACE)
     assert "No mask yet" in inpaint.status
     assert not inpaint.run_button.isEnabled()
-    inpaint.new_button.click()
+    inpaint.header.new_button.click()
     mask = viewer.layers["mask of cells"]
     np.testing.assert_allclose(mask.data_to_world((3, 4)), image.data_to_world((3, 4)))
     assert mask.mode == "add_polygon"
     assert viewer.layers.selection.active.name == mask.name
-    assert inpaint.masks.value.name == mask.name
+    assert inpaint.header.masks.value.name == mask.name
     assert "Draw around" in inpaint.status
     mask.add_polygons([SQUARE])
 
@@ -40,7 +40,7 @@ def test_from_a_new_mask_to_a_filled_layer(viewer, open_widget, finish, make_ima
     finish(inpaint)
     preview = viewer.layers["cells preview"]
     assert (preview.data != image.data).any()
-    inpaint.samples.value = 2
+    inpaint.header.samples.value = 2
     inpaint.run_button.click()
     finish(inpaint)
     assert "cells preview" not in viewer.layers
@@ -63,7 +63,7 @@ def test_next_sample_walks_through_fillings_in_one_layer(
     image = viewer.add_image(make_image(), name="cells")
     viewer.add_labels(hole.astype(int), name="damage")
     inpaint = open_widget("Inpaint")
-    assert inpaint.masks.value.name == "damage"
+    assert inpaint.header.masks.value.name == "damage"
     assert not inpaint.next_button.isEnabled()
     inpaint.header.layers.value = viewer.layers["cells"]
     inpaint.run_button.click()
@@ -90,8 +90,8 @@ def test_a_hole_is_filled_with_one_plausible_picture(
     viewer.add_labels(hole.astype(int), name="damage")
     inpaint = open_widget("Inpaint")
     inpaint.header.layers.value = image
-    assert inpaint.fill.value == "mean"
-    inpaint.fill.value = "sample"
+    assert inpaint.header.fill.value == "mean"
+    inpaint.header.fill.value = "sample"
     inpaint.run_button.click()
     finish(inpaint)
     result = viewer.layers["cells inpainted"]
@@ -105,10 +105,10 @@ def test_a_stack_is_filled_on_the_plane_drawn_on_or_on_all(
 ):
     image = viewer.add_image(make_image((3, 64, 72)), name="stack", scale=(2, 1, 1))
     inpaint = open_widget("Inpaint")
-    inpaint.new_mask()
+    inpaint.header.new_mask()
     viewer.layers["mask of stack"].add_polygons([np.insert(SQUARE, 0, 1, axis=1)])
     for all_planes in (False, True):
-        inpaint.planes.value = all_planes
+        inpaint.header.planes.value = all_planes
         inpaint.run()
         finish(inpaint)
         changed = (viewer.layers[-1].data != image.data).any(axis=(1, 2))
@@ -118,7 +118,7 @@ def test_a_stack_is_filled_on_the_plane_drawn_on_or_on_all(
 def test_who_draws_sees_what_is_drawn(viewer, open_widget, finish, make_image, hole):
     viewer.add_image(make_image(), name="cells")
     inpaint = open_widget("Inpaint")
-    inpaint.new_mask()
+    inpaint.header.new_mask()
     mask = viewer.layers["mask of cells"]
     mask.add_polygons([SQUARE])
     inpaint.preview()
@@ -135,7 +135,7 @@ def test_who_draws_sees_what_is_drawn(viewer, open_widget, finish, make_image, h
     mask.add_polygons([SQUARE - 10])
     assert viewer.layers[-1].name == "mask of cells"
     labels = viewer.add_labels(hole.astype(int), name="damage")
-    inpaint.masks.value = viewer.layers["damage"]
+    inpaint.header.masks.value = viewer.layers["damage"]
     inpaint.header.layers.value = viewer.layers["cells"]
     inpaint.preview()
     finish(inpaint)
@@ -145,12 +145,12 @@ def test_who_draws_sees_what_is_drawn(viewer, open_widget, finish, make_image, h
 
 def test_planes_are_asked_for_where_there_are_some(viewer, open_widget, make_image):
     inpaint = open_widget("Inpaint")
-    assert not inpaint.planes.enabled
+    assert not inpaint.header.planes.enabled
     viewer.add_image(make_image(), name="flat")
-    assert not inpaint.planes.enabled
+    assert not inpaint.header.planes.enabled
     viewer.add_image(make_image((3, 64, 72)), name="stack")
     inpaint.header.layers.value = viewer.layers["stack"]
-    assert inpaint.planes.enabled
+    assert inpaint.header.planes.enabled
 
 
 def test_grow_feather_and_noise_go_into_the_computation(
@@ -159,8 +159,8 @@ def test_grow_feather_and_noise_go_into_the_computation(
     image = viewer.add_image(make_image(), name="cells")
     viewer.add_shapes([SQUARE], name="hole")
     inpaint = open_widget("Inpaint")
-    inpaint.grow.value = 2
-    inpaint.feather.value = 3
+    inpaint.header.grow.value = 2
+    inpaint.header.feather.value = 3
     inpaint.run()
     finish(inpaint)
     filled = viewer.layers["cells inpainted"]
@@ -169,9 +169,9 @@ def test_grow_feather_and_noise_go_into_the_computation(
     changed = filled.data != image.data
     assert changed[13:39, 23:49].sum() == changed.sum() > hole.sum()
     inpaint.header.layers.value = viewer.layers["cells"]
-    inpaint.noisy.value = True
-    assert not inpaint.feather.enabled
-    inpaint.noise.value = "gaussian:8"
+    inpaint.header.noisy.value = True
+    assert not inpaint.header.feather.enabled
+    inpaint.header.noise.value = "gaussian:8"
     inpaint.run()
     finish(inpaint)
     kinds = [task["kind"] for task in viewer.layers[-1].metadata["vae_restore"]["tasks"]]
@@ -182,7 +182,7 @@ def test_grow_feather_and_noise_go_into_the_computation(
 def test_mistakes_are_explained(viewer, open_widget, finish, make_image, shown_errors):
     viewer.add_image(make_image((2, 64, 72)), name="stack")
     inpaint = open_widget("Inpaint")
-    inpaint.new_mask()
+    inpaint.header.new_mask()
     mask = viewer.layers["mask of stack"]
     inpaint.run()
     finish(inpaint)
@@ -215,14 +215,14 @@ def test_models_that_only_denoise_are_not_offered(
     assert model_store().names == (BUNDLED, "mine")
     assert inpaint.models.model == "default"
     assert denoise.models.model.name == "mine"
-    assert "training images" in denoise.noise.native.placeholderText()
+    assert "training images" in denoise.header.noise.native.placeholderText()
 
 
 def test_the_scratched_sample_is_filled_as_it_comes(viewer, open_widget, finish, qtbot):
     viewer.open_sample("napari-vae-restore", "scratched")
     picture, mask = viewer.layers
     inpaint = open_widget("Inpaint")
-    assert inpaint.masks.value.name == mask.name
+    assert inpaint.header.masks.value.name == mask.name
     picture.corner_pixels = np.array([[40, 20], [180, 240]])
     inpaint.preview()
     finish(inpaint)

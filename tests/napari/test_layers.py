@@ -7,8 +7,7 @@ from napari.layers import Image
 
 import napari_vae_restore as vr
 from napari_vae_restore._napari.layers.placement import layer_axes, placement
-from napari_vae_restore._napari.layers.preview_layer import find_preview, show_preview
-from napari_vae_restore._napari.layers.results import show_result
+from napari_vae_restore._napari.layers.results import find_preview, show_preview, show_result
 from napari_vae_restore._napari.layers.view import steady
 from napari_vae_restore._napari.messages import Preview
 

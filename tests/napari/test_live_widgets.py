@@ -6,16 +6,17 @@ from skimage import data
 
 import napari_vae_restore as vr
 from napari_vae_restore._napari.forms.model_store import model_store
-from napari_vae_restore._napari.jobs.enhance_steps import (
-    EnhanceOptions,
+from napari_vae_restore._napari.jobs.live_steps import (
+    ExploreOptions,
+    draw_steps,
     enhance_preview_steps,
     enhance_steps,
+    like_steps,
 )
-from napari_vae_restore._napari.jobs.explore_steps import ExploreOptions, draw_steps, like_steps
 from napari_vae_restore._napari.messages import Source
 from napari_vae_restore.generation.tones import Tones
 
-OPTIONS = EnhanceOptions(((2, 1.5), (4, 1.0)), 0.0, 0.0, Tones(gamma=0.8), 0, "cpu")
+OPTIONS = {"detail": {2: 1.5, 4: 1.0}, "tones": Tones(gamma=0.8), "seed": 0, "device": "cpu"}
 DRAWN = ExploreOptions(32, (0.8, 0.8, 0.8, 0.5), 3, "cpu")
 
 
@@ -52,15 +53,15 @@ def test_the_enhanced_preview_follows_the_sliders(viewer, open_widget, finish, q
     widget = open_widget("Enhance")
     assert "Open Sample" in widget.status
     layer = viewer.add_image(picture, name="mine", scale=(0.5, 0.5))
-    widget.details[0].value = 2.0
+    widget.header.details[0].value = 2.0
     qtbot.waitUntil(lambda: "mine preview" in viewer.layers, timeout=60_000)
     finish(widget)
     first = viewer.layers["mine preview"].data.copy()
-    widget.gamma.value = 0.5
+    widget.header.gamma.value = 0.5
     qtbot.waitUntil(lambda: (viewer.layers["mine preview"].data != first).any(), timeout=60_000)
     finish(widget)
     shown = viewer.layers["mine preview"].data.copy()
-    widget.live.value = False
+    widget.header.live.value = False
     widget.run()
     finish(widget)
     assert "mine preview" not in viewer.layers
@@ -70,14 +71,14 @@ def test_the_enhanced_preview_follows_the_sliders(viewer, open_widget, finish, q
     assert "no longer measurements" in widget.status
     assert "enhanced" in enhanced.metadata["vae_restore"]
     widget.reset()
-    assert [each.value for each in widget.details] == [1.0] * 4
+    assert [each.value for each in widget.header.details] == [1.0] * 4
 
 
 @pytest.mark.gui
 def test_exploring_a_model(viewer, open_widget, finish, qtbot, picture, tiny_model):
     widget = open_widget("Explore")
     assert not widget.like_button.isEnabled()
-    widget.side.value = 48
+    widget.header.side.value = 48
     qtbot.waitUntil(lambda: "Explore" in viewer.layers, timeout=60_000)
     finish(widget)
     live = viewer.layers["Explore"]
@@ -86,8 +87,8 @@ def test_exploring_a_model(viewer, open_widget, finish, qtbot, picture, tiny_mod
     widget.next_button.click()
     finish(widget)
     assert (live.data != first).any()
-    widget.live.value = False
-    widget.number.value = 3
+    widget.header.live.value = False
+    widget.header.number.value = 3
     widget.stack_button.click()
     finish(widget)
     stack = viewer.layers["samples of the bundled model"]
@@ -109,7 +110,7 @@ def test_exploring_a_model(viewer, open_widget, finish, qtbot, picture, tiny_mod
 def test_a_deleted_layer_ends_its_preview(viewer, open_widget, finish, qtbot, picture):
     widget = open_widget("Enhance")
     layer = viewer.add_image(picture, name="mine")
-    widget.smoothing.value = 0.5
+    widget.header.smoothing.value = 0.5
     qtbot.waitUntil(lambda: widget.is_busy, timeout=60_000)
     viewer.layers.remove(layer)
     finish(widget)

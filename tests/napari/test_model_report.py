@@ -1,20 +1,41 @@
-"""The report of a model in the window."""
+"""The report of a model, which the window opens in the browser."""
 
 from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
 import pytest
-from qtpy.QtWidgets import QLabel
+from qtpy.QtCore import QObject, QUrl, Slot
+from qtpy.QtGui import QDesktopServices
 
+from napari_vae_restore._napari.forms import recipe_places
 from napari_vae_restore._napari.forms.model_store import model_store
-from napari_vae_restore._napari.widgets.model_report import ModelReportDialog, report_steps
-from napari_vae_restore.reports.model_report import report_of
-
-pytestmark = pytest.mark.gui
+from napari_vae_restore._napari.forms.recipe_places import report_steps
 
 
+class Browser(QObject):
+    """Takes the place of the user's browser."""
+
+    def __init__(self):
+        super().__init__()
+        self.paths = []
+
+    @Slot(QUrl)
+    def open(self, url):
+        self.paths.append(url.toLocalFile())
+
+
+@pytest.fixture
+def opened():
+    """Paths that a browser would have opened."""
+    browser = Browser()
+    QDesktopServices.setUrlHandler("file", browser, "open")
+    yield browser.paths
+    QDesktopServices.unsetUrlHandler("file")
+
+
+@pytest.mark.gui
 def test_the_button_shows_what_the_chosen_model_is(
-    viewer, open_widget, finish, tiny_model, tmp_path
+    viewer, open_widget, finish, tiny_model, opened
 ):
     denoise = open_widget("Denoise")
     for name, shown in (("", "hierarchical VAE for every task"), ("mine", "deviation 8")):
@@ -22,31 +43,25 @@ def test_the_button_shows_what_the_chosen_model_is(
             model_store().add(tiny_model, name)
         denoise.models.about.click()
         finish(denoise)
-        dialog = denoise.findChildren(ModelReportDialog)[-1]
-        assert dialog.isVisible()
-        assert dialog.windowTitle() == f"About “{name or 'default'}”"
-        assert any(shown in label.text() for label in dialog.findChildren(QLabel))
-        assert dialog.samples.pixmap().width() > 400
-        dialog.close()
-    dialog.save(str(tmp_path / "mine"))
-    assert "data:image/png" in (tmp_path / "mine.html").read_text(encoding="utf-8")
-    # The status line says what to do next again.
-    assert "Looking" not in denoise.status
+        assert opened[-1] in denoise.status
+        text = Path(opened[-1]).read_text(encoding="utf-8")
+        assert f"<h1>{name or 'default'}</h1>" in text
+        assert shown in text
+        assert "data:image/png" in text
+    assert len(set(opened)) == 2
 
 
-def test_names_are_no_html(viewer, open_widget, tiny_model):
+def test_names_are_no_html(drained, tiny_model):
     evil = "<b>bold</b>"
     model = replace(tiny_model, name=evil, record=replace(tiny_model.record, start=evil))
-    dialog = ModelReportDialog(report_of(model), open_widget("Denoise"))
-    texts = [label.text() for label in dialog.findChildren(QLabel)]
-    assert any("&lt;b&gt;bold" in text for text in texts)
-    assert not any("<b>" in text for text in texts)
-    dialog.close()
+    text = drained(report_steps(model))[1].read_text(encoding="utf-8")
+    assert "&lt;b&gt;bold" in text
+    assert "<b>" not in text
 
 
 def test_steps_make_the_report_of_any_model(drained, tiny_model):
-    messages, report = drained(report_steps(tiny_model))
+    messages, page = drained(report_steps(tiny_model))
     assert len(messages) == 1
-    assert report.sha256 == tiny_model.sha256
-    assert np.ptp(report.samples) > 0
-    assert drained(report_steps("default"))[1].name == "default"
+    assert tiny_model.sha256 in page.read_text(encoding="utf-8")
+    assert page.parent == recipe_places.kept_folder()
+    assert "default" in drained(report_steps("default"))[1].read_text(encoding="utf-8")

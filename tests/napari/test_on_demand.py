@@ -7,7 +7,7 @@ import pytest
 from napari.settings import get_settings
 
 import napari_vae_restore as vr
-from napari_vae_restore._napari.jobs.on_demand_steps import on_demand_steps, pays
+from napari_vae_restore._napari.jobs.restoration_steps import on_demand_steps, pays
 from napari_vae_restore.restoration.blocks.on_demand import _Level
 from napari_vae_restore.restoration.options import Options
 
@@ -39,11 +39,11 @@ def test_levels_are_restored_where_one_looks(
     viewer.add_image(make_image(), name="small")
     widget = open_widget("Denoise")
     widget.header.layers.value = viewer.layers["small"]
-    assert widget.looking.isHidden()
+    assert widget.header.on_demand_row.native.isHidden()
     widget.header.layers.value = source
-    assert not widget.looking.isHidden()
-    widget.looking.setChecked(True)
-    assert not widget.samples.enabled
+    assert not widget.header.on_demand_row.native.isHidden()
+    widget.header.on_demand.value = True
+    assert not widget.header.samples.enabled
     widget.run_button.click()
     finish(widget)
     result = viewer.layers["cells restored in view"]
@@ -90,7 +90,7 @@ def test_holes_are_filled_where_one_looks(
     viewer.add_labels(labels, name="holes")
     widget = open_widget("Inpaint")
     widget.header.layers.value = source
-    widget.looking.setChecked(True)
+    widget.header.on_demand.value = True
     widget.run_button.click()
     finish(widget)
     result = viewer.layers["cells restored in view"]

@@ -25,8 +25,8 @@ def test_a_feathered_fill_of_one_plane_is_repeated_by_the_copied_python(
     viewer.add_shapes([square], shape_type="polygon", name="hole")
     inpaint, check = open_widget("Inpaint"), open_widget("Check & Compare")
     inpaint.header.layers.value = layer
-    inpaint.feather.value = 3
-    inpaint.samples.value = 2
+    inpaint.header.feather.value = 3
+    inpaint.header.samples.value = 2
     inpaint.run()
     finish(inpaint)
     result, spread = viewer.layers["stack inpainted"], viewer.layers["stack uncertainty"]
@@ -62,9 +62,9 @@ def test_three_ways_one_result(
     )
     denoise, inpaint = open_widget("Denoise"), open_widget("Inpaint")
     enlarge, check = open_widget("Super-resolve"), open_widget("Check & Compare")
-    inpaint.grow.value = 2
-    inpaint.noisy.value = True
-    enlarge.kernel.value = "box"
+    inpaint.header.grow.value = 2
+    inpaint.header.noisy.value = True
+    enlarge.header.kernel.value = "box"
     for widget, model in ((denoise, tiny_model), (inpaint, None), (enlarge, None)):
         if model is not None:
             model_store().add(model, "tiny")

@@ -12,8 +12,7 @@ from napari_vae_restore._napari.jobs.restoration_steps import (
     preview_steps,
     restore_steps,
 )
-from napari_vae_restore._napari.layers.reading import noise_region, read
-from napari_vae_restore._napari.layers.region import visible_region
+from napari_vae_restore._napari.layers.region import noise_region, read, visible_region
 from napari_vae_restore._napari.layers.results import show_result
 from napari_vae_restore._napari.messages import Source, Update
 from napari_vae_restore._napari.words import doing

@@ -52,12 +52,13 @@ def test_values_are_kept_and_newest_models_come_first(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"last used": {"Denoise": 3}}'])
 def test_a_broken_file_is_as_none(text):
-    settings._path().parent.mkdir(parents=True, exist_ok=True)
-    settings._path().write_text(text)
+    settings.kept_file().parent.mkdir(parents=True, exist_ok=True)
+    settings.kept_file().write_text(text)
     assert last_used("Denoise") == {}
     assert recent_models() == []
     remember("Denoise", {"samples": 2})
-    assert json.loads(settings._path().read_text())["last used"]["Denoise"] == {"samples": 2}
+    kept = json.loads(settings.kept_file().read_text())
+    assert kept["last used"]["Denoise"] == {"samples": 2}
 
 
 def test_the_page_of_napari_has_the_same_defaults(plugin_settings, npe2pm, monkeypatch):
@@ -79,15 +80,15 @@ def test_the_next_session_begins_where_the_last_one_ended(
     viewer.add_image(make_image())
     denoise = open_widget("Denoise")
     assert denoise.header.device.value == "cpu"
-    assert denoise.tile.value == 64
+    assert denoise.header.tile.value == 64
     denoise.open_model(str(tmp_path / "mine.safetensors"))
     finish(denoise)
-    denoise.samples.value = 3
+    denoise.header.samples.value = 3
     denoise.run()
     finish(denoise)
     enlarge = open_widget("Super-resolve")
-    enlarge.factor.value = 4
-    enlarge.noisy.value = True
+    enlarge.header.factors.value = 4
+    enlarge.header.noisy.value = True
     enlarge.run()
     finish(enlarge)
     model_store().clear()  # as a new session
@@ -95,9 +96,9 @@ def test_the_next_session_begins_where_the_last_one_ended(
     for name in ("Denoise", "Super-resolve"):
         viewer.window.remove_dock_widget(open_widget(name))
     denoise, enlarge = open_widget("Denoise"), open_widget("Super-resolve")
-    assert denoise.samples.value == 3
-    assert (enlarge.factor.value, enlarge.kernel.value) == (4, "bicubic")
-    assert enlarge.noisy.value
+    assert denoise.header.samples.value == 3
+    assert (enlarge.header.factors.value, enlarge.header.kernel.value) == (4, "bicubic")
+    assert enlarge.header.noisy.value
     names = denoise.models.names.native
     names.setCurrentIndex(names.findText("mine (recent file)"))
     finish(denoise)

@@ -7,7 +7,7 @@ from napari.layers import Image
 
 import napari_vae_restore as vr
 from napari_vae_restore._napari.layers.placement import placement
-from napari_vae_restore._napari.layers.preview_layer import show_preview
+from napari_vae_restore._napari.layers.results import show_preview
 from napari_vae_restore._napari.messages import Preview
 
 STACK = {
@@ -95,8 +95,8 @@ def test_from_the_widget_to_a_registered_layer(viewer, open_widget, finish, make
     finish(widget)
     preview = viewer.layers["cells preview"]
     np.testing.assert_allclose(preview.scale, (0.25, 0.125))
-    widget.factor.value = 3
-    widget.kernel.value = "box"
+    widget.header.factors.value = 3
+    widget.header.kernel.value = "box"
     widget.run_button.click()
     finish(widget)
     result = viewer.layers["cells super-resolved"]
@@ -119,9 +119,9 @@ def test_noisy_colour_pictures_are_enlarged(viewer, open_widget, finish, make_im
     picture = np.stack([plane, plane // 2, plane, plane], axis=-1)
     source = viewer.add_image(picture, name="colours", rgb=True)
     widget = open_widget("Super-resolve")
-    assert not widget.noise.enabled
-    widget.noisy.value = True
-    widget.samples.value = 2
+    assert not widget.header.noise.enabled
+    widget.header.noisy.value = True
+    widget.header.samples.value = 2
     widget.run()
     finish(widget)
     result, std = viewer.layers[1:]

@@ -34,7 +34,7 @@ def test_a_newcomer_denoises_at_once_and_may_train_a_model(
     assert not denoise.train_button.isEnabled()
     layer = viewer.add_image(make_image(), name="mine")
     assert denoise.models.model == "default"
-    assert "measured" in denoise.noise.native.placeholderText()
+    assert "measured" in denoise.header.noise.native.placeholderText()
     denoise.run_button.click()
     finish(denoise)
     assert "“mine denoised” added" in denoise.status
@@ -67,7 +67,7 @@ def test_sample_to_training_to_result(viewer, open_widget, finish, tiny_networks
     denoise.preview_button.click()
     finish(denoise)
     assert viewer.layers["cells preview"].data.shape == (512, 512)
-    denoise.samples.value = 2
+    denoise.header.samples.value = 2
     denoise.run_button.click()
     finish(denoise)
     assert [layer.name for layer in viewer.layers] == [
@@ -227,7 +227,7 @@ def test_cancel_ends_a_run_within_a_second(
     viewer.add_image(make_image((4, 512, 512)), name="large")
     model_store().add(tiny_model, "tiny")
     denoise = open_widget("Denoise")
-    denoise.samples.value = 256
+    denoise.header.samples.value = 256
     denoise.run_button.click()
     qtbot.waitUntil(lambda: "Denoising" in denoise.status, timeout=30_000)
     assert denoise.cancel_button.isEnabled()
@@ -271,7 +271,7 @@ def test_mistakes_are_explained(
     assert not denoise.run_button.isEnabled()
     denoise.header.axes.value = "tyx"
     assert denoise.run_button.isEnabled()
-    denoise.noise.value = "gausian:3"
+    denoise.header.noise.value = "gausian:3"
     denoise.run_button.click()
     finish(denoise)
     assert "gausian" in shown_errors[0]
@@ -364,11 +364,11 @@ def test_all_kinds_of_layers_are_denoised(
     model_store().add(tiny_model, "tiny")
     denoise = open_widget("Denoise")
     assert denoise.header.axes.axes == axes
-    denoise.noise.value = "gaussian:0.0008" if kind == "float" else ""
+    denoise.header.noise.value = "gaussian:0.0008" if kind == "float" else ""
     denoise.preview()
     finish(denoise)
     assert "Preview" in denoise.status
-    denoise.samples.value = 2
+    denoise.header.samples.value = 2
     denoise.run()
     finish(denoise)
     finest = data[0] if kind == "multiscale" else data

@@ -16,10 +16,11 @@ from napari.utils.notifications import show_info
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QFileDialog
 
+from napari_vae_restore._napari.forms.form import NO_LAYER
 from napari_vae_restore._napari.layers.files import open_file
 from napari_vae_restore._napari.layers.mask_layers import MASK_KEY, missing_pixels
 from napari_vae_restore._napari.layers.placement import LOOK_KEY
-from napari_vae_restore._napari.widgets.task_widget import NO_LAYER, PLUGIN
+from napari_vae_restore._napari.widgets.task_widget import show_widget
 
 _NOTHING_MISSING = (
     "Nothing is known to be missing: select the image together with a Shapes or Labels layer "
@@ -30,14 +31,14 @@ _IMAGES = "Images (*.tif *.tiff *.png *.jpg *.jpeg *.bmp)"
 
 def denoise(viewer: Viewer) -> None:
     """Denoise the selected image with the bundled model and measured noise."""
-    _run(viewer, "Denoise")
+    if (widget := _opened(viewer, "Denoise")) is not None:
+        widget.run()
 
 
 def super_resolve(viewer: Viewer) -> None:
     """Enlarge the selected image twofold, removing its noise."""
-    widget = _open(viewer, "Super-resolve")
-    if widget is not None:
-        widget.noisy.value = True
+    if (widget := _opened(viewer, "Super-resolve")) is not None:
+        widget.header.noisy.value = True
         widget.run()
 
 
@@ -47,22 +48,20 @@ def inpaint(viewer: Viewer) -> None:
     If none is selected, by the mask that was made for the image; if there is none, where
     pixels are not a number, which a new Labels layer then shows.
     """
-    widget = _open(viewer, "Inpaint")
-    if widget is None:
+    if (widget := _opened(viewer, "Inpaint")) is None:
         return
     layer = widget.header.layers.value
     mask = _mask_for(viewer, layer) or missing_pixels(viewer, layer)
     if mask is None:
         show_info(_NOTHING_MISSING)
         return
-    widget.masks.value = mask
+    widget.header.masks.value = mask
     widget.run()
 
 
 def check(viewer: Viewer) -> None:
     """Check whether what was removed from the selected result looks like noise."""
-    widget = _open(viewer, "Check & Compare")
-    if widget is not None:
+    if (widget := _opened(viewer, "Check & Compare")) is not None:
         widget.check()
 
 
@@ -86,14 +85,8 @@ def _mask_for(viewer: Viewer, image: Image) -> Shapes | Labels | None:
     return next(iter([*chosen, *reversed(made)]), None)
 
 
-def _run(viewer: Viewer, name: str) -> None:
-    widget = _open(viewer, name)
-    if widget is not None:
-        widget.run()
-
-
-def _open(viewer: Viewer, name: str) -> Any:
-    """Bring a widget to the front and choose the selected image; None without an image."""
+def _opened(viewer: Viewer, name: str) -> Any:
+    """Bring a widget to the front and choose the selected image; None if it cannot run."""
     images = [each for each in viewer.layers if isinstance(each, Image)]
     selected = [each for each in images if each in viewer.layers.selection]
     layer = viewer.layers.selection.active
@@ -102,9 +95,7 @@ def _open(viewer: Viewer, name: str) -> Any:
     if layer is None:
         show_info(NO_LAYER)
         return None
-    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
-    dock.show()
-    dock.raise_()
+    widget = show_widget(viewer, name)
     if widget.is_busy:
         show_info(f"{name} is at work: wait for it, or cancel it.")
         return None

@@ -98,7 +98,6 @@ class Stopwatch:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start."""
         return time.monotonic() - self._started
 
     def is_due(self) -> bool:
@@ -120,8 +119,6 @@ class Stopwatch:
 def duration(seconds: float) -> str:
     """A time in words, rounded as people say it.
 
-    Examples
-    --------
     >>> duration(0.42), duration(42.3), duration(75), duration(4000)
     ('0.4 s', '42 s', '1 min 15 s', '1 h 7 min')
     """

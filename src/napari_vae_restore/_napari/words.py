@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from napari_vae_restore.restoration.result import Diagnostics
     from napari_vae_restore.restoration.tasks import Task
 
-_LEAST_CORRELATION = 0.05
-"""Below it, neighbours are as good as independent."""
-
+_LEAST_CORRELATION = 0.05  # below it, neighbours are as good as independent
 _MAX_CHANNELS = 4
 _WARNING_SIGN = "⚠"
 _NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -69,8 +67,6 @@ def noise_in_words(noise: Sequence[NoiseModel], levels: Sequence[float]) -> str:
 
     Empty without noise. A number stays on one line with its σ.
 
-    Examples
-    --------
     >>> from napari_vae_restore.noise.models import PoissonGaussianNoise
     >>> noise_in_words([GaussianNoise(12.34, (0.6, 0.62))], [100])
     'Noise: σ\\xa012.3, correlated between neighbours (0.6).'

@@ -1,7 +1,4 @@
-"""Long computations in a thread: generators of messages that report errors and can be stopped.
-
-This module knows Qt's threads, but not what is computed.
-"""
+"""Long computations in a thread: generators of messages that can be stopped."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ Steps = Generator[Any, None, Any]
 """Yields messages for the window, or None in steps without one."""
 
 
-class Job(QObject):  # type: ignore[misc, unused-ignore]
+class Computation(QObject):  # type: ignore[misc, unused-ignore]
     """One run of a generator in a thread, which also closes it.
 
     Connect only bound methods of Qt objects: Qt calls these in the window's thread. Exactly
@@ -37,9 +34,8 @@ class Job(QObject):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, steps: Steps, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._outcome: tuple[Any] | None = None
-        self._error: VAERestoreError | None = None
-        self._cancelled = False
+        self._end: tuple[Any, ...] = (self.cancelled,)  # a signal and what it is emitted with
+        self.is_cancelled = False
         self._worker = _ClosingWorker(steps)
         self._worker.yielded.connect(self._on_yielded)
         self._worker.returned.connect(self._on_returned)
@@ -47,42 +43,28 @@ class Job(QObject):  # type: ignore[misc, unused-ignore]
         self._worker.finished.connect(self._on_finished)
 
     def start(self) -> None:
-        """Start the thread."""
         self._worker.start()
 
-    def cancel(self) -> None:
+    def cancel(self, *deleted: object) -> None:
         """Stop at the generator's next step, or at the next layer of a network."""
-        self._cancelled = True
+        self.is_cancelled = True
         self._worker.quit()
 
-    def quit_worker(self, *deleted: object) -> None:
-        """Cancel; a slot for Qt's signal `destroyed`."""
-        self.cancel()
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether :meth:`cancel` was called."""
-        return self._cancelled
-
     def _on_yielded(self, message: object) -> None:
-        if message is not None and not self._cancelled:
+        if message is not None and not self.is_cancelled:
             self.message.emit(message)
 
     def _on_returned(self, result: object) -> None:
-        self._outcome = (result,)
+        self._end = self.succeeded, result
 
     def _on_errored(self, error: Exception) -> None:
-        self._error = as_own_error(error)
+        self._end = self.failed, error  # of this package, by `_guarded`
 
     def _on_finished(self) -> None:
-        if self._cancelled or self._worker.abort_requested:
-            self.cancelled.emit()
-        elif self._error is not None:
-            self.failed.emit(self._error)
-        elif self._outcome is not None:
-            self.succeeded.emit(self._outcome[0])
-        else:
-            self.cancelled.emit()
+        if self.is_cancelled or self._worker.abort_requested:
+            self._end = (self.cancelled,)
+        signal, *values = self._end
+        signal.emit(*values)
 
 
 class _ClosingWorker(GeneratorWorker):  # type: ignore[misc, unused-ignore]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from magicgui.widgets import LineEdit
 from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog
 
+from napari import Viewer
 from napari_vae_restore._napari.forms.fields import (
     AxesEdit,
     Choice,
@@ -19,6 +19,7 @@ from napari_vae_restore._napari.forms.fields import (
 from napari_vae_restore._napari.forms.form import Form, Row
 from napari_vae_restore._napari.forms.model_choice import ModelChoice, removes_noise_only
 from napari_vae_restore._napari.jobs.batch_steps import (
+    BatchRequest,
     BatchTask,
     paths_of,
     proposed_output,
@@ -27,10 +28,7 @@ from napari_vae_restore._napari.jobs.batch_steps import (
 from napari_vae_restore._napari.layers.placement import RECIPE_KEY
 from napari_vae_restore.batch.choices import ALWAYS, MISSING, NEVER
 
-if TYPE_CHECKING:
-    from napari import Viewer
-
-NO_FILES = "Choose a folder of images, or files, then where the results go."
+_NO_FILES = "Choose a folder of images, or files, then where the results go."
 
 _READY_MADE = (
     BatchTask("Denoise", {"tasks": [{"kind": "denoise"}]}),
@@ -69,7 +67,6 @@ class PathField(Row):
 
     @property
     def text(self) -> str:
-        """What was typed or chosen."""
         return str(self._edit.value).strip()
 
     @text.setter
@@ -81,29 +78,18 @@ class PathField(Row):
             self.text = chosen
 
 
-class TaskChoice(Row):
+class TaskChoice(Choice):
     """What to do with every file: a plain task, as a result was made, or a recipe file."""
-
-    file_chosen = Signal(str)
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
         self._files: list[BatchTask] = []
-        self._box = Choice(
+        super().__init__(
             self._entries,
             tooltip="What to do with every file: denoise, fill or enlarge with the usual "
             "settings,\nthe same as was done for a result in this viewer, or what a recipe "
             "file says",
         )
-        about = "Open a recipe file, or a result file that holds its recipe"
-        opening = small_button("Open…", about, self._on_open)
-        super().__init__(self._box, buttons=[opening], label="Task")
-
-    @property
-    def what(self) -> BatchTask:
-        """The choice."""
-        what: BatchTask = self._box.value
-        return what
 
     def add(self, what: BatchTask) -> None:
         """Offer what a file says, and choose it."""
@@ -113,20 +99,17 @@ class TaskChoice(Row):
 
     def choose(self, title: str) -> None:
         """Choose an entry by its title."""
-        self._box.value = self._box.get_choice(title)
+        self.value = self.get_choice(title)
 
     def _entries(self, choice: Choice) -> list[tuple[str, BatchTask]]:
         offered = [*_READY_MADE, *self._files, *_results(self._viewer)]
         return [(what.title, what) for what in offered]
 
-    def _on_open(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self.native, "Open a recipe", "", _RECIPE_FILES)
-        if path:
-            self.file_chosen.emit(path)
-
 
 class BatchForm(Form):
     """What *Batch* asks for; results in the viewer are offered as recipes."""
+
+    recipe_chosen = Signal(str)
 
     def __init__(self, viewer: Viewer) -> None:
         self.images = PathField(
@@ -143,6 +126,9 @@ class BatchForm(Form):
             {"…": self._ask_folder},
         )
         self.what = TaskChoice(viewer)
+        about = "Open a recipe file, or a result file that holds its recipe"
+        opening = small_button("Open…", about, self._ask_recipe)
+        task = Row(self.what, buttons=[opening], label="Task")
         self.masks = PathField(
             "Masks",
             "folder, or one for all",
@@ -163,17 +149,16 @@ class BatchForm(Form):
         self.images.changed.connect(self._propose_output)
         self.what.changed.connect(self._offer_masks)
         super().__init__(
-            [self.images, self.output, self.what, self.masks, self.models, self.device],
+            [self.images, self.output, task, self.masks, self.models, self.device],
             [self.axes, self.suffix, self.existing],
         )
         self._offer_masks()
 
     @property
     def problem(self) -> str:
-        """What is missing or wrong, in words; empty if nothing is."""
-        what = self.what.what
+        what = self.what.value
         if not paths_of(self.images.text):
-            return NO_FILES
+            return _NO_FILES
         if not self.output.text:
             return "Choose the folder of the results."
         if what.fills and not self.masks.text and what.folder is None:
@@ -182,6 +167,27 @@ class BatchForm(Form):
             return "This model removes noise only: choose another, or another task."
         return ""
 
+    @property
+    def hint(self) -> str:
+        return (
+            "Dry run shows what would be done; Run restores all images, and goes on with the "
+            "rest if it was stopped before."
+        )
+
+    @property
+    def request(self) -> BatchRequest:
+        what = self.what.value
+        return BatchRequest(
+            images=self.images.text,
+            output=self.output.text,
+            what=what,
+            masks=self.masks.text if what.fills else "",
+            axes=self.axes.axes,
+            suffix=str(self.suffix.value).strip(),
+            overwrite=self.existing.value,
+            device=self.device.value,
+        )
+
     def _propose_output(self) -> None:
         proposed = proposed_output(self.images.text)
         if proposed and self.output.text in ("", self._proposed):
@@ -189,7 +195,12 @@ class BatchForm(Form):
             self.output.text = proposed
 
     def _offer_masks(self) -> None:
-        self.masks.visible = self.what.what.fills
+        self.masks.visible = self.what.value.fills
+
+    def _ask_recipe(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self.native, "Open a recipe", "", _RECIPE_FILES)
+        if path:
+            self.recipe_chosen.emit(path)
 
     def _ask_folder(self) -> str:
         return str(QFileDialog.getExistingDirectory(self.native, "Choose a folder"))

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from napari.layers import Image
 
-from napari_vae_restore._napari.forms.fields import Choice, device_choice, whole_number
-from napari_vae_restore._napari.forms.form import Form
-from napari_vae_restore._napari.forms.layer_choice import (
-    image_choice,
-    reference_choice,
-    result_choice,
+from napari import Viewer
+from napari_vae_restore._napari.forms.fields import (
+    Choice,
+    device_choice,
+    seed_number,
+    whole_number,
 )
-from napari_vae_restore._napari.layers.results import source_of
-from napari_vae_restore._napari.messages import MAX_SEED
+from napari_vae_restore._napari.forms.form import Form
+from napari_vae_restore._napari.forms.layer_choice import image_choice, layer_choice
+from napari_vae_restore._napari.layers.results import is_result, source_of, warnings_of
+from napari_vae_restore.restoration.options import Options
 
-if TYPE_CHECKING:
-    from napari import Viewer
-
-MAX_SAMPLES = 64
+_MAX_SAMPLES = 64
 _SAMPLES = 8
 
 
@@ -26,7 +25,22 @@ class CheckForm(Form):
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
-        self.layers, self.reference = result_choice(viewer), reference_choice(viewer)
+        self.layers = layer_choice(
+            viewer,
+            Image,
+            accepts=is_result,
+            label="Result",
+            placeholder="no result yet",
+            tooltip="The restored image to look at",
+        )
+        self.reference = layer_choice(
+            viewer,
+            Image,
+            none="none",
+            label="Reference",
+            tooltip="What the result should be, such as a slow, clean exposure of the same\n"
+            "place. Gives PSNR and SSIM",
+        )
         about = "The image that the result was made of"
         self.source = image_choice(viewer, label="Made of", tooltip=about)
         self.planes = Choice(
@@ -34,17 +48,9 @@ class CheckForm(Form):
             label="Look at",
             tooltip="What is looked at, and what samples are drawn for",
         )
-        self.samples = whole_number(
-            _SAMPLES,
-            2,
-            MAX_SAMPLES,
-            label="Samples",
-            tooltip="How many plausible images to draw",
-        )
-        self.seed = whole_number(
-            0, 0, MAX_SEED, label="Seed", tooltip="The same seed gives the same samples"
-        )
-        self.device = device_choice()
+        about = "How many plausible images to draw"
+        self.samples = whole_number(_SAMPLES, 2, _MAX_SAMPLES, label="Samples", tooltip=about)
+        self.seed, self.device = seed_number(), device_choice()
         # Before the form hears of another result, its source is chosen.
         self.layers.changed.connect(self._choose_source)
         super().__init__(
@@ -52,6 +58,32 @@ class CheckForm(Form):
             [self.samples, self.seed, self.device],
         )
         self._choose_source()
+
+    @property
+    def pair(self) -> tuple[Image, Image] | None:
+        """The source and its result, if both are chosen."""
+        source, result = self.source.value, self.layers.value
+        return None if source is None or result is None else (source, result)
+
+    @property
+    def problem(self) -> str:
+        if self.layers.value is None:
+            return "No result yet: run Denoise, Inpaint or Super-resolve first."
+        return "" if self.source.value is not None else "Choose what the result was made of."
+
+    @property
+    def hint(self) -> str:
+        warnings = warnings_of(self.layers.value)
+        return warnings or "Check says whether what was removed looks like noise."
+
+    def drawing_options(self, tile: int) -> Options:
+        return Options(
+            n_samples=int(self.samples.value),
+            keep_samples=True,
+            tile=tile,
+            seed=int(self.seed.value),
+            device=self.device.value,
+        )
 
     def _choose_source(self) -> None:
         result = self.layers.value

@@ -6,15 +6,14 @@ from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QWidget
 
-_MIN_WIDTH = 344
-"""In pixels: a label, a choice and two buttons side by side, and a scroll bar."""
+_MIN_WIDTH = 344  # pixels: a label, a choice and two buttons side by side, a scroll bar
 
+# What napari's themes leave out: buttons that are as large as when they are disabled, so that
+# nothing jumps, and text fields and tables in the size of the labels.
 _STYLE = """
 QPushButton:enabled {{ border: 1px solid transparent; }}
 QLineEdit, QTableView, QHeaderView {{ font-size: {points}pt; }}
 """
-"""What napari's themes leave out: buttons that are as large as when they are disabled, so that
-nothing jumps, and text fields and tables in the size of the labels."""
 
 
 class Column(QScrollArea):  # type: ignore[misc, unused-ignore]
@@ -35,12 +34,10 @@ class Column(QScrollArea):  # type: ignore[misc, unused-ignore]
         self.setWidget(content)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Take over the font of the window; see Qt."""
         super().showEvent(event)
         self._match_style()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
-        """Take over another font, too; see Qt."""
         super().changeEvent(event)
         if event.type() in (QEvent.Type.StyleChange, QEvent.Type.FontChange):
             self._match_style()

@@ -1,44 +1,33 @@
-"""Fields on magicgui that several forms share: choices, axes, device, noise, numbers.
-
-Each knows what it may hold and explains itself in a tooltip; none computes anything.
-"""
+"""Fields on magicgui that several forms share: choices, axes, device, noise, numbers."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from magicgui.backends._qtpy.widgets import ComboBox as QtChoice
-from magicgui.backends._qtpy.widgets import QBaseRangedWidget, QBaseValueWidget
-from magicgui.backends._qtpy.widgets import SpinBox as QtNumber
-from magicgui.widgets import LineEdit
-from magicgui.widgets.bases import CategoricalWidget, RangedWidget, ValueWidget
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QPaintEvent
+import psutil
+from magicgui.widgets import ComboBox, FloatSlider, LineEdit, SpinBox
+from napari.layers import Image
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
+    QDoubleSpinBox,
     QPushButton,
     QSizePolicy,
-    QSpinBox,
     QStyle,
     QStyleOptionComboBox,
     QStylePainter,
-    QWidget,
 )
-from superqt import QLabeledDoubleSlider
 
-from napari_vae_restore._napari.forms.devices_found import device_entries
 from napari_vae_restore._napari.forms.settings import preferences
 from napari_vae_restore._napari.layers.placement import layer_axes, layer_data
+from napari_vae_restore._napari.messages import MAX_SEED
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.images.layout import checked_axes
 
-if TYPE_CHECKING:
-    from napari.layers import Image
-
-_DECIMALS = 2
-_TEXT_MARGIN = 4
-"""Pixels that styles leave beside the text of a box."""
+_GIB = 2**30
+_TEXT_MARGIN = 4  # pixels that styles leave beside the text of a box
 
 AXES_TOOLTIP = (
     "One letter per dimension of the layer's data.\n"
@@ -58,81 +47,39 @@ DEVICE_TOOLTIP = (
 )
 
 
-class _NarrowBox(QComboBox):  # type: ignore[misc, unused-ignore]
-    """A combo box that never widens the dock: long entries are cut, with "…"."""
+class _Narrow(QObject):  # type: ignore[misc, unused-ignore]
+    """Keeps a combo box from widening the dock: long entries are cut, with "…"."""
 
-    opened = Signal()
+    pressed = Signal()  # before the list opens
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setSizeAdjustPolicy(
+    def __init__(self, box: QComboBox) -> None:
+        super().__init__(box)
+        box.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        self.setMinimumContentsLength(8)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        box.setMinimumContentsLength(8)
+        box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        box.installEventFilter(self)
 
-    def showPopup(self) -> None:  # noqa: N802 - Qt's name
-        """Open the list; see Qt."""
-        self.opened.emit()
-        super().showPopup()
-
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
-        """Draw it with "…" where the entry is longer than the box; see Qt."""
-        painter = QStylePainter(self)
-        option = QStyleOptionComboBox()
-        self.initStyleOption(option)
-        if self.currentIndex() < 0:
-            option.currentText = self.placeholderText()
-        style, field = self.style(), QStyle.SubControl.SC_ComboBoxEditField
-        box = QStyle.ComplexControl.CC_ComboBox
-        room = style.subControlRect(box, option, field, self).width() - _TEXT_MARGIN
+    def eventFilter(self, box: QComboBox, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        if event.type() == QEvent.Type.MouseButtonPress:
+            self.pressed.emit()
+        if event.type() != QEvent.Type.Paint or box.isEditable():
+            return False
+        painter, option = QStylePainter(box), QStyleOptionComboBox()
+        box.initStyleOption(option)
+        if box.currentIndex() < 0:
+            option.currentText = box.placeholderText()
+        kind, field = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
+        room = box.style().subControlRect(kind, option, field, box).width() - _TEXT_MARGIN
         right = Qt.TextElideMode.ElideRight
-        option.currentText = self.fontMetrics().elidedText(option.currentText, right, room)
-        painter.drawComplexControl(box, option)
+        option.currentText = box.fontMetrics().elidedText(option.currentText, right, room)
+        painter.drawComplexControl(kind, option)
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+        return True
 
 
-class _NarrowChoice(QtChoice):
-    """magicgui's combo box, made of the narrow one."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        QBaseValueWidget.__init__(self, _NarrowBox, "", "", "", **kwargs)
-        self._qwidget.currentIndexChanged.connect(self._emit_data)
-
-
-class _EditableChoice(QBaseValueWidget):
-    """A combo box whose text can be typed, as a backend of magicgui."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        names = "currentText", "setCurrentText", "currentTextChanged"
-        super().__init__(_NarrowBox, *names, **kwargs)
-        self._qwidget.setEditable(True)
-        self._qwidget.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-
-
-class _NumberWithUnit(QtNumber):
-    """magicgui's spin box, made of Qt's own, which can show a unit."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        QBaseRangedWidget.__init__(self, QSpinBox, **kwargs)
-
-
-class _NumberedSlider(QBaseRangedWidget):
-    """A slider with its number, as a backend of magicgui."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(QLabeledDoubleSlider, **kwargs)
-        self._qwidget.setOrientation(Qt.Orientation.Horizontal)
-        self._qwidget.setDecimals(_DECIMALS)
-
-    def _mgui_get_adaptive_step(self) -> bool:
-        return False
-
-    def _mgui_set_adaptive_step(self, value: bool) -> None:
-        """Steps of a slider are even."""
-
-
-class Choice(CategoricalWidget[Any]):
+class Choice(ComboBox):  # type: ignore[misc, unused-ignore]
     """One of some entries, (title, value); what was chosen stays so under another title.
 
     With `none`, a first entry of this title stands for None; an empty box says `placeholder`.
@@ -147,19 +94,16 @@ class Choice(CategoricalWidget[Any]):
         **options: Any,
     ) -> None:
         self.null_string = none
-        super().__init__(
-            choices=choices if callable(choices) else list(choices),
-            nullable=bool(none),
-            widget_type=_NarrowChoice,
-            **options,
-        )
+        offered = choices if callable(choices) else list(choices)
+        super().__init__(choices=offered, nullable=bool(none), **options)
         self.native.setPlaceholderText(placeholder)
+        self.narrow = _Narrow(self.native)
 
     def reset_choices(self, *_: Any) -> None:
         """Offer the present choices; `changed` is emitted if the value changes."""
         before = self.value
         with self.changed.blocked():
-            self._widget._mgui_set_choices([])
+            self.native.clear()
             super().reset_choices()
             # Magicgui knows entries by their titles, which may be renamed.
             if before in self.choices:
@@ -168,17 +112,29 @@ class Choice(CategoricalWidget[Any]):
             self.changed.emit(self.value)
 
 
-class TypedChoice(ValueWidget[str]):
+class TypedChoice(ComboBox):  # type: ignore[misc, unused-ignore]
     """Text that is typed, or one of some proposals."""
 
     def __init__(self, proposals: Iterable[str], value: str, **options: Any) -> None:
-        super().__init__(widget_type=_EditableChoice, **options)
-        self.native.addItems(list(proposals))
+        super().__init__(choices=list(proposals), **options)
+        self.native.setEditable(True)
+        self.native.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.narrow = _Narrow(self.native)
+        self.native.currentTextChanged.connect(lambda text: self.changed.emit(text))
         self.value = value
 
-    def get_value(self) -> str:
-        """The text."""
-        return str(self._widget._mgui_get_value())
+    @property
+    def value(self) -> str:
+        return str(self.native.currentText())
+
+    @value.setter
+    def value(self, text: str) -> None:
+        self.native.setCurrentText(text)
+
+    def reset_choices(self, *_: Any) -> None:
+        """The proposals stay: offering them again would undo what was typed."""
+        if not self.native.count():
+            super().reset_choices()
 
 
 class AxesEdit(LineEdit):  # type: ignore[misc, unused-ignore]
@@ -221,8 +177,30 @@ def device_choice() -> Choice:
     choice = Choice(lambda _: device_entries(), label="Device", tooltip=DEVICE_TOOLTIP)
     if preferences().device in choice.choices:
         choice.value = preferences().device
-    choice.native.opened.connect(choice.reset_choices)
+    choice.narrow.pressed.connect(choice.reset_choices)
     return choice
+
+
+def device_entries() -> list[tuple[str, str]]:
+    """Devices with their free memory; before a computation has imported torch, what is sure."""
+    free = psutil.virtual_memory().available / _GIB
+    entries = [("Automatic", "auto"), (f"CPU ({free:.0f} GB free)", "cpu")]
+    torch = sys.modules.get("torch")
+    # While another thread imports torch, its parts come one by one.
+    if torch is None or not hasattr(torch, "compile"):
+        return entries
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            label = f"CUDA {index}"
+            # Asking a device that is not in use would start it, which takes a second.
+            if torch.cuda.is_initialized():
+                name = torch.cuda.get_device_properties(index).name
+                free = torch.cuda.mem_get_info(index)[0] / _GIB
+                label += f" ({name}, {free:.0f} GB free)"
+            entries.append((label, f"cuda:{index}"))
+    if torch.backends.mps.is_available():
+        entries.append(("Apple GPU (shared memory)", "mps"))
+    return entries
 
 
 def noise_edit(placeholder: str) -> LineEdit:
@@ -232,52 +210,49 @@ def noise_edit(placeholder: str) -> LineEdit:
     return edit
 
 
-def whole_number(
-    value: int, least: int, most: int, *, step: int = 1, suffix: str = "", **options: Any
-) -> RangedWidget[int]:
+def whole_number(value: int, least: int, most: int, step: int = 1, **options: Any) -> SpinBox:
     """A whole number, left-aligned as the other fields."""
-    box = RangedWidget[int](
-        value=value,
-        min=least,
-        max=most,
-        step=step,
-        widget_type=_NumberWithUnit,
-        **options,
-    )
-    box.native.setSuffix(suffix)
+    box = SpinBox(value=value, min=least, max=most, step=step, **options)
     box.native.setAlignment(Qt.AlignmentFlag.AlignLeft)
     box.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return box
 
 
-def slider(
-    value: float, least: float, most: float, label: str, tooltip: str
-) -> RangedWidget[float]:
+def seed_number(about: str = "The same seed gives the same samples") -> SpinBox:
+    return whole_number(0, 0, MAX_SEED, label="Seed", tooltip=about)
+
+
+def slider(value: float, least: float, most: float, label: str, tooltip: str) -> FloatSlider:
     """A slider for a number, which can be typed as well."""
-    return RangedWidget[float](
-        value=value,
-        min=least,
-        max=most,
-        step=(most - least) / 100,
-        label=label,
-        tooltip=tooltip,
-        widget_type=_NumberedSlider,
+    step = (most - least) / 100
+    field = FloatSlider(
+        value=value, min=least, max=most, step=step, label=label, tooltip=tooltip
     )
+    # The room of napari's buttons, which the number has not, is for the slider.
+    number = field.native.findChild(QDoubleSpinBox)
+    number.setStyleSheet("background: transparent; border: 0; padding: 0;")
+    field.native.layout().setStretch(0, 1)
+    return field
 
 
-def button(text: str, tooltip: str, action: Callable[[], None]) -> QPushButton:
-    """A button that does one thing; disabled until its widget knows better."""
+def button(text: str, tooltip: str, action: Callable[[], Any]) -> QPushButton:
     push = QPushButton(text)
     push.setToolTip(tooltip)
-    push.setEnabled(False)
     # Qt hands over whether a button is checked; actions do not want to know.
     push.clicked.connect(lambda checked=False: action())
     return push
 
 
-def small_button(text: str, tooltip: str, action: Callable[[], None]) -> QPushButton:
+def toggle(text: str, tooltip: str, action: Callable[[bool], Any]) -> QPushButton:
+    push = QPushButton(text)
+    push.setCheckable(True)
+    push.setToolTip(tooltip)
+    push.toggled.connect(action)
+    return push
+
+
+def small_button(text: str, tooltip: str, action: Callable[[], Any]) -> QPushButton:
     """A button beside a field, as wide as its text."""
     push = button(text, tooltip, action)
-    push.setEnabled(True)
     push.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
     return push

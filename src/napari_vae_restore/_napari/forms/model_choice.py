@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 
 FILE_FILTER = "Models (*.safetensors)"
 
-_RECENT = "recent file"
-
-_ABOUT_WIDTH = 24
-"""Of its button in pixels."""
-
+_ABOUT_WIDTH = 24  # pixels, of its button
 _ABOUT_BUNDLED = (
     "Comes with the plugin and works at once, offline, on images that it has not seen.\n"
     "It removes noise, fills holes and enlarges"
@@ -46,11 +42,8 @@ class ModelChoice(Row):
         self.takes_denoising_only = denoising_only
         self._store = model_store()
         self.names = Choice(self._entries)
-        self.about = small_button(
-            "i",
-            "About this model: what it saw, what it reached, samples",
-            lambda: self.about_asked.emit(),
-        )
+        about = "About this model: what it saw, what it reached, samples"
+        self.about = small_button("i", about, self.about_asked.emit)
         self.about.setAccessibleName("About this model")
         self.about.setFixedWidth(_ABOUT_WIDTH)
         opening = small_button("Open…", "Open a model file (.safetensors)", self._on_open)
@@ -62,6 +55,15 @@ class ModelChoice(Row):
     def model(self) -> Model | str:
         """The chosen model, as :func:`~napari_vae_restore.restore` takes it."""
         return self._store.get(self._shown)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels of the cells of the chosen model's levels, finest first."""
+        from napari_vae_restore.models.config import RestorationConfig
+
+        model = self.model
+        config = RestorationConfig() if isinstance(model, str) else model.network.config
+        return config.strides
 
     def reset_choices(self, *_: Any) -> None:
         """Offer the models of this session, and those opened lately; show the selected one."""
@@ -83,7 +85,7 @@ class ModelChoice(Row):
         files = [recent[stem] for stem in reversed(recent) if stem not in self._store.names]
         return [
             *((name, name) for name in names),
-            *((f"{path.stem} ({_RECENT})", path) for path in files),
+            *((f"{path.stem} (recent file)", path) for path in files),
         ]
 
     def _on_chosen(self, value: str | Path) -> None:
@@ -101,7 +103,6 @@ class ModelChoice(Row):
 
 
 def load_steps(path: Path) -> Generator[Update, None, Model]:
-    """Read a model file."""
     yield Update(f"Opening {path.name}…")
     from napari_vae_restore.models.files import load
 

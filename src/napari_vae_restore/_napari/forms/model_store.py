@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
@@ -15,78 +16,62 @@ from napari_vae_restore.models.bundled import DEFAULT
 if TYPE_CHECKING:
     from napari_vae_restore.models.model import Model
 
-
-BUNDLED = "Bundled model"
-"""What the window calls the model that comes with the package."""
+BUNDLED = "Bundled model"  # what the window calls the model that comes with the package
 
 
 class ModelStore(QObject):  # type: ignore[misc, unused-ignore]
     """Models by name, in the order in which they came; one of them is selected.
 
-    The first is the bundled one, which is there from the beginning and stands for itself
-    by its name in the core: its weights are read where they are used. The signal
-    ``changed`` says that models came or that the selection moved.
+    The first is the bundled one, by its name in the core: its weights are read where they
+    are used. ``changed`` says that models came or that the selection moved.
     """
 
     changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self._models: dict[str, Model | str] = {BUNDLED: DEFAULT}
-        self._selected = BUNDLED
+        self.clear()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of all models."""
         return tuple(self._models)
-
-    @property
-    def selected_name(self) -> str:
-        """Name of the selected model."""
-        return self._selected
 
     @property
     def selected(self) -> Model | str:
         """The selected model, as :func:`~napari_vae_restore.restore` takes it."""
-        return self._models[self._selected]
+        return self._models[self.selected_name]
 
     def get(self, name: str) -> Model | str:
-        """A model by its name."""
         return self._models[name]
 
     def add(self, model: Model, name: str, *, replaces: str = "") -> str:
         """Take a model in and select it."""
         name = replaces if replaces in self._models else _unused(name, self._models)
         self._models[name] = replace(model, name=name)
-        self._selected = name
+        self.selected_name = name
         self.changed.emit()
         return name
 
     def select(self, name: str) -> None:
         """Select a model; an unknown name changes nothing."""
-        if name in self._models and name != self._selected:
-            self._selected = name
+        if name in self._models and name != self.selected_name:
+            self.selected_name = name
             self.changed.emit()
 
     def clear(self) -> None:
         """Forget all models but the bundled one."""
-        self._models = {BUNDLED: DEFAULT}
-        self._selected = BUNDLED
+        self._models: dict[str, Model | str] = {BUNDLED: DEFAULT}
+        self.selected_name = BUNDLED
         self.changed.emit()
 
 
 def _unused(name: str, taken: Mapping[str, object]) -> str:
-    if name not in taken:
-        return name
-    number = 2
-    while f"{name} {number}" in taken:
-        number += 1
-    return f"{name} {number}"
+    numbered = (f"{name} {number}" for number in count(2))
+    return next(each for each in chain([name], numbered) if each not in taken)
 
 
 @lru_cache(maxsize=1)
 def model_store() -> ModelStore:
-    """The one store of this session."""
     return ModelStore()
 
 

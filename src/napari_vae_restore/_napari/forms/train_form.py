@@ -8,31 +8,39 @@ from typing import TYPE_CHECKING
 from magicgui.widgets import LineEdit
 from qtpy.QtWidgets import QFileDialog
 
+from napari import Viewer
 from napari_vae_restore._napari.forms.fields import (
     AxesEdit,
     Choice,
     TypedChoice,
     device_choice,
     noise_edit,
+    seed_number,
     small_button,
-    whole_number,
 )
 from napari_vae_restore._napari.forms.form import Form, Row
 from napari_vae_restore._napari.forms.layer_choice import image_choice
 from napari_vae_restore._napari.forms.model_choice import removes_noise_only
 from napari_vae_restore._napari.forms.model_store import model_store
-from napari_vae_restore._napari.messages import MAX_SEED
-from napari_vae_restore._napari.training.runs import ADAPT, CLEAN, PAIRS, SCRATCH, SHOTS
+from napari_vae_restore._napari.layers.placement import layer_axes, layer_data
+from napari_vae_restore._napari.messages import Source
+from napari_vae_restore._napari.training.runs import (
+    ADAPT,
+    CLEAN,
+    PAIRS,
+    SCRATCH,
+    SHOTS,
+    TrainingRequest,
+)
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.models.bundled import DEFAULT
 from napari_vae_restore.training.settings import parse_budget
 
 if TYPE_CHECKING:
-    from napari import Viewer
     from napari_vae_restore.models.model import Model
 
-BUDGETS = ("30 s", "2 min", "5 min", "15 min")
-DEFAULT_BUDGET = "2 min"
+_BUDGETS = ("30 s", "2 min", "5 min", "15 min")
+_DEFAULT_BUDGET = "2 min"
 
 NO_IMAGES = "Open an image first, choose a folder, or try File ▸ Open Sample ▸ VAE Restore."
 
@@ -51,6 +59,13 @@ _ABOUT_WAYS = (
     "Clean images: noise, holes and down-sampling are simulated on them\n"
     "Noisy images (new VAE): a VAE is trained from nothing, and knows only these images"
 )
+_READY = {
+    ADAPT: "Start adapts the bundled model to “{}”; no clean images are needed.",
+    SCRATCH: "Start trains a VAE on “{}” alone, from nothing.",
+    SHOTS: "Start learns each shot of “{}” from the other one.",
+    PAIRS: "Start learns to make of “{}” what the clean images are.",
+    CLEAN: "Start simulates noise, holes and down-sampling on “{}”, and learns to undo them.",
+}
 _SECONDS = {SHOTS: "2nd shot", PAIRS: "Clean"}
 
 
@@ -80,9 +95,15 @@ class SourceChoice(Row):
             return "" if path.exists() else f"There is no file or folder {path}."
         return "" if self.layers.value is not None else NO_IMAGES
 
+    def given(self, axes: str | None = None) -> Source | Path:
+        """What to learn from; the axes of a layer are those of its labels, or given."""
+        if (path := self.path) is not None:
+            return path
+        layer = self.layers.value
+        return Source(layer_data(layer), layer_axes(layer) if axes is None else axes)
+
     @property
     def title(self) -> str:
-        """The name of the layer or file."""
         if (path := self.path) is not None:
             return path.stem
         return "image" if self.layers.value is None else str(self.layers.value.name)
@@ -112,8 +133,8 @@ class TrainForm(Form):
         self.second = SourceChoice(viewer, "2nd shot")
         self.layers = self.images.layers
         self.time = TypedChoice(
-            BUDGETS,
-            DEFAULT_BUDGET,
+            _BUDGETS,
+            _DEFAULT_BUDGET,
             name="time",
             label="Time",
             tooltip="How long to train: 90 s, 10 min, 1 h. Two minutes adapt the bundled "
@@ -124,15 +145,9 @@ class TrainForm(Form):
         self.start = Choice(
             self._starts,
             label="Model",
-            tooltip="The model to go on from; held-out pixels tell if it gets better",
+            tooltip="The model to go on from; held-out pixels show whether it gets better",
         )
-        self.seed = whole_number(
-            0,
-            0,
-            MAX_SEED,
-            label="Seed",
-            tooltip="Of the first weights and the order of the patches",
-        )
+        self.seed = seed_number("Of the first weights and the order of the patches")
         # Before the form hears of a change, the fields that depend on it follow.
         self.images.changed.connect(self._guess_axes)
         self.way.changed.connect(self._follow_way)
@@ -142,6 +157,28 @@ class TrainForm(Form):
             [self.axes, self.device, self.noise, self.start, self.seed],
         )
         self._follow_way()
+
+    @property
+    def request(self) -> TrainingRequest:
+        """The training as it was chosen; where its images are is said later."""
+        return TrainingRequest(
+            way=self.way.value,
+            budget=self.time.value,
+            noise=str(self.noise.value).strip(),
+            seed=int(self.seed.value),
+            device=self.device.value,
+            axes=self.axes.axes,
+            name=self.images.title,
+        )
+
+    @property
+    def given(self) -> tuple[Source | Path, Source | Path | None]:
+        """What to learn from: the images, and the second ones where there are some."""
+        images = self.images.given(self.axes.axes)
+        if not self.has_second:
+            return images, None
+        is_same = self.second.layers.value is self.layers.value
+        return images, self.second.given(self.axes.axes if is_same else None)
 
     @property
     def has_second(self) -> bool:
@@ -156,9 +193,12 @@ class TrainForm(Form):
 
     @property
     def problem(self) -> str:
-        """What is wrong with what was chosen, in words; empty if nothing is."""
         second = self.second.problem if self.has_second else ""
         return self.images.problem or second or self.axes.problem or self._budget_problem()
+
+    @property
+    def hint(self) -> str:
+        return _READY[self.way.value].format(self.images.title)
 
     def _starts(self, choice: Choice) -> list[tuple[str, str]]:
         """The bundled model, and others of every task."""

@@ -1,7 +1,4 @@
-"""Restoring many files in a worker: a generator of messages around the core's batch.
-
-No Qt here; torch and the model are imported when a generator runs, in the worker's thread.
-"""
+"""Restoring many files in a worker; torch is imported when a generator runs, in its thread."""
 
 from __future__ import annotations
 
@@ -69,7 +66,6 @@ class BatchPlanned:
 
 
 def paths_of(text: str) -> tuple[Path, ...]:
-    """The paths in a field, which semicolons separate."""
     parts = (part.strip() for part in text.split(_SEPARATOR))
     return tuple(Path(part).expanduser() for part in parts if part)
 
@@ -82,8 +78,6 @@ def text_of(paths: list[str]) -> str:
 def proposed_output(images: str) -> str:
     """A folder for results, beside that of the images.
 
-    Examples
-    --------
     >>> proposed_output("data/day1")
     'data/day1-restored'
     """

@@ -1,7 +1,4 @@
-"""Checking a result in a worker: residual, score against a reference, fresh samples.
-
-No Qt here; torch is imported when samples are drawn, in the worker's thread.
-"""
+"""Checking a result in a worker: residual, score against a reference, fresh samples."""
 
 from __future__ import annotations
 
@@ -35,41 +32,19 @@ if TYPE_CHECKING:
 _PERCENTILE = 99.5  # of the residual's absolute values, where its contrast ends
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceScore:
-    """Distance of a result from a reference."""
-
-    psnr: float  # dB
-    ssim: float  # 1 for equal images
-    before: float | None  # PSNR of the image that was restored; None for an enlarged result
-    data_range: float  # maximum less minimum of the reference, to which errors are relative
-
-    @property
-    def words(self) -> str:
-        """One sentence, the range stated."""
-        gain = "" if self.before is None else f" (before: {self.before:.2f} dB)"
-        return (
-            f"Against the reference: PSNR {self.psnr:.2f} dB{gain}, SSIM {self.ssim:.3f}, for "
-            f"a range of {self.data_range:.4g} (its maximum − minimum)."
-        )
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckResult:
-    """Residual of a region of a result, and its score against a reference if there is one."""
+    """Residual of a region of a result, and its distance from a reference, if there is one."""
 
     residual: ResidualCheck
-    score: ReferenceScore | None
+    score: str  # one sentence, empty without a reference
     limit: float  # of the contrast of the residual, on both sides of 0
 
 
 def check_steps(
     subject: Subject, reference: Any = None
 ) -> Generator[Update | None, None, CheckResult]:
-    """Check the residual of a result, and compare it with a reference of its shape.
-
-    Raises InputError if shapes do not fit, or the mask of a filled image is lost.
-    """
+    """Check the residual of a result, and compare it with a reference of its shape."""
     if reference is not None and tuple(reference.shape) != tuple(subject.result.shape):
         raise InputError(
             f"The reference has the shape {tuple(reference.shape)} and the result "
@@ -84,16 +59,10 @@ def check_steps(
     residual = check_residual(image, restored, _tasks(subject), noise, axes=axes)
     limit = float(np.percentile(np.abs(residual.residual), _PERCENTILE)) or 1.0
     if reference is None:
-        return CheckResult(residual, None, limit)
+        return CheckResult(residual, "", limit)
     yield Update("Comparing with the reference…")
     truth = np.asarray(reference[subject.result_region])
-    score = ReferenceScore(
-        metrics.psnr(restored, truth),
-        metrics.ssim(restored, truth, axes=axes),
-        metrics.psnr(image, truth) if image.shape == truth.shape else None,
-        metrics.resolve_range(truth),
-    )
-    return CheckResult(residual, score, limit)
+    return CheckResult(residual, _score(image, restored, truth, axes), limit)
 
 
 def draw_steps(
@@ -118,6 +87,18 @@ def repeat_steps(
         return restoration
     mask = next(task.mask for task in tasks if isinstance(task, Inpaint))
     return feathered(restoration, source.data, mask, width)
+
+
+def _score(image: Any, restored: Any, truth: Any, axes: str) -> str:
+    """PSNR and SSIM against a reference, in a sentence that states the range."""
+    gain = ""
+    if image.shape == truth.shape:
+        gain = f" (before: {metrics.psnr(image, truth):.2f} dB)"
+    return (
+        f"Against the reference: PSNR {metrics.psnr(restored, truth):.2f} dB{gain}, "
+        f"SSIM {metrics.ssim(restored, truth, axes=axes):.3f}, for a range of "
+        f"{metrics.resolve_range(truth):.4g} (its maximum − minimum)."
+    )
 
 
 def _tasks(subject: Subject) -> Sequence[Task]:

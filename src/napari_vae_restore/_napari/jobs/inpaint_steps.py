@@ -1,7 +1,4 @@
-"""Filling in a worker: makes the mask of a drawing, and joins the fill to the image.
-
-No Qt here; the restoration itself is that of :mod:`restoration_steps`.
-"""
+"""Filling in a worker: makes the mask of a drawing, and joins the fill to the image."""
 
 from __future__ import annotations
 
@@ -18,7 +15,6 @@ from napari_vae_restore._napari.jobs.restoration_steps import (
 )
 from napari_vae_restore._napari.layers import region as regions
 from napari_vae_restore._napari.layers.masks import Drawing, Grid, Mask
-from napari_vae_restore._napari.layers.reading import read
 from napari_vae_restore._napari.messages import MAX_SEED, Filling, Preview, Source, Update
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.restoration.blocks.feathering import blended, fading, feathered, grown
@@ -100,11 +96,16 @@ class FilledImage:
     feather: int = 0  # pixels over which the fill fades into the image
 
 
+def restoration_of(result: Restoration | FilledImage) -> Restoration:
+    """The restoration in what the steps of a run return."""
+    return result.restoration if isinstance(result, FilledImage) else result
+
+
 def inpaint_steps(
     source: Source, holes: Holes, model: Model | str, options: Options
 ) -> Generator[Update | None, None, FilledImage]:
     """Fill the holes of a whole image; without noise, planes without holes cost nothing."""
-    image = yield from read(source)
+    image = yield from regions.read(source)
     yield Update("Looking at the mask…")
     mask, fade = holes.missing(), holes.fade
     missing = holes.grid.for_task(mask)
@@ -156,10 +157,7 @@ def inpaint_preview_steps(
 def sample_steps(
     filled: FilledImage, number: int, model: Model | str, options: Options
 ) -> Generator[Update | None, None, Filling]:
-    """Draw one more plausible filling from the surroundings of the holes alone.
-
-    `number` counts from 1 and moves the seed; the options' number of samples is not used.
-    """
+    """Draw plausible filling `number`, from 1 on, from the surroundings of the holes alone."""
     restoration, axes = filled.restoration, filled.restoration.recipe.axes
     region = regions.bounding_region(filled.weights > 0, axes, margin=MARGIN)
     tasks: list[Task] = [Inpaint(cropped_mask(filled.missing, axes, region))]

@@ -1,8 +1,7 @@
 """Ending a computation in the middle of a pass through a network.
 
 A pass over a large tile takes seconds on a CPU, and a generator can only be closed between
-two passes. Here a thread registers a question, and every layer of a network asks it before it
-runs. No Qt here; torch is imported by its first user, not by this module.
+two passes. Here a thread registers a question, and every layer of a network asks it first.
 """
 
 from __future__ import annotations

@@ -1,25 +1,22 @@
-"""Restoring in a worker: generators of messages around the core's `iter_restore`.
-
-Whole images and previews, for any tasks. No Qt and no napari here; torch and the bundled
-model are imported when a generator runs, in the worker's thread.
-"""
+"""Restoring in a worker: whole images, previews and on demand, for any tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+import math
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_vae_restore._napari.jobs.interruption import watch_networks
 from napari_vae_restore._napari.jobs.warm_up import is_warm, when_warm
 from napari_vae_restore._napari.layers import region as regions
-from napari_vae_restore._napari.layers.reading import noise_region, read
 from napari_vae_restore._napari.messages import Preview, Source, Stopwatch, Update
 from napari_vae_restore._napari.words import doing
 from napari_vae_restore.generators import relayed
 from napari_vae_restore.images.layout import Layout, checked_axes
+from napari_vae_restore.images.lazy_arrays import is_lazy
 from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.tasks import Denoise, Inpaint, Task
 
@@ -27,23 +24,27 @@ if TYPE_CHECKING:
     from napari_vae_restore._napari.layers.masks import Mask
     from napari_vae_restore.models.model import Model
     from napari_vae_restore.noise.models import NoiseModel
+    from napari_vae_restore.restoration.blocks.on_demand import OnDemand
     from napari_vae_restore.restoration.restore import RestoreProgress
     from napari_vae_restore.restoration.result import Restoration
 
 _POLL_SECONDS = 0.1
 _PREVIEW_TILE = 2048  # above any preview: one tile needs no halo
 
-LOADING = "Loading the model…"
-LOOKING = "Looking at the image and its noise…"
+# An image in memory of this many pixels is worth it: half a minute's work on two cores.
+_MANY_PIXELS = 2**25
+
+_LOADING = "Loading the model…"
+_LOOKING = "Looking at the image and its noise…"
 
 
 def restore_steps(
     source: Source, tasks: Sequence[Task], model: Model | str, options: Options
 ) -> Generator[Update | None, None, Restoration]:
     """Restore a whole image; yields after each step, and closing cancels."""
-    image = yield from read(source)
+    image = yield from regions.read(source)
     placed = yield from loaded(model)
-    yield Update(LOOKING)
+    yield Update(_LOOKING)
     from napari_vae_restore.restoration.restore import iter_restore
 
     steps = iter_restore(image, tasks, placed, **asdict(replace(options, axes=source.axes)))
@@ -58,10 +59,9 @@ def preview_steps(
     options: Options,
     known_noise: Mapping[int, NoiseModel],
 ) -> Generator[Update | None, None, Preview]:
-    """Restore a region with the noise of the whole image, without samples.
+    """Restore a region with the noise and the mask of the whole image, without samples.
 
-    A mask among the tasks is that of the whole image. `known_noise` holds the noise by
-    channel as an earlier preview found it.
+    `known_noise` holds the noise by channel as an earlier preview found it.
     """
     axes = checked_axes(source.axes, tuple(source.data.shape))
     crop = np.asarray(source.data[region])
@@ -71,7 +71,7 @@ def preview_steps(
     denoising = next((task for task in tasks if isinstance(task, Denoise)), None)
     missing = [channel for channel in channels if channel not in noise]
     if denoising is not None and missing:
-        yield Update(LOOKING)
+        yield Update(_LOOKING)
         noise |= _resolve(source, axes, missing, denoising.noise or placed.noise, tasks)
     from napari_vae_restore.restoration.restore import iter_restore
 
@@ -94,10 +94,40 @@ def preview_steps(
     )
 
 
+def pays(levels: Sequence[Any]) -> bool:
+    """Whether it is worth while: for lazy or large images; levels are finest first."""
+    return len(levels) > 1 or is_lazy(levels[0]) or math.prod(levels[0].shape) >= _MANY_PIXELS
+
+
+def on_demand_steps(
+    levels: Sequence[Any],
+    axes: str,
+    tasks: Callable[[], Sequence[Task]],
+    model: Model | str,
+    options: Options,
+    step: Sequence[int],
+) -> Generator[Update | None, None, OnDemand]:
+    """Prepare a pyramid that is restored where it is looked at; compute its coarsest plane.
+
+    `step` is the plane in view, an index along each axis of the finest level.
+    """
+    placed = yield from loaded(model)
+    yield Update(_LOOKING)
+    from napari_vae_restore.restoration.blocks.on_demand import pyramid, restore_levels
+
+    listed = list(levels) if len(levels) > 1 else pyramid(levels[0], axes)
+    restored = restore_levels(
+        listed, tasks(), placed, axes=axes, seed=options.seed, device=options.device
+    )
+    yield None
+    np.asarray(restored.levels[-1][_coarsest_plane(restored.levels, axes, step)])
+    return restored
+
+
 def loaded(model: Model | str) -> Generator[Update | None, None, Model]:
     """Load a model, torch included; a loaded one is returned as it is."""
     if isinstance(model, str):
-        yield Update(LOADING)
+        yield Update(_LOADING)
         while not is_warm(_POLL_SECONDS):
             yield None
         model = when_warm(model)
@@ -160,7 +190,7 @@ def _resolve(
         return {channel: noise[channel] for channel in channels}
     if noise is not None and not isinstance(noise, str):
         return dict.fromkeys(channels, noise)
-    region = noise_region(source)
+    region = regions.noise_region(source)
     image = np.asarray(source.data[region])
     layout = Layout.of(image, axes)
     planes, observed = layout.to_planes(image), None
@@ -178,3 +208,14 @@ def _resolve(
         )
         for channel in channels
     }
+
+
+def _coarsest_plane(
+    levels: Sequence[Any], axes: str, step: Sequence[int]
+) -> tuple[int | slice, ...]:
+    """Index of the plane in view in the coarsest level, which napari shows first."""
+    at = zip(axes, step, levels[0].shape, levels[-1].shape, strict=True)
+    return tuple(
+        slice(None) if letter in "YXS" else min(max(index * n // of, 0), n - 1)
+        for letter, index, of, n in at
+    )

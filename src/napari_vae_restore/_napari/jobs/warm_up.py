@@ -1,7 +1,6 @@
 """Import of torch and loading of the bundled model in advance.
 
-These take seconds, more than a preview. They start when a widget is opened, while its user
-looks at the image. No Qt here.
+These take seconds, more than a preview, and start when a widget is opened.
 """
 
 from __future__ import annotations

@@ -1,28 +1,20 @@
-"""Before and after in one viewer: a wipe of two slices, and the view as it was before.
-
-This module knows layers and the viewer's public API; it imports neither Qt nor torch.
-"""
+"""Before and after in one viewer: a wipe of two slices, and the view as it was before."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Layer
+from numpy.typing import NDArray
 
+from napari import Viewer
 from napari_vae_restore._napari.layers.placement import appearance, layer_data, placement
 from napari_vae_restore._napari.layers.region import start, zoom_of
 from napari_vae_restore._napari.layers.view import current_step
 from napari_vae_restore.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from napari.layers import Layer
-    from numpy.typing import NDArray
-
-    from napari import Viewer
 
 WIPE_KEY = "vae_restore_wipe"  # in the metadata of a wipe: the id of the result
 _LINE_SHARE = 300  # the line between before and after is 1/300 of the width
@@ -78,10 +70,7 @@ def show_only(viewer: Viewer, shown: Iterable[Layer]) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slices:
-    """The current 2D slice before and after, both on the pixel grid of the result.
-
-    Arrays have all of the result's dimensions.
-    """
+    """The current 2D slice before and after, on the result's grid, in all its dimensions."""
 
     before: NDArray[Any]
     after: NDArray[Any]
@@ -175,5 +164,5 @@ def line_value(result: Image) -> Any:
         value = np.iinfo(dtype).max if dtype.kind in "iu" else 1.0
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
-        return dtype.type(min(max(round(value), limits.min), limits.max))
+        return dtype.type(np.clip(round(value), limits.min, limits.max))
     return dtype.type(value)

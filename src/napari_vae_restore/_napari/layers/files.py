@@ -1,26 +1,22 @@
 """Image files of layers and back, with pixel size, units, axes and the recipe.
 
-napari's own writer and reader keep the pixels of a layer and nothing else. This module is
-named in the manifest; it imports neither Qt nor torch.
+napari's own writer and reader keep the pixels of a layer and nothing else.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from napari_vae_restore._napari.layers.placement import FILE_KEY, RECIPE_KEY, axes_of
 from napari_vae_restore.errors import ImageFileError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
 
 # As in the manifest; the first one is added to a name without an ending.
 _ENDINGS = (".ome.tif", ".ome.tiff", ".tif", ".tiff")

@@ -1,8 +1,7 @@
 """Shapes and Labels layers as drawings over an image, and new layers to draw on.
 
 napari's own `Shapes.to_masks` draws a line one pixel wide, and on the grid of its own layer;
-here lines are as broad as they look, and any two transforms are allowed. This
-module knows layers and the viewer's public API; it imports neither Qt nor torch.
+here lines are as broad as they look, and any two transforms are allowed.
 """
 
 from __future__ import annotations
@@ -10,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pint
-from napari.layers import Labels, Shapes
+from napari.layers import Image, Labels, Layer, Shapes
 
+from napari import Viewer
 from napari_vae_restore._napari.layers.masks import (
     Drawing,
     Grid,
@@ -25,11 +25,6 @@ from napari_vae_restore._napari.layers.masks import (
     Points,
 )
 from napari_vae_restore._napari.layers.placement import layer_data, placement, to_physical
-
-if TYPE_CHECKING:
-    from napari.layers import Image, Layer
-
-    from napari import Viewer
 
 MASK_KEY = "vae_restore_mask_of"  # in the metadata of a mask layer: the id of its image
 
@@ -56,10 +51,7 @@ def new_mask(viewer: Viewer, image: Image) -> Shapes:
 
 
 def missing_pixels(viewer: Viewer, image: Image) -> Labels | None:
-    """Add a Labels layer over the pixels that are not a number; None if all are numbers.
-
-    Lazy data are not read.
-    """
+    """Add Labels over pixels that are not a number; None without any, and for lazy data."""
     data = layer_data(image)
     if not isinstance(data, np.ndarray) or data.dtype.kind != "f":
         return None
@@ -78,7 +70,6 @@ def missing_pixels(viewer: Viewer, image: Image) -> Labels | None:
 
 
 def grid_of(image: Image, axes: str) -> Grid:
-    """The pixel grid of an image layer."""
     return Grid(axes, tuple(layer_data(image).shape), image.ndim)
 
 
@@ -88,8 +79,7 @@ def drawing_on(
     """The drawing that a mask layer holds now, over an image; for use in any thread.
 
     `point` is where the viewer's sliders stand, in world coordinates. A mask of fewer
-    dimensions lies along the last ones, on the plane in view; of one of more dimensions,
-    the leading ones do not count.
+    dimensions lies on the plane in view; of one of more, the leading ones do not count.
     """
     image_to_world, mask_to_world = _to_world(image, image), _to_world(mask, image)
     if isinstance(mask, Shapes):

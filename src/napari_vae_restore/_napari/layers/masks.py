@@ -1,8 +1,7 @@
 """Masks on an image's pixel grid, made of what a user drew over the image.
 
-A drawing is in data coordinates of the image; :mod:`mask_layers` brings it there from
-napari's layers. This module knows arrays and axes; neither napari, Qt nor torch.
-A mask is (H, W), or (planes..., H, W) with the planes' axes in the order of the image.
+A drawing is in data coordinates of the image; :mod:`mask_layers` brings it there. A mask is
+(H, W), or (planes..., H, W) with the planes' axes in the order of the image.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import affine_transform
 from skimage.draw import line, polygon, set_color
 
 from napari_vae_restore._napari.layers.region import Region
@@ -22,8 +22,8 @@ from napari_vae_restore.errors import InputError
 Mask = NDArray[np.bool_]
 Points = NDArray[np.float64]
 
+# Half a plane's distance: how far the corners of one shape may lie apart across planes.
 _MAX_TILT = 0.5
-"""Half a plane's distance: how far the corners of one shape may lie apart across planes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,6 @@ class Grid:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width."""
         y, x = self.spatial
         return self.shape[y], self.shape[x]
 
@@ -83,8 +82,6 @@ class Grid:
 
 
 class Drawing(Protocol):
-    """Something drawn over an image."""
-
     @property
     def is_blank(self) -> bool:
         """Whether nothing was drawn."""
@@ -109,7 +106,6 @@ class Outlines:
 
     @property
     def is_blank(self) -> bool:
-        """Whether there is no outline."""
         return not self.outlines
 
     def on(self, grid: Grid, *, all_planes: bool) -> Mask:
@@ -133,9 +129,9 @@ class Painting:
 
     labels: Any  # not 0 where it is painted
     from_image: Points  # (labels.ndim + 1, image.ndim + 1), affine map of data coordinates
+    # Along `plane_dims`, the only plane that counts; None for labels that have as many
+    # dimensions as the image, and so coordinates of their own.
     plane: tuple[int, ...] | None = None
-    """Along `plane_dims`, the only plane that counts; None for labels that have as many
-    dimensions as the image, and so coordinates of their own."""
 
     @property
     def is_blank(self) -> bool:
@@ -144,7 +140,7 @@ class Painting:
 
     def on(self, grid: Grid, *, all_planes: bool) -> Mask:
         """Rasterise; for all planes, what is painted on any of them."""
-        labels = np.asarray(self.labels)
+        labels = np.asarray(self.labels) != 0
         mask = np.zeros((*grid.plane_shape, *grid.size), bool)
         planes = list(np.ndindex(*grid.plane_shape))
         if self.plane is not None:
@@ -157,28 +153,23 @@ class Painting:
             return mask
         return np.asarray(mask.any(axis=tuple(range(mask.ndim - 2))), dtype=bool)
 
-    def _looked_up(self, labels: NDArray[Any], plane: tuple[int, ...], grid: Grid) -> Mask:
+    def _looked_up(self, labels: Mask, plane: tuple[int, ...], grid: Grid) -> Mask:
         """One plane of the image (H, W) by the nearest label.
 
         Unlike `skimage.transform.warp` and `scipy.ndimage.map_coordinates`, this needs no
-        arrays of coordinates in the plane's size where both layers lie straight.
+        arrays of coordinates in the plane's size.
         """
-        linear = self.from_image[:-1, :-1]
-        offset = self.from_image[:-1, -1] + linear @ grid.origin
-        y, x = grid.spatial
-        rows, columns = (np.arange(n, dtype=float) for n in grid.size)
-        inside = np.ones(grid.size, bool)
-        index = []
-        for weights, constant, length in zip(linear, offset, labels.shape, strict=True):
-            for dim, number in zip(grid.plane_dims, plane, strict=True):
-                constant = constant + weights[dim] * number
-            place = np.full((1, 1), constant)
-            place = place + weights[y] * rows[:, None] if weights[y] else place
-            place = place + weights[x] * columns if weights[x] else place
-            nearest = np.floor(place + 0.5).astype(np.intp)
-            inside &= (nearest >= 0) & (nearest < length)
-            index.append(nearest.clip(0, length - 1))
-        return np.asarray((labels[tuple(index)] != 0) & inside)
+        linear, offset = self.from_image[:-1, :-1], self.from_image[:-1, -1]
+        first = grid.origin.copy()
+        first[list(grid.plane_dims)] += plane
+        # The plane gets leading axes of length 1, until it has as many as the labels.
+        matrix = np.zeros((labels.ndim, labels.ndim))
+        matrix[:, -2:] = linear[:, list(grid.spatial)]
+        shape = (1,) * (labels.ndim - 2) + grid.size
+        options: dict[str, Any] = {"order": 0, "mode": "grid-constant"}
+        offset = offset + linear @ first
+        found = affine_transform(labels.view(np.uint8), matrix, offset, shape, **options)
+        return np.asarray(found.reshape(grid.size) != 0)
 
 
 def _plane(points: Points, grid: Grid) -> tuple[int, ...]:

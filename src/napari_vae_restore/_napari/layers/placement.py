@@ -1,21 +1,15 @@
-"""Data and axes of a layer, and where and how a result of it is shown as a new layer.
-
-This module knows layers; it imports neither Qt nor torch, and never the viewer.
-"""
+"""Data and axes of a layer, and where and how a result of it is shown as a new layer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
+from napari.layers import Image, Labels, Layer
 from napari.utils.transforms import CompositeAffine
 
 from napari_vae_restore.images.arrays import guess_axes
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from napari.layers import Image, Labels, Layer
 
 # Keys in a layer's metadata. Those that end in "of" hold the unique id of another layer.
 RECIPE_KEY = "vae_restore"  # the recipe of a result, as Recipe.to_dict gives it
@@ -41,16 +35,18 @@ def layer_data(layer: Image | Labels) -> Any:
     return layer.data[0] if layer.multiscale else layer.data
 
 
+def levels_of(layer: Image) -> list[Any]:
+    """The arrays of a layer, finest first."""
+    return list(layer.data) if layer.multiscale else [layer.data]
+
+
 def layer_axes(layer: Image) -> str:
     """Axes of a layer's data, such as "TZYX", or "YXS" for a colour picture; see `axes_of`."""
     return axes_of(tuple(layer_data(layer).shape), layer.axis_labels, is_colour=bool(layer.rgb))
 
 
 def axes_of(shape: tuple[int, ...], axis_labels: Sequence[str], *, is_colour: bool) -> str:
-    """Axes of data: their labels if all are single letters, otherwise guessed by their number.
-
-    A last dimension of colours has no label. Raises InputError where guessing is impossible.
-    """
+    """Axes of data: their labels if all are single letters, otherwise guessed by number."""
     labels, n_dims = "".join(axis_labels).upper(), len(shape) - is_colour
     colour = "S" * is_colour
     usable = len(labels) == n_dims == len(set(labels)) and labels.isalpha()

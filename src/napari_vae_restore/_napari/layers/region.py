@@ -1,19 +1,18 @@
-"""Regions of an image to compute: the part in view, the box around a mask.
-
-Plain arithmetic on shapes and axes; this module knows neither napari nor Qt.
-"""
+"""Regions of an image to compute, and reading them so that it can be shown and cancelled."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_SIDE = 512  # pixels, of a preview: a second or two on two busy cores
+from napari_vae_restore._napari.messages import Source, Stopwatch, Update
 
-Region = tuple[slice, ...]
-"""One slice per dimension of the data, start and stop always given."""
+_MAX_PLANES_FOR_NOISE = 8  # of lazy data, for a preview
+
+Region = tuple[slice, ...]  # one slice per dimension of the data, start and stop always given
 
 
 def visible_region(
@@ -23,7 +22,7 @@ def visible_region(
     step: Sequence[int],
     corners: Sequence[tuple[float, float]] | None = None,
     joint_channels: bool = False,
-    limit: int = MAX_SIDE,
+    limit: int = 512,
 ) -> Region:
     """The part of the current plane that is in view, its middle where it exceeds `limit`.
 
@@ -31,8 +30,6 @@ def visible_region(
     visible pixel; an interval without extent, as before the first drawing, counts as none.
     `joint_channels` asks for all channels (C); all colours (S) always belong to the region.
 
-    Examples
-    --------
     >>> visible_region((5, 100, 80), "ZYX", step=(3, 50, 40), limit=64)
     (slice(3, 4, None), slice(18, 82, None), slice(8, 72, None))
     """
@@ -51,10 +48,7 @@ def visible_region(
 
 
 def bounding_region(mask: NDArray[np.bool_], axes: str, *, margin: int | None) -> Region:
-    """The smallest box around a mask of the image's shape that is not empty, all channels.
-
-    `margin` pixels are added along Y and X; None takes whole planes.
-    """
+    """The box around a mask, all channels; `margin` pixels wider, or whole planes for None."""
     region = []
     for dim, (letter, length) in enumerate(zip(axes, mask.shape, strict=True)):
         if letter in "CS" or (letter in "YX" and margin is None):
@@ -88,3 +82,40 @@ def _window(length: int, interval: tuple[float, float] | None, limit: int) -> sl
         first += (stop - first - limit) // 2
         stop = first + limit
     return slice(first, stop)
+
+
+def read(source: Source) -> Generator[Update | None, None, NDArray[Any]]:
+    """Read a whole image plane by plane; a numpy array is returned as it is."""
+    data = source.data
+    if isinstance(data, np.ndarray):
+        return data
+    n_leading = _n_leading(source.axes)
+    if n_leading == 0:
+        yield Update("Reading the image…")
+        return np.asarray(data)
+    array: NDArray[Any] = np.empty(data.shape, data.dtype)
+    indices = list(np.ndindex(*data.shape[:n_leading]))
+    watch = Stopwatch()
+    yield Update("Reading the image…", 0.0)
+    for done, index in enumerate(indices, start=1):
+        array[index] = np.asarray(data[index])
+        yield watch.update("Reading the image…", done / len(indices))
+    return array
+
+
+def noise_region(source: Source) -> Region:
+    """Enough of an image to estimate its noise: all of an array, some planes of lazy data."""
+    selected: list[slice] = []
+    room = _MAX_PLANES_FOR_NOISE
+    for letter, length in zip(source.axes, source.data.shape, strict=True):
+        if letter in "YXCS" or isinstance(source.data, np.ndarray):
+            selected.append(slice(0, length))
+            continue
+        every = -(-length // room)
+        selected.append(slice(0, length, every))
+        room = max(1, room // len(range(0, length, every)))
+    return tuple(selected)
+
+
+def _n_leading(axes: str) -> int:
+    return next(index for index, letter in enumerate(axes) if letter in "YXCS")

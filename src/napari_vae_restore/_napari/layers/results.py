@@ -1,22 +1,24 @@
-"""Results among the layers of a viewer, and what belongs to each: source, mask, samples.
-
-This module knows layers and the viewer's public API; it imports neither Qt nor torch.
-"""
+"""Results among the layers of a viewer, and what belongs to each: source, mask, samples."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 
+from napari import Viewer
+from napari_vae_restore._napari.layers.masks import Mask
 from napari_vae_restore._napari.layers.placement import (
     FACTOR_KEY,
     MISSING_KEY,
     NOTE_KEY,
+    PREVIEW_KEY,
     RECIPE_KEY,
     RESULT_KEY,
+    SAMPLE_KEY,
     SPREAD_KEY,
     WARNINGS_KEY,
     appearance,
@@ -24,15 +26,13 @@ from napari_vae_restore._napari.layers.placement import (
     placement,
 )
 from napari_vae_restore._napari.layers.region import Region, visible_region, zoom_of
-from napari_vae_restore._napari.messages import Source
+from napari_vae_restore._napari.layers.view import steady
+from napari_vae_restore._napari.messages import Filling, Preview, Source
 from napari_vae_restore._napari.words import as_paragraphs, done
 from napari_vae_restore.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from napari import Viewer
-    from napari_vae_restore._napari.layers.masks import Mask
+    from napari_vae_restore.restoration.blocks.on_demand import OnDemand
     from napari_vae_restore.restoration.result import Restoration
 
 
@@ -56,6 +56,73 @@ class Subject:
         )
 
 
+def show(
+    viewer: Viewer,
+    key: str,
+    data: Any,
+    options: dict[str, Any],
+    renews: Sequence[str] = (),
+    *,
+    selects: bool = False,
+    visible: bool = True,
+) -> Image:
+    """Show data in the layer of an owner, the value of a key in its metadata, or in a new one.
+
+    An existing layer gets new data, place and metadata, and the options that `renews` names:
+    on a removal, napari collects all garbage, and the window waits for tenths of a second.
+    Without `selects`, the user goes on working with what was selected.
+    """
+    owner, ndim = options["metadata"][key], data.ndim
+    for layer in viewer.layers:
+        if layer.metadata.get(key) == owner and layer.data.ndim == ndim:
+            layer.data, layer.visible = data, layer.visible or visible
+            for name in ("scale", "translate", "metadata", *renews):
+                if name in options:
+                    setattr(layer, name, options[name])
+            return layer
+    selected = set(viewer.layers.selection)
+    with steady(viewer):
+        added: Image = viewer.add_image(data, visible=visible, **options)
+    if not selects:
+        viewer.layers.selection = selected
+    return added
+
+
+def show_preview(viewer: Viewer, source: Image, preview: Preview) -> Image:
+    """Show the preview of a source; there is one."""
+    options = {
+        "name": f"{source.name} preview",
+        "metadata": {PREVIEW_KEY: source.unique_id},
+        **placement(source, start=preview.start, zoom=preview.zoom),
+        **appearance(source),
+    }
+    return show(viewer, PREVIEW_KEY, preview.image, options)
+
+
+def find_preview(viewer: Viewer, source: Image) -> Image | None:
+    """The preview layer of a source, if there is one."""
+    own = source.unique_id
+    return next((each for each in viewer.layers if each.metadata.get(PREVIEW_KEY) == own), None)
+
+
+def remove_preview(viewer: Viewer, source: Image) -> None:
+    """Remove the preview layer of a source, if there is one."""
+    layer = find_preview(viewer, source)
+    if layer is not None:
+        viewer.layers.remove(layer)
+
+
+def show_filling(viewer: Viewer, source: Image, filling: Filling) -> Image:
+    """Show a filled sample of a source, in place of the one before."""
+    options = {
+        "name": f"{source.name} filled, sample {filling.number}",
+        "metadata": {SAMPLE_KEY: source.unique_id, RECIPE_KEY: filling.recipe.to_dict()},
+        **placement(source),
+        **appearance(source),
+    }
+    return show(viewer, SAMPLE_KEY, filling.image, options, ["name"], selects=True)
+
+
 def show_result(
     viewer: Viewer,
     restoration: Restoration,
@@ -63,11 +130,7 @@ def show_result(
     like: Image | None,
     preview: Image | None = None,
 ) -> Image:
-    """Show the mean of a restoration in the place of its source `like`.
-
-    A preview of that source becomes the mean: where a layer is removed, napari collects all
-    garbage, and the window waits for several tenths of a second.
-    """
+    """Show the mean of a restoration in the place of its source; a preview becomes the mean."""
     from napari_vae_restore.restoration.trust.invented import note_on
 
     metadata: dict[str, Any] = {RECIPE_KEY: restoration.recipe.to_dict()}
@@ -92,6 +155,25 @@ def show_result(
     return preview
 
 
+def show_on_demand(viewer: Viewer, restored: OnDemand, *, like: Image) -> Image:
+    """Add the layer of a restoration that is computed where it is looked at."""
+    zoom = zoom_of(restored.levels[0].shape, layer_data(like).shape)
+    layer: Image = viewer.add_image(
+        list(restored.levels) if len(restored.levels) > 1 else restored.levels[0],
+        multiscale=len(restored.levels) > 1,
+        name=f"{like.name} restored in view",
+        metadata={RECIPE_KEY: restored.recipe.to_dict(), RESULT_KEY: like.unique_id},
+        # A layer that is visible from the beginning is computed in the window's thread.
+        visible=False,
+        **placement(like, zoom=zoom),
+        **appearance(like),
+    )
+    if (preview := find_preview(viewer, like)) is not None:
+        preview.visible = False
+    layer.visible = True
+    return layer
+
+
 def is_result(layer: Any) -> bool:
     """Whether a layer shows a restored image; uncertainty and samples are no results."""
     metadata = layer.metadata
@@ -109,22 +191,20 @@ def source_of(viewer: Viewer, result: Image) -> Image | None:
     return next((layer for layer in viewer.layers if layer.unique_id == wanted), None)
 
 
-def spread_of(viewer: Viewer, result: Image) -> list[Image]:
-    """The layers with a result's uncertainty and samples."""
-    own = result.unique_id
-    return [layer for layer in viewer.layers if layer.metadata.get(SPREAD_KEY) == own]
-
-
-def samples_of(viewer: Viewer, result: Image) -> Image | None:
+def samples_of(viewer: Viewer, result: Image | None) -> Image | None:
     """The layer of a result's samples, if there is one."""
-    layers = spread_of(viewer, result)
-    return next((layer for layer in layers if FACTOR_KEY not in layer.metadata), None)
+    return _spread_of(viewer, result, is_map=False)
 
 
-def uncertainty_of(viewer: Viewer, result: Image) -> Image | None:
+def uncertainty_of(viewer: Viewer, result: Image | None) -> Image | None:
     """The layer with a result's uncertainty map, if there is one."""
-    layers = spread_of(viewer, result)
-    return next((layer for layer in layers if FACTOR_KEY in layer.metadata), None)
+    return _spread_of(viewer, result, is_map=True)
+
+
+def _spread_of(viewer: Viewer, result: Image | None, *, is_map: bool) -> Image | None:
+    own = None if result is None else result.unique_id
+    layers = (each for each in viewer.layers if own and each.metadata.get(SPREAD_KEY) == own)
+    return next((each for each in layers if (FACTOR_KEY in each.metadata) == is_map), None)
 
 
 def warnings_of(result: Image) -> str:
@@ -135,11 +215,7 @@ def warnings_of(result: Image) -> str:
 def subject_of(
     result: Image, source: Image, *, step: Sequence[int], all_planes: bool
 ) -> Subject:
-    """A result and its source as checks take them: all planes, or the current one.
-
-    `step` is the current plane's index along each dimension of the source. Raises InputError
-    if the result cannot have been made of the source.
-    """
+    """A result and its source as checks take them: all planes, or the one at index `step`."""
     recipe = dict(result.metadata[RECIPE_KEY])
     image, restored, axes = layer_data(source), layer_data(result), str(recipe["axes"])
     fits = len(image.shape) == len(restored.shape) == len(axes) and all(

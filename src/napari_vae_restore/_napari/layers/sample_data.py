@@ -29,7 +29,6 @@ def cells() -> list[LayerData]:
 
 
 def nuclei() -> list[LayerData]:
-    """Nuclei: 8 bit, many pixels at zero."""
     return _layer("nuclei")
 
 

@@ -1,7 +1,4 @@
-"""Layers that show how sure a result is: uncertainty map, samples, residual, frames.
-
-This module knows layers and the viewer's public API; it imports neither Qt nor torch.
-"""
+"""Layers that show how sure a result is: uncertainty map, samples, residual, frames."""
 
 from __future__ import annotations
 
@@ -9,7 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Image, Shapes
+from numpy.typing import NDArray
 
+from napari import Viewer
 from napari_vae_restore._napari.layers import region as regions
 from napari_vae_restore._napari.layers.placement import (
     FACTOR_KEY,
@@ -21,19 +21,16 @@ from napari_vae_restore._napari.layers.placement import (
     layer_data,
     placement,
 )
-from napari_vae_restore._napari.layers.view import steady
+from napari_vae_restore._napari.layers.results import show
+from napari_vae_restore._napari.layers.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Shapes
-    from numpy.typing import NDArray
-
-    from napari import Viewer
-    from napari_vae_restore._napari.layers.uncertainty import Uncertainty
     from napari_vae_restore.reports.residual_check import ResidualCheck
     from napari_vae_restore.restoration.result import Restoration
     from napari_vae_restore.restoration.trust.evidence import Region
 
 _COLORMAP = "inferno"
+_LIMITS = ("contrast_limits",)
 
 
 def show_spread(
@@ -49,7 +46,7 @@ def show_spread(
 
     `region` is the part of the source `like` that was restored; None for all of it. Each
     layer costs napari some hundredths of a second: a caller that takes one at a time keeps
-    the window alive. Existing layers get new data: on a removal, napari collects all garbage.
+    the window alive.
     """
     name, look = ("image", {"rgb": False}) if like is None else (like.name, appearance(like))
     place: dict[str, Any] = {}
@@ -63,16 +60,17 @@ def show_spread(
         sampled = placement(like, start=first, zoom=zoom, leading="sample")
     metadata = {RECIPE_KEY: restoration.recipe.to_dict(), SPREAD_KEY: result.unique_id}
     if uncertainty is not None:
-        yield _shown(
-            viewer,
-            uncertainty.error,
-            f"{name} uncertainty",
-            {**metadata, FACTOR_KEY: uncertainty.factor},
-            place,
-            {"contrast_limits": uncertainty.limits, "colormap": _COLORMAP},
-        )
+        options = {
+            "name": f"{name} uncertainty",
+            "metadata": {**metadata, FACTOR_KEY: uncertainty.factor},
+            **place,
+            "contrast_limits": uncertainty.limits,
+            "colormap": _COLORMAP,
+        }
+        yield show(viewer, SPREAD_KEY, uncertainty.error, options, _LIMITS, visible=False)
     if (samples := restoration.samples) is not None:
-        yield _shown(viewer, samples, f"{name} samples", metadata, sampled, look)
+        options = {"name": f"{name} samples", "metadata": metadata, **sampled, **look}
+        yield show(viewer, SPREAD_KEY, samples, options, _LIMITS, visible=False)
 
 
 def show_residual(
@@ -84,20 +82,18 @@ def show_residual(
 ) -> Image:
     """Show what was removed from a source, on top of all layers; of colours, the mean.
 
-    The contrast ends at -`limit` and `limit`; `first` is the residual's first pixel in the
-    source's data. A source has one such layer.
+    The contrast ends at -`limit` and `limit`; `first` is its first pixel in the source's data.
     """
+    options = {
+        "name": f"{source.name} residual",
+        "metadata": {RESIDUAL_KEY: source.unique_id},
+        **placement(source, start=first),
+        "contrast_limits": (-limit, limit),
+        "colormap": "gray",
+    }
     shown = residual.mean(axis=-1) if source.rgb else residual
-    metadata = {RESIDUAL_KEY: source.unique_id}
-    place = placement(source, start=first)
-    look = {"contrast_limits": (-limit, limit), "colormap": "gray"}
-    layer = _renewed(viewer, RESIDUAL_KEY, shown, metadata, place, look)
-    if layer is None:
-        name = f"{source.name} residual"
-        added: Image = viewer.add_image(shown, name=name, metadata=metadata, **place, **look)
-        return added
+    layer = show(viewer, RESIDUAL_KEY, shown, options, _LIMITS)
     viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
-    layer.visible = True
     viewer.layers.selection.active = layer
     return layer
 
@@ -107,8 +103,7 @@ def show_regions(
 ) -> Shapes | None:
     """Frame the regions where a result should be looked at; None where there are none.
 
-    `axes` are those of the source's data, `first` the first pixel that was checked in it. The
-    frames of an earlier check are removed.
+    `axes` are those of the source's data, `first` the first pixel that was checked in it.
     """
     for layer in tuple(viewer.layers):
         if layer.metadata.get(LOOK_KEY) == source.unique_id:
@@ -132,10 +127,7 @@ def show_regions(
 def frames(
     regions: Sequence[Region], axes: str, shape: tuple[int, ...], *, is_rgb: bool
 ) -> list[NDArray[np.float64]]:
-    """Corners (4, dimensions) of rectangles, one for each channel that has a slider.
-
-    A region's plane is counted in C order. Of an RGB layer, the last axis is no dimension.
-    """
+    """Corners (4, dimensions) of rectangles, one for each channel that has a slider."""
     if is_rgb:
         axes, shape = axes[:-1], shape[:-1]
     sizes = dict(zip(axes, shape, strict=True))
@@ -144,53 +136,13 @@ def frames(
     found = []
     for region in regions:
         place = np.unravel_index(region.plane, [sizes[axis] for axis in planes] or (1,))
-        rows, columns = (region.top, region.bottom), (region.left, region.right)
+        top, bottom, left, right = np.subtract(
+            (region.top, region.bottom, region.left, region.right), 0.5
+        )
+        corners = ((top, left), (top, right), (bottom, right), (bottom, left))
         for channel in np.ndindex(*(sizes[axis] for axis in channels)):
             at: dict[str, Any] = dict(zip(planes, place, strict=False))
             at |= dict(zip(channels, channel, strict=True))
-            corners = np.zeros((4, len(axes)))
-            for number, (row, column) in enumerate(((0, 0), (0, 1), (1, 1), (1, 0))):
-                values = at | {"Y": rows[row] - 0.5, "X": columns[column] - 0.5}
-                corners[number] = [values[axis] for axis in axes]
-            found.append(corners)
+            each = [[{**at, "Y": row, "X": column}[a] for a in axes] for row, column in corners]
+            found.append(np.array(each, float))
     return found
-
-
-def _shown(
-    viewer: Viewer,
-    data: Any,
-    name: str,
-    metadata: dict[str, Any],
-    place: dict[str, Any],
-    look: dict[str, Any],
-) -> Image:
-    layer = _renewed(viewer, SPREAD_KEY, data, metadata, place, look)
-    if layer is not None:
-        return layer
-    selected = set(viewer.layers.selection)
-    options = {"name": name, "metadata": metadata, **place, **look}
-    with steady(viewer):
-        added: Image = viewer.add_image(data, visible=False, **options)
-    # The result stays selected: it is what one looks at.
-    viewer.layers.selection = selected
-    return added
-
-
-def _renewed(
-    viewer: Viewer,
-    key: str,
-    data: Any,
-    metadata: dict[str, Any],
-    place: dict[str, Any],
-    look: dict[str, Any],
-) -> Image | None:
-    """Give new data to the layer of one owner and as many dimensions; None without one."""
-    for layer in viewer.layers:
-        if layer.metadata.get(key) == metadata[key] and layer.data.ndim == data.ndim:
-            renewed: Image = layer
-            renewed.data, renewed.metadata = data, metadata
-            renewed.scale, renewed.translate = place["scale"], place["translate"]
-            if "contrast_limits" in look:
-                renewed.contrast_limits = look["contrast_limits"]
-            return renewed
-    return None

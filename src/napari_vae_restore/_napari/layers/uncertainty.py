@@ -1,7 +1,4 @@
-"""Uncertainty of a restoration, prepared for a layer in a worker's thread.
-
-No Qt and no napari here.
-"""
+"""Uncertainty of a restoration, prepared for a layer in a worker's thread."""
 
 from __future__ import annotations
 
@@ -49,7 +46,7 @@ class Uncertainty:
 
 def with_uncertainty(
     steps: Generator[Any, None, Any],
-    restoration_of: Callable[[Any], Restoration],
+    restoration_of: Callable[[Any], Restoration] = lambda result: result,
     *,
     is_rgb: bool,
 ) -> Generator[Any, None, tuple[Any, Uncertainty | None]]:

@@ -1,24 +1,20 @@
-"""The view of a layer: its current plane and visible pixels; and how to keep the view.
-
-This module reads a layer and the viewer's public API; `region` does the arithmetic.
-"""
+"""The view of a layer: its current plane and visible pixels; and how to keep the view."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from napari.layers import Image
 
+from napari import Viewer
 from napari_vae_restore._napari.layers.placement import layer_data
+from napari_vae_restore._napari.layers.region import Region, visible_region
 from napari_vae_restore.images.arrays import MIN_SIDE
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from napari.layers import Image
-
-    from napari import Viewer
+MAX_SIDE = 512  # pixels, of a preview: a second or two on two busy cores
 
 
 def current_step(viewer: Viewer, layer: Image) -> tuple[int, ...]:
@@ -30,6 +26,15 @@ def current_step(viewer: Viewer, layer: Image) -> tuple[int, ...]:
     step = tuple(int(np.rint(value)) for value in layer.world_to_data(world))
     # A colour axis is no dimension of the layer, but one of its data.
     return step + (0,) * (len(layer_data(layer).shape) - len(step))
+
+
+def region_in_view(
+    viewer: Viewer, layer: Image, axes: str, *, whole: bool = False, **options: Any
+) -> Region:
+    """The part of a layer's current plane that is in view, or all of it; `visible_region`."""
+    shape, step = layer_data(layer).shape, current_step(viewer, layer)
+    corners = None if whole else visible_pixels(viewer, layer)
+    return visible_region(shape, axes, step=step, corners=corners, **options)
 
 
 @contextmanager

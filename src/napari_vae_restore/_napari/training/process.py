@@ -1,8 +1,7 @@
 """A training in its own process, which can be watched and stopped, and outlives the window.
 
 The process is ``vae-restore train``. It writes its events into its run's log, so that it
-never waits for a reader, and any later window can read them from the beginning. No Qt and no
-torch here.
+never waits for a reader, and any later window can read them from the beginning.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,6 @@ class TrainingProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it runs."""
         if self._child is not None:
             return self._child.poll() is None
         return self.run.is_alive
@@ -130,22 +129,18 @@ def start(run: Run, *, resumed: bool = False) -> TrainingProcess:
 
 def messages_of(events: Iterable[dict[str, Any]]) -> Iterator[TrainingEvent]:
     """Events of a log, consecutive steps as one update; unknown ones are skipped."""
-    steps: list[dict[str, Any]] = []
-    for event in events:
-        if event["event"] == "progress":
-            steps.append(event)
+    for is_progress, group in groupby(events, lambda event: event["event"] == "progress"):
+        if is_progress:
+            yield _update(list(group))
             continue
-        if steps:
-            yield _update(steps)
-            steps = []
-        if event["event"] == "started":
-            yield TrainingStarted(event["noise"])
-        elif event["event"] == "saved":
-            yield TrainingSaved(Path(event["path"]), event["complete"])
-        elif event["event"] == "failed":
-            yield TrainingFailed(event["message"])
-    if steps:
-        yield _update(steps)
+        for event in group:
+            match event["event"]:
+                case "started":
+                    yield TrainingStarted(event["noise"])
+                case "saved":
+                    yield TrainingSaved(Path(event["path"]), event["complete"])
+                case "failed":
+                    yield TrainingFailed(event["message"])
 
 
 def _forget_ended() -> None:

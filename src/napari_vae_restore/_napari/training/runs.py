@@ -2,23 +2,23 @@
 
 A folder holds ``run.json`` (the request and the process), ``log.jsonl`` (the events of the
 process), ``errors.txt`` (its stderr), ``model.safetensors`` (its checkpoint, at the end its
-model) and copies of the layers that it learns from. No Qt and no torch here.
+model) and copies of the layers that it learns from.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import psutil
 from platformdirs import user_data_path
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from napari_vae_restore.images.atomic import atomic_write
 from napari_vae_restore.models.bundled import DEFAULT
@@ -76,25 +76,12 @@ class TrainingRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class _RunFile:
-    """The contents of ``run.json``."""
+class Run:
+    """One training in its folder, as ``run.json`` there describes it."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid", "strict": True}
 
-    request: TrainingRequest
-    pid: int | None
-    pid_since: float
-
-
-_RUN_FILE = TypeAdapter(_RunFile)
-_EVENT = TypeAdapter(dict[str, Any])
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One training in its folder."""
-
-    folder: Path
+    folder: Annotated[Path, Field(exclude=True)]
     request: TrainingRequest
     pid: int | None = None  # of its last process
     pid_since: float = 0.0  # start of that process: systems use a number again
@@ -128,16 +115,15 @@ class Run:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its process runs."""
         return self.process is not None
 
     @property
     def is_complete(self) -> bool:
-        """Whether it ran to its end."""
-        last: dict[str, Any] = {}
-        for event in read_events(self.log_path, b'"saved"'):
-            last = event
-        return last.get("complete") is True
+        lines = self.log_path.read_bytes().split(b"\n") if self.log_path.exists() else []
+        # Only these lines: a long log takes its time.
+        saved = [parse_event(line) for line in lines if b'"saved"' in line]
+        events = [event for event in saved if event is not None]
+        return bool(events) and events[-1].get("complete") is True
 
     @property
     def can_resume(self) -> bool:
@@ -155,13 +141,10 @@ class Run:
         return run
 
     def write(self) -> None:
-        """Write ``run.json``."""
-        values = _RUN_FILE.dump_json(_RunFile(self.request, self.pid, self.pid_since), indent=1)
         with atomic_write(self.folder / "run.json") as temporary:
-            temporary.write_bytes(values)
+            temporary.write_bytes(_RUN.dump_json(self, indent=1))
 
     def remove(self) -> None:
-        """Delete the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def tidy_up(self) -> None:
@@ -169,6 +152,10 @@ class Run:
         for pattern in ("*.tif", ".*.tmp*"):
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
+
+
+_RUN = TypeAdapter(Run)
+_OBJECT = TypeAdapter(dict[str, Any])
 
 
 def runs_folder() -> Path:
@@ -210,19 +197,10 @@ def clean_up() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def read_events(path: Path, containing: bytes = b"") -> Iterator[dict[str, Any]]:
-    """The events of a log whose lines contain some text; a missing log is empty."""
-    lines = path.read_bytes().split(b"\n") if path.exists() else []
-    for line in lines:
-        event = parse_event(line) if containing in line else None
-        if event is not None:
-            yield event
-
-
 def parse_event(line: bytes) -> dict[str, Any] | None:
     """The event of a line; None for a torn line, which a killed process leaves."""
     try:
-        event = _EVENT.validate_json(line)
+        event = _OBJECT.validate_json(line)
     except ValidationError:
         return None
     return event if "event" in event else None
@@ -237,8 +215,8 @@ def _folders() -> list[Path]:
 
 def _read(folder: Path) -> Run | None:
     try:
-        known = _RUN_FILE.validate_json((folder / "run.json").read_bytes())
-        return Run(folder, known.request, known.pid, known.pid_since)
+        values = _OBJECT.validate_json((folder / "run.json").read_bytes())
+        return _RUN.validate_json(json.dumps({**values, "folder": str(folder)}))
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:

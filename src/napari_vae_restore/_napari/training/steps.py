@@ -1,7 +1,6 @@
 """Training in a worker: a generator of messages that follows the log of a process.
 
-No Qt and no napari here; torch is imported for the previews, in the worker's thread. Closing
-a generator ends the watching, not the training.
+Closing a generator ends the watching, not the training.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_vae_restore._napari.layers import region as regions
-from napari_vae_restore._napari.layers.reading import read
 from napari_vae_restore._napari.messages import (
     Preview,
     Source,
@@ -105,35 +103,11 @@ def resume_steps(
 def watch_steps(
     process: TrainingProcess, view: View, stop: threading.Event
 ) -> Generator[TrainingMessage, None, TrainingEnded]:
-    """Yield the events of a run from its beginning to its end; return its best model.
-
-    Raises TrainingError if it failed, or ended without a result.
-    """
+    """Yield the events of a run from its beginning to its end; return its best model."""
     run = process.run
     yield run
     shown = _Previews(view, run.request.device)
-    is_started, is_complete, stop_sent, failure = False, False, False, ""
-    while True:
-        is_alive = process.is_alive  # asked first, so that its last events are read
-        for message in process.read():
-            yield message
-            if isinstance(message, TrainingStarted):
-                # A resumed run: the log holds the end of its first part.
-                is_started, failure, is_complete = True, "", False
-                shown.noise = message.noise
-            elif isinstance(message, TrainingSaved):
-                is_complete, shown.is_outdated = message.is_complete, True
-            elif isinstance(message, TrainingFailed):
-                failure = message.text
-        if not is_alive:
-            break
-        if stop.is_set() and not stop_sent:
-            stop_sent = True
-            (process.stop if is_started else process.kill)()
-        if shown.is_due():
-            yield shown.of(run.model_path)
-        yield None
-        time.sleep(_POLL_SECONDS)
+    is_complete, stop_sent, failure = yield from _followed(process, shown, stop)
     if failure:
         raise TrainingError(failure)
     if not run.model_path.exists():
@@ -153,11 +127,40 @@ def watch_steps(
     return TrainingEnded(run, model, is_complete=is_complete, was_stopped=stop_sent)
 
 
+def _followed(
+    process: TrainingProcess, shown: _Previews, stop: threading.Event
+) -> Generator[TrainingMessage, None, tuple[bool, bool, str]]:
+    """Yield the events of a process to its end; whether complete, stopped, and why failed."""
+    is_started, is_complete, stop_sent, failure = False, False, False, ""
+    while True:
+        is_alive = process.is_alive  # asked first, so that its last events are read
+        for message in process.read():
+            yield message
+            match message:
+                case TrainingStarted():
+                    # A resumed run: the log holds the end of its first part.
+                    is_started, failure, is_complete = True, "", False
+                    shown.noise = message.noise
+                case TrainingSaved():
+                    is_complete, shown.is_outdated = message.is_complete, True
+                case TrainingFailed():
+                    failure = message.text
+        if not is_alive:
+            return is_complete, stop_sent, failure
+        if stop.is_set() and not stop_sent:
+            stop_sent = True
+            (process.stop if is_started else process.kill)()
+        if shown.is_due():
+            yield shown.of(process.run.model_path)
+        yield None
+        time.sleep(_POLL_SECONDS)
+
+
 def _path_of(images: Source | Path, copy: Path) -> Generator[Update | None, None, str]:
     """The path of images; a layer is written to a file."""
     if isinstance(images, Path):
         return str(images)
-    data = yield from read(images)
+    data = yield from regions.read(images)
     yield Update("Copying the image for the training…")
     from napari_vae_restore.images.image_files import write_image
 

@@ -15,11 +15,10 @@ from qtpy.QtWidgets import (
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTableView,
+    QWidget,
 )
 
 if TYPE_CHECKING:
-    from qtpy.QtWidgets import QWidget
-
     from napari_vae_restore.batch.plan import Job
 
 _HEADINGS = _IMAGE, _STATUS = "Image", "Status"
@@ -37,7 +36,6 @@ class JobModel(QAbstractTableModel):  # type: ignore[misc, unused-ignore]
         self._folder: str | None = None
 
     def reset(self, jobs: Sequence[Job]) -> None:
-        """Show other jobs."""
         self.beginResetModel()
         self.jobs, self._shares = list(jobs), {}
         self._folder = _shared_folder([job.files.image for job in jobs])
@@ -53,7 +51,6 @@ class JobModel(QAbstractTableModel):  # type: ignore[misc, unused-ignore]
         self.dataChanged.emit(cell, cell)
 
     def status(self, row: int) -> str:
-        """What a row says."""
         job = self.jobs[row]
         state = str(job.state.value)
         if job.reason:
@@ -63,15 +60,12 @@ class JobModel(QAbstractTableModel):  # type: ignore[misc, unused-ignore]
         return f"{state} {self._shares[row]:.0%}" if row in self._shares else state
 
     def rowCount(self, parent: QModelIndex = _NO_PARENT) -> int:  # noqa: N802 - Qt's name
-        """One row a job; see Qt."""
         return 0 if parent.isValid() else len(self.jobs)
 
     def columnCount(self, parent: QModelIndex = _NO_PARENT) -> int:  # noqa: N802 - Qt's name
-        """Image and status; see Qt."""
         return 0 if parent.isValid() else len(_HEADINGS)
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Text and tooltip of a cell; see Qt."""
         job = self.jobs[index.row()]
         is_image = _HEADINGS[index.column()] == _IMAGE
         if role == Qt.ItemDataRole.DisplayRole:
@@ -86,7 +80,6 @@ class JobModel(QAbstractTableModel):  # type: ignore[misc, unused-ignore]
         orientation: Qt.Orientation,
         role: int = Qt.ItemDataRole.DisplayRole,
     ) -> Any:
-        """Headings of the columns; see Qt."""
         is_text = role == Qt.ItemDataRole.DisplayRole
         return _HEADINGS[section] if is_text and orientation == _ACROSS else None
 
@@ -109,6 +102,7 @@ class JobTable(QTableView):  # type: ignore[misc, unused-ignore]
         super().__init__(parent)
         self._rows = JobModel(self)
         self.setModel(self._rows)
+        self.show_jobs, self.name = self._rows.reset, self._rows.name
         self.verticalHeader().hide()
         self.setShowGrid(False)
         self.setWordWrap(False)
@@ -124,27 +118,16 @@ class JobTable(QTableView):  # type: ignore[misc, unused-ignore]
         header.setHighlightSections(False)
         self.setMinimumHeight(_ROWS_SHOWN * self.verticalHeader().defaultSectionSize())
         self.setToolTip("Double-click an image that is restored to see it beside its result")
-        self.doubleClicked.connect(self._on_double_clicked)
+        self.doubleClicked.connect(lambda cell: self.opened.emit(self._rows.jobs[cell.row()]))
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """What is shown."""
         return tuple(self._rows.jobs)
 
-    def name(self, job: Job) -> str:
-        """Its image as the table calls it."""
-        return self._rows.name(job.files.image)
-
     def statuses(self) -> list[str]:
-        """What the rows say."""
         return [self._rows.status(row) for row in range(self._rows.rowCount())]
 
-    def show_jobs(self, jobs: Sequence[Job]) -> None:
-        """Show a plan."""
-        self._rows.reset(jobs)
-
     def show_job(self, row: int, job: Job, share: float | None = None) -> None:
-        """Show how far one image is."""
         began = self._rows.jobs[row].state is not job.state
         self._rows.change(row, job, share)
         if began:
@@ -156,9 +139,6 @@ class JobTable(QTableView):  # type: ignore[misc, unused-ignore]
             if job.state.name == "RUNNING":
                 self.show_job(row, replace(job, state=type(job.state).WAITING))
 
-    def _on_double_clicked(self, index: QModelIndex) -> None:
-        self.opened.emit(self._rows.jobs[index.row()])
-
 
 class _CutAtTheEnd(QStyledItemDelegate):  # type: ignore[misc, unused-ignore]
     """Cuts long text at its end, where the names of files are cut in the middle."""
@@ -166,7 +146,6 @@ class _CutAtTheEnd(QStyledItemDelegate):  # type: ignore[misc, unused-ignore]
     def initStyleOption(  # noqa: N802 - Qt's name
         self, option: QStyleOptionViewItem, index: QModelIndex
     ) -> None:
-        """Say how to cut; see Qt."""
         super().initStyleOption(option, index)
         option.textElideMode = Qt.TextElideMode.ElideRight
 

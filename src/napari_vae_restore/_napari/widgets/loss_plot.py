@@ -1,41 +1,56 @@
-"""Live plots of a training: loss and held-out bound; below, what else can be judged.
-
-This module knows pyqtgraph and the colours of napari's theme, and what a training reports.
-"""
+"""Live plots of a training: loss and held-out bound; below, what else can be judged."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from napari.utils.theme import get_theme
+from qtpy import API_NAME
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_vae_restore._napari.widgets.plotting import pg
+# Left to itself, pyqtgraph takes the first binding that any package has tried to import, which
+# need not be the one that napari runs on.
+os.environ.setdefault("PYQTGRAPH_QT_LIB", API_NAME)
 
-if TYPE_CHECKING:
-    from napari import Viewer
-    from napari_vae_restore._napari.messages import TrainingUpdate
+import pyqtgraph as pg
+
+from napari import Viewer
+from napari_vae_restore._napari.messages import TrainingUpdate
 
 _HEIGHT, _LOWER_HEIGHT = 140, 124
 _AXIS_WIDTH = 46
 _MIN_FOR_RANGE = 20
+# Share of the first steps that the range leaves out: an untrained network's losses are hundreds
+# of times those that matter.
 _SKIPPED_SHARE = 0.1
-"""Share of the first steps that the range leaves out: an untrained network's losses are
-hundreds of times those that matter."""
 
 _LOSS_COLOUR = "#4c9be8"
 _HELD_OUT_COLOUR = "#e8833a"
 _LEVEL_COLOURS = ("#5bbf8a", "#c58af9", "#f2c14e", "#ef6f8f", "#6fd3e8", "#b5b5b5")
 
 _DOT = 6  # pixels
-_SMOOTHING = 0.05
-"""Weight of a new step in the smoothed loss."""
+_SMOOTHING = 0.05  # weight of a new step in the smoothed loss
+_LEAST_GAIN = 1e-4  # nats per pixel that the gain's scale shows, so that no rounding fills it
+_ABOUT_UPPER = (
+    "Loss of each training step (thin), its average (thick) and, of a VAE from\n"
+    "nothing, −ELBO of patches that training never sees (dots), in nats per pixel.\n"
+    "Lower is better"
+)
+_ABOUT_LEVELS = (
+    "KL divergence of posterior from prior at each level of the network, finest\n"
+    "first, in nats per pixel: how much information of the image each level carries"
+)
+_ABOUT_GAIN = (
+    "By how much more likely the model finds measurements that it has not learned\n"
+    "from than the model that it started from; higher is better. The gain is small\n"
+    "in number, since most of what is left is noise, which nobody predicts"
+)
 
-_LEAST_GAIN = 1e-4
-"""Nats per pixel that the scale of the gain shows at least, so that no rounding fills it."""
+Points = Sequence[tuple[float, float]]  # seconds, and a value
 
 
 class TrainingPlots(QWidget):  # type: ignore[misc, unused-ignore]
@@ -43,15 +58,9 @@ class TrainingPlots(QWidget):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.upper = _Plot(
-            viewer,
-            _HEIGHT,
-            "Loss of each training step (thin), its average (thick) and, of a VAE from\n"
-            "nothing, −ELBO of patches that training never sees (dots), in nats per pixel.\n"
-            "Lower is better",
-            self,
-        )
-        self.lower = _Plot(viewer, _LOWER_HEIGHT, "", self)
+        self.upper = _Plot(viewer, _HEIGHT, self)
+        self.upper.setToolTip(_ABOUT_UPPER)
+        self.lower = _Plot(viewer, _LOWER_HEIGHT, self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -79,7 +88,6 @@ class TrainingPlots(QWidget):  # type: ignore[misc, unused-ignore]
             curve.setData([], [])
 
     def add(self, update: TrainingUpdate) -> None:
-        """Append steps."""
         if not update.seconds:
             return
         self._rewind(update.seconds[0])
@@ -108,18 +116,17 @@ class TrainingPlots(QWidget):  # type: ignore[misc, unused-ignore]
         self._kl = [each for each in self._kl if each[0] < second]
 
     def _draw(self, now: float) -> None:
-        seconds = [at for at, _ in self._losses]
-        losses = [loss for _, loss in self._losses]
+        seconds, losses = zip(*self._losses, strict=True)
         self._raw.setData(seconds, losses)
         # One step is no line yet.
         self._smooth.setData(seconds, self._smoothed, symbol="o" if len(seconds) == 1 else None)
-        bounds: list[tuple[float, float]] = []
+        bounds: Points = []
         if self._kl:
             bounds = [(at, -elbo) for at, elbo in self._judged]
             self._draw_levels(now)
         elif self._first is not None:
             self._draw_gain(self._first, now)
-        self._held_out.setData([at for at, _ in bounds], [bound for _, bound in bounds])
+        _set(self._held_out, bounds)
         legend = [("━", _LOSS_COLOUR, "loss")]
         legend += [("●", _HELD_OUT_COLOUR, "−ELBO, held out")] if self._kl else []
         low, high = visible_range(losses, [bound for _, bound in bounds])
@@ -127,47 +134,31 @@ class TrainingPlots(QWidget):  # type: ignore[misc, unused-ignore]
 
     def _draw_levels(self, now: float) -> None:
         n_levels = len(self._kl[-1][1])
-        seconds = [at for at, _ in self._kl]
         for level, curve in enumerate(self._levels[:n_levels]):
-            curve.setData(seconds, [kl[level] for _, kl in self._kl])
-        entries = [
-            ("━", colour, str(number))
-            for number, colour in enumerate(_LEVEL_COLOURS[:n_levels], start=1)
-        ]
+            _set(curve, [(at, kl[level]) for at, kl in self._kl])
+        colours = enumerate(_LEVEL_COLOURS[:n_levels], start=1)
+        legend = [("━", colour, str(number)) for number, colour in colours]
         values = np.asarray([kl for _, kl in self._kl[len(self._kl) // 10 :]], float)
         top = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
-        self.lower.setToolTip(
-            "KL divergence of posterior from prior at each level of the network, finest\n"
-            "first, in nats per pixel: how much information of the image each level carries"
-        )
-        self.lower.show_range(_legend(entries, "KL, finest first"), now, 0.0, max(top, 0.01))
+        self.lower.setToolTip(_ABOUT_LEVELS)
+        self.lower.show_range(_legend(legend, "KL, finest first"), now, 0.0, max(top, 0.01))
         self.lower.setVisible(True)
 
     def _draw_gain(self, first: float, now: float) -> None:
         gains = [(0.0, 0.0)] + [(at, value - first) for at, value in self._judged]
-        self._gain.setData([at for at, _ in gains], [gain for _, gain in gains])
+        _set(self._gain, gains)
         finite = [gain for _, gain in gains if math.isfinite(gain)]
-        self.lower.setToolTip(
-            "By how much more likely the model finds measurements that it has not learned\n"
-            "from than the model that it started from; higher is better. The gain is small\n"
-            "in number, since most of what is left is noise, which nobody predicts"
-        )
-        low, high = min(finite), max(finite)
-        self.lower.show_range(
-            _legend([("●", _HELD_OUT_COLOUR, "gain, held out")], "nats/pixel"),
-            now,
-            min(low, -_LEAST_GAIN),
-            max(high, _LEAST_GAIN),
-        )
+        low, high = min(*finite, -_LEAST_GAIN), max(*finite, _LEAST_GAIN)
+        self.lower.setToolTip(_ABOUT_GAIN)
+        legend = _legend([("●", _HELD_OUT_COLOUR, "gain, held out")], "nats/pixel")
+        self.lower.show_range(legend, now, low, high)
         self.lower.setVisible(True)
 
 
 class _Plot(QWidget):  # type: ignore[misc, unused-ignore]
     """A plot against time under its legend, in the colours of the theme."""
 
-    def __init__(
-        self, viewer: Viewer, height: int, tooltip: str, parent: QWidget | None = None
-    ) -> None:
+    def __init__(self, viewer: Viewer, height: int, parent: QWidget) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._plot = pg.PlotWidget(self)
@@ -179,7 +170,6 @@ class _Plot(QWidget):  # type: ignore[misc, unused-ignore]
         self._plot.getPlotItem().layout.setContentsMargins(0, 8, 8, 4)
         # As wide as most numbers, so that plots above one another share their time axis.
         self._plot.getAxis("left").setWidth(_AXIS_WIDTH)
-        self.setToolTip(tooltip)
         # Above the plot instead of in it, where it would hide the end of the curves.
         self._legend = QLabel(self)
         self._legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -192,7 +182,6 @@ class _Plot(QWidget):  # type: ignore[misc, unused-ignore]
         viewer.events.theme.connect(self._apply_theme)
 
     def curve(self, colour: Any, *, width: int, dots: bool = False) -> Any:
-        """Add an empty curve."""
         symbol = "o" if dots else None
         look = {"symbolSize": _DOT, "symbolBrush": colour, "symbolPen": None}
         return self._plot.plot(pen=pg.mkPen(colour, width=width), symbol=symbol, **look)
@@ -218,12 +207,17 @@ class _Plot(QWidget):  # type: ignore[misc, unused-ignore]
         self._plot.setLabel("bottom", "time (s)", color=text)
 
 
+def _set(curve: Any, points: Points) -> None:
+    """Show points; NaN and all, as pyqtgraph leaves a gap there."""
+    curve.setData([at for at, _ in points], [value for _, value in points])
+
+
 def _legend(entries: Sequence[tuple[str, str, str]], unit: str) -> str:
     """Rich text of what the curves are: sign, colour and words of each."""
-    told = [
+    parts = [
         f"<span style='color:{colour}'>{sign}</span> {text}" for sign, colour, text in entries
     ]
-    return f"{' &nbsp; '.join(told)} &nbsp; ({unit})"
+    return f"{' &nbsp; '.join(parts)} &nbsp; ({unit})"
 
 
 def visible_range(losses: Sequence[float], bounds: Sequence[float]) -> tuple[float, float]:

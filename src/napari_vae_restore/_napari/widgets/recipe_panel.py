@@ -2,90 +2,56 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
 
 from napari.layers import Image
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import (
-    QApplication,
-    QHBoxLayout,
-    QLabel,
-    QMenu,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QApplication, QGridLayout, QLabel, QMenu, QWidget
 
-from napari_vae_restore._napari.forms.fields import button
 from napari_vae_restore._napari.forms.model_store import model_of
 from napari_vae_restore._napari.forms.recipe_places import file_of, places_for
 from napari_vae_restore._napari.layers.comparing import WIPE_KEY
 from napari_vae_restore._napari.layers.placement import PREVIEW_KEY, RECIPE_KEY
+from napari_vae_restore._napari.widgets.task_widget import TaskWidget
 from napari_vae_restore.errors import VAERestoreError
 from napari_vae_restore.restoration.recipes.code import as_command, as_python
 
-if TYPE_CHECKING:
-    from napari import Viewer
-
 
 class RecipePanel(QWidget):  # type: ignore[misc, unused-ignore]
-    """Buttons that repeat a result elsewhere."""
+    """Buttons that repeat the result of a widget's form elsewhere.
 
-    message = Signal(str)
-    """What was done, or why it could not be, in words."""
+    `run_again` gets the layer that the recipe is to be applied to.
+    """
 
-    again_on = Signal(object)
-    """The layer that the recipe is to be applied to."""
-
-    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._viewer = viewer
-        self._pair: tuple[Image, Image] | None = None
-        self.python_button = button(
+    def __init__(self, widget: TaskWidget, run_again: Callable[[Image], None]) -> None:
+        super().__init__(widget)
+        self._widget, self._run_again = widget, run_again
+        self.python_button = widget.button(
             "Copy as Python",
             "The Python that gives this result again, for a notebook or napari's console",
-            self.copy_python,
+            partial(self._copy, to_command=False),
         )
-        self.command_button = button(
+        self.command_button = widget.button(
             "Copy as command line",
             "The command that gives this result again, for a terminal or a cluster",
-            self.copy_command,
+            partial(self._copy, to_command=True),
         )
-        self.again_button = QPushButton("Run again on…")
-        self.again_button.setToolTip("Apply the same recipe to another layer")
-        self._menu = QMenu(self.again_button)
+        about = "Apply the same recipe to another layer"
+        again = widget.button("Run again on…", about, lambda: None)
+        self._menu = QMenu(again)
         self._menu.aboutToShow.connect(self._fill_menu)
-        self.again_button.setMenu(self._menu)
-        row = QHBoxLayout()
-        row.addWidget(self.python_button)
-        row.addWidget(self.command_button)
-        layout = QVBoxLayout(self)
+        again.setMenu(self._menu)
+        layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(QLabel("<b>Recipe</b>"))
-        layout.addLayout(row)
-        layout.addWidget(self.again_button)
-
-    def take(self, source: Image | None, result: Image | None) -> None:
-        """Take a result with its source."""
-        self._pair = None if source is None or result is None else (source, result)
-
-    def enable(self, is_ready: bool) -> None:
-        """Let the buttons be pressed, or not."""
-        for each in (self.python_button, self.command_button, self.again_button):
-            each.setEnabled(is_ready)
-
-    def copy_python(self) -> None:
-        """Put the Python on the clipboard."""
-        self._copy(to_command=False)
-
-    def copy_command(self) -> None:
-        """Put the command line on the clipboard."""
-        self._copy(to_command=True)
+        layout.addWidget(QLabel("<b>Recipe</b>"), 0, 0, 1, 2)
+        layout.addWidget(self.python_button, 1, 0)
+        layout.addWidget(self.command_button, 1, 1)
+        layout.addWidget(again, 2, 0, 1, 2)
 
     def _copy(self, *, to_command: bool) -> None:
-        if self._pair is None:
+        if (pair := self._widget.header.pair) is None:
             return
-        source, result = self._pair
+        source, result = pair
         recipe = result.metadata[RECIPE_KEY]
         try:
             needs_file = to_command or file_of(source) is not None
@@ -95,19 +61,19 @@ class RecipePanel(QWidget):  # type: ignore[misc, unused-ignore]
             else:
                 text = as_python(recipe, places)
         except VAERestoreError as error:
-            self.message.emit(str(error))
+            self._widget.say(str(error))
             return
         QApplication.clipboard().setText(text)
         what = "command line" if to_command else "Python"
-        self.message.emit(f"Copied the {what} that gives “{result.name}” again.")
+        self._widget.say(f"Copied the {what} that gives “{result.name}” again.")
 
     def _fill_menu(self) -> None:
         self._menu.clear()
-        for layer in self._viewer.layers:
+        for layer in self._widget.viewer.layers:
             is_passing = PREVIEW_KEY in layer.metadata or WIPE_KEY in layer.metadata
             if isinstance(layer, Image) and not is_passing:
                 action = self._menu.addAction(layer.name)
-                action.triggered.connect(lambda checked=False, on=layer: self.again_on.emit(on))
+                action.triggered.connect(lambda checked=False, on=layer: self._run_again(on))
 
 
 def _output(image: str) -> str:

@@ -36,16 +36,13 @@ class StatusPanel(QWidget):  # type: ignore[misc, unused-ignore]
 
     @property
     def text(self) -> str:
-        """What it says."""
         return str(self._text.text())
 
     def idle(self, text: str) -> None:
-        """Say something while nothing runs."""
         self._bar.setVisible(False)
         self._text.setText(text)
 
     def update_progress(self, update: Update) -> None:
-        """Show how far a computation is."""
         self._bar.setVisible(True)
         self._text.setText(update.text)
         if update.fraction is None:

@@ -3,91 +3,95 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from napari.layers import Image
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, Qt, QTimer, QUrl, Signal
+from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QDockWidget,
     QHBoxLayout,
     QMainWindow,
+    QPushButton,
     QTabBar,
     QVBoxLayout,
     QWidget,
 )
 
+from napari import Viewer
 from napari_vae_restore._napari.forms.column import Column
-from napari_vae_restore._napari.forms.form import Form
+from napari_vae_restore._napari.forms.fields import button
 from napari_vae_restore._napari.forms.model_choice import (
     ModelChoice,
     load_steps,
     removes_noise_only,
 )
 from napari_vae_restore._napari.forms.model_store import model_store
-from napari_vae_restore._napari.forms.settings import remember_model
+from napari_vae_restore._napari.forms.recipe_places import report_steps
+from napari_vae_restore._napari.forms.settings import PLUGIN, remember_model
 from napari_vae_restore._napari.jobs.warm_up import warm_up
-from napari_vae_restore._napari.layers.placement import layer_data
-from napari_vae_restore._napari.messages import Source, Update
-from napari_vae_restore._napari.widgets.model_report import ModelReportDialog, report_steps
+from napari_vae_restore._napari.messages import Update
 from napari_vae_restore._napari.widgets.status_panel import StatusPanel
-from napari_vae_restore._napari.worker import Job, Steps
+from napari_vae_restore._napari.worker import Computation, Steps
+from napari_vae_restore.errors import VAERestoreError
 
 if TYPE_CHECKING:
-    from napari.layers import Image
-
-    from napari import Viewer
-    from napari_vae_restore.errors import VAERestoreError
     from napari_vae_restore.models.model import Model
-    from napari_vae_restore.reports.model_report import ModelReport
 
-PLUGIN = "napari-vae-restore"
-"""Name of the plugin, as the viewer knows its widgets."""
-
-_TURN_MS = 15
-"""Between the layers of a result: about a frame of the screen."""
-
+_TURN_MS = 15  # between the layers of a result: about a frame of the screen
 _SETTLED_MS = 200  # until a new widget has been drawn
-
-NO_LAYER = "Open an image first, or try one from File ▸ Open Sample ▸ VAE Restore."
 
 
 class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
-    """Base of the widgets: a form, a status panel and at most one running job.
+    """Base of the widgets: a form, buttons, a status panel and at most one computation.
 
-    A job ends when its layer is deleted, when the widget leaves its dock, and when
+    A computation ends when its layer is deleted, when the widget leaves its dock, and when
     napari closes.
     """
 
-    header: Any
-    """The form: it has `layers`, `device` and, for `_source`, `axes`."""
+    locks_form: ClassVar[bool] = True
+    """Whether nothing can be chosen while something is computed."""
 
-    models: ModelChoice
+    cancelling = Signal()
+    ended = Signal()
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, viewer: Viewer, form: Any, models: ModelChoice | None = None) -> None:
         super().__init__()
-        self._viewer = viewer
-        self._job: Job | None = None
-        self._job_layer: Image | None = None
+        self.viewer = viewer
+        self.header = form
+        self.models = models
+        self.panel = StatusPanel(self)
+        self._running: Computation | None = None
+        self._layer: Image | None = None
         self._on_success: Callable[[Any], Any] = _ignore
-        self._in_turns = False
         self._turns: Iterator[None] = iter(())
-        self._next_turn = QTimer(self)
-        self._next_turn.setSingleShot(True)
-        self._next_turn.setInterval(_TURN_MS)
+        self._next_turn = QTimer(self, singleShot=True, interval=_TURN_MS)
         self._next_turn.timeout.connect(self._take_turn)
         self._note = ""
-        self.panel = StatusPanel(self)
+        self._ready: dict[QPushButton, Callable[[], bool]] = {}
+        self._on_leaving = ExitStack()
         content = QWidget()
         self._layout = QVBoxLayout(content)
         self._layout.setContentsMargins(8, 8, 8, 8)
         self._layout.setSpacing(10)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        self._column = Column(content, self)
-        column.addWidget(self._column)
-        viewer.layers.events.removed.connect(self._on_layer_removed)
+        self._layout.addWidget(form.native)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        column = Column(content, self)
+        whole.addWidget(column)
+        column.restyled.connect(form.align_labels)
+        form.changed.connect(self._on_changed)
+        self.listen(viewer.layers.events.removed, self._on_layer_removed)
+        self.listen(model_store().changed, self._on_models_changed)
+        if models is not None:
+            models.file_chosen.connect(self.open_model)
+            models.about_asked.connect(self.show_report)
+            # Not at once: an import holds up the thread of the window.
+            QTimer.singleShot(_SETTLED_MS, warm_up)
 
     def reset_choices(self, event: Any = None) -> None:
         """Offer the layers that there are now; napari calls this where one comes or goes."""
@@ -96,120 +100,132 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
     def open_model(self, path: str) -> None:
         """Open a model file, ``.safetensors``, and select its model."""
         if not self.is_busy:
-            done = partial(self._on_model, Path(path))
-            self._launch(load_steps(Path(path)), layer=None, on_success=done)
+            self.launch(load_steps(Path(path)), partial(self._on_model, Path(path)))
 
     def show_report(self) -> None:
-        """Show what is known of the chosen model, in a window of its own."""
-        if not self.is_busy:
-            steps = report_steps(self.models.model)
-            self._launch(steps, layer=None, on_success=self._on_report)
+        """Show what is known of the chosen model, as a page in the browser."""
+        if not self.is_busy and self.models is not None:
+            self.launch(report_steps(self.models.model), self._on_report)
 
     @property
     def is_busy(self) -> bool:
         """Whether a computation is under way, one that is being stopped included."""
-        return self._job is not None
+        return self._running is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing runs and all is chosen."""
+        return not self.is_busy and not self.header.problem
+
+    @property
+    def can_cancel(self) -> bool:
+        return self._running is not None and not self._running.is_cancelled
 
     @property
     def status(self) -> str:
-        """What the widget says."""
         return self.panel.text
 
     def cancel(self) -> None:
         """End the computation and throw its result away."""
-        if self._job is not None and not self._job.is_cancelled:
-            self._job.cancel()
+        self.cancelling.emit()
+        if self._running is not None and self.can_cancel:
+            self._running.cancel()
             self.panel.update_progress(Update("Cancelling…"))
-            self._refresh()
+            self.refresh()
 
-    def _show_form(self, form: Form, models: ModelChoice | None = None) -> None:
-        """Show a form, and follow it; the models are those that its choice offers."""
-        self.header = form
-        self._layout.addWidget(form.native)
-        self._column.restyled.connect(form.align_labels)
-        form.changed.connect(self._on_changed)
-        model_store().changed.connect(self._on_models_changed)
-        if models is not None:
-            self.models = models
-            models.file_chosen.connect(self.open_model)
-            models.about_asked.connect(self.show_report)
-            # Not at once: an import holds up the thread of the window.
-            QTimer.singleShot(_SETTLED_MS, warm_up)
+    def add(self, *widgets: QWidget) -> None:
+        for each in widgets:
+            self._layout.addWidget(each)
 
-    def _add_buttons(self, *buttons: QWidget) -> None:
+    def add_row(self, *buttons: QPushButton) -> None:
         row = QHBoxLayout()
         for each in buttons:
             row.addWidget(each)
         self._layout.addLayout(row)
 
-    def _launch(
+    def button(
         self,
-        steps: Steps,
-        *,
-        layer: Image | None,
-        on_success: Callable[[Any], Any],
-        in_turns: bool = False,
+        text: str,
+        tooltip: str,
+        action: Callable[[], Any],
+        ready: Callable[[], bool] | None = None,
+    ) -> QPushButton:
+        """A button that is enabled while `ready`: by default, nothing runs, all is chosen."""
+        push = button(text, tooltip, action)
+        self._ready[push] = ready or (lambda: self.is_ready)
+        return push
+
+    def make_cancel_button(self, tooltip: str = "Stop without a result") -> QPushButton:
+        return self.button("Cancel", tooltip, self.cancel, lambda: self.can_cancel)
+
+    def listen(self, signal: Any, slot: Callable[..., Any]) -> None:
+        """Connect a signal until the widget leaves its dock."""
+        signal.connect(slot)
+        self._on_leaving.callback(signal.disconnect, slot)
+
+    def on_leaving(self, action: Callable[..., Any], *values: Any) -> None:
+        self._on_leaving.callback(action, *values)
+
+    def launch(
+        self, steps: Steps, on_success: Callable[[Any], Any], layer: Image | None = None
     ) -> None:
-        """Run steps in a thread; `on_success` gets their result, in the window's thread.
+        """Run steps for a layer in a thread; `on_success` gets their result, in the window's.
 
-        With `in_turns` it is a generator: each of its steps shows a part of the result.
+        Where it gives an iterator, each of its steps shows a part of the result.
         """
-        self._note, self._in_turns = "", in_turns
-        self._job, self._job_layer, self._on_success = Job(steps, self), layer, on_success
-        self._job.message.connect(self._on_message)
-        self._job.succeeded.connect(self._on_succeeded)
-        self._job.failed.connect(self._on_failed)
-        self._job.cancelled.connect(self._on_cancelled)
+        self._note = ""
+        self._running, self._layer = Computation(steps, self), layer
+        self._on_success = on_success
+        self._running.message.connect(self._on_message)
+        self._running.succeeded.connect(self._on_succeeded)
+        self._running.failed.connect(self.fail)
+        self._running.cancelled.connect(self._on_cancelled)
         # A deleted widget hears no more signals, but its thread must end all the same.
-        self.destroyed.connect(self._job.quit_worker)
+        self.destroyed.connect(self._running.cancel)
         self.panel.update_progress(Update("Starting…"))
-        self._refresh()
-        self._job.start()
+        self.refresh()
+        self._running.start()
 
-    def _source(self, layer: Image) -> Source:
-        return Source(layer_data(layer), self.header.axes.axes)
-
-    def _show_widget(self, name: str, layer: Image | None) -> None:
-        """Bring another widget of the plugin to the front, with a layer chosen."""
-        dock, widget = self._viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
-        dock.show()
-        dock.raise_()
-        if layer is not None and not widget.is_busy:
-            widget.header.layers.value = layer
-
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """Keep a sentence in the status line until the next computation."""
         self._note = text
-        self._refresh()
+        self.refresh()
 
-    def _hint(self) -> str:
-        """What to do next, in words, when nothing runs and nothing was said."""
-        raise NotImplementedError
+    def fail(self, error: VAERestoreError) -> None:
+        self._end()
+        self.say(f"That did not work: {error}")
+        show_error(str(error))
 
-    def _refresh(self) -> None:
-        """Show what can be done now; subclasses enable their buttons."""
+    def refresh(self) -> None:
+        self.header.follow()
+        if self.locks_form:
+            self.header.enabled = not self.is_busy
+        for push, is_ready in self._ready.items():
+            push.setEnabled(is_ready())
         if not self.is_busy:
             self.panel.idle(self._note or self._hint())
 
+    def _hint(self) -> str:
+        """What to do next, in words, when nothing runs and nothing was said."""
+        return str(self.header.problem or self.header.hint)
+
     def _on_message(self, message: Any) -> None:
         """Show what a computation reports; subclasses know more messages."""
-        if isinstance(message, Update) and self._job is not None:
+        if isinstance(message, Update) and self._running is not None:
             self.panel.update_progress(message)
 
     def _on_succeeded(self, result: object) -> None:
-        on_success = self._on_success
-        if self._in_turns:
-            self._turns = on_success(result)
-            self._take_turn()
-        else:
-            self._end()
-            on_success(result)
+        self._turns = self._shown(result)
+        self._take_turn()
+
+    def _shown(self, result: object) -> Iterator[None]:
+        yield from self._on_success(result) or ()
 
     def _take_turn(self) -> None:
         """Show a part of a result, and the next one when the window has drawn this one."""
         is_over = True
         try:
-            if self._job is not None and not self._job.is_cancelled:
+            if self.can_cancel:
                 next(self._turns)
                 is_over = False
                 self._next_turn.start()
@@ -220,27 +236,22 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
                 self._end()
 
     def _end(self) -> None:
-        if self._job is not None:
-            self.destroyed.disconnect(self._job.quit_worker)
-            self._job.deleteLater()
-        self._job = self._job_layer = None
-        self._on_success = _ignore
+        if self._running is not None:
+            self.destroyed.disconnect(self._running.cancel)
+            self._running.deleteLater()
+        self._running = self._layer = None
+        self._on_success, self._turns = _ignore, iter(())
         self.header.device.reset_choices()
-        self._refresh()
-
-    def _on_failed(self, error: VAERestoreError) -> None:
-        self._end()
-        self._say(f"That did not work: {error}")
-        show_error(str(error))
+        self.refresh()
+        self.ended.emit()
 
     def _on_cancelled(self) -> None:
         self._end()
-        self._say("Cancelled; nothing was changed.")
+        self.say("Cancelled; nothing was changed.")
 
     def _on_changed(self, *change: object) -> None:
         """Something was chosen: old news give way to what can be done now."""
-        self._note = ""
-        self._refresh()
+        self.say("")
 
     def _on_models_changed(self) -> None:
         self.reset_choices()
@@ -250,15 +261,18 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
         remember_model(path)
         name = model_store().add(model, model.name)
         text = f"Model “{name}” opened."
-        if removes_noise_only(model) and not self.models.takes_denoising_only:
+        takes_it = self.models is not None and self.models.takes_denoising_only
+        if removes_noise_only(model) and not takes_it:
             text += " It removes noise only: it is there for Denoise."
-        self._say(text)
+        self.say(text)
 
-    def _on_report(self, report: ModelReport) -> None:
-        ModelReportDialog(report, self).show()
+    def _on_report(self, page: Path) -> None:
+        is_open = QDesktopServices.openUrl(QUrl.fromLocalFile(str(page)))
+        how = "is open in your browser" if is_open else "can be opened in a browser"
+        self.say(f"The report of the model {how}: {page}")
 
     def _on_layer_removed(self, event: Any) -> None:
-        if self._job_layer is not None and event.value is self._job_layer:
+        if self._layer is not None and event.value is self._layer:
             self.cancel()
 
     def event(self, event: QEvent) -> bool:
@@ -266,7 +280,10 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
         if event.type() == QEvent.Type.ParentChange:
             if self.parent() is None:
                 self.cancel()
-                self._disconnect_viewer()
+                events = self.viewer.layers.events
+                for each in (events.inserted, events.removed, events.reordered, events.renamed):
+                    each.disconnect(self.reset_choices)
+                self._on_leaving.close()
             else:
                 # napari has not finished docking it yet.
                 QTimer.singleShot(0, self._join_tabs)
@@ -274,14 +291,16 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
 
     def _join_tabs(self) -> None:
         """Lie over the other widgets of the plugin, not below them in a strip."""
-        dock = _dock_of(self)
-        if dock is None or dock.isFloating() or not isinstance(dock.parent(), QMainWindow):
+        window = self.window()
+        if not isinstance(window, QMainWindow):  # it floats, or was closed at once
             return
-        window = dock.parent()
-        docks = (_dock_of(other) for other in window.findChildren(TaskWidget))
+        docks = [
+            each for each in window.findChildren(QDockWidget) if each.findChild(TaskWidget)
+        ]
+        dock = next(each for each in docks if each.isAncestorOf(self))
         alone = {dock, *window.tabifiedDockWidgets(dock)}
         for other in docks:
-            if other is None or other in alone or other.isFloating() or not other.isVisible():
+            if other in alone or other.isFloating() or not other.isVisible():
                 continue
             window.tabifyDockWidget(other, dock)
             for each in (other, dock):
@@ -293,12 +312,12 @@ class TaskWidget(QWidget):  # type: ignore[misc, unused-ignore]
             QTimer.singleShot(0, dock.raise_)
             return
 
-    def _disconnect_viewer(self) -> None:
-        events = self._viewer.layers.events
-        events.removed.disconnect(self._on_layer_removed)
-        for event in (events.inserted, events.removed, events.reordered, events.renamed):
-            event.disconnect(self.reset_choices)
-        model_store().changed.disconnect(self._on_models_changed)
+
+def show_widget(viewer: Viewer, name: str) -> Any:
+    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+    dock.show()
+    dock.raise_()
+    return widget
 
 
 def _tab_title(title: str) -> str:
@@ -309,14 +328,6 @@ def _tab_title(title: str) -> str:
     """
     # napari adds the plugin's name, in one way or another.
     return title.split(" (")[0].split(" & ")[0]
-
-
-def _dock_of(widget: QWidget) -> Any:
-    """The dock that holds a widget, if one does."""
-    parent = widget.parent()
-    while parent is not None and not isinstance(parent, QDockWidget):
-        parent = parent.parent()
-    return parent
 
 
 def _ignore(result: object) -> None:

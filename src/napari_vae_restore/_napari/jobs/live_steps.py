@@ -1,8 +1,8 @@
-"""Drawing pictures from a model in a worker; no Qt and no napari here."""
+"""Enhancing images and drawing pictures in a worker; no Qt here."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_vae_restore._napari.jobs.restoration_steps import loaded
-from napari_vae_restore._napari.layers.reading import read
-from napari_vae_restore._napari.messages import Source, Update
+from napari_vae_restore._napari.layers import region as regions
+from napari_vae_restore._napari.messages import Preview, Source, Stopwatch, Update
+from napari_vae_restore.images.layout import checked_axes
 
 if TYPE_CHECKING:
+    from napari_vae_restore.generation.enhancement import Enhancement
     from napari_vae_restore.models.model import Model
+
+
+def enhance_steps(
+    source: Source, model: Model | str, options: Mapping[str, Any]
+) -> Generator[Update | None, None, Enhancement]:
+    """Enhance a whole image; the options are those of :func:`~napari_vae_restore.enhance`."""
+    image = yield from regions.read(source)
+    placed = yield from loaded(model)
+    yield Update("Enhancing…")
+    from napari_vae_restore.generation.enhancement import enhance
+
+    return enhance(image, placed, axes=source.axes, **options)
+
+
+def enhance_preview_steps(
+    source: Source, region: regions.Region, model: Model | str, options: Mapping[str, Any]
+) -> Generator[Update | None, None, Preview]:
+    from napari_vae_restore.restoration.result import Diagnostics
+
+    watch = Stopwatch(0)
+    axes = checked_axes(source.axes, tuple(source.data.shape))
+    crop = Source(np.asarray(source.data[region]), axes)
+    found = yield from enhance_steps(crop, model, options)
+    diagnostics = Diagnostics(None, (), 0, 1, 0, watch.elapsed, options["device"])
+    return Preview(found.enhanced, regions.start(region), {}, diagnostics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +74,19 @@ def draw_steps(
     coarser = options.temperatures[:1] * (n_levels - len(options.temperatures))
     temperatures = (*coarser, *options.temperatures)[-n_levels:]
     side = options.side if placed.network.config.fixed_size is None else None
+    common: dict[str, Any] = {"temperature": temperatures, "device": options.device}
     pictures = []
     for index in range(n):
         yield Update("Drawing…", index / n)
-        seed = options.seed + index
-        drawn = sample(
-            placed, 1, side, temperature=temperatures, seed=seed, device=options.device
-        )
-        pictures.append(drawn[0])
+        pictures.append(sample(placed, 1, side, seed=options.seed + index, **common)[0])
     return DrawnPictures(np.stack(pictures), _recipe(placed, options, n))
 
 
 def like_steps(
     source: Source, model: Model | str, n: int, levels: int, options: ExploreOptions
 ) -> Generator[Update | None, None, DrawnPictures]:
-    """Draw n pictures (n, *shape) like an image: only its finest latents are drawn anew.
-
-    `levels` says how many of them; the temperature of the finest level counts.
-    """
-    image = yield from read(source)
+    """Draw n pictures (n, *shape) like an image: its finest `levels` latents are drawn anew."""
+    image = yield from regions.read(source)
     placed = yield from loaded(model)
     yield Update("Drawing…")
     from napari_vae_restore.generation.latents import encode
