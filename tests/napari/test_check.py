@@ -107,7 +107,7 @@ def test_samples_are_drawn_for_the_plane_in_view(checked, viewer, finish, qtbot)
     assert [layer.name for layer in viewer.layers].count("cells samples") == 1
     checked.uncertainty_button.click()
     before = visibilities(viewer)
-    checked.flicker.speed.value = 25
+    checked.flicker.speed.setValue(25)
     checked.flicker.play_button.click()
     assert samples.visible
     assert not viewer.layers["cells denoised"].visible

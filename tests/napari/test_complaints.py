@@ -238,7 +238,7 @@ def test_13_settings_are_forgotten(viewer, denoise, open_widget, finish, make_im
     finish(denoise)
     dock = next(each for each in viewer.window.dock_widgets.values() if each is denoise)
     viewer.window.remove_dock_widget(dock)
-    assert open_widget("Denoise").samples.value == 3
+    assert open_widget("Denoise").header.samples.value == 3
 
 
 def test_14_nobody_knows_whether_to_trust_it(viewer, denoised, open_widget, finish, make_image):

@@ -105,7 +105,7 @@ def test_the_next_session_begins_where_the_last_one_ended(
     assert denoise.models.model.name == "mine"
     own_page.remember = False
     viewer.window.remove_dock_widget(denoise)
-    assert open_widget("Denoise").samples.value == 0
+    assert open_widget("Denoise").header.samples.value == 0
 
 
 @pytest.mark.gui
