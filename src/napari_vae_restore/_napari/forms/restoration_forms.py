@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from magicgui.widgets import CheckBox
@@ -39,7 +39,6 @@ from napari_vae_restore._napari.layers.mask_layers import (
 )
 from napari_vae_restore._napari.layers.placement import layer_data, levels_of
 from napari_vae_restore._napari.layers.region import Region
-from napari_vae_restore._napari.worker import Steps
 from napari_vae_restore.restoration.options import Options
 from napari_vae_restore.restoration.tasks import MAX_FACTOR, Denoise, SuperResolve, Task
 
@@ -201,10 +200,12 @@ class RestorationForm(LayerForm):
         tasks = self.tasks()
         return lambda: tasks
 
-    def run_steps(self) -> Steps:
+    def run_steps(self) -> Generator[Any, None, Any]:
         return restore_steps(self.source, self.tasks(), self.models.model, self.chosen_options)
 
-    def preview_steps(self, region: Region, noise: Mapping[int, NoiseModel]) -> Steps:
+    def preview_steps(
+        self, region: Region, noise: Mapping[int, NoiseModel]
+    ) -> Generator[Any, None, Any]:
         """Restore a region, with noise that is known already."""
         model = self.models.model
         return preview_steps(
@@ -328,10 +329,12 @@ class InpaintForm(RestorationForm):
     def tasks_on_demand(self) -> Callable[[], Sequence[Task]]:
         return partial(tasks_everywhere, self.holes())
 
-    def run_steps(self) -> Steps:
+    def run_steps(self) -> Generator[Any, None, Any]:
         return inpaint_steps(self.source, self.holes(), self.models.model, self.chosen_options)
 
-    def preview_steps(self, region: Region, noise: Mapping[int, NoiseModel]) -> Steps:
+    def preview_steps(
+        self, region: Region, noise: Mapping[int, NoiseModel]
+    ) -> Generator[Any, None, Any]:
         model, options = self.models.model, self.chosen_options
         return inpaint_preview_steps(self.source, region, self.holes(), model, options, noise)
 
