@@ -9,6 +9,7 @@ import copy
 import logging
 import time
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -30,9 +31,9 @@ from napari_vae_restore.models.latents import random_noise
 from napari_vae_restore.models.model import Model, TrainingRecord, build_network, channels_last
 from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
+from napari_vae_restore.models.threads import WORTH_A_TRIAL, fitting_threads
 from napari_vae_restore.training import checkpoint
 from napari_vae_restore.training.pictures import PatchSource, Picture
-from napari_vae_restore.training.thread_trial import thread_trial
 
 _log = logging.getLogger(__name__)
 
@@ -135,8 +136,7 @@ class BundledTraining:
             self._optimiser: Optimizer = self._stage.optimiser()
 
     def _run_stage(self, stage: Stage) -> Generator[StageProgress, None, None]:
-        threads, index = torch.get_num_threads(), len(self._done)
-        seed = (self.plan.seed, index)
+        seed = (self.plan.seed, len(self._done))
         stream = Stream(
             stage.recipe.draw,
             PatchSource(self._pictures, self.plan.side * stage.recipe.zoom),
@@ -146,14 +146,13 @@ class BundledTraining:
         )
         data = batches(stream, self._workers)
         timed = self._device.type == "cpu" and not self.plan.steps
-        trial = thread_trial() if timed else iter(())
+        threads = fitting_threads(self._device, WORTH_A_TRIAL) if timed else nullcontext()
         # Core-hours: what other programs take of the processor does not count.
         clock = time.process_time if timed else time.monotonic
         started = clock() - self._seconds
         logged = saved = time.monotonic()
-        try:
+        with threads:
             while self._fraction(stage) < 1:
-                next(trial, None)
                 progress = self._optimise(stage, next(data))
                 now = time.monotonic()
                 self._seconds = clock() - started
@@ -164,8 +163,6 @@ class BundledTraining:
                     self.save_checkpoint()
                     saved = time.monotonic()
                 yield progress
-        finally:
-            torch.set_num_threads(threads)
 
     def _optimise(self, stage: Stage, batch: Batch) -> StageProgress:
         """One step of the optimiser, then of the moving average."""

@@ -38,7 +38,7 @@ _HOMES = {
     "NoiseReport": ".reports.noise_report",
     "Pairs": ".training.sources",
     "PoissonGaussianNoise": ".noise.models",
-    "Progress": ".training.progress",
+    "Progress": ".training.checkpoint",
     "Recipe": ".restoration.result",
     "ResidualCheck": ".reports.residual_check",
     "Restoration": ".restoration.result",
@@ -146,9 +146,9 @@ if TYPE_CHECKING:
     from napari_vae_restore.stores.restore import Stored as Stored
     from napari_vae_restore.stores.restore import iter_restore_store as iter_restore_store
     from napari_vae_restore.stores.restore import restore_store as restore_store
+    from napari_vae_restore.training.checkpoint import Progress as Progress
     from napari_vae_restore.training.engine import Training as Training
     from napari_vae_restore.training.error_calibration import calibrate as calibrate
-    from napari_vae_restore.training.progress import Progress as Progress
     from napari_vae_restore.training.settings import TrainingSettings as TrainingSettings
     from napari_vae_restore.training.settings import parse_budget as parse_budget
     from napari_vae_restore.training.sources import Clean as Clean

@@ -32,7 +32,7 @@ from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.restoration.recipes.replay import read_recipe
 from napari_vae_restore.stores.ome_zarr import open_store
 from napari_vae_restore.training.sources import listed
-from napari_vae_restore.training.window_sampler import WindowSampler
+from napari_vae_restore.training.windows import WindowSampler
 from napari_vae_restore.zoo.archive import import_package
 
 Picture = NDArray[Any]

@@ -12,7 +12,7 @@ from skimage import data
 import napari_vae_restore as vr
 from napari_vae_restore.training.likeness import fit_likeness
 from napari_vae_restore.training.sources import listed
-from napari_vae_restore.training.window_sampler import spread_out
+from napari_vae_restore.training.windows import spread_out
 
 NOISE = vr.GaussianNoise(10.0)
 Image = NDArray[np.float32]

@@ -7,7 +7,7 @@ import pytest
 from skimage import data
 
 import napari_vae_restore as vr
-from napari_vae_restore.training.measured_planes import measured_planes
+from napari_vae_restore.training.training_planes import measured_planes
 
 TRUTH = data.camera()[100:228, 90:250].astype(np.float64)
 

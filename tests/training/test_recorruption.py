@@ -82,7 +82,7 @@ def test_noise_is_drawn_with_the_shape_that_the_image_shows() -> None:
     found = noise_of(image, (0.1, 0.0, 0.0, 0.0), rng)
     assert -1.3 < found.skewness < -0.8
     normal = rng.standard_normal(image.shape)
-    n = 0.1 * found.shaped(normal, slice(None), slice(None))
+    n = 0.1 * found.shaped(normal, (slice(None), slice(None)))
     assert abs(float(n.mean())) < 0.003
     assert abs(float(n.std()) / 0.1 - 1) < 0.08
     # E[e - n | e + n] = 0, in the tails as well; a Gaussian of the same strength fails there.
@@ -101,7 +101,7 @@ def test_shapes_of_gaussian_noise_are_gaussian(clean: NDArray[np.float32]) -> No
     found = noise_of(image, (0.1, 0.0, 0.0, 0.0), rng)
     assert abs(found.skewness) < 0.15
     normal = rng.standard_normal(clean.shape)
-    drawn = found.shaped(normal, slice(None), slice(None))
+    drawn = found.shaped(normal, (slice(None), slice(None)))
     assert np.abs(drawn - normal * found.strength)[np.abs(normal) < 2].max() < 0.4
 
 

@@ -13,10 +13,14 @@ from napari_vae_restore.restoration.inference.risk import WindowRisk, difference
 from napari_vae_restore.restoration.inference.units import Units
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.training.examples import TrainingPlane
-from napari_vae_restore.training.local_noise import LocalNoise, NoiseLaw, skewness_of
+from napari_vae_restore.training.local_noise import (
+    LocalNoise,
+    NoiseLaw,
+    measure_skewness,
+    skewness_of,
+)
 from napari_vae_restore.training.self_supervised import RiskTerms, SelfSupervisedExamples
 from napari_vae_restore.training.settings import TrainingSettings
-from napari_vae_restore.training.speckle import measure_skewness
 
 INFINITE = (-np.inf, np.inf)
 NO_CLIP = vr.GaussianNoise(1.0)
@@ -39,16 +43,17 @@ def examples_of(y, noise, signal, clipped=INFINITE, side=64):
     local = LocalNoise(
         np.zeros_like(values), np.zeros(values.shape, np.uint8), np.zeros((1, 57))
     )
-    plane = TrainingPlane(values, (units.sigma, 0.1, 0.1, 0.0), local, None, noise.correlation)
     terms = RiskTerms.of(np.asarray(y, float), pilot, noise, units, clipped)
-    return SelfSupervisedExamples([plane], [terms], noise, side=side, stride=8, seed=0)
+    constants = (units.sigma, 0.1, 0.1, 0.0)
+    plane = TrainingPlane(values, constants, local, None, noise.correlation, terms)
+    return SelfSupervisedExamples([plane], noise, side=side, stride=8, seed=0)
 
 
 @pytest.mark.parametrize("side", [64, 100, 200])
 def test_what_judges_is_never_learned_from(side):
     y = np.random.default_rng(0).permutation(side * side).reshape(side, side).astype(float)
     examples = examples_of(y, NO_CLIP, y)
-    patches = examples.risk_patches(np.random.default_rng(0))
+    patches = examples.held_out(np.random.default_rng(0))
     judged = {
         float(value)
         for patch in patches
@@ -67,7 +72,7 @@ def test_what_judges_is_never_learned_from(side):
 def test_the_same_probes_judge_every_state():
     y = 50 * structure(128)
     examples = examples_of(y, NO_CLIP, y)
-    one, other = (examples.risk_patches(np.random.default_rng(5)) for _ in range(2))
+    one, other = (examples.held_out(np.random.default_rng(5)) for _ in range(2))
     for a, b in zip(one, other, strict=True):
         assert torch.equal(a.conditions, b.conditions)
         np.testing.assert_array_equal(a.noise_probe, b.noise_probe)
@@ -89,7 +94,7 @@ def test_the_risk_ranks_answers_as_the_truth_does(form, level):
     truth = level + 150 * structure(320)
     y = noise.sample(truth, np.random.default_rng(11)).clip(0, 255)
     examples = examples_of(y, noise, truth, clipped_levels(y))
-    patches = examples.risk_patches(np.random.default_rng(2))
+    patches = examples.held_out(np.random.default_rng(2))
     scale = noise.variance(truth).mean()
     corners = places(examples)
 

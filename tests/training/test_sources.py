@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import napari_vae_restore as vr
 from napari_vae_restore.images.image_files import write_image
-from napari_vae_restore.training.sources import load_images, load_matched
+from napari_vae_restore.training.sources import load, load_images, matched
 
 
 def picture(seed: int = 0, shape: tuple[int, ...] = (32, 40)) -> NDArray[np.uint8]:
@@ -54,7 +54,7 @@ def test_a_folder_of_bad_files_alone_is_refused(tmp_path: Path) -> None:
 def test_folders_are_matched_by_name_whatever_the_ending(tmp_path: Path) -> None:
     one = write(tmp_path / "noisy", "x.tif", "y.png")
     other = write(tmp_path / "clean", "y.tif", "x.tif")
-    names = [(a.name, b.name) for a, b in load_matched(one, other)]
+    names = [(a.name, b.name) for a, b in load(matched(one, other))]
     assert names == [("x.tif", "x.tif"), ("y.png", "y.tif")]
 
 
@@ -62,12 +62,12 @@ def test_files_without_a_partner_are_named(tmp_path: Path) -> None:
     one = write(tmp_path / "noisy", "x.tif", "lonely.tif")
     other = write(tmp_path / "clean", "x.tif", "single.tif")
     with pytest.raises(vr.InputError, match="lonely, single"):
-        load_matched(one, other)
+        matched(one, other)
 
 
 def test_arrays_are_matched_by_their_number() -> None:
     with pytest.raises(vr.InputError, match="got 2 and 1"):
-        load_matched([picture(), picture(1)], picture(2))
+        matched([picture(), picture(1)], picture(2))
 
 
 def test_unknown_tasks_are_refused() -> None:

@@ -14,11 +14,17 @@ from numpy.typing import NDArray
 
 import napari_vae_restore as vr
 from napari_vae_restore.images.image_files import write_image
-from napari_vae_restore.training import window_cache, window_sampler
+from napari_vae_restore.training import windows
 from napari_vae_restore.training.settings import TrainingSettings
 from napari_vae_restore.training.sources import listed, matched
-from napari_vae_restore.training.window_cache import EVERY, FIRST, SIZE, WindowCache
-from napari_vae_restore.training.window_sampler import HELD_OUT, WindowSampler
+from napari_vae_restore.training.windows import (
+    EVERY,
+    FIRST,
+    HELD_OUT,
+    SIZE,
+    WindowCache,
+    WindowSampler,
+)
 
 TINY = vr.HVAEConfig(levels=2, width=8, latent=4)
 SMALL = TrainingSettings(batch=2, patch=32)
@@ -30,8 +36,8 @@ SOME = 48
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is much is little here."""
-    monkeypatch.setattr(window_sampler, "MOST_AT_ONCE", 100)
-    monkeypatch.setattr(window_sampler, "SIDE", SOME)
+    monkeypatch.setattr(windows, "MOST_AT_ONCE", 100)
+    monkeypatch.setattr(windows, "SIDE", SOME)
 
 
 def stack(n: int = 4, side: int = 200, seed: int = 0) -> NDArray[np.uint16]:
@@ -161,8 +167,8 @@ def sources(image: NDArray[np.float32]) -> dict[str, Any]:
 def test_every_supervision_can_be_streamed(
     clean: NDArray[np.float32], supervision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(window_sampler, "SIDE", 64)
-    monkeypatch.setattr(window_cache, "FIRST", 2)
+    monkeypatch.setattr(windows, "SIDE", 64)
+    monkeypatch.setattr(windows, "FIRST", 2)
     image = np.stack([clean, clean[::-1], clean[:, ::-1], clean[::-1, ::-1]])
     noisy = NOISE.sample(image, np.random.default_rng(0)).astype(np.float32)
     model = vr.train(
@@ -182,7 +188,7 @@ def test_every_supervision_can_be_streamed(
 def test_a_resumed_run_sees_what_the_unbroken_one_does(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(window_cache, "EVERY", 2)
+    monkeypatch.setattr(windows, "EVERY", 2)
 
     def training() -> vr.Training:
         return vr.Training(folder, config=TINY, settings=SMALL, steps=12, device="cpu")

@@ -21,7 +21,7 @@ from napari_vae_restore.generators import drain
 
 if TYPE_CHECKING:
     from napari_vae_restore.training.engine import Training
-    from napari_vae_restore.training.progress import Progress
+    from napari_vae_restore.training.checkpoint import Progress
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import reduce
-from itertools import product
 from operator import add
 from typing import Any, Final
 
@@ -33,8 +32,7 @@ ACTIVE_VARIANCE: Final = 0.01
 
 N_SAMPLES: Final = 4
 """Draws of the latents: log-likelihood and KL of finer levels are means over them."""
-_WINDOW: Final = 1024
-"""Pixels: larger planes are cut into windows, each a picture of its own."""
+_WINDOW: Final = 1024  # pixels: larger planes are cut into windows, each a picture of its own
 _LEAST_SLOPE: Final = 1e-3
 """Least slope of the stabilised intensity per standard deviation of the noise: far below
 black the transform is flat, and densities have no meaning."""
@@ -93,18 +91,20 @@ def measure(
     """
     planes = Planes.of(image, axes, model)
     generator = torch.Generator().manual_seed(seed)
+    side = model.network.config.fixed_size or _WINDOW
     tallies, signals = [], []
     with torch_computing():
         for group, units in zip(planes.groups, planes.units, strict=True):
             signal = np.empty(group.shape)
             likelihood = _likelihood(model, units)
-            for rows, columns in _windows(group.shape[1:], model):
-                window = group[:, rows, columns]
+            for top, left in np.ndindex(*(-(-length // side) for length in group.shape[1:])):
+                place = np.s_[:, top * side : (top + 1) * side, left * side : (left + 1) * side]
+                window = group[place]
                 tally, found = _measure_window(
                     window, units, likelihood, model, generator, n_samples
                 )
                 tallies.append(tally)
-                signal[:, rows, columns] = found[:, : window.shape[1], : window.shape[2]]
+                signal[place] = found[:, : window.shape[1], : window.shape[2]]
             signals.append(signal)
     return reduce(add, tallies), assembled(planes.layout, signals)
 
@@ -142,7 +142,8 @@ def _measure_window(
         float(likelihood.log_likelihood(y, drawn.signal).double().sum()) for drawn in draws
     )
     kl = np.array([[float(level) for level in drawn.kl] for drawn in draws])
-    units_of = [_by_unit(means[level]) for level in range(len(means))]
+    # (latent, cells) of each level
+    units_of = [means[level][0].flatten(1).double().cpu().numpy() for level in sorted(means)]
     tally = Tally(
         n_values=padded.size,
         log_likelihood=log_likelihood / n_samples,
@@ -174,15 +175,3 @@ def _log_slope(window: NDArray[Any], units: Units) -> float:
         rise = noise.stabilise(y + std / 2) - noise.stabilise(y - std / 2)
         total += float(np.log(np.maximum(rise, _LEAST_SLOPE) / std).sum())
     return total
-
-
-def _windows(shape: tuple[int, ...], model: Model) -> list[tuple[slice, slice]]:
-    side = model.network.config.fixed_size or _WINDOW
-    starts = [range(0, length, side) for length in shape]
-    return [(slice(y, y + side), slice(x, x + side)) for y, x in product(*starts)]
-
-
-def _by_unit(mean: Tensor) -> NDArray[np.float64]:
-    """(1, latent, h, w) as (latent, cells)."""
-    values: NDArray[np.float64] = mean[0].flatten(1).double().cpu().numpy()
-    return values

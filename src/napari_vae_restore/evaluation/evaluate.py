@@ -6,9 +6,9 @@ what is computed here.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import reduce
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_vae_restore.evaluation import metrics
+from napari_vae_restore.errors import InputError
 from napari_vae_restore.evaluation.bound import Tally, describe_likelihood, measure
 from napari_vae_restore.evaluation.coverage import Calibration, Reliability
 from napari_vae_restore.evaluation.figures import (
@@ -35,22 +35,10 @@ from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.noise.notation import parse_noise
 from napari_vae_restore.restoration.restore import RestoreProgress, denoise
-from napari_vae_restore.training.sources import Images, Loaded, listed, load_images, matched
+from napari_vae_restore.training.sources import Images, Loaded, Pairs, items_of, load
 
 _GREY_LEVELS = 255
 _N_EXAMPLES = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationOptions:
-    """The keyword parameters of :func:`evaluate`."""
-
-    noise: NoiseModel | str | None = None
-    axes: str | None = None
-    data_range: float | None = None
-    n_samples: int = 16
-    seed: int = 0
-    device: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,25 +105,30 @@ def iter_evaluate(
     model: Model | str | Path,
     images: Images,
     references: Images | None = None,
-    **options: Any,
+    *,
+    noise: NoiseModel | str | None = None,
+    axes: str | None = None,
+    data_range: float | None = None,
+    n_samples: int = 16,
+    seed: int = 0,
+    device: str = "auto",
 ) -> Generator[RestoreProgress, None, Evaluation]:
     """Measure a model image by image, as :func:`evaluate`; yields the number of images done."""
-    asked = EvaluationOptions(**options)
     found = find_model(model)
-    placed = found.on(choose_device(asked.device))
-    noise = asked.noise
+    placed = found.on(choose_device(device))
     if isinstance(noise, str) and ":" in noise:
         noise = parse_noise(noise)
     if placed.normalisation is not None and not isinstance(noise, str | None):
         placed = replace(placed, noise=noise)
-    pairs = [(item, None) for item in listed(images)] if references is None else None
-    items = matched(images, references) if pairs is None else pairs
+    items = items_of(images if references is None else Pairs(images, references))
+    if not items:
+        raise InputError("expected at least one image to evaluate, got an empty sequence")
     reliability = Reliability()
     judged: list[_ImageMeasurement] = []
-    for number, (item, partner) in enumerate(items):
+    for number, item in enumerate(items):
         yield RestoreProgress(number, len(items))
-        (image,) = load_images([item.given], asked.axes)
-        reference = None if partner is None else load_images([partner.given], asked.axes)[0]
+        ((image, *others),) = load([item], axes)
+        reference = others[0] if others else None
         restored: NDArray[Any] | None = None
         if reference is not None:
             result = denoise(
@@ -143,14 +136,14 @@ def iter_evaluate(
                 placed,
                 noise=noise,
                 axes=image.axes,
-                n_samples=asked.n_samples if asked.n_samples > 1 else 0,
-                seed=asked.seed,
-                device=asked.device,
+                n_samples=n_samples if n_samples > 1 else 0,
+                seed=seed,
+                device=device,
             )
             restored = np.asarray(result.mean)
             if result.std is not None:
                 reliability.add(result, _colours(reference))
-        judged.append(_judge(placed, image, reference, restored, asked))
+        judged.append(_judge(placed, image, reference, restored, data_range, seed))
     return _gathered(found, judged, reliability.calibration(), references is not None)
 
 
@@ -159,25 +152,27 @@ def _judge(
     image: Loaded,
     reference: Loaded | None,
     restored: NDArray[Any] | None,
-    asked: EvaluationOptions,
+    data_range: float | None,
+    seed: int,
 ) -> _ImageMeasurement:
     """Measure one image."""
     is_clean = isinstance(model.network.config, RestorationConfig)
     measured = reference if is_clean and reference is not None else image
-    tally, drawn = measure(measured.data, measured.axes, model, asked.seed)
-    closeness = partial(_closeness, data_range=asked.data_range)
+    tally, drawn = measure(measured.data, measured.axes, model, seed)
     panels = [("image", _colours(image)), ("reconstruction", drawn)]
     before = after = None
     if reference is not None and restored is not None:
         clean = _colours(reference)
         shown = Layout.of(image.data, image.axes).without_alpha(restored)
-        before = closeness(_colours(image), clean, reference.axes)
-        after = closeness(shown, clean, reference.axes)
+        before, after = (
+            Closeness.of(each, clean, reference.axes, data_range)
+            for each in (_colours(image), shown)
+        )
         panels += [("restored", shown), ("reference", clean)]
     figures = ImageFigures(
         name=image.name,
         elbo=tally.elbo,
-        reconstruction=closeness(drawn, _colours(measured), measured.axes),
+        reconstruction=Closeness.of(drawn, _colours(measured), measured.axes, data_range),
         before=before,
         restoration=after,
     )
@@ -201,6 +196,8 @@ def _gathered(
         )
     )
     images = tuple(each.figures for each in judged)
+    before = [each.before for each in images if each.before is not None]
+    restored = [each.restoration for each in images if each.restoration is not None]
     grey_level = float(np.mean([each.grey_level for each in judged]))
     is_clean = isinstance(model.network.config, RestorationConfig)
     return Evaluation(
@@ -216,30 +213,12 @@ def _gathered(
         levels=levels,
         bits_per_dimension=total.bits_per_dimension(grey_level),
         grey_level=grey_level,
-        reconstruction=Closeness.mean([each.reconstruction for each in images]),
-        before=_mean(each.before for each in images),
-        restoration=_mean(each.restoration for each in images),
+        reconstruction=Closeness.mean(each.reconstruction for each in images),
+        before=Closeness.mean(before) if before else None,
+        restoration=Closeness.mean(restored) if restored else None,
         calibration=calibration,
         images=images,
         examples=tuple(each.example for each in judged[:_N_EXAMPLES]),
-    )
-
-
-def _mean(several: Iterable[Closeness | None]) -> Closeness | None:
-    """The mean, or None without references."""
-    found = [each for each in several if each is not None]
-    return Closeness.mean(found) if found else None
-
-
-def _closeness(
-    x: NDArray[Any], y: NDArray[Any], axes: str, *, data_range: float | None
-) -> Closeness:
-    width = metrics.resolve_range(y, data_range)
-    return Closeness(
-        mse=metrics.rmse(x, y) ** 2,
-        psnr=metrics.psnr(x, y, width),
-        ssim=metrics.ssim(x, y, width, axes=axes),
-        data_range=width,
     )
 
 

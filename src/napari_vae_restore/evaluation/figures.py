@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_vae_restore.evaluation import metrics
 from napari_vae_restore.evaluation.coverage import Calibration
 from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.reports.model_words import Rows
@@ -29,10 +30,24 @@ class Closeness:
     data_range: float  # of the intensities, for PSNR and SSIM
 
     @classmethod
-    def mean(cls, several: Sequence[Closeness]) -> Closeness:
+    def of(
+        cls, x: NDArray[Any], y: NDArray[Any], axes: str, data_range: float | None
+    ) -> Closeness:
+        """The closeness of an image x to y; the range is y's by default."""
+        width = metrics.resolve_range(y, data_range)
+        return cls(
+            mse=metrics.rmse(x, y) ** 2,
+            psnr=metrics.psnr(x, y, width),
+            ssim=metrics.ssim(x, y, width, axes=axes),
+            data_range=width,
+        )
+
+    @classmethod
+    def mean(cls, several: Iterable[Closeness]) -> Closeness:
         """The mean of each figure over images."""
-        columns = zip(*[(e.mse, e.psnr, e.ssim, e.data_range) for e in several], strict=True)
-        return cls(*(float(np.mean(column)) for column in columns))
+        return cls(
+            *(float(np.mean(column)) for column in zip(*map(astuple, several), strict=True))
+        )
 
     def __str__(self) -> str:
         return f"PSNR {self.psnr:.2f} dB, SSIM {self.ssim:.4f}, MSE {self.mse:.4g}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -54,18 +53,11 @@ def hold_out(
     if simulate is not None:
         clean = noisy
         noisy = [simulate.sample(planes, rng).astype(np.float32) for planes in clean]
-    n_planes = sum(len(planes) for planes in noisy)
-    if n_planes < _FEW:
-        words, divide = f"the lowest {_SHARE:.0%} of each plane", _cut
-    else:
-        chosen = np.zeros(n_planes, bool)
-        chosen[rng.permutation(n_planes)[: round(_SHARE * n_planes)]] = True
-        words, divide = f"{chosen.sum()} of {n_planes} planes", partial(_chosen_of, chosen)
-    training, unseen = divide(noisy)
+    places, words = _places(noisy, rng)
     return HeldOutSplit(
-        _loaded(images, training),
-        _loaded(images, unseen),
-        None if clean is None else _loaded(images, divide(clean)[1]),
+        _loaded(images, noisy, [kept for kept, _ in places]),
+        _loaded(images, noisy, [unseen for _, unseen in places]),
+        None if clean is None else _loaded(images, clean, [unseen for _, unseen in places]),
         words,
         _digest([*noisy, *(clean or ())]),
     )
@@ -76,42 +68,41 @@ def _planes(image: Loaded) -> NDArray[Any]:
     return Layout.of(image.data, image.axes).to_planes(image.data)
 
 
-def _loaded(images: Sequence[Loaded], arrays: Sequence[NDArray[Any]]) -> tuple[Loaded, ...]:
-    """Stacks of planes under the names of their images, without the empty ones."""
-    found = []
-    for image, planes in zip(images, arrays, strict=True):
-        is_rgb = Layout.of(image.data, image.axes).is_rgb
-        stack = np.moveaxis(planes, 1, -1) if is_rgb else planes
-        if len(stack):
-            axes = "TYXS" if is_rgb else "TCYX"
-            found.append(Loaded(image.name, np.ascontiguousarray(stack), axes))
-    return tuple(found)
-
-
-def _cut(arrays: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-    """The upper rows of all planes, and the lowest fifth."""
-    above, below = [], []
+def _places(
+    arrays: Sequence[NDArray[Any]], rng: np.random.Generator
+) -> tuple[list[tuple[Any, Any]], str]:
+    """Indices of what each image's planes train and of what is held out; that in words."""
+    counts = [len(planes) for planes in arrays]
+    if (n := sum(counts)) >= _FEW:
+        chosen = np.zeros(n, bool)
+        chosen[rng.permutation(n)[: round(_SHARE * n)]] = True
+        parts = np.split(chosen, np.cumsum(counts)[:-1])
+        return [(~part, part) for part in parts], f"{chosen.sum()} of {n} planes"
+    places = []
     for planes in arrays:
         height = planes.shape[2]
-        rows = max(round(_SHARE * height), _LEAST_ROWS)
         if height < 3 * _LEAST_ROWS:
             raise InputError(
                 f"expected at least {_FEW} images, or images of at least {3 * _LEAST_ROWS} "
                 f"rows, to hold some out, got {height} rows: give more or larger images"
             )
-        first, last = np.split(planes, [height - rows], axis=2)
-        above.append(first)
-        below.append(last)
-    return above, below
+        rows = max(round(_SHARE * height), _LEAST_ROWS)
+        places.append((np.s_[:, :, :-rows], np.s_[:, :, -rows:]))
+    return places, f"the lowest {_SHARE:.0%} of each plane"
 
 
-def _chosen_of(
-    chosen: NDArray[np.bool_], arrays: Sequence[NDArray[Any]]
-) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-    """The other planes, and the chosen ones."""
-    parts = np.split(chosen, np.cumsum([len(planes) for planes in arrays])[:-1])
-    pairs = list(zip(arrays, parts, strict=True))
-    return [a[~part] for a, part in pairs], [a[part] for a, part in pairs]
+def _loaded(
+    images: Sequence[Loaded], arrays: Sequence[NDArray[Any]], places: Sequence[Any]
+) -> tuple[Loaded, ...]:
+    """Parts of planes under the names of their images, without the empty ones."""
+    found = []
+    for image, planes, place in zip(images, arrays, places, strict=True):
+        is_rgb = Layout.of(image.data, image.axes).is_rgb
+        stack = np.moveaxis(planes[place], 1, -1) if is_rgb else planes[place]
+        if len(stack):
+            axes = "TYXS" if is_rgb else "TCYX"
+            found.append(Loaded(image.name, np.ascontiguousarray(stack), axes))
+    return tuple(found)
 
 
 def _digest(arrays: Sequence[NDArray[Any]]) -> str:

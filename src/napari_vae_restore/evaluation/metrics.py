@@ -26,8 +26,7 @@ def rmse(restored: ArrayLike, reference: ArrayLike) -> float:
     >>> rmse([[1.0, 2.0]], [[4.0, 2.0]])
     2.1213203435596424
     """
-    restored, reference = _pair(restored, reference)
-    return _rmse(restored, reference)
+    return _rmse(*_pair(restored, reference))
 
 
 def psnr(restored: ArrayLike, reference: ArrayLike, data_range: float | None = None) -> float:
@@ -108,8 +107,23 @@ def resolve_range(reference: ArrayLike, data_range: float | None = None) -> floa
     return spread
 
 
-def _pair(restored: ArrayLike, reference: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    pair = _numbers("restored image", restored), _numbers("reference", reference)
+def _pair(restored: ArrayLike, reference: ArrayLike) -> list[FloatArray]:
+    """Both images as float64, checked."""
+    pair = []
+    for name, image in (("restored image", restored), ("reference", reference)):
+        array: NDArray[Any] = np.asarray(image)
+        if array.dtype.kind not in "biuf" or array.size == 0:
+            raise InputError(
+                f"Expected real numbers, but the {name} has {array.size} values of type "
+                f"{array.dtype}: pass a picture."
+            )
+        array = array.astype(np.float64)
+        if n_bad := array.size - int(np.isfinite(array).sum()):
+            raise InputError(
+                f"Expected finite intensities, but {n_bad} of {array.size} values of the "
+                f"{name} are NaN or infinite: replace them or crop the images."
+            )
+        pair.append(array)
     if pair[0].shape != pair[1].shape:
         raise InputError(
             f"Expected images of one shape, but the restored image has {pair[0].shape} and "
@@ -118,31 +132,13 @@ def _pair(restored: ArrayLike, reference: ArrayLike) -> tuple[FloatArray, FloatA
     return pair
 
 
-def _numbers(name: str, image: ArrayLike) -> FloatArray:
-    array: NDArray[Any] = np.asarray(image)
-    if array.dtype.kind not in "biuf" or array.size == 0:
-        raise InputError(
-            f"Expected real numbers, but the {name} has {array.size} values of type "
-            f"{array.dtype}: pass a picture."
-        )
-    array = array.astype(np.float64)
-    if n_bad := array.size - int(np.isfinite(array).sum()):
-        raise InputError(
-            f"Expected finite intensities, but {n_bad} of {array.size} values of the {name} "
-            "are NaN or infinite: replace them or crop the images."
-        )
-    return array
-
-
 def _rmse(restored: FloatArray, reference: FloatArray) -> float:
-    from skimage.metrics import mean_squared_error
-
-    return float(np.sqrt(mean_squared_error(reference, restored)))
+    return float(np.sqrt(np.mean((reference - restored) ** 2)))
 
 
 def _psnr(restored: FloatArray, reference: FloatArray, data_range: float) -> float:
-    error = _rmse(restored, reference)
     # scikit-image's own function warns of the division where the images are equal.
+    error = _rmse(restored, reference)
     return float(20 * np.log10(data_range / error)) if error > 0 else float("inf")
 
 

@@ -1,4 +1,4 @@
-"""An evaluation as one page of HTML that needs no other file."""
+"""An evaluation, or a sweep, as one page of HTML that needs no other file."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import Final
 
 from napari_vae_restore.evaluation.coverage import Calibration
 from napari_vae_restore.evaluation.figures import Evaluation
+from napari_vae_restore.evaluation.grid import Sweep
 from napari_vae_restore.reports.pages import render
 from napari_vae_restore.reports.plot import Curve, Plot
 
-_SHOWN_SIDE: Final = 160
-"""Screen pixels, at least, along the side of a small picture."""
+_SHOWN_SIDE: Final = 160  # screen pixels, at least, along the side of a small picture
+_KINDS: Final = {"hvae": "hierarchical VAEs", "flat": "textbook VAEs"}
 
 
 def page(evaluation: Evaluation) -> str:
@@ -30,6 +31,24 @@ def page(evaluation: Evaluation) -> str:
         images=_images(evaluation),
         examples=evaluation.examples,
         shown_side=_SHOWN_SIDE,
+    )
+
+
+def sweep_page(sweep: Sweep) -> str:
+    """The table of all members, with the recommended one marked, and the plots."""
+    chosen = sweep.recommended
+    return render(
+        "sweep.html",
+        title=f"Sweep: {len(sweep.members)} {_KINDS[sweep.kind]}",
+        rows=[
+            ("Recommended", chosen.member.name),
+            ("Rule", sweep.rule),
+            ("Trained", f"{sweep.seconds:.0f} s each, on the same images"),
+            ("Measured on", f"{sweep.held_out}, held out of every training"),
+        ],
+        members=sweep.table(),
+        chosen=sweep.members.index(chosen),
+        plots=list(sweep.plots().values()),
     )
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -19,7 +19,7 @@ from napari_vae_restore.errors import InputError, shortened
 from napari_vae_restore.evaluation.evaluate import evaluate
 from napari_vae_restore.evaluation.grid import Member, MemberFigures, Sweep, members_of
 from napari_vae_restore.evaluation.held_out import HeldOutSplit, hold_out
-from napari_vae_restore.evaluation.sweep_page import page
+from napari_vae_restore.evaluation.page import sweep_page
 from napari_vae_restore.generators import drain
 from napari_vae_restore.images.atomic import atomic_write
 from napari_vae_restore.models.model import Model
@@ -29,7 +29,7 @@ from napari_vae_restore.noise.notation import parse_noise
 from napari_vae_restore.training.engine import Training
 from napari_vae_restore.training.networks import network_config, settings_on
 from napari_vae_restore.training.settings import parse_budget
-from napari_vae_restore.training.sources import Images, load_images, load_matched
+from napari_vae_restore.training.sources import Images, Pairs, items_of, load
 
 FIGURES: Final = "sweep.json"
 REPORT: Final = "report.html"
@@ -65,21 +65,6 @@ class SweepOptions:
     axes: str | None = None
     seed: int = 0
     device: str = "auto"
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Two sweeps with equal plans are the same sweep."""
-
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
-
-    kind: str
-    members: tuple[Member, ...]
-    seconds: float
-    size: int | None
-    noise: str
-    seed: int
-    data: str  # SHA-256
 
 
 def sweep(images: Images, folder: str | Path, **options: Any) -> Sweep:
@@ -141,18 +126,16 @@ def iter_sweep(
     ]
     stride = max(config.stride for config in configs)
     place = Path(folder)
-    _open(
-        place,
-        _Plan(
-            kind=asked.kind,
-            members=members,
-            seconds=round(seconds, 3),
-            size=asked.size,
-            noise=str(noise),
-            seed=asked.seed,
-            data=data.sha256,
-        ),
-    )
+    plan = {  # two sweeps with equal plans are the same sweep
+        "kind": asked.kind,
+        "members": [asdict(member) for member in members],
+        "seconds": round(seconds, 3),
+        "size": asked.size,
+        "noise": str(noise),
+        "seed": asked.seed,
+        "data": data.sha256,
+    }
+    _open(place, plan)
     found = []
     for number, (member, config) in enumerate(zip(members, configs, strict=True)):
         figures = _finished(place, member)
@@ -184,12 +167,10 @@ def _data(images: Images, asked: SweepOptions) -> tuple[HeldOutSplit, NoiseModel
     """The images to train and to measure on, and their noise, which all members share."""
     simulate = asked.simulate
     known = parse_noise(simulate) if isinstance(simulate, str) else simulate
-    if asked.references is None:
-        loaded, clean = load_images(images, asked.axes), None
-    else:
-        pairs = load_matched(images, asked.references, asked.axes)
-        loaded, clean = [first for first, _ in pairs], [second for _, second in pairs]
-    data = hold_out(loaded, clean, known, asked.seed)
+    references = asked.references
+    items = items_of(images if references is None else Pairs(images, references))
+    noisy, *clean = zip(*load(items, asked.axes), strict=True)
+    data = hold_out(noisy, clean[0] if clean else None, known, asked.seed)
     if len({image.axes for image in data.training}) > 1:
         raise InputError("expected images that are all grey or all colours, got both")
     if known is not None:
@@ -229,26 +210,21 @@ def _measured(
     )
 
 
-def _open(folder: Path, plan: _Plan) -> None:
+def _open(folder: Path, plan: dict[str, Any]) -> None:
     """Make the folder, or check that it holds this very sweep."""
-    path = folder / _PLAN
+    path, text = folder / _PLAN, json.dumps(plan, indent=1)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        begun = TypeAdapter(_Plan).validate_json(path.read_bytes()) if path.exists() else None
-    except (OSError, ValidationError) as error:
+        begun = json.loads(path.read_bytes()) if path.exists() else None
+    except (OSError, ValueError) as error:
         raise InputError(
             f"cannot use the folder {folder}: {shortened(error)}: choose another"
         ) from error
     if {*folder.iterdir()} <= {path}:  # nothing was trained yet
-        _write(path, json.dumps(asdict(plan), indent=1))
-    elif begun is None:
+        _write(path, text)
+    elif not isinstance(begun, dict):
         raise InputError(f"the folder {folder} holds something else: choose a new one")
-    elif begun != plan:
-        differing = [
-            each.name
-            for each in fields(plan)
-            if getattr(begun, each.name) != getattr(plan, each.name)
-        ]
+    elif differing := [name for name in plan if begun.get(name) != plan[name]]:
         raise InputError(
             f"the folder {folder} holds a sweep of other {', '.join(differing)}: choose "
             "another folder, or the same images and options to go on with it"
@@ -270,7 +246,7 @@ def _write_results(folder: Path, result: Sweep) -> None:
     _write(folder / FIGURES, json.dumps(result.to_dict(), indent=1))
     for name, plot in result.plots().items():
         _write(folder / f"{name}.svg", plot.svg("file"))
-    _write(folder / REPORT, page(result))
+    _write(folder / REPORT, sweep_page(result))
     chosen = folder / f"{result.recommended.member.name}{_MODEL}"
     with atomic_write(folder / RECOMMENDED) as temporary:
         shutil.copyfile(chosen, temporary)

@@ -8,11 +8,13 @@ whatever the camera, and then all acquisitions share one normalisation.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_vae_restore.errors import InputError
@@ -20,19 +22,16 @@ from napari_vae_restore.images.layout import Layout
 from napari_vae_restore.models.model import Normalisation
 from napari_vae_restore.noise.correlation import lag_one
 from napari_vae_restore.noise.models import NoiseModel
-from napari_vae_restore.training.measured_planes import measured_planes
 from napari_vae_restore.training.sources import Loaded
-from napari_vae_restore.training.window_cache import WindowCache
+from napari_vae_restore.training.training_planes import at_least, measured_planes
+from napari_vae_restore.training.windows import WindowCache
 
 _log = logging.getLogger(__name__)
 
-_HELD_OUT_SHARE = 0.03
-_MAX_HELD_OUT = 32
-_MIN_TRAINING_SHARE = 0.7
-"""At least so many patch positions are left to train on."""
-
-_PERCENTILES = (0.1, 99.9)
-"""Percentiles that set the normalisation; hot and dead pixels lie outside."""
+_HELD_OUT_SHARE: Final = 0.03
+_MAX_HELD_OUT: Final = 32
+_MIN_TRAINING_SHARE: Final = 0.7  # of the patch positions, left to train on
+_PERCENTILES: Final = (0.1, 99.9)  # of the normalisation; hot and dead pixels lie outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,87 +48,50 @@ class TrainingSet:
     # The noise model if all acquisitions share one, in intensity units.
     noise: NoiseModel | None
     patch: int  # side of the patches in pixels
+    n_planes: int
+    n_pixels: int  # in all planes and channels
     # False where there was too little data: `held_out` is then trained on, too.
     is_held_out: bool
     # Whether the noise correlates otherwise along Y than along X: patches are then not turned
     # by 90 degrees.
-    has_direction: bool = False
-    symmetries: int = 8  # see :class:`~.settings.TrainingSettings`
-
-    @property
-    def n_pixels(self) -> int:
-        """Number of pixels in all planes and channels."""
-        return sum(plane.numel() for plane in self.planes)
-
-    @property
-    def n_planes(self) -> int:
-        """Number of planes."""
-        return len(self.planes)
+    has_direction: bool
+    symmetries: int  # see :class:`~.settings.TrainingSettings`
+    # Of images that do not fit into memory: planes to draw from in place of these.
+    cache: WindowCache[list[Tensor]] | None = None
 
     def sample(self, n: int, generator: torch.Generator, step: int = 0) -> Tensor:
         """(n, C, patch, patch) patches, uniform over the area, turned and mirrored.
 
-        One allowed symmetry is drawn for the whole batch. The step does not matter.
+        One allowed symmetry is drawn for the whole batch.
         """
-        chosen = torch.multinomial(self.weights, n, replacement=True, generator=generator)
-        patches = torch.stack([self._patch(int(index), generator) for index in chosen])
-        return self.turned(patches, generator)
+        planes: Sequence[Tensor] = self.planes
+        positions: Sequence[Tensor | None] = self.positions
+        if self.cache is None:
+            chosen = torch.multinomial(self.weights, n, replacement=True, generator=generator)
+        else:
+            planes = [plane for member in self.cache.at(step) for plane in member]
+            positions = [None] * len(planes)
+            chosen = torch.randint(len(planes), (n,), generator=generator)
+        patches = [self._patch(planes[i], positions[i], generator) for i in chosen.tolist()]
+        return self._turned(torch.stack(patches), generator)
 
-    def turned(self, patches: Tensor, generator: torch.Generator) -> Tensor:
-        """Patches in one of the allowed symmetries of the square, drawn at random."""
+    def _patch(
+        self, plane: Tensor, allowed: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        while True:
+            top, left = (
+                int(torch.randint(length - self.patch + 1, (), generator=generator))
+                for length in plane.shape[1:]
+            )
+            if allowed is None or allowed[top, left]:
+                return plane[:, top : top + self.patch, left : left + self.patch]
+
+    def _turned(self, patches: Tensor, generator: torch.Generator) -> Tensor:
         turns, mirrored = divmod(int(torch.randint(8, (), generator=generator)), 2)
         if self.symmetries == 8:
             turns = turns // 2 * 2 if self.has_direction else turns
             patches = patches.rot90(turns, (2, 3))
         return patches.flip(3) if mirrored and self.symmetries > 1 else patches
-
-    def _patch(self, index: int, generator: torch.Generator) -> Tensor:
-        allowed = self.positions[index]
-        height, width = allowed.shape
-        while True:
-            row = int(torch.randint(height, (), generator=generator))
-            column = int(torch.randint(width, (), generator=generator))
-            if allowed[row, column]:
-                rows, columns = slice(row, row + self.patch), slice(column, column + self.patch)
-                return self.planes[index][:, rows, columns]
-
-
-@dataclass(frozen=True, slots=True)
-class PooledSet:
-    """A `TrainingSet` of images that do not fit into memory: a changing part is loaded."""
-
-    # Held-out windows; their normalisation is that of all planes.
-    unseen: TrainingSet
-    # Planes (C, H, W) float32 in network units, sides at least the patch size.
-    cache: WindowCache[list[Tensor]]
-    n_planes: int
-    n_pixels: int
-    is_held_out: bool = True
-
-    @property
-    def held_out(self) -> Tensor:
-        """See :class:`TrainingSet`."""
-        return self.unseen.held_out
-
-    @property
-    def normalisation(self) -> Normalisation:
-        """See :class:`TrainingSet`."""
-        return self.unseen.normalisation
-
-    @property
-    def noise(self) -> NoiseModel | None:
-        """See :class:`TrainingSet`."""
-        return self.unseen.noise
-
-    def sample(self, n: int, generator: torch.Generator, step: int) -> Tensor:
-        """(n, C, patch, patch) patches; see :meth:`TrainingSet.sample`."""
-        planes = [plane for member in self.cache.at(step) for plane in member]
-        chosen = torch.randint(len(planes), (n,), generator=generator)
-        patch = self.unseen.patch
-        patches = torch.stack(
-            [_random_patch(planes[int(index)], patch, generator) for index in chosen]
-        )
-        return self.unseen.turned(patches, generator)
 
 
 def prepare(
@@ -143,29 +105,24 @@ def prepare(
     symmetries: int = 8,
 ) -> TrainingSet:
     """Stabilise and normalise images, and hold patches out whose side is at most `patch`."""
-    stabilised: list[np.ndarray] = []
-    models: list[NoiseModel] = []
-    for image in images:
-        planes, found = _stabilise(image, noise, channels)
-        models += found
-        stabilised += list(planes)
+    found = [_stabilise(image, noise, channels) for image in images]
+    stabilised = [plane for planes, _ in found for plane in planes]
+    models = [model for _, of_image in found for model in of_image]
     normalisation = _normalisation(stabilised)
-    tensors = [
-        _at_least(torch.from_numpy(normalisation.to_network(plane)), patch)
-        for plane in stabilised
-    ]
+    tensors = _in_network_units(stabilised, normalisation, patch)
     held_out, is_held_out, positions = _hold_out(
         tensors, patch, held_out_side, np.random.default_rng(seed)
     )
-    shared = models[0] if all(model == models[0] for model in models) else None
     return TrainingSet(
         planes=tensors,
         positions=positions,
         weights=torch.stack([allowed.sum() for allowed in positions]).float(),
         held_out=held_out,
         normalisation=normalisation,
-        noise=shared,
+        noise=models[0] if all(model == models[0] for model in models) else None,
         patch=patch,
+        n_planes=len(tensors),
+        n_pixels=sum(plane.numel() for plane in tensors),
         is_held_out=is_held_out,
         has_direction=any(y != x for y, x in (lag_one(m.correlation) for m in models)),
         symmetries=symmetries,
@@ -175,13 +132,12 @@ def prepare(
 def planes_like(data: TrainingSet, image: Loaded, noise: NoiseModel | str) -> list[Tensor]:
     """Planes (C, H, W) of another image, prepared like those of a training set."""
     planes, _ = _stabilise(image, noise, data.held_out.shape[1])
-    normalised = (torch.from_numpy(data.normalisation.to_network(plane)) for plane in planes)
-    return [_at_least(plane, data.patch) for plane in normalised]
+    return _in_network_units(planes, data.normalisation, data.patch)
 
 
 def _stabilise(
     image: Loaded, noise: NoiseModel | str, n_channels: int
-) -> tuple[np.ndarray, list[NoiseModel]]:
+) -> tuple[NDArray[np.float32], list[NoiseModel]]:
     """Planes (N, C, H, W) whose noise has a standard deviation of 1, and its models."""
     planes = Layout.of(image.data, image.axes).to_planes(image.data)
     completed, models = measured_planes(planes, noise)
@@ -200,15 +156,7 @@ def _stabilise(
     return stacked, models
 
 
-def _random_patch(plane: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    top, left = (
-        int(torch.randint(length - side + 1, (), generator=generator))
-        for length in plane.shape[1:]
-    )
-    return plane[:, top : top + side, left : left + side]
-
-
-def _normalisation(planes: Sequence[np.ndarray]) -> Normalisation:
+def _normalisation(planes: Sequence[NDArray[np.float32]]) -> Normalisation:
     every = max(1, sum(plane.size for plane in planes) // 2**22)
     values = np.concatenate([plane.ravel()[::every] for plane in planes]).astype(np.float64)
     low, high = np.percentile(values, _PERCENTILES)
@@ -217,15 +165,12 @@ def _normalisation(planes: Sequence[np.ndarray]) -> Normalisation:
     return Normalisation(offset=float(values.mean()), scale=float(max(values.std(), 1.0)))
 
 
-def _at_least(plane: Tensor, side: int) -> Tensor:
-    """Mirror a plane outwards until both of its sides hold a patch."""
-    indices = [
-        torch.from_numpy(
-            np.pad(np.arange(length), (0, max(0, side - length)), mode="symmetric")
-        )
-        for length in plane.shape[1:]
+def _in_network_units(
+    planes: Iterable[NDArray[np.float32]], normalisation: Normalisation, side: int
+) -> list[Tensor]:
+    return [
+        torch.from_numpy(at_least(normalisation.to_network(plane), side)) for plane in planes
     ]
-    return plane[:, indices[0]][:, :, indices[1]]
 
 
 def _hold_out(
@@ -239,7 +184,7 @@ def _hold_out(
     areas = np.array([plane[0].numel() for plane in planes], np.float64)
     n = int(np.clip(_HELD_OUT_SHARE * areas.sum() / side**2, 1, _MAX_HELD_OUT))
     budget = (1 - _MIN_TRAINING_SHARE) * sum(allowed.numel() for allowed in positions)
-    patches, unseen = [], []
+    patches: dict[bool, list[Tensor]] = {True: [], False: []}  # by whether they are unseen
     for index in rng.choice(len(planes), size=n, p=areas / areas.sum()):
         for row, column in _cheap_places(planes[index].shape[1:], side, rng):
             near = positions[index][
@@ -247,18 +192,15 @@ def _hold_out(
                 max(0, column - patch + 1) : column + side,
             ]
             cost = int(near.sum())
-            if cost <= budget:
+            if is_unseen := cost <= budget:
+                budget -= cost
+                near.zero_()
                 break
-        unseen.append(cost <= budget)
-        if unseen[-1]:
-            budget -= cost
-            near.zero_()
-        patches.append(planes[index][:, row : row + side, column : column + side])
-    if any(unseen):
-        patches = [patch for patch, kept in zip(patches, unseen, strict=True) if kept]
-    else:
+        found = planes[index][:, row : row + side, column : column + side]
+        patches[is_unseen].append(found)
+    if not patches[True]:
         _log.warning("too little data to hold any out: the ELBO is that of training pixels")
-    return torch.stack(patches), any(unseen), positions
+    return torch.stack(patches[True] or patches[False]), bool(patches[True]), positions
 
 
 def _cheap_places(

@@ -35,18 +35,15 @@ TASKS: Final = {
 _PARTS: Final = {"denoise": "noise", "inpaint": "hole", "super-resolve": "factor"}
 
 FACTORS: Final = (2, 3, 4)
-PATCH_MULTIPLE: Final = math.lcm(*FACTORS)
-"""Sides of patches are multiples of this."""
+PATCH_MULTIPLE: Final = math.lcm(*FACTORS)  # sides of patches are multiples of this
 
 _SIGMAS: Final = (1 / 255, 65 / 255)
 _WEAK: Final = (0.25 / 255, 10 / 255)
-_P_WEAK: Final = 0.35
-"""Weak noise, log-uniform: networks change such images too much at first."""
+_P_WEAK: Final = 0.35  # weak noise, log-uniform: networks change such images too much at first
 _LEVELS: Final = np.array([1, 3, 10, 20, 35, 50]) / 255
 _CORRELATED: Final = 0.15
 """Lag-1 correlation from which noise counts as correlated, for the balance of the loss."""
-_DENSE: Final = 0.65
-"""Share of missing dots above which they have a bucket of their own."""
+_DENSE: Final = 0.65  # share of missing dots above which they have a bucket of their own
 
 _P_SIGMA_WRONG: Final = 0.5
 _SIGMA_ERROR: Final = 0.04
@@ -59,8 +56,7 @@ _WIDTHS: Final = (0.25, 1.3)
 """Pixels, standard deviation of the blur that correlates noise: lag-1 of 0.001 to 0.86."""
 
 _P_PHOTONS: Final = 0.3
-_PHOTONS: Final = (3.0, 400.0)
-"""Photons expected at a value of 1."""
+_PHOTONS: Final = (3.0, 400.0)  # photons expected at a value of 1
 _READ_NOISE: Final = (0.05, 2.0)  # photons
 _UNCORRELATED: Final = 0.02
 """Lag-1 correlation below which photons are drawn from a true Poisson distribution."""
@@ -124,12 +120,16 @@ def simulate(
     """
     kind = str(rng.choice(list(kinds), p=list(kinds.values())))
     factor = int(rng.choice(FACTORS)) if "factor" in kind else 1
-    small = _reduced(clean, factor)
+    small = clean
+    if factor > 1:
+        small = _along_both(reduction(len(clean), factor, "bicubic"), clean)
     noisy = _noisy(small, rng) if "noise" in kind else _Noisy(small)
     hole, hole_kind = np.zeros(small.shape, bool), ""
     if "hole" in kind:
         hole, hole_kind = draw_hole(len(small), rng)
-    image = _enlarged(smooth_fill(noisy.measured, ~hole), factor)
+    image = smooth_fill(noisy.measured, ~hole)
+    if factor > 1:
+        image = _along_both(enlargement(len(image), factor), image)
     observed = np.kron(~hole, np.ones((factor, factor))).astype(np.float32)
     constants = (_with_error(noisy.sigma, rng), *noisy.correlation, np.log2(factor))
     maps = [np.full(clean.shape, value, np.float32) for value in constants]
@@ -142,18 +142,8 @@ def simulate(
     )
 
 
-def _reduced(clean: Patch, factor: int) -> Patch:
-    if factor == 1:
-        return clean
-    matrix = reduction(len(clean), factor, "bicubic")
-    return separable(matrix, matrix, clean).astype(np.float32)
-
-
-def _enlarged(small: Patch, factor: int) -> Patch:
-    if factor == 1:
-        return small
-    matrix = enlargement(len(small), factor)
-    return separable(matrix, matrix, small).astype(np.float32)
+def _along_both(matrix: NDArray[np.float64], patch: Patch) -> Patch:
+    return separable(matrix, matrix, patch).astype(np.float32)
 
 
 def _with_error(sigma: float, rng: np.random.Generator) -> float:

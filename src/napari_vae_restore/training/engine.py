@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from napari_vae_restore import __version__
@@ -18,19 +18,17 @@ from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.config import ModelConfig
 from napari_vae_restore.models.files import load_checkpoint, save
 from napari_vae_restore.models.model import Model, TrainingRecord
+from napari_vae_restore.models.threads import WORTH_A_TRIAL, fitting_threads
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.training import checkpoint
-from napari_vae_restore.training.best_weights import BestWeights, weights_of
-from napari_vae_restore.training.checkpoint import TrainingState
+from napari_vae_restore.training.checkpoint import Progress, TrainingState
 from napari_vae_restore.training.likeness import fit_likeness
 from napari_vae_restore.training.objective import Score
 from napari_vae_restore.training.processes import Processes
-from napari_vae_restore.training.progress import Progress
 from napari_vae_restore.training.settings import TrainingSettings, parse_budget
-from napari_vae_restore.training.sources import Source, names_of
+from napari_vae_restore.training.sources import Source, items_of
 from napari_vae_restore.training.supervision import Supervision, make_objective
-from napari_vae_restore.training.thread_trial import thread_trial
-from napari_vae_restore.training.weight_updates import WeightUpdates
+from napari_vae_restore.training.weight_updates import BestWeights, WeightUpdates, weights_of
 
 _EVALUATIONS = 40
 """Measurements of the held-out ELBO in a run from nothing, at even distances: a resumed run
@@ -39,11 +37,9 @@ measures where the unbroken one does, and keeps the same weights."""
 _EVALUATIONS_FROM_START = 6
 """The same for a run that starts from a model, where each takes longer."""
 
-_ROUNDING = 1e-9
-"""Error of a share of the run that should be a whole number of its parts."""
+_ROUNDING = 1e-9  # error of a share of the run that should be a whole number of its parts
 
-_MAX_SOURCES = 1000
-"""A record keeps this many names."""
+_MAX_SOURCES = 1000  # a record keeps this many names
 
 
 class Training:
@@ -124,7 +120,7 @@ class Training:
         self._objective = make_objective(
             self.supervision, begun, config, settings, self._processes.device
         )
-        self._sources = names_of(source)[:_MAX_SOURCES]
+        self._sources = tuple(item.name for item, *_ in items_of(source)[:_MAX_SOURCES])
         self._spreads = {} if begun is None else begun.spreads
         self._likeness = None if begun is None else begun.ood_score
         self._updates = WeightUpdates(self._objective, self._processes, seed)
@@ -244,7 +240,6 @@ class Training:
         TrainingError
             If the computation fails, for example because memory runs out.
         """
-        threads = torch.get_num_threads()
         started = time.monotonic() - self._seconds
         n_evaluations = _EVALUATIONS if self._start is None else _EVALUATIONS_FROM_START
         done = self._fraction()
@@ -252,23 +247,24 @@ class Training:
         first_step = self.step
         # A run of a fixed number of steps keeps the threads it was given: their number
         # changes the rounding of sums.
-        timed = self._updates.device.type == "cpu" and self._n_steps is None
-        trial = thread_trial() if timed else iter(())
+        is_timed = self._n_steps is None
+        threads = fitting_threads(self._updates.device, WORTH_A_TRIAL)
         try:
-            if self._best.kept is None and self._start is not None:
-                self._evaluate()
-            while not self._is_over(fraction := done):
-                next(trial, None)
-                batch = self._updates.with_less_memory(partial(self._updates.step, fraction))
-                self._seconds = time.monotonic() - started
-                done = self._processes.agreed(self._fraction())
-                held_out = None
-                if _periods(done, n_evaluations) > evaluated:
-                    evaluated = _periods(done, n_evaluations)
-                    held_out = self._evaluate()
-                yield self._progress(fraction, batch, held_out)
+            with threads if is_timed else nullcontext():
+                if self._best.kept is None and self._start is not None:
+                    self._evaluate()
+                while not self._is_over(fraction := done):
+                    batch = self._updates.with_less_memory(
+                        partial(self._updates.step, fraction)
+                    )
+                    self._seconds = time.monotonic() - started
+                    done = self._processes.agreed(self._fraction())
+                    held_out = None
+                    if _periods(done, n_evaluations) > evaluated:
+                        evaluated = _periods(done, n_evaluations)
+                        held_out = self._evaluate()
+                    yield self._progress(fraction, batch, held_out)
         finally:
-            torch.set_num_threads(threads)
             if self.step > first_step:
                 shares = self._objective.shares
                 for share in shares[1:] if self._judged_at == self.step else shares:
@@ -351,7 +347,7 @@ class Training:
         )
 
     def _record(self, score: Score | None) -> TrainingRecord:
-        value = None if score is None else score.value
+        value, start = None if score is None else score.value, self._start
         if self.step == 0 and value is not None:
             self._first_score = value
         return TrainingRecord(
@@ -367,7 +363,7 @@ class Training:
             n_pixels=self._objective.n_pixels,
             sources=self._sources,
             supervision=self.supervision.kind,
-            start=_name_of(self._start),
+            start=start.name if isinstance(start, Model) else Path(start or "").stem,
             figures=self._best.figures(score),
             package_version=__version__,
         )
@@ -392,9 +388,3 @@ class Training:
 def _periods(fraction: float, n: int) -> int:
     """Number of the n equal parts of a run that are over."""
     return math.floor(min(fraction, 1.0) * n + _ROUNDING)
-
-
-def _name_of(start: Model | str | Path | None) -> str:
-    if start is None:
-        return ""
-    return start.name if isinstance(start, Model) else Path(start).stem

@@ -33,15 +33,15 @@ from napari_vae_restore.training.holes import draw_hole
 from napari_vae_restore.training.sources import (
     SIMULATED,
     Clean,
+    Loaded,
     Pairs,
     Shots,
     factor_between,
-    load_images,
-    load_matched,
+    items_of,
+    load,
 )
 
-N_SAMPLES: Final = 16
-"""Samples of each image, as many as users take."""
+N_SAMPLES: Final = 16  # samples of each image, as many as users take
 _PIXELS: Final = 4_000
 """At most so many pixels of an image count, so that no image outweighs the others."""
 _SIGMAS: Final = (0.004, 0.25)
@@ -100,11 +100,12 @@ def calibrate(
             "expected vr.Pairs(measured, clean), vr.Shots(first, second) or vr.Clean(images) "
             f"to calibrate by, got a {type(source).__name__}"
         )
+    images = load(items_of(source), axes, skip_unreadable=skip_unreadable)
     found = find_model(model)
     rng = np.random.default_rng([seed, 5])
     options = {"n_samples": N_SAMPLES, "seed": seed, "device": device}
     pixels: dict[str, list[NDArray[np.float64]]] = {}
-    for kind, each in _restored(source, found, noise, axes, skip_unreadable, rng, options):
+    for kind, each in _comparisons(source, images, found, noise, rng, options):
         chosen = rng.permutation(each.shape[1])[:_PIXELS]
         pixels.setdefault(kind, []).append(each[:, chosen])
     fitted = {}
@@ -118,34 +119,27 @@ def calibrate(
     return replace(found, spreads={**found.spreads, **fitted})
 
 
-def _restored(
+def _comparisons(
     source: Pairs | Shots | Clean,
+    images: Sequence[tuple[Loaded, ...]],
     model: Model,
     noise: NoiseModel | str | None,
-    axes: str | None,
-    skip: bool,
     rng: np.random.Generator,
     options: dict[str, Any],
 ) -> Iterator[Comparison]:
     if isinstance(source, Clean):
-        for image in load_images(source.images, axes, skip_unreadable=skip):
+        for (image,) in images:
             planes = Layout.of(image.data, image.axes).to_planes(image.data)
             plane = planes[len(planes) // 2, 0].astype(np.float32)
             for kind in _with_mixtures(source.tasks):
                 yield _simulated(kind, plane, model, rng, options)
         return
-    sides = (
-        (source.first, source.second)
-        if isinstance(source, Shots)
-        else (source.measured, source.clean)
-    )
-    for measured, target in load_matched(*sides, axes, skip_unreadable=skip):
+    for measured, target in images:
         factor = factor_between(measured, target)
-        tasks: Sequence[Task] = [Denoise(noise)] if factor == 1 else [SuperResolve(factor)]
-        out = restore(measured.data, tasks, model, axes=measured.axes, **options)
-        found = DENOISED if factor == 1 else ENLARGED
-        is_noisy = isinstance(source, Shots)
-        yield _comparison(found, out, target.data.astype(np.float64), is_noisy=is_noisy)
+        task: Task = Denoise(noise) if factor == 1 else SuperResolve(factor)
+        out = restore(measured.data, [task], model, axes=measured.axes, **options)
+        kind, is_noisy = DENOISED if factor == 1 else ENLARGED, isinstance(source, Shots)
+        yield _comparison(kind, out, target.data.astype(np.float64), is_noisy=is_noisy)
 
 
 def _simulated(

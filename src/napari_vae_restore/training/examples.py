@@ -7,11 +7,10 @@ measurement itself recorrupted; `SimulatedExamples` makes them from clean images
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -21,23 +20,22 @@ from torch import Tensor
 from napari_vae_restore.models.condition import CONDITION_CHANNELS
 from napari_vae_restore.noise.correlation import WHITE, Correlation, correlated_noise
 from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.restoration.inference.risk import Window
 from napari_vae_restore.training.degradations import kinds_of, simulate
 from napari_vae_restore.training.local_noise import LocalNoise, Plane
 from napari_vae_restore.training.pictures import PatchSource, Picture
 from napari_vae_restore.training.recorruption import ALPHA, PlaneConstants, recorrupt
-from napari_vae_restore.training.window_cache import WindowCache
+from napari_vae_restore.training.windows import WindowCache
 
 if TYPE_CHECKING:
-    from napari_vae_restore.training.self_supervised import RiskPatch
+    from napari_vae_restore.training.self_supervised import RiskPatch, RiskTerms
 
 _HELD_OUT_SHARE: Final = 0.1
 _MAX_HELD_OUT: Final = 32
-_MIN_SCALE: Final = 0.01
-"""Smallest `scale` of an example, in network units."""
+_MIN_SCALE: Final = 0.01  # smallest `scale` of an example, in network units
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Stacked examples."""
 
     condition: Tensor  # (N, 6, P, P) float32; see :func:`~.condition.condition_tensor`
@@ -72,12 +70,11 @@ class Examples(Protocol):
         """Draw n training examples for a step."""
         ...
 
-    def held_out(self, rng: np.random.Generator) -> list[Batch]:
-        """Examples that training never draws; `rng` draws their noise and degradations."""
-        ...
+    def held_out(self, rng: np.random.Generator) -> Sequence[Batch | RiskPatch]:
+        """Examples that training never draws; `rng` draws their noise and degradations.
 
-    def risk_patches(self, rng: np.random.Generator) -> list[RiskPatch]:
-        """Patches to judge by unbiased risk where there are no targets; else none."""
+        Where there are no targets, patches to judge by unbiased risk.
+        """
         ...
 
 
@@ -90,6 +87,7 @@ class TrainingPlane:
     noise: LocalNoise | None  # relative to sigma; None where there is a target
     target: Plane | None  # (H, W) float32, network units; None for noisy images alone
     correlation: Correlation = WHITE  # of the noise that is drawn
+    terms: RiskTerms | None = None  # by which noisy images alone are judged
 
 
 class PlaneExamples:
@@ -112,81 +110,69 @@ class PlaneExamples:
         self._shares = areas / areas.sum()
         self._window = max(stride, side // 2 // stride * stride)
         self._weights = [np.ones(plane.image.shape, np.float32) for plane in planes]
-        self._windows = self._hold_out(np.random.default_rng([seed, 1]))
-        self.is_held_out = self.n_pixels > 4 * self._window**2
+        self._windows, self.is_held_out = self._hold_out(np.random.default_rng([seed, 1]))
 
     def draw(self, n: int, rng: np.random.Generator, step: int = 0) -> Batch:
-        """See :meth:`Examples.draw`."""
         chosen = rng.choice(len(self._planes), size=n, p=self._shares)
         return _stacked(self._random_patch(int(index), rng) for index in chosen)
 
-    def held_out(self, rng: np.random.Generator) -> list[Batch]:
-        """See :meth:`Examples.held_out`; one batch for each window."""
+    def held_out(self, rng: np.random.Generator) -> Sequence[Batch | RiskPatch]:
+        """One batch for each window."""
         batches = []
         for index, top, left in self._windows:
-            rows, columns = self._around(index, top, left)
+            rows, columns = place = self._around(index, top, left)
             weight = np.zeros((self._side, self._side), np.float32)
-            inner = (
-                slice(top - rows.start, top - rows.start + self._window),
-                slice(left - columns.start, left - columns.start + self._window),
-            )
-            weight[inner] = 1
-            batches.append(_stacked([self._patch(index, rows, columns, weight, rng)]))
+            weight[square(top - rows.start, left - columns.start, self._window)] = 1
+            batches.append(_stacked([self._patch(index, place, weight, rng)]))
         return batches
 
-    def risk_patches(self, rng: np.random.Generator) -> list[RiskPatch]:
-        """None: there are targets."""
-        del rng
-        return []
-
-    def _hold_out(self, rng: np.random.Generator) -> list[tuple[int, int, int]]:
-        """Choose windows, (plane, top, left), and take them out of the weights."""
+    def _hold_out(self, rng: np.random.Generator) -> tuple[list[tuple[int, int, int]], bool]:
+        """Choose windows, (plane, top, left); whether they are out of the weights."""
         size = self._window
+        can_be = self.n_pixels > 4 * size**2
         n = int(np.clip(_HELD_OUT_SHARE * self.n_pixels / size**2, 1, _MAX_HELD_OUT))
         windows = []
         for index in rng.choice(len(self._planes), size=n, p=self._shares):
             height, width = self._weights[index].shape
             top, left = (int(rng.integers(length - size + 1)) for length in (height, width))
             windows.append((int(index), top, left))
-            if self.n_pixels > 4 * size**2:
-                self._weights[index][top : top + size, left : left + size] = 0
-        return windows
+            if can_be:
+                self._weights[index][square(top, left, size)] = 0
+        return windows, can_be
 
-    def _around(self, index: int, top: int, left: int) -> tuple[slice, slice]:
+    def _around(self, index: int, top: int, left: int) -> Window:
         """The patch with a window as near to its middle as the borders allow."""
         margin = (self._side - self._window) // 2
-        starts = [
-            min(max(0, start - margin), length - self._side)
-            for start, length in zip((top, left), self._planes[index].image.shape, strict=True)
-        ]
-        rows, columns = (slice(start, start + self._side) for start in starts)
-        return rows, columns
+        height, width = self._planes[index].image.shape
+        return square(
+            min(max(0, top - margin), height - self._side),
+            min(max(0, left - margin), width - self._side),
+            self._side,
+        )
 
     def _random_patch(self, index: int, rng: np.random.Generator) -> Arrays:
         height, width = self._planes[index].image.shape
         top, left = (int(rng.integers(n - self._side + 1)) for n in (height, width))
-        rows, columns = (slice(start, start + self._side) for start in (top, left))
-        weight = self._weights[index][rows, columns]
-        return _turned(self._patch(index, rows, columns, weight, rng), rng)
+        place = square(top, left, self._side)
+        return _turned(self._patch(index, place, self._weights[index][place], rng), rng)
 
     def _patch(
-        self, index: int, rows: slice, columns: slice, weight: Plane, rng: np.random.Generator
+        self, index: int, place: Window, weight: Plane, rng: np.random.Generator
     ) -> Arrays:
         plane = self._planes[index]
-        sigma, rho_y, rho_x, scale = plane.constants
-        image = plane.image[rows, columns]
+        sigma, *others = plane.constants
+        image = plane.image[place]
         if plane.target is not None:
-            target = plane.target[rows, columns]
+            target = plane.target[place]
             error = math.sqrt(float(np.square(target - image).mean()))
         else:
             assert plane.noise is not None
             normal = correlated_noise(image.shape, plane.correlation, rng)
-            noise = sigma * plane.noise.shaped(normal, rows, columns)
-            image, target = recorrupt(image, noise)
+            image, target = recorrupt(image, sigma * plane.noise.shaped(normal, place))
             error, sigma = sigma, sigma * math.sqrt(1 + ALPHA**2)
         condition = np.empty((CONDITION_CHANNELS, *image.shape), np.float32)
         condition[0], condition[1] = image, 1
-        condition[2:] = np.array([sigma, rho_y, rho_x, scale])[:, None, None]
+        condition[2:] = np.array([sigma, *others])[:, None, None]
         return condition, target, weight, max(error, _MIN_SCALE)
 
 
@@ -207,17 +193,10 @@ class SimulatedExamples:
         self._unseen = PatchSource(held_out, side) if held_out else self._source
 
     def draw(self, n: int, rng: np.random.Generator, step: int = 0) -> Batch:
-        """See :meth:`Examples.draw`."""
         return _stacked(self._simulated(self._source, rng) for _ in range(n))
 
-    def held_out(self, rng: np.random.Generator) -> list[Batch]:
-        """See :meth:`Examples.held_out`."""
+    def held_out(self, rng: np.random.Generator) -> Sequence[Batch]:
         return [_stacked([self._simulated(self._unseen, rng)]) for _ in range(_MAX_HELD_OUT)]
-
-    def risk_patches(self, rng: np.random.Generator) -> list[RiskPatch]:
-        """None: there are targets."""
-        del rng
-        return []
 
     def _simulated(self, source: PatchSource, rng: np.random.Generator) -> Arrays:
         example = simulate(source.draw(rng), rng, self._kinds)
@@ -240,24 +219,18 @@ class PooledExamples:
         self._unseen, self._cache = unseen, cache
 
     def draw(self, n: int, rng: np.random.Generator, step: int) -> Batch:
-        """See :meth:`Examples.draw`."""
         parts = self._cache.at(step)
         chosen = rng.integers(len(parts), size=n)
         drawn = [parts[index].draw(1, rng, step) for index in chosen]
-        return Batch(
-            *(
-                torch.cat([getattr(one, field.name) for one in drawn])
-                for field in dataclasses.fields(Batch)
-            )
-        )
+        return Batch(*map(torch.cat, zip(*drawn, strict=True)))
 
-    def held_out(self, rng: np.random.Generator) -> list[Batch]:
-        """See :meth:`Examples.held_out`."""
+    def held_out(self, rng: np.random.Generator) -> Sequence[Batch | RiskPatch]:
         return self._unseen.held_out(rng)
 
-    def risk_patches(self, rng: np.random.Generator) -> list[RiskPatch]:
-        """See :meth:`Examples.risk_patches`."""
-        return self._unseen.risk_patches(rng)
+
+def square(top: int, left: int, side: int) -> Window:
+    """Rows and columns of a square."""
+    return slice(top, top + side), slice(left, left + side)
 
 
 def _split(

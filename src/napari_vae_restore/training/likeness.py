@@ -18,10 +18,10 @@ from napari_vae_restore.restoration.blocks.familiarity import probe_image
 from napari_vae_restore.restoration.inference.description import Description
 from napari_vae_restore.restoration.tasks import Denoise
 from napari_vae_restore.training.error_calibration import drawn_sigma
-from napari_vae_restore.training.sources import Clean, Loaded, Pairs, factor_between
+from napari_vae_restore.training.sources import Clean, Loaded, Pairs, factor_between, items_of
 from napari_vae_restore.training.supervision import Supervision
 from napari_vae_restore.training.training_planes import NO_NOISE
-from napari_vae_restore.training.window_sampler import spread_out
+from napari_vae_restore.training.windows import spread_out
 
 _log = logging.getLogger(__name__)
 
@@ -51,13 +51,13 @@ def _noisy(supervision: Supervision) -> Iterator[tuple[Any, str, Any]]:
     if isinstance(source, Clean):
         if "denoise" in source.tasks:
             rng = np.random.default_rng([supervision.seed, 6])
-            for window, *_ in spread_out(supervision.items(), supervision.axes, _WINDOWS):
+            for window, *_ in spread_out(items_of(source), supervision.axes, _WINDOWS):
                 yield _simulated(window, rng)
         return
     if noise == NO_NOISE:
         return
     known = None if noise == "auto" else noise  # as who restores says nothing of it
-    for window, *others in spread_out(supervision.items(), supervision.axes, _WINDOWS):
+    for window, *others in spread_out(items_of(source), supervision.axes, _WINDOWS):
         if isinstance(source, Pairs) and factor_between(window, others[0]) > 1:
             return
         yield window.data, window.axes, known

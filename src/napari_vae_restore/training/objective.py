@@ -12,7 +12,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -22,22 +22,19 @@ from torch.optim import Optimizer
 from napari_vae_restore.models.condition import ConditionEncoder
 from napari_vae_restore.models.devices import native_precision
 from napari_vae_restore.models.latents import NoiseSource, random_noise
-from napari_vae_restore.models.model import Normalisation, build_network, channels_last
+from napari_vae_restore.models.model import Normalisation, channels_last
 from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise.likelihood import Likelihood, network_likelihood
 from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.inference.local_mean import with_local_mean
 from napari_vae_restore.restoration.inference.risk import WindowRisk, difference
+from napari_vae_restore.training.data import TrainingSet
+from napari_vae_restore.training.examples import Batch, Examples
+from napari_vae_restore.training.self_supervised import RiskPatch
 from napari_vae_restore.training.settings import TrainingSettings
 
-if TYPE_CHECKING:
-    from napari_vae_restore.training.data import PooledSet, TrainingSet
-    from napari_vae_restore.training.examples import Batch, Examples
-    from napari_vae_restore.training.self_supervised import RiskPatch
-
-_NOISE_ERROR = 0.02
-"""Relative error of the noise's variance that a decision allows for."""
+_NOISE_ERROR = 0.02  # relative error of the noise's variance that a decision allows for
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +87,42 @@ class Score:
 class Objective(ABC):
     """A network, the part of it that is trained, its loss and its held-out score."""
 
-    network: VAEModule
-    trained: nn.Module
-    settings: TrainingSettings
-    batch: int  # examples per step, for this process
-    normalisation: Normalisation | None
-    noise: NoiseModel | None  # what the trained model assumes
-    data_noise: NoiseModel | None  # what all images share, if anything
-    n_planes: int
-    n_pixels: int
-    is_held_out: bool
+    normalisation: Normalisation | None = None
+    noise: NoiseModel | None = None  # what the trained model assumes
     # Shares of the way from the first weights to the averaged ones that are candidates.
     shares: tuple[float, ...] = (1.0,)
 
-    @abstractmethod
+    def __init__(
+        self,
+        network: VAEModule,
+        data: TrainingSet | Examples,
+        settings: TrainingSettings,
+        device: torch.device,
+    ) -> None:
+        self.network = channels_last(network.to(device))
+        self.trained = self.part_of(network)
+        self.settings = settings
+        self.batch = settings.batch  # examples per step, for this process
+        self.device = device
+        self.data_noise = data.noise  # what all images share, if anything
+        self.n_planes, self.n_pixels = data.n_planes, data.n_pixels
+        self.is_held_out = data.is_held_out
+
     def move(self, device: torch.device) -> None:
         """Move to another device; a new optimiser is then needed."""
+        self.device = device
+        self.network.to(device)
+
+    def with_weights(self, weights: dict[str, Tensor]) -> VAEModule:
+        """The whole network on the CPU, with other weights in its trained part."""
+        network = copy.deepcopy(self.network).cpu()
+        self.part_of(network).load_state_dict(weights)
+        return network.requires_grad_(True).eval()
+
+    @staticmethod
+    @abstractmethod
+    def part_of(network: VAEModule) -> nn.Module:
+        """The part of a model like `network` that is trained."""
 
     @abstractmethod
     def optimiser(self) -> Optimizer:
@@ -121,15 +138,6 @@ class Objective(ABC):
     def judge(self, trained: nn.Module, seed: int) -> Score:
         """Score a state of the trained part on held-out data."""
 
-    @staticmethod
-    @abstractmethod
-    def part_of(network: VAEModule) -> nn.Module:
-        """The part of a model like `network` that is trained."""
-
-    @abstractmethod
-    def with_weights(self, weights: dict[str, Tensor]) -> VAEModule:
-        """The whole network on the CPU, with other weights in its trained part."""
-
 
 class NoisyELBO(Objective):
     """A VAE of noisy images, by the ELBO under their noise model."""
@@ -137,26 +145,20 @@ class NoisyELBO(Objective):
     def __init__(
         self,
         network: VAEModule,
-        data: TrainingSet | PooledSet,
+        data: TrainingSet,
         settings: TrainingSettings,
         device: torch.device,
     ) -> None:
-        self.network = self.trained = channels_last(network.to(device))
-        self.settings, self.batch, self._data = settings, settings.batch, data
-        self._device = device
+        super().__init__(network, data, settings, device)
+        self._data = data
         self.normalisation, self.noise = data.normalisation, data.noise
-        self.data_noise = data.noise
-        self.n_planes, self.n_pixels = data.n_planes, data.n_pixels
-        self.is_held_out = data.is_held_out
         self._likelihood = network_likelihood(data.noise, **asdict(data.normalisation))
 
-    def move(self, device: torch.device) -> None:
-        """See :meth:`Objective.move`."""
-        self._device = device
-        self.network.to(device)
+    @staticmethod
+    def part_of(network: VAEModule) -> nn.Module:
+        return network
 
     def optimiser(self) -> Optimizer:
-        """See :meth:`Objective.optimiser`."""
         return torch.optim.Adamax(self.trained.parameters())
 
     def loss(
@@ -164,8 +166,8 @@ class NoisyELBO(Objective):
     ) -> tuple[Tensor, Score]:
         """The negative ELBO, its KL weighted by the schedule's beta."""
         y = self._data.sample(self.batch, generator, step)
-        y = y.to(self._device, memory_format=torch.channels_last)
-        with native_precision(self._device):
+        y = y.to(self.device, memory_format=torch.channels_last)
+        with native_precision(self.device):
             bound = elbo(self.network, y, self._likelihood, random_noise(generator))
         return -bound.value(self.settings.beta_at(fraction)), _score(bound)
 
@@ -173,27 +175,16 @@ class NoisyELBO(Objective):
     def judge(self, trained: nn.Module, seed: int) -> Score:
         """The ELBO of held-out patches."""
         source = random_noise(torch.Generator().manual_seed(seed))
-        y = self._data.held_out.to(self._device)
+        y = self._data.held_out.to(self.device)
         return _score(elbo(cast("VAEModule", trained), y, self._likelihood, source))
-
-    @staticmethod
-    def part_of(network: VAEModule) -> nn.Module:
-        """The whole network."""
-        return network
-
-    def with_weights(self, weights: dict[str, Tensor]) -> VAEModule:
-        """See :meth:`Objective.with_weights`."""
-        with torch.device("meta"):
-            network = build_network(self.network.config)
-        network.load_state_dict(weights, assign=True)
-        return network.eval()
 
 
 class Regression(Objective):
     """The mean head of the model of every task, by least squares on examples.
 
     Only the condition encoder with its mean head is trained: samples vary about the new mean
-    by the latents that the model already has.
+    by the latents that the model already has. As the bundled model, it measures every image's
+    range and noise.
     """
 
     def __init__(
@@ -204,24 +195,16 @@ class Regression(Objective):
         device: torch.device,
         shares: tuple[float, ...] = (1.0,),
     ) -> None:
-        moved = copy.deepcopy(network).to(device).requires_grad_(False)
-        self.network = channels_last(cast("VAEModule", moved))
-        self.trained = moved.condition.requires_grad_(True)
-        self.settings, self.batch, self._examples = settings, settings.batch, examples
-        self._device, self.shares = device, shares
-        # As the bundled model, it measures every image's range and noise.
-        self.normalisation, self.noise = None, None
-        self.data_noise = examples.noise
-        self.n_planes, self.n_pixels = examples.n_planes, examples.n_pixels
-        self.is_held_out = examples.is_held_out
+        own = copy.deepcopy(network).requires_grad_(False)
+        super().__init__(cast("VAEModule", own), examples, settings, device)
+        self.trained.requires_grad_(True)
+        self._examples, self.shares = examples, shares
 
-    def move(self, device: torch.device) -> None:
-        """See :meth:`Objective.move`."""
-        self._device = device
-        self.network.to(device)
+    @staticmethod
+    def part_of(network: VAEModule) -> nn.Module:
+        return cast("RestorationVAE", network).condition
 
     def optimiser(self) -> Optimizer:
-        """See :meth:`Objective.optimiser`."""
         return torch.optim.Adam(self.trained.parameters(), betas=(0.9, 0.99))
 
     def loss(
@@ -230,59 +213,44 @@ class Regression(Objective):
         """Squared error relative to the expected error."""
         seed = int(torch.randint(2**62, (), generator=generator))
         batch = self._examples.draw(self.batch, np.random.default_rng(seed), step)
-        batch = batch.to(self._device)
-        with native_precision(self._device):
-            squares, n = self._squares(self.trained, batch)
+        batch = batch.to(self.device)
+        squares = self._squares(self.trained, batch)
         # By a constant, not by what weighs in this batch: patches count by their pixels.
         loss = squares.sum() / batch.weight.numel()
-        value = _log_likelihood(squares.detach(), n, batch.scale)
-        return loss, Score(float(value.mean()))
+        return loss, Score(float(_log_likelihood(squares.detach(), batch)))
 
     @torch.no_grad()
     def judge(self, trained: nn.Module, seed: int) -> Score:
         """Log-likelihood of held-out targets, or the risk where there are none."""
-        patches = self._examples.risk_patches(np.random.default_rng([seed, 3]))
-        if patches:
-            risk = WindowRisk.joined([self._risk(trained, patch) for patch in patches])
-            return Score(-risk.mean / 2, risk=risk)
         held_out = self._examples.held_out(np.random.default_rng([seed, 3]))
+        risks = [self._risk(trained, each) for each in held_out if isinstance(each, RiskPatch)]
+        if risks:
+            risk = WindowRisk.joined(risks)
+            return Score(-risk.mean / 2, risk=risk)
         values = []
-        for batch in held_out:
-            placed = batch.to(self._device)
-            with native_precision(self._device):
-                squares, n = self._squares(trained, placed, as_restored=True)
-            values.append(_log_likelihood(squares, n, placed.scale).mean())
+        for batch in (each.to(self.device) for each in held_out if isinstance(each, Batch)):
+            squares = self._squares(trained, batch, as_restored=True)
+            values.append(_log_likelihood(squares, batch))
         return Score(float(torch.stack(values).mean()))
 
-    @staticmethod
-    def part_of(network: VAEModule) -> nn.Module:
-        """The condition encoder with its mean head."""
-        return cast("RestorationVAE", network).condition
-
-    def with_weights(self, weights: dict[str, Tensor]) -> VAEModule:
-        """See :meth:`Objective.with_weights`."""
-        network = copy.deepcopy(self.network).cpu()
-        self.part_of(network).load_state_dict(weights)
-        return network.requires_grad_(True).eval()
-
     def _risk(self, encoder: nn.Module, patch: RiskPatch) -> WindowRisk:
-        conditions = patch.conditions.to(self._device, memory_format=torch.channels_last)
-        with native_precision(self._device):
+        conditions = patch.conditions.to(self.device, memory_format=torch.channels_last)
+        with native_precision(self.device):
             _, means = cast("ConditionEncoder", encoder)(conditions)
         means = with_local_mean(patch.conditions, means)
         return patch.risk(means[:, 0].float().cpu().numpy())
 
-    @staticmethod
     def _squares(
-        encoder: nn.Module, batch: Batch, *, as_restored: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        """(N,) weighted squared errors relative to the scale, and (N,) their pixels."""
-        _, mean = cast("ConditionEncoder", encoder)(batch.condition)
-        if as_restored:
-            mean = with_local_mean(batch.condition, mean)
-        relative = (mean - batch.target) / batch.scale[:, None, None, None]
-        squares = (relative.square() * batch.weight).sum(dim=(1, 2, 3))
-        return squares, batch.weight.sum(dim=(1, 2, 3))
+        self, encoder: nn.Module, batch: Batch, *, as_restored: bool = False
+    ) -> Tensor:
+        """(N,) sums of weighted squared errors relative to the scale."""
+        with native_precision(self.device):
+            _, mean = cast("ConditionEncoder", encoder)(batch.condition)
+            if as_restored:
+                mean = with_local_mean(batch.condition, mean)
+            relative = (mean - batch.target) / batch.scale[:, None, None, None]
+            squares: Tensor = (relative.square() * batch.weight).sum(dim=(1, 2, 3))
+        return squares
 
 
 def _score(bound: ELBO) -> Score:
@@ -290,7 +258,7 @@ def _score(bound: ELBO) -> Score:
     return Score(float(bound.value().detach()), kl)
 
 
-def _log_likelihood(squares: Tensor, n: Tensor, scale: Tensor) -> Tensor:
-    """(N,) nats per pixel of Gaussian errors with a standard deviation of `scale`."""
-    per_pixel = squares / n.clamp(min=1)
-    return -0.5 * (per_pixel + math.log(2 * math.pi)) - scale.log()
+def _log_likelihood(squares: Tensor, batch: Batch) -> Tensor:
+    """Mean nats per pixel of Gaussian errors with a standard deviation of `scale`."""
+    per_pixel = squares / batch.weight.sum(dim=(1, 2, 3)).clamp(min=1)
+    return (-0.5 * (per_pixel + math.log(2 * math.pi)) - batch.scale.log()).mean()

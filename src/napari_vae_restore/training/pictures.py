@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,15 @@ from napari_vae_restore.errors import InputError
 from napari_vae_restore.images.layout import Layout
 
 Patch: TypeAlias = NDArray[np.float32]
+_T = TypeVar("_T", bound=np.floating[Any])
 
 _LUMA: Final = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
-_BLACK_WHITE: Final = (0.1, 99.9)
-"""Percentiles that become 0 and 1."""
+_BLACK_WHITE: Final = (0.1, 99.9)  # percentiles that become 0 and 1
 _HEADROOM: Final = 0.1
 """Pixels beyond those percentiles are clipped this far below 0 and above 1."""
 _FLAT: Final = 0.01
 """Patches of a smaller standard deviation are mostly skipped: they teach little."""
-_ATTEMPTS: Final = 4
-"""WindowSampler until a flat one is taken all the same."""
+_ATTEMPTS: Final = 4  # patches drawn until a flat one is taken all the same
 
 _P_HALF_SIZE: Final = 0.2
 _P_LUMA: Final = 0.5
@@ -50,7 +49,7 @@ def picture_of(
 ) -> Picture:
     """A clean image as a training picture: shrunk by `reduce`, scaled to about [0, 1]."""
     planes = Layout.of(image, axes).to_planes(image)
-    values = _shrunk(np.asarray(planes[:, :3], dtype=np.float32), reduce)
+    values = block_means(np.asarray(planes[:, :3], dtype=np.float32), reduce)
     black, white = np.percentile(values, _BLACK_WHITE, axis=(0, 2, 3), keepdims=True)
     is_colour = axes.endswith("S")
     if is_colour:  # one scale for all channels keeps the colours
@@ -60,13 +59,14 @@ def picture_of(
     return Picture(values.astype(np.float16), weight, is_colour)
 
 
-def _shrunk(planes: Patch, factor: int) -> Patch:
-    """The mean over blocks of factor x factor pixels; what is left over is cut off."""
-    height, width = (side - side % factor for side in planes.shape[2:])
-    blocks = planes[..., :height, :width].reshape(
-        *planes.shape[:2], height // factor, factor, width // factor, factor
+def block_means(planes: NDArray[_T], factor: int) -> NDArray[_T]:
+    """The mean over blocks of factor x factor pixels of (..., H, W); a rest is cut off."""
+    height, width = (side // factor for side in planes.shape[-2:])
+    blocks = planes[..., : height * factor, : width * factor].reshape(
+        *planes.shape[:-2], height, factor, width, factor
     )
-    return np.asarray(blocks.mean(axis=(3, 5)), dtype=np.float32)
+    means: NDArray[_T] = blocks.mean(axis=(-3, -1))
+    return means
 
 
 class PatchSource:
@@ -100,7 +100,7 @@ class PatchSource:
         span = self._side * zoom
         top, left = rng.integers(height - span + 1), rng.integers(width - span + 1)
         crop = picture.planes[rng.integers(n), :, top : top + span, left : left + span]
-        crop = _shrunk(crop[None].astype(np.float32), zoom)[0]  # (C, side, side)
+        crop = block_means(crop.astype(np.float32), zoom)  # (C, side, side)
         if not picture.is_colour:
             return np.asarray(crop[rng.integers(channels)], dtype=np.float32)
         mix = _LUMA if rng.random() < _P_LUMA else rng.dirichlet(np.ones(channels))

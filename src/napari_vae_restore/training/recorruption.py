@@ -39,12 +39,10 @@ ALPHA: Final = 1.0
 """Both measurements are equally noisy, which non-Gaussian noise needs. At 0.5 the second is so
 noisy that adapting for two minutes gains less than half as much (four fluorescence images)."""
 
-_HIDDEN: Final = 0.1
-"""Share of pixels hidden at once; their neighbours stay visible."""
+_HIDDEN: Final = 0.1  # share of pixels hidden at once; their neighbours stay visible
 _ROUNDS: Final = 3
 _BINS: Final = 64
-_MAX_SIDE: Final = 768
-"""Pixels measured at most; a curve needs no more."""
+_MAX_SIDE: Final = 768  # pixels measured at most; a curve needs no more
 _NEIGHBOURS: Final = np.array([[0.5, 1, 0.5], [1, 0, 1], [0.5, 1, 0.5]])
 
 

@@ -31,15 +31,13 @@ from napari_vae_restore.restoration.inference.risk import (
     window_means,
 )
 from napari_vae_restore.restoration.inference.units import Units
-from napari_vae_restore.training.examples import Batch, PlaneExamples, TrainingPlane
+from napari_vae_restore.training.examples import PlaneExamples, square
 from napari_vae_restore.training.local_noise import Clipped, FloatArray, Plane
 
 _MAX_PLATES: Final = 12
 """Scored patches: enough for a standard error, at half the cost of a step."""
-_CELLS: Final = 4
-"""Cells along each side of a plate; some of them are windows."""
-_HELD_OUT_SHARE: Final = 0.25
-"""Greatest share of all pixels in windows."""
+_CELLS: Final = 4  # cells along each side of a plate; some of them are windows
+_HELD_OUT_SHARE: Final = 0.25  # greatest share of all pixels in windows
 _MARGIN: Final = 8
 """Part of a window's side that is left out at its border where noise is correlated."""
 
@@ -109,42 +107,33 @@ class RiskPatch:
 class SelfSupervisedExamples(PlaneExamples):
     """Recorrupted patches of noisy images, of a side that is a multiple of the stride."""
 
-    def __init__(
-        self,
-        planes: Sequence[TrainingPlane],
-        terms: Sequence[RiskTerms],
-        noise: NoiseModel | None,
-        *,
-        side: int,
-        stride: int,
-        seed: int,
-    ) -> None:
-        self._terms = terms
-        super().__init__(planes, noise, side=side, stride=stride, seed=seed)
-        self.is_held_out = True
-
-    def held_out(self, rng: np.random.Generator) -> list[Batch]:
-        """None: there are no targets."""
-        del rng
-        return []
-
-    def risk_patches(self, rng: np.random.Generator) -> list[RiskPatch]:
-        """Patches with held-out windows; `rng` draws the probes."""
-        whole = {
-            index: probe(
-                self._terms[index].spread.shape,
-                self._terms[index].spread,
-                self._planes[index].correlation,
-                rng,
+    def held_out(self, rng: np.random.Generator) -> Sequence[RiskPatch]:
+        """Patches with held-out windows; `rng` draws the probes, one for each plane."""
+        probes: dict[int, FloatArray] = {}
+        patches = []
+        for index, place, windows in self._plates:
+            plane, terms = self._planes[index], self._planes[index].terms
+            assert terms is not None
+            if index not in probes:
+                probes[index] = probe(terms.spread.shape, terms.spread, plane.correlation, rng)
+            b = probes[index][place]
+            moved = terms.measured[place] + STEP * b * terms.answers[place]
+            images = np.stack([plane.image[place], terms.units.to_network(moved[None])[0]])
+            observed = np.ones((2, 1, *b.shape), bool)
+            conditions = condition_tensor(images[:, None], observed, plane.constants)
+            patches.append(
+                RiskPatch(
+                    conditions.contiguous(memory_format=torch.channels_last),
+                    b,
+                    terms.target[place],
+                    terms.variance,
+                    terms.units,
+                    windows,
+                )
             )
-            for index in dict.fromkeys(index for index, *_ in self._plates)
-        }
-        return [
-            self._risk_patch(index, place, windows, whole[index])
-            for index, place, windows in self._plates
-        ]
+        return patches
 
-    def _hold_out(self, rng: np.random.Generator) -> list[tuple[int, int, int]]:
+    def _hold_out(self, rng: np.random.Generator) -> tuple[list[tuple[int, int, int]], bool]:
         """Choose plates, and windows in them, and take these out of the weights."""
         side, cell = self._side, self._side // _CELLS
         places = [
@@ -167,35 +156,13 @@ class SelfSupervisedExamples(PlaneExamples):
         self._plates: list[tuple[int, Window, tuple[Window, ...]]] = []
         for index, top, left in chosen:
             margin = cell // _MARGIN if any(self._planes[index].constants[1:3]) else 0
-            windows = []
+            place, windows = square(top, left, side), []
             for number in rng.permutation(_CELLS**2)[:n]:
                 i, j = (int(part) * cell for part in divmod(int(number), _CELLS))
-                weights = self._weights[index][top : top + side, left : left + side]
-                weights[i : i + cell, j : j + cell] = 0
-                windows.append(
-                    (slice(i + margin, i + cell - margin), slice(j + margin, j + cell - margin))
-                )
-            place = slice(top, top + side), slice(left, left + side)
+                self._weights[index][place][square(i, j, cell)] = 0
+                windows.append(square(i + margin, j + margin, cell - 2 * margin))
             self._plates.append((index, place, tuple(windows)))
-        return []
-
-    def _risk_patch(
-        self, index: int, place: Window, windows: tuple[Window, ...], noise_probe: FloatArray
-    ) -> RiskPatch:
-        plane, terms = self._planes[index], self._terms[index]
-        b = noise_probe[place]
-        moved = terms.measured[place] + STEP * b * terms.answers[place]
-        images = np.stack([plane.image[place], terms.units.to_network(moved[None])[0]])
-        observed = np.ones((2, 1, *b.shape), bool)
-        conditions = condition_tensor(images[:, None], observed, plane.constants)
-        return RiskPatch(
-            conditions.contiguous(memory_format=torch.channels_last),
-            b,
-            terms.target[place],
-            terms.variance,
-            terms.units,
-            windows,
-        )
+        return [], True
 
 
 def _cut_off(above: FloatArray, deviation: FloatArray) -> FloatArray:

@@ -8,8 +8,9 @@ name.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.errors import ImageFileError, InputError
 from napari_vae_restore.images.array_files import is_array_file, open_array
-from napari_vae_restore.images.arrays import as_image
+from napari_vae_restore.images.arrays import as_image, open_image
 from napari_vae_restore.training.degradations import FACTORS
 
 _log = logging.getLogger(__name__)
@@ -26,11 +27,8 @@ Images: TypeAlias = Any
 """An array or layer, a sequence of them, or the path of a file or a folder; files are
 pictures, ``.npy`` or Zarr arrays."""
 
-SIMULATED: Final = ("denoise", "inpaint", "super-resolve")
-"""Tasks that can be simulated on clean images."""
-
-_NAMED: Final = 3
-"""Names that an error message lists."""
+SIMULATED: Final = ("denoise", "inpaint", "super-resolve")  # tasks that can be simulated
+_NAMED: Final = 3  # names that an error message lists
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +104,10 @@ class Item:
     given: Any  # an array, a layer or a path
 
 
+Items: TypeAlias = tuple[Item, ...]
+"""One image, or a measured one with its second shot or clean image."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
     """A checked image of a user."""
@@ -115,73 +117,83 @@ class Loaded:
     axes: str  # one letter per dimension
 
 
-def names_of(source: Source) -> tuple[str, ...]:
-    """Names of a source's files, layers or arrays; of matched ones, the first's."""
+def items_of(source: Source) -> list[Items]:
+    """Every image of a source, unread, with its second shot or clean image if it has one."""
     if isinstance(source, Shots):
-        source = source.first
-    elif isinstance(source, Pairs):
-        source = source.measured
-    elif isinstance(source, Clean):
-        source = source.images
-    return tuple(item.name for item in listed(source))
+        return matched(source.first, source.second)
+    if isinstance(source, Pairs):
+        return matched(source.measured, source.clean)
+    return [(item,) for item in listed(source.images if isinstance(source, Clean) else source)]
 
 
-def load_images(
-    images: Images,
+def load(
+    items: Sequence[Items],
     axes: str | None = None,
     *,
     skip_unreadable: bool = False,
     may_have_nan: bool = False,
-) -> list[Loaded]:
+) -> list[tuple[Loaded, ...]]:
     """Read and check images; NaN, where allowed, marks unmeasured pixels."""
-    items = listed(images)
     if not items:
         raise InputError("expected at least one image to train on, got an empty sequence")
+    check = partial(as_image, may_have_nan=may_have_nan)
     loaded, bad = [], []
     for item in items:
         try:
-            loaded.append(_loaded(item, axes, may_have_nan))
+            loaded.append(tuple(opened(each, axes, check, mapped=False) for each in item))
         except (ImageFileError, InputError) as error:
-            if len(items) == 1 or not isinstance(item.given, Path):
+            if len(items) == 1 or not all(isinstance(each.given, Path) for each in item):
                 raise
             bad.append(str(error))
     if bad and not (skip_unreadable and loaded):
         more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+        files = "files" if len(items[0]) == 1 else "pairs of files"
         raise ImageFileError(
-            f"{len(bad)} of {len(items)} files cannot be used: {'; '.join(bad[:_NAMED])}{more}"
-            ": take them out, or skip them (skip_unreadable=True, --skip-unreadable)"
+            f"{len(bad)} of {len(items)} {files} cannot be used: "
+            f"{'; '.join(bad[:_NAMED])}{more}: take them out, or skip them "
+            "(skip_unreadable=True, --skip-unreadable)"
         )
     for words in bad:
         _log.warning("skipped: %s", words)
     return loaded
 
 
-def load_matched(
-    first: Images, second: Images, axes: str | None = None, *, skip_unreadable: bool = False
-) -> list[tuple[Loaded, Loaded]]:
-    """Read and check matched images."""
-    pairs = []
-    for one, other in matched(first, second):
-        try:
-            pairs.append((_loaded(one, axes), _loaded(other, axes)))
-        except (ImageFileError, InputError) as error:
-            are_files = isinstance(one.given, Path) and isinstance(other.given, Path)
-            if not (skip_unreadable and are_files):
-                raise
-            _log.warning("skipped: %s", error)
-    if not pairs:
-        raise InputError("expected at least one pair of images to train on, got none")
-    return pairs
+def load_images(images: Images, axes: str | None = None, **options: bool) -> list[Loaded]:
+    """Read and check images alone; options as for :func:`load`."""
+    return [image for (image,) in load(items_of(images), axes, **options)]
 
 
-def matched(first: Images, second: Images) -> list[tuple[Item, Item]]:
-    """Match two sources, unread: files by name, others by order; at least one pair."""
+def opened(
+    item: Item,
+    axes: str | None,
+    check: Callable[..., tuple[Any, str]] = open_image,
+    *,
+    mapped: bool = True,
+) -> Loaded:
+    """An image, checked; by default its data are read by slicing."""
+    from napari_vae_restore.images.image_files import read_image
+
+    path = item.given
+    if not isinstance(path, Path):
+        return Loaded(item.name, *check(path, axes))
+    if is_array_file(path):
+        data, own_axes = open_array(path)
+    else:
+        picture = read_image(path, mapped=mapped)
+        data, own_axes = picture.data, picture.axes
+    try:
+        return Loaded(item.name, *check(data, axes or own_axes))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def matched(first: Images, second: Images) -> list[Items]:
+    """Match two sources, unread: files by name, others by order."""
     ones, others = listed(first), listed(second)
     if is_folder(first) and is_folder(second):
         by_stem = {Path(item.name).stem: item for item in others}
         stems = [Path(item.name).stem for item in ones]
-        alone = sorted(set(stems) ^ set(by_stem))
-        if alone:
+        if alone := sorted(set(stems) ^ set(by_stem)):
             more = f" and {len(alone) - _NAMED} more" if len(alone) > _NAMED else ""
             raise InputError(
                 f"expected files of the same names in {first} and {second}, but "
@@ -198,12 +210,9 @@ def matched(first: Images, second: Images) -> list[tuple[Item, Item]]:
 def factor_between(measured: Loaded, clean: Loaded) -> int:
     """Clean pixels per measured one along both sides, by the shapes alone."""
     small, large = measured.data.shape, clean.data.shape
-    sides = [letter in "YX" for letter in measured.axes]
+    axes = dict(zip(measured.axes, small, strict=True))
     for factor in (1, *FACTORS):
-        expected = tuple(
-            n * factor if is_side else n for n, is_side in zip(small, sides, strict=True)
-        )
-        if large == expected:
+        if large == tuple(n * factor if axis in "YX" else n for axis, n in axes.items()):
             return factor
     raise InputError(
         f"expected a clean image of the shape {small} of {measured.name}, or 2, 3 or 4 times "
@@ -230,28 +239,6 @@ def listed(images: Images) -> list[Item]:
         return [Item(str(getattr(images, "name", None) or "image 1"), images)]
     items: list[Item] = []
     for number, image in enumerate(images, start=1):
-        if isinstance(image, str | Path):
-            items += listed(image)
-        else:
-            items.append(Item(f"image {number}", image))
+        is_path = isinstance(image, str | Path)
+        items += listed(image) if is_path else [Item(f"image {number}", image)]
     return items
-
-
-def _loaded(item: Item, axes: str | None, may_have_nan: bool = False) -> Loaded:
-    if not isinstance(item.given, Path):
-        return Loaded(item.name, *as_image(item.given, axes, may_have_nan=may_have_nan))
-    data, own_axes = opened_file(item.given)
-    try:
-        return Loaded(item.name, *as_image(data, axes or own_axes, may_have_nan=may_have_nan))
-    except InputError as error:
-        raise InputError(f"{item.given}: {error}") from error
-
-
-def opened_file(path: Path, *, mapped: bool = False) -> tuple[Any, str | None]:
-    """Pixels of a picture, or an array on disk to be read by slicing; and its axes."""
-    from napari_vae_restore.images.image_files import read_image
-
-    if is_array_file(path):
-        return open_array(path)
-    picture = read_image(path, mapped=mapped)
-    return picture.data, picture.axes

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from napari_vae_restore.models.model import Model, build_network
 from napari_vae_restore.models.protocol import VAEModule
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.noise.models import NoiseModel
-from napari_vae_restore.training.data import PooledSet, TrainingSet, planes_like, prepare
+from napari_vae_restore.training.data import TrainingSet, planes_like, prepare
 from napari_vae_restore.training.degradations import PATCH_MULTIPLE
 from napari_vae_restore.training.examples import (
     Examples,
@@ -29,32 +29,28 @@ from napari_vae_restore.training.examples import (
     PooledExamples,
     SimulatedExamples,
 )
-from napari_vae_restore.training.measured_planes import measured_planes
 from napari_vae_restore.training.objective import NoisyELBO, Objective, Regression
 from napari_vae_restore.training.pictures import picture_of
-from napari_vae_restore.training.self_supervised import RiskTerms, SelfSupervisedExamples
+from napari_vae_restore.training.self_supervised import SelfSupervisedExamples
 from napari_vae_restore.training.settings import TrainingSettings, settings_for
 from napari_vae_restore.training.sources import (
     Clean,
-    Item,
     Loaded,
     Pairs,
     Shots,
     Source,
-    listed,
-    load_images,
-    load_matched,
-    matched,
+    items_of,
+    load,
 )
 from napari_vae_restore.training.training_planes import (
     MIN_SIDE,
     NO_NOISE,
+    measured_planes,
     planes_of_noisy,
     planes_of_pairs,
     planes_of_shots,
 )
-from napari_vae_restore.training.window_cache import WindowCache
-from napari_vae_restore.training.window_sampler import WindowSampler, are_many
+from napari_vae_restore.training.windows import WindowCache, WindowSampler, are_many
 
 _SHARES: Final = (0.5, 0.25, 0.75, 1.0)
 """Shares of the way from the starting weights, for noisy images alone: half of the way is
@@ -62,6 +58,9 @@ mostly better than all of it, and does less harm where the noise model is inexac
 et al., CVPR 2022, arXiv:2109.01903). The others are tried at the end."""
 
 _KINDS: Final = {Shots: "two shots", Pairs: "pairs", Clean: "clean images"}
+
+Images = Sequence[tuple[Loaded, ...]]
+"""Images, each with its second shot or clean image if it has one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,36 +81,22 @@ class Supervision:
     @property
     def is_noisy_alone(self) -> bool:
         """Whether the source is noisy images and nothing else."""
-        return not isinstance(self.source, Shots | Pairs | Clean)
+        return type(self.source) not in _KINDS
 
-    def items(self) -> list[tuple[Item, ...]]:
-        """The images, unread, each with its second shot or clean image if it has one."""
-        if isinstance(self.source, Shots):
-            return [*matched(self.source.first, self.source.second)]
-        if isinstance(self.source, Pairs):
-            return [*matched(self.source.measured, self.source.clean)]
-        images = self.source.images if isinstance(self.source, Clean) else self.source
-        return [(item,) for item in listed(images)]
-
-    def load(self) -> list[tuple[Loaded, ...]]:
-        """The images, read at once."""
-        how = partial(load_matched, axes=self.axes, skip_unreadable=self.skip_unreadable)
-        if isinstance(self.source, Shots):
-            return [*how(self.source.first, self.source.second)]
-        if isinstance(self.source, Pairs):
-            return [*how(self.source.measured, self.source.clean)]
-        images = self.source.images if isinstance(self.source, Clean) else self.source
-        loaded = load_images(
-            images,
+    def read(self) -> tuple[Images, WindowSampler | None]:
+        """All images; of too many to be read at once, the held-out windows, and a sampler."""
+        items = items_of(self.source)
+        if are_many(items):
+            skip = self.skip_unreadable
+            sampler = WindowSampler(items, self.axes, self.seed, skip_unreadable=skip)
+            return sampler.held_out(), sampler
+        images = load(
+            items,
             self.axes,
             skip_unreadable=self.skip_unreadable,
             may_have_nan=self.is_noisy_alone,
         )
-        return [(image,) for image in loaded]
-
-    def sampler(self, items: Sequence[tuple[Item, ...]]) -> WindowSampler:
-        """Windows of images that are too many to be read at once."""
-        return WindowSampler(items, self.axes, self.seed, skip_unreadable=self.skip_unreadable)
+        return images, None
 
 
 def make_objective(
@@ -159,38 +144,42 @@ def _network(
 
 def _noisy_data(
     supervision: Supervision, network: VAEModule, settings: TrainingSettings
-) -> TrainingSet | PooledSet:
+) -> TrainingSet:
     """Training set of noisy images for a VAE from nothing."""
-    held_out_side = _held_out_side(network.config, settings.patch)
-    make = partial(
-        prepare,
-        channels=network.config.channels,
+    images, sampler = supervision.read()
+    noise = _shared_noise(supervision, sampler, images)
+    config = network.config
+    # Half a training patch is held out where the network takes that: it costs less data.
+    half = -(-settings.patch // (2 * config.stride)) * config.stride
+    data = prepare(
+        [image for (image,) in images],
+        noise=noise,
+        channels=config.channels,
         patch=settings.patch,
-        held_out_side=held_out_side,
+        held_out_side=config.fixed_size or half,
         seed=supervision.seed,
         symmetries=settings.symmetries,
     )
-    items = supervision.items()
-    if not are_many(items):
-        return make([image for (image,) in supervision.load()], noise=supervision.noise)
-    sampler = supervision.sampler(items)
-    held_out = [image for (image,) in sampler.held_out()]
-    noise = _shared_noise(supervision, sampler, held_out)
-    unseen = make(held_out, noise=noise)
-    cache = WindowCache(lambda number: planes_like(unseen, sampler.window(number)[0], noise))
-    return PooledSet(unseen, cache, sampler.n_images, sampler.n_pixels)
+    if sampler is None:
+        return data
+    cache = WindowCache(lambda number: planes_like(data, sampler.window(number)[0], noise))
+    return replace(
+        data,
+        cache=cache,
+        n_planes=sampler.n_images,
+        n_pixels=sampler.n_pixels,
+        is_held_out=True,
+    )
 
 
 def _examples(
     supervision: Supervision, network: RestorationVAE, settings: TrainingSettings
 ) -> Examples:
     """Examples for the model of every task."""
-    items = supervision.items()
-    if not are_many(items):
-        return _examples_of(supervision.load(), supervision, network, settings)
-    sampler = supervision.sampler(items)
-    held_out = sampler.held_out()
-    noise = _shared_noise(supervision, sampler, [measured for measured, *_ in held_out])
+    images, sampler = supervision.read()
+    if sampler is None:
+        return _examples_of(images, supervision, network, settings)
+    noise = _shared_noise(supervision, sampler, images)
     # Windows are mirrored to the side of a patch: later ones may be smaller than these.
     make = partial(
         _examples_of,
@@ -201,59 +190,48 @@ def _examples(
     )
     cache = WindowCache(lambda number: make([sampler.window(number)]))
     return PooledExamples(
-        make(held_out), cache, n_planes=sampler.n_images, n_pixels=sampler.n_pixels
+        make(images), cache, n_planes=sampler.n_images, n_pixels=sampler.n_pixels
     )
 
 
 def _examples_of(
-    images: Sequence[tuple[Loaded, ...]],
+    images: Images,
     supervision: Supervision,
     network: RestorationVAE,
     settings: TrainingSettings,
     least: int = MIN_SIDE,
 ) -> Examples:
+    source, noise, seed = supervision.source, supervision.noise, supervision.seed
     stride = network.config.stride
-    if isinstance(supervision.source, Clean):
+    if isinstance(source, Clean):
         pictures = [picture_of(image.data, image.axes) for (image,) in images]
         smallest = min(min(picture.planes.shape[2:]) for picture in pictures)
         side = _side(settings.patch, smallest, math.lcm(stride, PATCH_MULTIPLE))
-        return SimulatedExamples(
-            pictures, supervision.source.tasks, side=side, seed=supervision.seed
-        )
-    terms: list[RiskTerms] = []
-    if isinstance(supervision.source, Shots):
-        shots = [(first, second) for first, second in images]
-        planes, models = planes_of_shots(shots, supervision.noise, least=least)
-    elif isinstance(supervision.source, Pairs):
-        pairs = [(measured, clean) for measured, clean in images]
-        planes, models = planes_of_pairs(pairs, supervision.noise, least=least)
+        return SimulatedExamples(pictures, source.tasks, side=side, seed=seed)
+    kind = PlaneExamples
+    if isinstance(source, Shots):
+        planes, models = planes_of_shots(images, noise, least=least)
+    elif isinstance(source, Pairs):
+        planes, models = planes_of_pairs(images, noise, least=least)
     else:
-        alone = [image for (image,) in images]
-        planes, terms, models = planes_of_noisy(
-            alone, network, supervision.noise, seed=supervision.seed, least=least
-        )
+        planes, models = planes_of_noisy(images, noise, network, seed=seed, least=least)
+        kind = SelfSupervisedExamples
     shared = models[0] if len(set(models)) == 1 else None
     smallest = min(min(plane.image.shape) for plane in planes)
-    how: Any = {"side": _side(settings.patch, smallest, stride), "stride": stride}
-    if terms:
-        return SelfSupervisedExamples(planes, terms, shared, seed=supervision.seed, **how)
-    return PlaneExamples(planes, shared, seed=supervision.seed, **how)
+    side = _side(settings.patch, smallest, stride)
+    return kind(planes, shared, side=side, stride=stride, seed=seed)
 
 
 def _shared_noise(
-    supervision: Supervision, sampler: WindowSampler, windows: Sequence[Loaded]
+    supervision: Supervision, sampler: WindowSampler | None, windows: Images
 ) -> NoiseModel | str:
     """Noise measured from windows if there is one image of one channel, else as given."""
-    if (
-        sampler.n_images > 1
-        or supervision.noise == NO_NOISE
-        or isinstance(supervision.source, Clean)
-    ):
-        return supervision.noise
-    planes = np.concatenate([Layout.of(w.data, w.axes).to_planes(w.data) for w in windows])
-    if planes.shape[1] > 1:
-        return supervision.noise
-    return measured_planes(planes, supervision.noise)[1][0]
+    noise = supervision.noise
+    is_one = sampler is not None and sampler.n_images == 1
+    if not is_one or noise == NO_NOISE or isinstance(supervision.source, Clean):
+        return noise
+    planes = np.concatenate([Layout.of(w.data, w.axes).to_planes(w.data) for w, *_ in windows])
+    return noise if planes.shape[1] > 1 else measured_planes(planes, noise)[1][0]
 
 
 def _side(wanted: int, smallest: int, multiple: int) -> int:
@@ -265,11 +243,6 @@ def _side(wanted: int, smallest: int, multiple: int) -> int:
             f"smallest one has a side of {smallest}: take it out"
         )
     return side
-
-
-def _held_out_side(config: ModelConfig, patch: int) -> int:
-    """Half a training patch where the network takes that: this holds out less data."""
-    return config.fixed_size or -(-patch // (2 * config.stride)) * config.stride
 
 
 def _check(settings: TrainingSettings, config: ModelConfig) -> None:

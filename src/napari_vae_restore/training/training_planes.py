@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,28 +21,35 @@ from napari_vae_restore.noise.estimation.blocks import clipped_levels
 from napari_vae_restore.noise.estimation.estimate import is_estimated, resolve_noise
 from napari_vae_restore.noise.estimation.hot import without_hot_pixels
 from napari_vae_restore.noise.estimation.neighbours import MIN_CORRELATION
+from napari_vae_restore.noise.estimation.unmeasured import repeat_side, unmeasured
 from napari_vae_restore.noise.models import NoiseModel
+from napari_vae_restore.operators.filling import smooth_fill
 from napari_vae_restore.restoration.inference.conditional import enlarged
 from napari_vae_restore.restoration.inference.units import Units
 from napari_vae_restore.restoration.measurement import Measurement
 from napari_vae_restore.training.examples import TrainingPlane
-from napari_vae_restore.training.local_noise import Clipped, NoiseLaw, Plane
-from napari_vae_restore.training.measured_planes import measured_planes
+from napari_vae_restore.training.local_noise import (
+    Clipped,
+    FloatArray,
+    NoiseLaw,
+    Plane,
+    Skewness,
+    measure_skewness,
+)
+from napari_vae_restore.training.pictures import block_means
 from napari_vae_restore.training.recorruption import local_noise, restored
 from napari_vae_restore.training.self_supervised import RiskTerms
 from napari_vae_restore.training.sources import Loaded, factor_between
-from napari_vae_restore.training.speckle import Skewness, measure_skewness
 
 _CURVE_POINTS: Final = 4096
-_REACH: Final = (-1.0, 3.0)
-"""Network units beyond which no clean target lies."""
+_REACH: Final = (-1.0, 3.0)  # network units beyond which no clean target lies
 MIN_SIDE: Final = 64
 """Planes are mirrored to this side in pixels, so that one small image does not make all
 patches small."""
 _BLOCK: Final = 8
 """Side in pixels of the blocks whose means compare the brightness of two shots."""
-_MAX_GAIN: Final = 4.0
-"""Greatest plausible ratio of two shots' contrasts."""
+_MAX_GAIN: Final = 4.0  # greatest plausible ratio of two shots' contrasts
+_SAMPLED: Final = 4  # planes from which the chance of repeated values is estimated
 
 _T = TypeVar("_T", bound=np.generic)
 NoiseChoice = NoiseModel | str
@@ -51,21 +58,50 @@ NoiseChoice = NoiseModel | str
 NO_NOISE: Final = "none"
 
 
+def measured_planes(
+    planes: NDArray[Any], noise: NoiseChoice, *, may_drop: bool = True
+) -> tuple[FloatArray, list[NoiseModel]]:
+    """Planes (M <= N, C, H, W) without hot pixels, and the noise of each channel.
+
+    Given are (N, C, H, W) intensities of any real dtype, NaN where nothing was measured. A
+    margin of zeros or a lost frame would be learned as structure, and spoil the estimate of the
+    noise. If planes may be dropped, those without a measured pixel are, and others get a smooth
+    fill with noise of the same kind, which teaches nothing.
+    """
+    observed = _observed(planes) if may_drop else None
+    if observed is not None:
+        kept = observed.any(axis=(1, 2, 3))
+        if not kept.any():
+            raise InputError("expected images with measured pixels, but each holds one value")
+        planes, observed = planes[kept], observed[kept]
+    rng = np.random.default_rng([0, 6])
+    channels = [
+        (planes[:, c], None if observed is None else observed[:, c])
+        for c in range(planes.shape[1])
+    ]
+    models = [resolve_noise(noise, values, observed=seen) for values, seen in channels]
+    completed = [
+        without_hot_pixels(_completed(values, seen, model, rng), model)[0]
+        for (values, seen), model in zip(channels, models, strict=True)
+    ]
+    return np.stack(completed, axis=1), models
+
+
 def planes_of_noisy(
-    images: Iterable[Loaded],
-    network: RestorationVAE,
+    images: Iterable[tuple[Loaded, ...]],
     noise: NoiseChoice,
+    network: RestorationVAE,
     *,
     seed: int,
     least: int = MIN_SIDE,
-) -> tuple[list[TrainingPlane], list[RiskTerms], list[NoiseModel]]:
+) -> tuple[list[TrainingPlane], list[NoiseModel]]:
     """Training planes of noisy images alone; `seed` chooses where the noise is measured."""
     rng = np.random.default_rng([seed, 2])
-    made, terms, models = [], [], []
-    for image in images:
+    made, models = [], []
+    for (image,) in images:
         for plane, model in _noisy_planes(image, noise, may_drop=True):
             units = Units.of(Measurement(plane[None], None, (model,)))
-            large = _at_least(plane.astype(np.float64), least)
+            large = at_least(plane, least)
             values = units.to_network(large[None])[0]
             constants = (units.sigma, *nearest_blur(model.correlation), 0.0)
             clipped = _clipped(plane)
@@ -76,14 +112,14 @@ def planes_of_noisy(
             if isinstance(noise, str) and is_estimated(noise):
                 skewness = measure_skewness(values - pilot, pilot, law, rng)
                 _check_teachable(model, skewness, image.name)
-            made.append(TrainingPlane(values, constants, found, None, model.correlation))
-            terms.append(RiskTerms.of(large, pilot, model, units, clipped))
+            terms = RiskTerms.of(large, pilot, model, units, clipped)
+            made.append(TrainingPlane(values, constants, found, None, model.correlation, terms))
             models.append(model)
-    return made, terms, models
+    return made, models
 
 
 def planes_of_shots(
-    shots: Iterable[tuple[Loaded, Loaded]], noise: NoiseChoice, *, least: int = MIN_SIDE
+    shots: Iterable[tuple[Loaded, ...]], noise: NoiseChoice, *, least: int = MIN_SIDE
 ) -> tuple[list[TrainingPlane], list[NoiseModel]]:
     """Training planes of pairs of shots, each the other's target."""
     made, models = [], []
@@ -93,22 +129,21 @@ def planes_of_shots(
                 f"expected shots of the same shape, got {first.data.shape} of {first.name} "
                 f"and {second.data.shape} of {second.name}"
             )
-        for (one, model), (other, _) in zip(
-            _noisy_planes(first, noise), _noisy_planes(second, noise), strict=True
-        ):
+        planes = zip(_noisy_planes(first, noise), _noisy_planes(second, noise), strict=True)
+        for (one, model), (other, _) in planes:
             for y, target in ((one, other), (other, one)):
                 gain, offset = _brightness(target, y, (first.name, second.name))
                 units = Units.of(Measurement(y[None], None, (model,)))
-                values = units.to_network(((target - offset) / gain)[None])[0]
-                constants = (units.sigma, *nearest_blur(model.correlation), 0.0)
-                image = _at_least(units.to_network(y[None])[0], least)
-                made.append(TrainingPlane(image, constants, None, _at_least(values, least)))
+                image, values = (
+                    units.to_network(each[None])[0] for each in (y, (target - offset) / gain)
+                )
+                made.append(_with_target(units, model, image, values, least))
             models.append(model)
     return made, models
 
 
 def planes_of_pairs(
-    pairs: Iterable[tuple[Loaded, Loaded]], noise: NoiseChoice, *, least: int = MIN_SIDE
+    pairs: Iterable[tuple[Loaded, ...]], noise: NoiseChoice, *, least: int = MIN_SIDE
 ) -> tuple[list[TrainingPlane], list[NoiseModel]]:
     """Training planes of measured images with clean targets.
 
@@ -125,39 +160,80 @@ def planes_of_pairs(
             known = () if model is None else (model,)
             units = Units.of(Measurement(y[None], None, known))
             image = enlarged(units.to_network(y[None]), factor)[0]
-            correlation = WHITE if model is None else nearest_blur(model.correlation)
-            constants = (units.sigma, *correlation, math.log2(factor))
             target = _in_units(units, _fitted(reference, y, factor, measured.name))
-            made.append(
-                TrainingPlane(
-                    _at_least(image, least), constants, None, _at_least(target, least)
-                )
-            )
+            made.append(_with_target(units, model, image, target, least, factor))
             models += known
     return made, models
 
 
+def at_least(planes: NDArray[_T], least: int) -> NDArray[_T]:
+    """Planes (..., H, W), mirrored outwards until both of their sides are long enough."""
+    missing = [(0, max(0, least - length)) for length in planes.shape[-2:]]
+    if not np.any(missing):
+        return planes
+    return np.pad(planes, [(0, 0)] * (planes.ndim - 2) + missing, mode="symmetric")
+
+
+def _with_target(
+    units: Units,
+    model: NoiseModel | None,
+    image: Plane,
+    target: Plane,
+    least: int,
+    factor: int = 1,
+) -> TrainingPlane:
+    correlation = WHITE if model is None else nearest_blur(model.correlation)
+    constants = (units.sigma, *correlation, math.log2(factor))
+    return TrainingPlane(at_least(image, least), constants, None, at_least(target, least))
+
+
 def _noisy_planes(
     image: Loaded, noise: NoiseChoice, *, may_drop: bool = False
-) -> Iterator[tuple[NDArray[np.float64], NoiseModel]]:
-    """Each plane and channel, (H, W), with the noise model of its channel.
-
-    If planes may be dropped, empty ones are, and others are filled; see
-    :func:`~.measured_planes.measured_planes`.
-    """
+) -> Iterator[tuple[FloatArray, NoiseModel]]:
+    """Each plane and channel, (H, W), with the noise model of its channel."""
     planes = Layout.of(image.data, image.axes).to_planes(image.data)
     try:
-        if may_drop:
-            planes, models = measured_planes(planes, noise)
-        else:
-            models = [resolve_noise(noise, planes[:, c]) for c in range(planes.shape[1])]
+        planes, models = measured_planes(planes, noise, may_drop=may_drop)
     except InputError as error:
         raise InputError(f"{image.name}: {error}") from error
-    if not may_drop:
-        calm = [without_hot_pixels(planes[:, c], model)[0] for c, model in enumerate(models)]
-        planes = np.stack(calm, axis=1)
     for channels in planes:
         yield from zip(channels, models, strict=True)
+
+
+def _planes(
+    image: Loaded, noise: NoiseChoice
+) -> Iterator[tuple[FloatArray, NoiseModel | None]]:
+    """As :func:`_noisy_planes`; the model is None where the noise is "none"."""
+    if noise != NO_NOISE:
+        yield from _noisy_planes(image, noise)
+        return
+    planes = Layout.of(image.data, image.axes).to_planes(image.data).astype(np.float64)
+    yield from ((channel, None) for plane in planes for channel in plane)
+
+
+def _observed(planes: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Mask (N, C, H, W) of measured pixels; None where all were measured."""
+    sample = planes[:: max(1, len(planes) // _SAMPLED)]
+    side = repeat_side(sample.reshape(-1, *planes.shape[2:]))
+    observed = np.ones(planes.shape, bool)
+    for place in np.ndindex(planes.shape[:2]):
+        found = unmeasured(planes[place], side)
+        if found is not None:
+            observed[place] = ~found
+    return None if observed.all() else observed
+
+
+def _completed(
+    planes: NDArray[Any],
+    observed: NDArray[np.bool_] | None,
+    model: NoiseModel,
+    rng: np.random.Generator,
+) -> FloatArray:
+    values = planes.astype(np.float64)
+    if observed is None or observed.all():
+        return values
+    known = np.where(observed, values, 0.0)
+    return np.where(observed, values, model.sample(smooth_fill(known, observed), rng))
 
 
 def _clipped(plane: NDArray[np.generic]) -> Clipped:
@@ -190,18 +266,7 @@ def _check_teachable(model: NoiseModel, skewness: Skewness, name: str) -> None:
         )
 
 
-def _planes(
-    image: Loaded, noise: NoiseChoice
-) -> Iterator[tuple[NDArray[np.float64], NoiseModel | None]]:
-    """As :func:`_noisy_planes`; the model is None where the noise is "none"."""
-    if noise != NO_NOISE:
-        yield from _noisy_planes(image, noise)
-        return
-    planes = Layout.of(image.data, image.axes).to_planes(image.data).astype(np.float64)
-    yield from ((channel, None) for plane in planes for channel in plane)
-
-
-def _in_units(units: Units, signal: NDArray[np.float64]) -> Plane:
+def _in_units(units: Units, signal: FloatArray) -> Plane:
     """A signal as its stabilised mean in network units: the inverse of `unstabilise`."""
     if not units.noise:
         return np.asarray(units.to_network(signal[None])[0])
@@ -211,11 +276,8 @@ def _in_units(units: Units, signal: NDArray[np.float64]) -> Plane:
     return np.asarray(units.normalisation.to_network(stabilised))
 
 
-def _fitted(
-    reference: NDArray[np.float64], y: NDArray[np.float64], factor: int, name: str
-) -> NDArray[np.float64]:
-    height, width = y.shape
-    small = reference.reshape(height, factor, width, factor).mean(axis=(1, 3))
+def _fitted(reference: FloatArray, y: FloatArray, factor: int, name: str) -> FloatArray:
+    small = block_means(reference, factor)
     if np.ptp(small) == 0:
         raise InputError(f"{name}: its clean image is constant: there is nothing to learn")
     gain, offset = np.polyfit(small.ravel(), y.ravel(), 1)
@@ -228,16 +290,10 @@ def _fitted(
 
 
 def _brightness(
-    one: NDArray[np.float64], other: NDArray[np.float64], names: tuple[str, str]
+    one: FloatArray, other: FloatArray, names: tuple[str, str]
 ) -> tuple[float, float]:
     """Gain and offset that take `other` to the brightness of `one`, by means of blocks."""
-    means = []
-    for plane in (one, other):
-        height, width = (side - side % _BLOCK for side in plane.shape)
-        blocks = plane[:height, :width].reshape(
-            height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK
-        )
-        means.append(blocks.mean(axis=(1, 3)))
+    means = [block_means(plane, _BLOCK) for plane in (one, other)]
     gain = float(means[0].std() / max(means[1].std(), 1e-12))
     if not 1 / _MAX_GAIN < gain < _MAX_GAIN:
         raise InputError(
@@ -245,9 +301,3 @@ def _brightness(
             f"conditions, but the contrast of one is {gain:.3g} times the other's"
         )
     return gain, float(means[0].mean() - gain * means[1].mean())
-
-
-def _at_least(plane: NDArray[_T], least: int) -> NDArray[_T]:
-    """Mirror a plane outwards until both of its sides are long enough."""
-    missing = [(0, max(0, least - length)) for length in plane.shape]
-    return np.pad(plane, missing, mode="symmetric") if np.any(missing) else plane

@@ -3,7 +3,7 @@
 torch imports triton with the first optimiser. On Linux its library carries symbols of LLVM, as
 does that of Mesa, which OpenGL loads with the first window. Whichever comes second is bound to
 functions of the other's version; triton, coming second, dies of a segmentation fault, and
-napari with it. OnDemand up in its own library first (RTLD_DEEPBIND), its symbols are its own.
+napari with it. Looked up in its own library first (RTLD_DEEPBIND), its symbols are its own.
 """
 
 from __future__ import annotations
