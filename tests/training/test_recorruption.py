@@ -10,11 +10,11 @@ from napari_vae_restore.models.bundled import find_model
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.restoration.inference.units import Units
 from napari_vae_restore.restoration.measurement import Measurement
-from napari_vae_restore.training.local_noise import LocalNoise
-from napari_vae_restore.training.recorruption import (
+from napari_vae_restore.training.examples import recorrupt
+from napari_vae_restore.training.local_noise import (
+    LocalNoise,
     PlaneConstants,
-    local_noise,
-    recorrupt,
+    measure_local_noise,
     restored,
 )
 
@@ -29,7 +29,8 @@ def noise_of(
     image: NDArray[np.float32], constants: PlaneConstants, rng: np.random.Generator
 ) -> LocalNoise:
     network = bundled()
-    return local_noise(network, image, restored(network, image, constants), constants, rng)
+    pilot = restored(network, image, constants)
+    return measure_local_noise(network, image, pilot, constants, rng)
 
 
 def test_the_two_measurements_have_independent_noise() -> None:

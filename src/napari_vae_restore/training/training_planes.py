@@ -34,10 +34,11 @@ from napari_vae_restore.training.local_noise import (
     NoiseLaw,
     Plane,
     Skewness,
+    measure_local_noise,
     measure_skewness,
+    restored,
 )
 from napari_vae_restore.training.pictures import block_means
-from napari_vae_restore.training.recorruption import local_noise, restored
 from napari_vae_restore.training.self_supervised import RiskTerms
 from napari_vae_restore.training.sources import Loaded, factor_between
 
@@ -108,7 +109,7 @@ def planes_of_noisy(
             ends = float(plane.min()), float(plane.max())
             law = NoiseLaw.of(model, units, ends, clipped)
             pilot = restored(network, values, constants)
-            found = local_noise(network, values, pilot, constants, rng, law)
+            found = measure_local_noise(network, values, pilot, constants, rng, law)
             if isinstance(noise, str) and is_estimated(noise):
                 skewness = measure_skewness(values - pilot, pilot, law, rng)
                 _check_teachable(model, skewness, image.name)
