@@ -133,7 +133,7 @@ def forth(units, intensities):
 
 
 def places(examples):
-    return [place for _, place, _ in examples._plates]
+    return [place for _, place, _ in examples._held_out]
 
 
 @pytest.mark.parametrize("form", ["gaussian:30", "poisson-gaussian:8,100"])

@@ -33,7 +33,7 @@ from napari_vae_restore.training.holes import draw_hole
 from napari_vae_restore.training.sources import (
     SIMULATED,
     Clean,
-    Loaded,
+    LoadedItems,
     Pairs,
     Shots,
     factor_between,
@@ -121,7 +121,7 @@ def calibrate(
 
 def _comparisons(
     source: Pairs | Shots | Clean,
-    images: Sequence[tuple[Loaded, ...]],
+    images: Sequence[LoadedItems],
     model: Model,
     noise: NoiseModel | str | None,
     rng: np.random.Generator,

@@ -106,6 +106,10 @@ class TrainingPlane:
     terms: RiskTerms | None = None  # by which noisy images alone are judged
 
 
+HeldOut = tuple[int, Window, tuple[Window, ...]]
+"""Number of a plane, a patch of it, and the windows in that patch which are held out."""
+
+
 class PlaneExamples:
     """Patches of measurements, of a side that is a multiple of the network's stride."""
 
@@ -126,7 +130,8 @@ class PlaneExamples:
         self._shares = areas / areas.sum()
         self._window = max(stride, side // 2 // stride * stride)
         self._weights = [np.ones(plane.image.shape, np.float32) for plane in planes]
-        self._windows, self.is_held_out = self._hold_out(np.random.default_rng([seed, 1]))
+        self.is_held_out = True
+        self._held_out = self._hold_out(np.random.default_rng([seed, 1]))
 
     def draw(self, n: int, rng: np.random.Generator, step: int = 0) -> Batch:
         chosen = rng.choice(len(self._planes), size=n, p=self._shares)
@@ -135,26 +140,28 @@ class PlaneExamples:
     def held_out(self, rng: np.random.Generator) -> Sequence[Batch | RiskPatch]:
         """One batch for each window."""
         batches = []
-        for index, top, left in self._windows:
-            rows, columns = place = self._around(index, top, left)
+        for index, place, windows in self._held_out:
             weight = np.zeros((self._side, self._side), np.float32)
-            weight[square(top - rows.start, left - columns.start, self._window)] = 1
+            for window in windows:
+                weight[window] = 1
             batches.append(_stacked([self._patch(index, place, weight, rng)]))
         return batches
 
-    def _hold_out(self, rng: np.random.Generator) -> tuple[list[tuple[int, int, int]], bool]:
-        """Choose windows, (plane, top, left); whether they are out of the weights."""
+    def _hold_out(self, rng: np.random.Generator) -> list[HeldOut]:
+        """Choose windows, and take them out of the weights where enough remains."""
         size = self._window
-        can_be = self.n_pixels > 4 * size**2
+        self.is_held_out = self.n_pixels > 4 * size**2
         n = int(np.clip(_HELD_OUT_SHARE * self.n_pixels / size**2, 1, _MAX_HELD_OUT))
-        windows = []
+        chosen: list[HeldOut] = []
         for index in rng.choice(len(self._planes), size=n, p=self._shares):
             height, width = self._weights[index].shape
             top, left = (int(rng.integers(length - size + 1)) for length in (height, width))
-            windows.append((int(index), top, left))
-            if can_be:
+            rows, columns = place = self._around(index, top, left)
+            window = square(top - rows.start, left - columns.start, size)
+            chosen.append((int(index), place, (window,)))
+            if self.is_held_out:
                 self._weights[index][square(top, left, size)] = 0
-        return windows, can_be
+        return chosen
 
     def _around(self, index: int, top: int, left: int) -> Window:
         """The patch with a window as near to its middle as the borders allow."""

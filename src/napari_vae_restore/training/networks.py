@@ -44,8 +44,6 @@ def network_config(
         return replace(hvae, latent=latent or hvae.latent, levels=levels or hvae.levels)
     if kind != "flat":
         raise InputError(f"kind: expected {' or '.join(KINDS)}, got {kind!r}")
-    if levels is not None:
-        raise InputError("levels: the textbook VAE has one latent vector: leave them out")
     layouts = [Layout.of(image.data, image.axes) for image in images]
     smallest = smallest_side(images)
     if size is None:

@@ -31,7 +31,7 @@ from napari_vae_restore.restoration.inference.risk import (
     window_means,
 )
 from napari_vae_restore.restoration.inference.units import Units
-from napari_vae_restore.training.examples import PlaneExamples, square
+from napari_vae_restore.training.examples import HeldOut, PlaneExamples, square
 from napari_vae_restore.training.local_noise import Clipped, FloatArray, Plane
 
 _MAX_PLATES: Final = 12
@@ -111,7 +111,7 @@ class SelfSupervisedExamples(PlaneExamples):
         """Patches with held-out windows; `rng` draws the probes, one for each plane."""
         probes: dict[int, FloatArray] = {}
         patches = []
-        for index, place, windows in self._plates:
+        for index, place, windows in self._held_out:
             plane, terms = self._planes[index], self._planes[index].terms
             assert terms is not None
             if index not in probes:
@@ -133,7 +133,7 @@ class SelfSupervisedExamples(PlaneExamples):
             )
         return patches
 
-    def _hold_out(self, rng: np.random.Generator) -> tuple[list[tuple[int, int, int]], bool]:
+    def _hold_out(self, rng: np.random.Generator) -> list[HeldOut]:
         """Choose plates, and windows in them, and take these out of the weights."""
         side, cell = self._side, self._side // _CELLS
         places = [
@@ -153,7 +153,7 @@ class SelfSupervisedExamples(PlaneExamples):
                     chosen.append(shuffled[number].pop())
         most = _HELD_OUT_SHARE * self.n_pixels / cell**2 / len(chosen)
         n = int(np.clip(most, 1, _CELLS**2 // 2))
-        self._plates: list[tuple[int, Window, tuple[Window, ...]]] = []
+        plates: list[HeldOut] = []
         for index, top, left in chosen:
             margin = cell // _MARGIN if any(self._planes[index].constants[1:3]) else 0
             place, windows = square(top, left, side), []
@@ -161,8 +161,8 @@ class SelfSupervisedExamples(PlaneExamples):
                 i, j = (int(part) * cell for part in divmod(int(number), _CELLS))
                 self._weights[index][place][square(i, j, cell)] = 0
                 windows.append(square(i + margin, j + margin, cell - 2 * margin))
-            self._plates.append((index, place, tuple(windows)))
-        return [], True
+            plates.append((index, place, tuple(windows)))
+        return plates
 
 
 def _cut_off(above: FloatArray, deviation: FloatArray) -> FloatArray:

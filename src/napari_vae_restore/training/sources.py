@@ -117,6 +117,10 @@ class Loaded:
     axes: str  # one letter per dimension
 
 
+LoadedItems: TypeAlias = tuple[Loaded, ...]
+"""The same, read."""
+
+
 def items_of(source: Source) -> list[Items]:
     """Every image of a source, unread, with its second shot or clean image if it has one."""
     if isinstance(source, Shots):
@@ -132,7 +136,7 @@ def load(
     *,
     skip_unreadable: bool = False,
     may_have_nan: bool = False,
-) -> list[tuple[Loaded, ...]]:
+) -> list[LoadedItems]:
     """Read and check images; NaN, where allowed, marks unmeasured pixels."""
     if not items:
         raise InputError("expected at least one image to train on, got an empty sequence")

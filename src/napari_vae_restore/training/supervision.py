@@ -35,7 +35,7 @@ from napari_vae_restore.training.self_supervised import SelfSupervisedExamples
 from napari_vae_restore.training.settings import TrainingSettings, settings_for
 from napari_vae_restore.training.sources import (
     Clean,
-    Loaded,
+    LoadedItems,
     Pairs,
     Shots,
     Source,
@@ -59,9 +59,6 @@ et al., CVPR 2022, arXiv:2109.01903). The others are tried at the end."""
 
 _KINDS: Final = {Shots: "two shots", Pairs: "pairs", Clean: "clean images"}
 
-Images = Sequence[tuple[Loaded, ...]]
-"""Images, each with its second shot or clean image if it has one."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Supervision:
@@ -83,7 +80,7 @@ class Supervision:
         """Whether the source is noisy images and nothing else."""
         return type(self.source) not in _KINDS
 
-    def read(self) -> tuple[Images, WindowSampler | None]:
+    def read(self) -> tuple[Sequence[LoadedItems], WindowSampler | None]:
         """All images; of too many to be read at once, the held-out windows, and a sampler."""
         items = items_of(self.source)
         if are_many(items):
@@ -195,7 +192,7 @@ def _examples(
 
 
 def _examples_of(
-    images: Images,
+    images: Sequence[LoadedItems],
     supervision: Supervision,
     network: RestorationVAE,
     settings: TrainingSettings,
@@ -223,7 +220,7 @@ def _examples_of(
 
 
 def _shared_noise(
-    supervision: Supervision, sampler: WindowSampler | None, windows: Images
+    supervision: Supervision, sampler: WindowSampler | None, windows: Sequence[LoadedItems]
 ) -> NoiseModel | str:
     """Noise measured from windows if there is one image of one channel, else as given."""
     noise = supervision.noise

@@ -40,7 +40,7 @@ from napari_vae_restore.training.local_noise import (
 )
 from napari_vae_restore.training.pictures import block_means
 from napari_vae_restore.training.self_supervised import RiskTerms
-from napari_vae_restore.training.sources import Loaded, factor_between
+from napari_vae_restore.training.sources import Loaded, LoadedItems, factor_between
 
 _CURVE_POINTS: Final = 4096
 _REACH: Final = (-1.0, 3.0)  # network units beyond which no clean target lies
@@ -89,7 +89,7 @@ def measured_planes(
 
 
 def planes_of_noisy(
-    images: Iterable[tuple[Loaded, ...]],
+    images: Iterable[LoadedItems],
     noise: NoiseChoice,
     network: RestorationVAE,
     *,
@@ -120,7 +120,7 @@ def planes_of_noisy(
 
 
 def planes_of_shots(
-    shots: Iterable[tuple[Loaded, ...]], noise: NoiseChoice, *, least: int = MIN_SIDE
+    shots: Iterable[LoadedItems], noise: NoiseChoice, *, least: int = MIN_SIDE
 ) -> tuple[list[TrainingPlane], list[NoiseModel]]:
     """Training planes of pairs of shots, each the other's target."""
     made, models = [], []
@@ -144,7 +144,7 @@ def planes_of_shots(
 
 
 def planes_of_pairs(
-    pairs: Iterable[tuple[Loaded, ...]], noise: NoiseChoice, *, least: int = MIN_SIDE
+    pairs: Iterable[LoadedItems], noise: NoiseChoice, *, least: int = MIN_SIDE
 ) -> tuple[list[TrainingPlane], list[NoiseModel]]:
     """Training planes of measured images with clean targets.
 

@@ -20,7 +20,14 @@ import numpy as np
 from napari_vae_restore.errors import ImageFileError, InputError, VAERestoreError, shortened
 from napari_vae_restore.images.array_files import is_array_file
 from napari_vae_restore.images.arrays import as_image
-from napari_vae_restore.training.sources import Item, Items, Loaded, factor_between, opened
+from napari_vae_restore.training.sources import (
+    Item,
+    Items,
+    Loaded,
+    LoadedItems,
+    factor_between,
+    opened,
+)
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -82,18 +89,18 @@ class WindowSampler:
         seen = sum(math.prod(self._open(image)[0].data.shape) for image in chosen)
         self.n_pixels = round(sizes.sum() * seen / sizes[chosen].sum())
 
-    def held_out(self) -> list[tuple[Loaded, ...]]:
+    def held_out(self) -> list[LoadedItems]:
         """The held-out windows."""
         return [_cut(self._open(window.image), window) for window in self._kept]
 
-    def window(self, number: int) -> tuple[Loaded, ...]:
+    def window(self, number: int) -> LoadedItems:
         """Training window of a number from 0, with the same place of its other image."""
         return self._drawn(HELD_OUT + number)[1]
 
-    def _opened(self, image: int) -> tuple[Loaded, ...]:
+    def _opened(self, image: int) -> LoadedItems:
         return tuple(opened(item, self._axes) for item in self._images[image])
 
-    def _drawn(self, number: int) -> tuple[_Window, tuple[Loaded, ...]]:
+    def _drawn(self, number: int) -> tuple[_Window, LoadedItems]:
         rng = np.random.default_rng([self._seed, 4, number])
         problem: VAERestoreError | None = None
         for _ in range(_TRIES):
@@ -184,9 +191,7 @@ class WindowCache(Generic[_T]):
         return self._futures[number]
 
 
-def spread_out(
-    images: Sequence[Items], axes: str | None, n: int
-) -> Iterator[tuple[Loaded, ...]]:
+def spread_out(images: Sequence[Items], axes: str | None, n: int) -> Iterator[LoadedItems]:
     """Up to about n windows, evenly from the first image to the last, none twice."""
     for number in _evenly(len(images), n):
         try:
@@ -229,7 +234,7 @@ def _lengths(image: Loaded) -> dict[str, tuple[int, int]]:
     return planes | {axis: (lengths[axis], min(lengths[axis], SIDE)) for axis in "YX"}
 
 
-def _cut(sides: tuple[Loaded, ...], window: _Window) -> tuple[Loaded, ...]:
+def _cut(sides: LoadedItems, window: _Window) -> LoadedItems:
     """The window's pixels, and those of the same place in the other image."""
     return tuple(_part(side, window, factor_between(sides[0], side)) for side in sides)
 
