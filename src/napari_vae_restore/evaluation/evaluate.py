@@ -144,7 +144,7 @@ def iter_evaluate(
             if result.std is not None:
                 reliability.add(result, _colours(reference))
         judged.append(_judge(placed, image, reference, restored, data_range, seed))
-    return _gathered(found, judged, reliability.calibration(), references is not None)
+    return _gathered(found, judged, reliability.calibration())
 
 
 def _judge(
@@ -182,10 +182,7 @@ def _judge(
 
 
 def _gathered(
-    model: Model,
-    judged: list[_ImageMeasurement],
-    calibration: Calibration | None,
-    has_references: bool,
+    model: Model, judged: list[_ImageMeasurement], calibration: Calibration | None
 ) -> Evaluation:
     total = reduce(add, (each.tally for each in judged))
     per_value = total.kl / total.n_values
@@ -205,7 +202,7 @@ def _gathered(
         model_sha256=model.sha256,
         kind=model.network.config.kind,
         likelihood=describe_likelihood(model),
-        measured_on="references" if is_clean and has_references else "images",
+        measured_on="references" if is_clean and before else "images",
         n_planes=sum(each.n_planes for each in judged),
         n_values=total.n_values,
         elbo=total.elbo,
