@@ -20,8 +20,8 @@ from napari_vae_restore.errors import ModelFileError, VAERestoreError
 from napari_vae_restore.generators import drain
 
 if TYPE_CHECKING:
-    from napari_vae_restore.training.engine import Training
     from napari_vae_restore.training.checkpoint import Progress
+    from napari_vae_restore.training.engine import Training
 
 _log = logging.getLogger(__name__)
 
