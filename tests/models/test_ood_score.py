@@ -89,3 +89,8 @@ def test_a_model_file_keeps_it(model: vr.Model, fitted: OODScore, tmp_path) -> N
     assert asdict(found.ood_score) == asdict(fitted)
     # It decides on no pixel of a result.
     assert model_hash(told) == model_hash(replace(told, ood_score=None))
+
+
+def test_the_old_name_warns(model: vr.Model, fitted: OODScore) -> None:
+    with pytest.warns(DeprecationWarning, match="ood_score"):
+        assert replace(model, ood_score=fitted).likeness is fitted
