@@ -35,7 +35,7 @@ class OODScore:
 
     The Mahalanobis distance of an image's mean description, in a space of a few principal
     components and one variance for all others (probabilistic principal components; Tipping
-    and Bishop 1999), tells images of other kinds from those of the training (Lee et al.
+    and Bishop 1999), separates images of other kinds from those of the training (Lee et al.
     2018, arXiv:1807.03888).
     """
 
