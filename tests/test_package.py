@@ -24,6 +24,11 @@ def test_import_is_light() -> None:
     assert HEAVY.isdisjoint(loaded)
 
 
+def test_old_names_are_kept_for_a_release() -> None:
+    with pytest.warns(DeprecationWarning, match="Stored is now called StoredRestoration"):
+        assert vr.Stored is vr.StoredRestoration
+
+
 def test_core_works_without_a_window() -> None:
     code = (
         "import sys, napari_vae_restore as vr\n"

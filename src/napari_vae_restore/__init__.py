@@ -10,6 +10,7 @@ brings in neither torch nor napari.
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ _HOMES = {
     "Restoration": ".restoration.result",
     "RestorationError": ".errors",
     "Shots": ".training.sources",
-    "Stored": ".stores.restore",
+    "StoredRestoration": ".stores.restore",
     "SuperResolve": ".restoration.tasks",
     "Sweep": ".evaluation.grid",
     "Tones": ".generation.tones",
@@ -85,6 +86,8 @@ _HOMES = {
     "train": ".training.train",
     "vary": ".generation.sampling",
 }
+
+_RENAMED = {"Stored": "StoredRestoration"}  # kept for one release
 
 __all__ = ["__version__", *_HOMES]
 
@@ -143,7 +146,7 @@ if TYPE_CHECKING:
     from napari_vae_restore.restoration.tasks import Denoise as Denoise
     from napari_vae_restore.restoration.tasks import Inpaint as Inpaint
     from napari_vae_restore.restoration.tasks import SuperResolve as SuperResolve
-    from napari_vae_restore.stores.restore import Stored as Stored
+    from napari_vae_restore.stores.restore import StoredRestoration as StoredRestoration
     from napari_vae_restore.stores.restore import iter_restore_store as iter_restore_store
     from napari_vae_restore.stores.restore import restore_store as restore_store
     from napari_vae_restore.training.checkpoint import Progress as Progress
@@ -159,6 +162,11 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        new = _RENAMED[name]
+        message = f"{name} is now called {new}; the old name goes with the next release."
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return getattr(import_module(__name__), new)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOMES[name], __name__), name)

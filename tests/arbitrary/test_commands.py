@@ -30,7 +30,7 @@ from command_lines import is_done
 from mutations import mutated
 from napari_vae_restore.cli.app import app
 from napari_vae_restore.images.image_files import read_image, write_image
-from napari_vae_restore.stores.ome_zarr import is_store, open_store
+from napari_vae_restore.images.zarr_files import is_store, open_store
 from napari_vae_restore.zoo import archive, package
 from strategies import Picture, cases, is_nightly, pictures
 

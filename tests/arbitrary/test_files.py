@@ -25,9 +25,9 @@ from mutations import mutated, mutated_values, nothing_else_happens, wanted_memo
 from napari_vae_restore.generation.compression import container
 from napari_vae_restore.images.array_files import open_array
 from napari_vae_restore.images.image_files import write_image
+from napari_vae_restore.images.zarr_files import open_store
 from napari_vae_restore.models.files import load_checkpoint
 from napari_vae_restore.restoration.recipes.replay import read_mask, read_recipe
-from napari_vae_restore.stores.ome_zarr import open_store
 from napari_vae_restore.training.sources import load_images
 from strategies import TINY, assert_says, is_nightly
 

@@ -28,9 +28,9 @@ from napari_vae_restore.errors import shortened
 from napari_vae_restore.generation.compression import container
 from napari_vae_restore.images.array_files import open_array
 from napari_vae_restore.images.image_files import read_image, write_image
+from napari_vae_restore.images.zarr_files import open_store
 from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.restoration.recipes.replay import read_recipe
-from napari_vae_restore.stores.ome_zarr import open_store
 from napari_vae_restore.training.sources import listed
 from napari_vae_restore.training.windows import WindowSampler
 from napari_vae_restore.zoo.archive import import_package

@@ -25,7 +25,8 @@ import napari_vae_restore as vr
 from napari_vae_restore.batch.plan import State
 from napari_vae_restore.images.image_files import write_image
 from napari_vae_restore.images.layout import Layout
-from napari_vae_restore.stores.ome_zarr import open_store, output_axes
+from napari_vae_restore.images.zarr_files import open_store
+from napari_vae_restore.stores.ome_zarr import output_axes
 from strategies import TINY, Picture, answer, assert_alike, assert_says, cases, pictures
 
 STEP = {

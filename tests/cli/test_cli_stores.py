@@ -12,7 +12,7 @@ import zarr
 
 import napari_vae_restore as vr
 from napari_vae_restore.images.image_files import read_image, write_image
-from napari_vae_restore.stores.ome_zarr import open_store
+from napari_vae_restore.images.zarr_files import open_store
 
 TILE = 64
 

@@ -117,17 +117,17 @@ with atomic_write(sys.argv[1]) as temporary:
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="locks and signals are POSIX")
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 def test_what_a_killed_process_left_is_used_up(tmp_path):
     target = tmp_path / "a.txt"
     target.write_text("old")
     for _ in range(2):
         subprocess.run([sys.executable, "-c", KILLED, str(target)])
         assert target.read_text() == "old"
-        assert len(names(tmp_path)) == 3  # the temporary and its lock, once
+        assert len(names(tmp_path)) == 2  # the temporary, once
     with atomic_write(tmp_path / "b.txt") as temporary:
         temporary.write_text("another")
-    assert len(names(tmp_path)) == 4
+    assert len(names(tmp_path)) == 3
     with atomic_write(target) as temporary:
         assert temporary.read_bytes() == b""
         temporary.write_text("new")
@@ -156,36 +156,26 @@ def test_writers_of_one_target_do_not_meet(tmp_path):
     assert names(tmp_path) == ["a.txt"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="locks are POSIX")
-def test_a_file_system_that_locks_nothing(tmp_path, monkeypatch):
-    def refused(*_):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(atomic.fcntl, "flock", refused)
+def test_what_cannot_be_removed_is_passed_by(tmp_path):
     with atomic_write(tmp_path / "a.txt") as temporary:
-        temporary.write_text("new")
-    assert names(tmp_path) == ["a.txt"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="locks are POSIX")
-def test_what_another_user_left_is_passed_by(tmp_path, monkeypatch):
+        stem, _, token = temporary.name.split("-")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    others = tmp_path / f"{stem}-{dead.pid}-{token}"
+    others.mkdir()
     with atomic_write(tmp_path / "a.txt") as temporary:
-        stem = temporary.name.removesuffix("-0.tmp")
-    others = tmp_path / f"{stem}-0.tmp.lock"
-    others.touch()
-
-    def own(path, *given, opened=os.open):
-        if path == others:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-        return opened(path, *given)
-
-    monkeypatch.setattr(os, "open", own)
-    (tmp_path / f"{stem}-1.tmp").mkdir()  # nor can this be removed
-    with atomic_write(tmp_path / "a.txt") as temporary:
-        assert temporary.name == f"{stem}-2.tmp"
         temporary.write_text("new")
     assert (tmp_path / "a.txt").read_text() == "new"
     assert others.exists()
+
+
+def test_what_a_living_process_writes_stays(tmp_path):
+    with atomic_write(tmp_path / "a.txt") as first:
+        with atomic_write(tmp_path / "a.txt") as second:
+            second.write_text("second")
+        first.write_text("first")
+    assert (tmp_path / "a.txt").read_text() == "first"
+    assert names(tmp_path) == ["a.txt"]
 
 
 def test_errors_name_the_target_and_say_what_to_do(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from skimage import data
 
 import napari_vae_restore as vr
-from napari_vae_restore.stores.ome_zarr import open_store
+from napari_vae_restore.images.zarr_files import open_store
 
 TRUTH = data.camera()[100:228, 90:250].astype(np.float64)
 NOISE = 12.0

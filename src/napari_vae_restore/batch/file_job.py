@@ -20,15 +20,15 @@ from napari_vae_restore.batch import outputs
 from napari_vae_restore.batch.inputs import split_name
 from napari_vae_restore.errors import ImageFileError, InputError
 from napari_vae_restore.images.arrays import guess_axes
-from napari_vae_restore.images.image_files import ImageFile, read_image, write_image
-from napari_vae_restore.images.image_metadata import refined
+from napari_vae_restore.images.image_files import read_image, write_image
+from napari_vae_restore.images.image_metadata import ImageFile, refined
+from napari_vae_restore.images.zarr_files import is_store, open_store
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.restoration.recipes.replay import REMARKS, Request
 from napari_vae_restore.restoration.restore import RestoreProgress, iter_restore
 from napari_vae_restore.restoration.result import Diagnostics, Recipe, Restoration
 from napari_vae_restore.restoration.tasks import Inpaint, SuperResolve, Task, image_for
 from napari_vae_restore.restoration.trust.invented import note_on
-from napari_vae_restore.stores.ome_zarr import is_store, open_store
 from napari_vae_restore.stores.restore import iter_restore_store
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from napari_vae_restore.errors import ImageFileError, InputError
 from napari_vae_restore.images.image_files import is_readable, natural_key
-from napari_vae_restore.stores.ome_zarr import is_store
+from napari_vae_restore.images.zarr_files import is_store
 
 
 @dataclass(frozen=True, slots=True)

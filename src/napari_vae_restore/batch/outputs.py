@@ -10,7 +10,8 @@ from numpy.typing import DTypeLike
 
 from napari_vae_restore.errors import ImageFileError, InputError
 from napari_vae_restore.images.atomic import atomic_write, why_not_written
-from napari_vae_restore.images.image_files import ImageFile, check_output, write_image
+from napari_vae_restore.images.image_files import check_output, write_image
+from napari_vae_restore.images.image_metadata import ImageFile
 
 _SAMPLE_SIDE = 8  # of the part of an image that is written on trial, along each axis
 

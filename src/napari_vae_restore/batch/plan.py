@@ -18,12 +18,12 @@ from napari_vae_restore.batch.file_job import TIFF, Files, is_made, sample_paths
 from napari_vae_restore.batch.inputs import FoundImage, find_images, partners_of, split_name
 from napari_vae_restore.batch.outputs import check_writable
 from napari_vae_restore.errors import InputError
+from napari_vae_restore.images.zarr_files import is_store
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.noise.estimation.estimate import NoiseKind
 from napari_vae_restore.noise.notation import parse_noise
 from napari_vae_restore.restoration.recipes.replay import Request
 from napari_vae_restore.restoration.tasks import Denoise
-from napari_vae_restore.stores.ome_zarr import is_store
 
 _MASK_ENDINGS = ("", "_mask", "-mask")  # of a mask's name behind that of its image
 _NAMED = 3  # files that a message names

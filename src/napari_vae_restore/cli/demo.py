@@ -15,7 +15,7 @@ from napari_vae_restore.errors import InputError
 from napari_vae_restore.images.atomic import atomic_write
 
 if TYPE_CHECKING:
-    from napari_vae_restore.images.image_files import ImageFile
+    from napari_vae_restore.images.image_metadata import ImageFile
 
 FOLDER = Path("vae-restore-demo")
 

@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw
 
 from napari_vae_restore.cli import comparison, reports, terminal
 from napari_vae_restore.cli.comparison import Panel
-from napari_vae_restore.images.arrays import cast
-from napari_vae_restore.images.image_files import ImageFile, write_image
-from napari_vae_restore.images.image_metadata import refined
+from napari_vae_restore.images.image_files import write_image
+from napari_vae_restore.images.image_metadata import ImageFile, refined
+from napari_vae_restore.images.layout import cast
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.operators import Downsampling
 from napari_vae_restore.restoration.restore import iter_restore

@@ -16,7 +16,7 @@ from napari_vae_restore.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_vae_restore.images.image_files import ImageFile
+    from napari_vae_restore.images.image_metadata import ImageFile
 
 _TIFF = (".tif", ".tiff")
 

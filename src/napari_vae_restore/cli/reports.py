@@ -13,7 +13,7 @@ from napari_vae_restore.reports.model_words import Rows as Rows
 from napari_vae_restore.reports.model_words import describe_training as describe_training
 
 if TYPE_CHECKING:
-    from napari_vae_restore.images.image_files import ImageFile
+    from napari_vae_restore.images.image_metadata import ImageFile
     from napari_vae_restore.noise.models import NoiseModel
     from napari_vae_restore.restoration.result import Diagnostics
     from napari_vae_restore.restoration.tasks import Inpaint, SuperResolve, Task

@@ -21,10 +21,10 @@ from napari_vae_restore.cli import reports, terminal
 from napari_vae_restore.cli.restore import RestoreOptions
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.generators import drain
+from napari_vae_restore.images.zarr_files import is_store
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.restoration.recipes.replay import Request
-from napari_vae_restore.stores.ome_zarr import is_store
 
 # What a plan does with an image, by the state of its job.
 _ACTIONS = {State.WAITING: "restore", State.KEPT: "keep", State.FAILED: "fail"}

@@ -1,12 +1,8 @@
 """Any image that a user may hand over, checked once and turned into an array.
 
-An image arrives as a numpy array, a dask, zarr or xarray array or a napari
-layer, in any order of axes. `as_image` checks it at the package's boundary and
-says in one sentence what is wrong; `Layout` and `cast`, offered here as well,
-take it to planes and results back into its form.
-
-This module knows numpy only: a layer is recognised by its attributes, so that
-napari need not be there.
+An image arrives as a numpy, dask, zarr or xarray array or a napari layer, in any order of
+axes. `as_image` checks it at the package's boundary and says in one sentence what is wrong.
+This module knows numpy only: a layer is recognised by its attributes.
 """
 
 from collections.abc import Iterator
@@ -16,45 +12,24 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_vae_restore.errors import InputError, VAERestoreError, shortened
-from napari_vae_restore.images.layout import SPATIAL, Layout, cast, checked_axes
+from napari_vae_restore.images.layout import SPATIAL, Layout, checked_axes
 from napari_vae_restore.images.lazy_arrays import as_dask, is_lazy
 
-__all__ = [
-    "MAX_INTENSITY",
-    "MIN_SIDE",
-    "Layout",
-    "as_image",
-    "cast",
-    "guess_axes",
-    "is_usable",
-    "open_image",
-]
-
-MIN_SIDE = 8
-"""Smallest height and width in pixels of what is learned from, made or compressed."""
+MIN_SIDE = 8  # least height and width in pixels of what is learned from, made or compressed
+MAX_INTENSITY = 1e30  # networks compute in float32, to 3e38, and noise is a matter of squares
+MIN_RANGE = 1e-30  # of intensities, for the same reason
 
 # What an array without labels most often is, by the number of its dimensions.
 _STACK_AXES = {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TCZYX"}
 _COLOUR_AXES = {3: "YXS", 4: "ZYXS", 5: "TZYXS"}
-MAX_INTENSITY = 1e30
-"""Largest magnitude of an intensity: networks compute in float32, which ends at 3e38, and
-noise is a matter of squares."""
-
-MIN_RANGE = 1e-30
-"""Smallest range of intensities, for the same reasons."""
-
-# Elements examined at once; bounds the temporaries of the checks to a few MB.
-_BLOCK = 2**20
+_BLOCK = 2**18  # elements examined at once: the checks need a few MB
 
 
 def guess_axes(shape: tuple[int, ...], dtype: DTypeLike) -> str:
-    """Guess the axes of an array that carries no labels.
+    """Guess the axes of an array that carries no labels, of two to five dimensions.
 
-    Two to five dimensions are "YX", "ZYX", "TZYX" and "TCZYX". A last dimension
-    of 3 or 4 behind two larger ones is colour if the dtype is one that pictures
-    have (uint8, uint16, floating): "YXS", "ZYXS" and "TZYXS".
-
-    Raises InputError for fewer than two or more than five dimensions.
+    A last dimension of 3 or 4 behind two larger ones is colour, if the dtype is one that
+    pictures have (uint8, uint16, floating).
 
     Examples
     --------
@@ -69,22 +44,22 @@ def guess_axes(shape: tuple[int, ...], dtype: DTypeLike) -> str:
         and shape[-1] in (3, 4)
         and min(shape[-3:-1]) > shape[-1]
     )
-    return _axes_for(len(shape), colour=colour)
-
-
-def _axes_for(ndim: int, *, colour: bool) -> str:
     table = _COLOUR_AXES if colour else _STACK_AXES
-    if ndim < 2:
+    _check_two_dimensions(shape)
+    if len(shape) not in table:
         raise InputError(
-            f"Expected an image with at least 2 dimensions, but an array with {ndim} came: "
-            "pass height and width."
+            f"Expected 2 to {max(table)} dimensions to guess the axes from, but {len(shape)} "
+            'came: give axes=, one letter per dimension such as "TCZYX".'
         )
-    if ndim not in table:
+    return table[len(shape)]
+
+
+def _check_two_dimensions(shape: tuple[int, ...]) -> None:
+    if len(shape) < 2:
         raise InputError(
-            f"Expected 2 to {max(table)} dimensions to guess the axes from, but {ndim} came: "
-            'give axes=, one letter per dimension such as "TCZYX".'
+            f"Expected an image with at least 2 dimensions, but an array with {len(shape)} "
+            "came: pass height and width."
         )
-    return table[ndim]
 
 
 def as_image(
@@ -97,9 +72,8 @@ def as_image(
 ) -> tuple[NDArray[Any], str]:
     """Return an image as a numpy array with known axes, or say what is wrong with it.
 
-    The pixels keep dtype and order, in a view where one is possible. They have to be finite
-    (NaN may stay where asked for, and anything under holes), of a dtype of intensities, not
-    constant, and at least `min_side` pixels high and wide; else InputError is raised.
+    The pixels keep dtype and order, in a view where one is possible. NaN may stay where asked
+    for, and anything under holes.
 
     Examples
     --------
@@ -118,10 +92,7 @@ def as_image(
 def as_lazy_image(
     image: object, axes: str | None = None, *, min_side: int = MIN_SIDE
 ) -> tuple[Any, str]:
-    """Return an image as a dask array with known axes; none of its values are read.
-
-    Raises InputError as :func:`as_image`, except for what the values would show.
-    """
+    """Return an image as a dask array with known axes; none of its values are read."""
     data, own_axes = _unwrap(image)
     array = as_dask(data)
     return array, _checked_form(array, axes, own_axes, min_side)
@@ -140,10 +111,7 @@ def is_layer(image: object) -> bool:
 
 
 def open_image(image: object, axes: str | None = None) -> tuple[Any, str]:
-    """Return what :func:`as_image` would read, unread: only shape and dtype are checked.
-
-    Raises InputError if it is no array, or its shape, dtype or axes are unsuitable.
-    """
+    """Return what :func:`as_image` would read, unread: only shape and dtype are checked."""
     data, own_axes = _unwrap(image)
     if not isinstance(getattr(data, "dtype", None), np.dtype):
         data = _to_numpy(data)
@@ -153,8 +121,7 @@ def open_image(image: object, axes: str | None = None) -> tuple[Any, str]:
 def _checked_form(array: Any, axes: str | None, own_axes: str | None, min_side: int) -> str:
     """The axes of an array, if it can be an image by its shape and dtype."""
     _check_dtype(array.dtype)
-    if len(array.shape) < 2:
-        _axes_for(len(array.shape), colour=False)
+    _check_two_dimensions(array.shape)
     if 0 in array.shape:
         raise InputError(
             f"Expected an image with pixels, but an empty array of shape {array.shape} came: "
@@ -263,25 +230,23 @@ def _check_values(
             f"Expected finite intensities, but {n_nan} NaN and {n_inf} infinite of "
             f"{array.size} values came: replace them, or inpaint them with a mask."
         )
-    lowest, highest = [], []
+    lowest, highest = np.inf, -np.inf
     for block in _blocks(Layout.of(array, axes).without_alpha(array)):
-        if n_nan and np.isnan(block).all():
-            continue
-        lowest.append(np.nanmin(block) if n_nan else block.min())
-        highest.append(np.nanmax(block) if n_nan else block.max())
-    if (largest := max(abs(float(v)) for v in (min(lowest), max(highest)))) > MAX_INTENSITY:
+        if not (n_nan and np.isnan(block).all()):
+            lowest, highest = min(lowest, np.nanmin(block)), max(highest, np.nanmax(block))
+    if (largest := max(abs(float(v)) for v in (lowest, highest))) > MAX_INTENSITY:
         raise InputError(
             f"Expected intensities up to {MAX_INTENSITY:g}, but {largest:g} came: divide the "
             "image by a constant, or mask what is no intensity and inpaint it."
         )
-    if 0 < float(max(highest)) - float(min(lowest)) < MIN_RANGE:
+    if 0 < float(highest) - float(lowest) < MIN_RANGE:
         raise InputError(
             f"Expected intensities that differ by {MIN_RANGE:g} at least, but they do by "
-            f"{float(max(highest)) - float(min(lowest)):g}: multiply the image by a constant."
+            f"{float(highest) - float(lowest):g}: multiply the image by a constant."
         )
-    if min(lowest) == max(highest):
+    if lowest == highest:
         raise InputError(
-            f"Expected an image with structure, but every pixel has the value {lowest[0]}: "
+            f"Expected an image with structure, but every pixel has the value {lowest}: "
             "check the channel, the plane or the loading."
         )
 
@@ -293,18 +258,7 @@ def is_usable(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Yield views that cover the array, small ones and in the order of memory."""
-    by_stride = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
-    yield from _split(array.transpose(by_stride))
-
-
-def _split(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    if array.size <= _BLOCK:
-        yield array
-    elif (row := array.size // len(array)) > _BLOCK:
-        for part in array:
-            yield from _split(part)
-    else:
-        step = _BLOCK // row
-        for start in range(0, len(array), step):
-            yield array[start : start + step]
+    """Yield all elements, some at a time and in the order of memory."""
+    yield from np.nditer(
+        array, flags=["external_loop", "buffered"], order="K", buffersize=_BLOCK
+    )

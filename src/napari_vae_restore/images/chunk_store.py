@@ -14,6 +14,7 @@ Zstandard: RFC 8878, section 3.1.1.1; shards: Zarr Enhancement Proposal 2.
 from __future__ import annotations
 
 import bz2
+import contextlib
 import lzma
 import math
 import zlib
@@ -30,20 +31,11 @@ from zarr.storage import LocalStore
 
 from napari_vae_restore.errors import ImageFileError
 
-METADATA: Final = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
-"""Names of what is no chunk."""
-
-_HEAD: Final = 18
-"""Bytes of a chunk that say how many it becomes; of Zstandard's, the most."""
-_CHECKSUM: Final = 64
-"""Bytes that codecs before the compression may add."""
-_WIDENED: Final = 16
-"""Bytes for each of a chunk, at most, where filters compress numbers of another type."""
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
-_PIECE: Final = 2**20
-"""Bytes that are decompressed at a time, to be counted."""
-_ABSENT: Final = 2**64 - 1
-"""Where a shard's index says that a chunk begins which is not there."""
+_METADATA: Final = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")  # no chunks
+_CHECKSUM: Final = 64  # bytes that codecs before the compression may add
+_WIDENED: Final = 16  # bytes for each of a chunk, where filters change the numbers' type
+_PIECE: Final = 2**20  # bytes that are decompressed at a time, to be counted
+_ABSENT: Final = 2**64 - 1  # where a shard's index says that a missing chunk begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +46,17 @@ class Shard:
     is_first: bool  # whether the index comes before the chunks
     n_after: int  # bytes of the index behind its pairs of numbers, a checksum
 
-    @property
-    def n_index(self) -> int:
-        """Bytes of the index."""
-        return 16 * self.n_chunks + self.n_after
-
     def chunks(self, found: Any, byte_range: Any) -> Iterator[Any]:
         """Those in a part of the shard that zarr asks for: all, one, or the index."""
-        if byte_range is None and len(found) >= self.n_index:
-            index = found[: self.n_index] if self.is_first else found[-self.n_index :]
+        n_index = 16 * self.n_chunks + self.n_after
+        if byte_range is None and len(found) >= n_index:
+            index = found[:n_index] if self.is_first else found[-n_index:]
             pairs = np.frombuffer(index.to_bytes(), "<u8", 2 * self.n_chunks).reshape(-1, 2)
             for start, length in pairs[pairs[:, 0] != _ABSENT]:
                 yield found[int(start) : int(start) + int(length)]
         elif isinstance(byte_range, RangeByteRequest):
-            of_index = self.is_first and byte_range.start == 0
-            if not of_index:
+            is_index = self.is_first and byte_range.start == 0
+            if not is_index:
                 yield found
 
 
@@ -79,27 +67,23 @@ class CheckedStore(LocalStore):  # type: ignore[misc]  # zarr's types are not lo
         self, root: Path, codec: str, n_bytes: int, shard: Shard | None = None
     ) -> None:
         super().__init__(root, read_only=True)
-        self.codec = codec
-        self.n_bytes = n_bytes
-        self.shard = shard
+        self.codec, self.n_bytes, self.shard = codec, n_bytes, shard
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
         """What lies under a key, as of any store."""
-        return self._looked_at(key, await super().get(key, prototype, byte_range), byte_range)
+        return self._checked(key, await super().get(key, prototype, byte_range), byte_range)
 
     def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
         """As :meth:`get`."""
         found = super().get_sync(key, prototype=prototype, byte_range=byte_range)
-        return self._looked_at(key, found, byte_range)
+        return self._checked(key, found, byte_range)
 
-    def _looked_at(self, key: str, found: Any, byte_range: Any) -> Any:
-        if found is None or key.rpartition("/")[2] in METADATA:
+    def _checked(self, key: str, found: Any, byte_range: Any) -> Any:
+        if found is None or key.rpartition("/")[2] in _METADATA:
             return found
-        chunks = [found] if self.shard is None else self.shard.chunks(found, byte_range)
         limit = self.n_bytes + _CHECKSUM
-        for chunk in chunks:
-            claimed = CLAIMS[self.codec](chunk, limit)
-            if claimed > limit:
+        for chunk in [found] if self.shard is None else self.shard.chunks(found, byte_range):
+            if (claimed := _CLAIMS[self.codec](chunk, limit)) > limit:
                 raise ImageFileError(
                     f"Cannot read {self.root / key}: it claims {claimed} bytes of pixels or "
                     f"more, and its chunk holds {self.n_bytes}: it is damaged or was made up; "
@@ -111,22 +95,18 @@ class CheckedStore(LocalStore):  # type: ignore[misc]  # zarr's types are not lo
 def checked(array: Any) -> Any:
     """The same array, whose chunks are looked at before they are decompressed."""
     root, codecs = getattr(array.store, "root", None), array.compressors
-    name = _name(codecs[-1]) if codecs else ""
+    if root is None or not codecs:
+        return array
+    # As Zarr 2 or Zarr 3 calls it.
+    name = getattr(codecs[-1], "codec_id", None) or codecs[-1].to_dict()["name"]
+    name = str(name).removeprefix("numcodecs.")
     shard = None if array.shards is None else _shard(array)
-    if root is None or name not in CLAIMS or (array.shards is not None and shard is None):
+    if name not in _CLAIMS or (array.shards is not None and shard is None):
         return array
     n_bytes = math.prod(map(int, array.chunks)) * array.dtype.itemsize
-    if array.filters:
-        n_bytes *= _WIDENED
-    store = CheckedStore(Path(root), name, n_bytes, shard)
+    store = CheckedStore(Path(root), name, n_bytes * (_WIDENED if array.filters else 1), shard)
     form = array.metadata.zarr_format
     return zarr.open_array(store, path=array.path, mode="r", zarr_format=form)
-
-
-def _name(codec: Any) -> str:
-    """As Zarr 2 or Zarr 3 calls it."""
-    named = getattr(codec, "codec_id", None) or codec.to_dict()["name"]
-    return str(named).removeprefix("numcodecs.")
 
 
 def _shard(array: Any) -> Shard | None:
@@ -134,30 +114,23 @@ def _shard(array: Any) -> Shard | None:
     (sharding,) = (each for each in array.metadata.codecs if isinstance(each, ShardingCodec))
     index = [codec.to_dict() for codec in sharding.index_codecs]
     names = [each["name"] for each in index]
-    big = index[0].get("configuration", {}).get("endian") == "big"
-    if big or names not in (["bytes"], ["bytes", "crc32c"]):
+    is_big = index[0].get("configuration", {}).get("endian") == "big"
+    if is_big or names not in (["bytes"], ["bytes", "crc32c"]):
         return None
     counts = (outer // inner for outer, inner in zip(array.shards, array.chunks, strict=True))
     is_first = sharding.index_location.value == "start"
     return Shard(math.prod(counts), is_first, 4 * (len(names) - 1))
 
 
-def _head(chunk: Any) -> bytes:
-    return bytes(chunk[:_HEAD].to_bytes())
-
-
-def _blosc(chunk: Any, limit: int) -> int:
-    return int.from_bytes(_head(chunk)[4:8], "little")
-
-
-def _lz4(chunk: Any, limit: int) -> int:
-    return int.from_bytes(_head(chunk)[:4], "little")
+def _number(start: int, stop: int) -> Callable[[Any, int], int]:
+    """Reads the size from these bytes of a chunk."""
+    return lambda chunk, limit: int.from_bytes(chunk[start:stop].to_bytes(), "little")
 
 
 def _zstd(chunk: Any, limit: int) -> int:
     """0 where the frame does not say."""
-    head = _head(chunk)
-    if head[:4] != _ZSTD or len(head) < 5:
+    head = chunk[:18].to_bytes()
+    if head[:4] != b"\x28\xb5\x2f\xfd" or len(head) < 5:
         return 0
     descriptor = head[4]
     is_single = descriptor >> 5 & 1
@@ -171,19 +144,15 @@ def _counted(new: Callable[[], Any]) -> Callable[[Any, int], int]:
     """Counts by decompressors of the standard library, of streams one behind the other."""
 
     def count(chunk: Any, limit: int) -> int:
-        content, n = bytes(chunk.to_bytes()), 0
-        try:
+        content, n = chunk.to_bytes(), 0
+        with contextlib.suppress(zlib.error, OSError, lzma.LZMAError):  # the codec refuses it
             while content and n <= limit:
                 decoder, piece = new(), b"0"
-                while piece and n <= limit:
+                while piece and n <= limit and not decoder.eof:
                     piece = decoder.decompress(content, _PIECE)
                     n += len(piece)
                     content = getattr(decoder, "unconsumed_tail", b"")
-                    if decoder.eof:
-                        break
                 content = decoder.unused_data
-        except (zlib.error, OSError, lzma.LZMAError):  # for the codec to refuse
-            pass
         return n
 
     return count
@@ -193,13 +162,13 @@ def _inflating() -> Any:
     return zlib.decompressobj(zlib.MAX_WBITS | 32)  # of zlib or gzip, as their heads say
 
 
-CLAIMS: Final[dict[str, Callable[[Any, int], int]]] = {
-    "blosc": _blosc,
-    "lz4": _lz4,
+# How many bytes a chunk becomes, by codec; where it is counted, as far as a limit.
+_CLAIMS: Final[dict[str, Callable[[Any, int], int]]] = {
+    "blosc": _number(4, 8),
+    "lz4": _number(0, 4),
     "zstd": _zstd,
     "gzip": _counted(_inflating),
     "zlib": _counted(_inflating),
     "bz2": _counted(bz2.BZ2Decompressor),
     "lzma": _counted(lzma.LZMADecompressor),
 }
-"""How many bytes a chunk becomes, by codec; where it is counted, as far as a limit."""

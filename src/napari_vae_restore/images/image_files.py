@@ -1,14 +1,8 @@
 """Image files: TIFF, PNG, JPEG and BMP in; TIFF and PNG out, metadata kept.
 
-`read_image` gives the pixels with their axes, pixel size and units, `write_image`
-stores them entirely or not at all, `check_output` guards the originals and
-`list_images` finds the images of a folder. The dialects of TIFF are in `tiff`, PNG and
-other pictures in `picture_files`.
-
 This module does not judge whether an image can be restored: `arrays.as_image` does.
 """
 
-import logging
 import os
 import re
 import struct
@@ -21,32 +15,15 @@ from numpy.typing import NDArray
 
 from napari_vae_restore.errors import ImageFileError, InputError, shortened
 from napari_vae_restore.images.atomic import atomic_write, why_not_written
-from napari_vae_restore.images.image_metadata import PIXEL, Format, ImageFile, calibration
+from napari_vae_restore.images.image_metadata import UNKNOWN, Format, ImageFile, calibration
 from napari_vae_restore.images.layout import checked_axes
 from napari_vae_restore.images.pictures import fits_png, read_picture, write_png
 from napari_vae_restore.images.tiff import dialect, read_tiff, write_tiff
 
-__all__ = [
-    "ImageFile",
-    "check_output",
-    "is_readable",
-    "list_images",
-    "natural_key",
-    "read_image",
-    "write_image",
-]
-
-logger = logging.getLogger(__name__)
-
 StrPath = str | os.PathLike[str]
 
 _TIFF = (".tif", ".tiff")
-_PICTURES: dict[str, Format] = {
-    ".png": "png",
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".bmp": "bmp",
-}
+_PICTURES: dict[str, Format] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".bmp": "bmp"}
 _READABLE = (*_TIFF, *_PICTURES)
 # Characters that XML, and so OME-TIFF, cannot hold, nor text tags in general.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -113,12 +90,10 @@ def write_image(
 ) -> None:
     """Write an image file, entirely or not at all.
 
-    The name decides: .ome.tif (or .tif, if `like` is OME-TIFF) gives OME-TIFF where
-    it can hold the image; other .tif an ImageJ hyperstack where ImageJ can (uint8,
-    uint16, float32; T, Z, C, Y, X, uint8 RGB; below 4 GB), else plain TIFF; .png a
-    picture. `read_image` returns from a TIFF the same data, axes, scale (to 1e-6
-    along X and Y), units, channel names and description. PNG keeps Y, X, S, the
-    description and, to 1e-5, pixel sizes below 10 micrometers.
+    The name decides: .ome.tif (or .tif, if `like` is OME-TIFF) gives OME-TIFF where it can
+    hold the image; other .tif an ImageJ hyperstack where ImageJ can, else plain TIFF; .png a
+    picture. From a TIFF comes back all that was written (scale to 1e-6 along X and Y); from a
+    PNG Y, X, S, the description and, to 1e-5, pixel sizes below 10 micrometers.
     """
     path = Path(path)
     check_output(path, (), overwrite=overwrite)
@@ -136,16 +111,11 @@ def write_image(
         reason = f"{why_not_written(error)}{place}"
         raise ImageFileError(f"Cannot write {path}: {reason}.") from error
     except (ValueError, struct.error) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise ImageFileError(f"Cannot write {path}: {reason}.") from error
+        raise ImageFileError(f"Cannot write {path}: {shortened(error).rstrip('.')}.") from error
 
 
 def check_output(path: StrPath, inputs: Iterable[StrPath], *, overwrite: bool) -> None:
-    """Make sure, before hours of work, that a result may be written to a path.
-
-    Raises InputError if it is one of the inputs, exists although it may not, is a folder or
-    lies in none.
-    """
+    """Raise InputError, before hours of work, where a result may not be written to a path."""
     path = Path(path)
     if path.is_dir():
         raise InputError(f"Expected a file to write, but {path} is a folder: add a file name.")
@@ -170,10 +140,7 @@ def check_output(path: StrPath, inputs: Iterable[StrPath], *, overwrite: bool) -
 
 
 def list_images(folder: StrPath) -> list[Path]:
-    """List the image files of a folder, in the order that people count in.
-
-    Raises ImageFileError if the folder cannot be read or holds no image.
-    """
+    """The image files of a folder, in the order that people count in; at least one."""
     folder = Path(folder)
     try:
         files = [file for file in folder.iterdir() if is_readable(file) and file.is_file()]
@@ -209,7 +176,7 @@ def _described(
     units: Sequence[object] | None,
     description: str | None,
 ) -> ImageFile:
-    """Put together what is to be written, and check that it can be."""
+    """The file that is to be written; InputError if it cannot be."""
     axes = checked_axes(axes, data.shape)
     if data.dtype.kind not in "biuf" or data.dtype.itemsize > 8 or data.size == 0:
         raise InputError(
@@ -221,11 +188,11 @@ def _described(
             f"Expected bool pixels without colour, but axes {axes} came: convert them to uint8."
         )
     known = {} if like is None else like.sizes
-    sizes = [known.get(axis, (1.0, PIXEL)) for axis in axes]
-    sizes_and_units = scale, _ = calibration(
+    known_scale, known_units = zip(*(known.get(axis, UNKNOWN) for axis in axes), strict=True)
+    scale, names = calibration(
         axes,
-        [size for size, _ in sizes] if scale is None else scale,
-        [unit for _, unit in sizes] if units is None else units,
+        known_scale if scale is None else scale,
+        known_units if units is None else units,
     )
     if description is None:
         description = "" if like is None else _UNWRITABLE.sub("", like.description)
@@ -235,10 +202,11 @@ def _described(
             f"{found.start()}: remove it, or write JSON, which escapes it."
         )
     n_channels = data.shape[axes.index("C")] if "C" in axes else 0
-    names = () if like is None or len(like.channel_names) != n_channels else like.channel_names
+    channels = () if like is None else like.channel_names
     wants_ome = like is not None and like.format == "ome-tiff"
     kind = _format(path, data, axes, scale, wants_ome=wants_ome)
-    return ImageFile(data, axes, *sizes_and_units, kind, names, description)
+    channels = channels if len(channels) == n_channels else ()
+    return ImageFile(data, axes, scale, names, kind, channels, description)
 
 
 def _format(

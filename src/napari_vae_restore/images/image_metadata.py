@@ -19,13 +19,13 @@ logger = logging.getLogger(__name__)
 
 Format = Literal["ome-tiff", "imagej", "tiff", "png", "jpeg", "bmp"]
 
-_TRUSTED = 2**28
-"""Bytes that are allocated on the word of a header alone."""
-_MOST_COMPRESSED = 2**14
-"""Bytes of pixels for each byte of a file; a claim of more was made up."""
+Sizes = dict[str, tuple[float, str]]  # by axis: size of a step and its unit
 
 PIXEL = "pixel"
-"""The unit of an axis of which nothing is known."""
+UNKNOWN = (1.0, PIXEL)  # size and unit of an axis of which nothing is known
+
+_TRUSTED = 2**28  # bytes that are allocated on the word of a header alone
+_MOST_COMPRESSED = 2**14  # bytes of pixels for each of a file; a claim of more was made up
 
 
 class Unit(NamedTuple):
@@ -56,9 +56,8 @@ TIMES = {
     "hour": Unit("hour", "h", 3600.0),
     "day": Unit("day", "d", 86400.0),
 }
+UNITS = LENGTHS | TIMES | {PIXEL: Unit(PIXEL, PIXEL, 1.0)}
 _ALIASES = {
-    PIXEL: PIXEL,
-    "pixels": PIXEL,
     "px": PIXEL,
     "": PIXEL,
     "um": "micrometer",
@@ -68,7 +67,7 @@ _ALIASES = {
     "us": "microsecond",
     **{
         spelling: name
-        for name, unit in (LENGTHS | TIMES).items()
+        for name, unit in UNITS.items()
         for word in (name, name.replace("meter", "metre"))
         for spelling in (word, word + "s", unit.imagej, unit.ome)
     },
@@ -80,27 +79,23 @@ class ImageFile:
     """The pixels of an image file and what it says about them."""
 
     data: NDArray[Any]  # the pixels as stored, in the order of `axes`
-    axes: str  # one capital letter per dimension, as in `napari_vae_restore.images.arrays`
-    # Size of a step along each axis in its unit; 1.0 where it is unknown or, as along C and S,
-    # has no meaning.
-    scale: tuple[float, ...]
-    # Name of each unit ("micrometer", "second", ...); "pixel" where it is unknown.
-    units: tuple[str, ...]
+    axes: str  # one capital letter per dimension
+    scale: tuple[float, ...]  # of a step along each axis; 1.0 where unknown, or along C and S
+    units: tuple[str, ...]  # "micrometer", "second", ...; "pixel" where unknown
     format: Format  # "ome-tiff", "imagej", "tiff", "png", "jpeg" or "bmp"
     channel_names: tuple[str, ...] = ()  # one per channel along C, or none
     description: str = ""  # free text of the file, for example a recipe in JSON; empty if none
 
     @property
-    def sizes(self) -> dict[str, tuple[float, str]]:
+    def sizes(self) -> Sizes:
         """Scale and unit by axis."""
         return dict(zip(self.axes, zip(self.scale, self.units, strict=True), strict=True))
 
 
 def check_claim(path: Path, n_bytes: int) -> None:
-    """Make sure that a file can hold as many pixels as its header says, before any are read.
+    """Raise ImageFileError if a file is too small for the bytes of pixels that it claims.
 
-    `n_bytes` are those of the pixels, or of a chunk. Raises ImageFileError if no compression of
-    real images makes them so small.
+    No compression of real images makes them so small.
     """
     if n_bytes <= _TRUSTED:
         return
@@ -117,14 +112,10 @@ def check_claim(path: Path, n_bytes: int) -> None:
 
 
 def refined(image: ImageFile, factor: int) -> ImageFile:
-    """Return what a file says of an image, for an enlargement of it.
-
-    `factor` is the number of new pixels for each pixel along Y and X.
-    """
-    sizes = zip(image.axes, image.scale, image.units, strict=True)
+    """The same, for an image with `factor` pixels for each along Y and X."""
     scale = tuple(
-        size / factor if axis in "YX" and (size, unit) != (1.0, PIXEL) else size
-        for axis, size, unit in sizes
+        found[0] / factor if axis in "YX" and found != UNKNOWN else found[0]
+        for axis, found in image.sizes.items()
     )
     return replace(image, scale=scale)
 
@@ -149,10 +140,7 @@ def canonical_unit(text: object) -> str:
 def calibration(
     axes: str, scale: Sequence[float], units: Sequence[object]
 ) -> tuple[tuple[float, ...], tuple[str, ...]]:
-    """Check the pixel sizes of an image and bring them into the form that files hold.
-
-    Raises InputError unless there is one finite size above zero and one unit for each axis.
-    """
+    """Pixel sizes and units in the form that files hold; InputError for impossible ones."""
     if len(scale) != len(axes) or len(units) != len(axes):
         raise InputError(
             f"Expected one pixel size and one unit for each of the axes {axes}, but "

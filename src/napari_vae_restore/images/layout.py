@@ -1,16 +1,11 @@
 """The order of axes and the dtype of an image: to planes (N, C, H, W) and back.
 
-`Layout` takes any array apart into planes and puts results together again in the
-image's own axes; `cast` returns them in its own dtype.
-
-This module knows numpy only: nothing of layers, files, networks or noise, and
-nothing of intensities beyond the range of a dtype.
-
-Axes are capital letters, one per dimension: Y and X always; C channels, S the
-samples of a colour picture (grey, grey and alpha, RGB, RGBA); T, Z and any other
-letter stack independent planes.
+Axes are capital letters, one per dimension: Y and X always; C channels, S the samples of a
+colour picture (grey, grey and alpha, RGB, RGBA); T, Z and any other letter stack independent
+planes. This module knows numpy only.
 """
 
+import math
 import reprlib
 from dataclasses import dataclass
 from typing import Any, Self
@@ -20,19 +15,13 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from napari_vae_restore.errors import InputError, RestorationError
 
-SPATIAL = "YX"
-"""The axes within a plane, height first."""
-
+SPATIAL = "YX"  # the axes within a plane, height first
 _CHANNELS = "CS"
 _MAX_SAMPLES = 4
 
 
 def checked_axes(axes: str, shape: tuple[int, ...]) -> str:
-    """Return the axes in capitals, if they can label an array of this shape.
-
-    Raises InputError unless the letters are as many as the dimensions, different, of the
-    alphabet, Y and X among them, and S has at most four samples.
-    """
+    """The axes in capitals; InputError unless they can label an array of this shape."""
     if not isinstance(axes, str):
         raise InputError(
             f"Expected axes as a text, but a {type(axes).__name__} came: write one letter per "
@@ -76,10 +65,7 @@ class Layout:
 
     @classmethod
     def of(cls, image: NDArray[Any], axes: str) -> Self:
-        """Describe an array.
-
-        Raises InputError if the axes do not fit the shape.
-        """
+        """Of an array; InputError if the axes do not fit the shape."""
         return cls(checked_axes(axes, image.shape), image.shape, image.dtype)
 
     @property
@@ -97,18 +83,12 @@ class Layout:
     def planes_shape(self) -> tuple[int, int, int, int]:
         """Shape (N, C, H, W) of what `to_planes` returns."""
         sizes = self._colour_sizes()
-        n, c = (
-            int(np.prod([sizes[letter] for letter in group], dtype=np.int64))
-            for group in (self._stack_axes, self._channel_axes)
-        )
+        n = math.prod(sizes[letter] for letter in self._stack_axes)
+        c = math.prod(sizes[letter] for letter in self._channel_axes)
         return n, c, sizes["Y"], sizes["X"]
 
     def to_planes(self, image: NDArray[Any]) -> NDArray[Any]:
-        """Return an image as a stack of planes with channels.
-
-        (N, C, H, W) in its dtype and range; C runs over C and S, without alpha. Raises
-        InputError for an image of another shape.
-        """
+        """Planes (N, C, H, W) in the image's dtype; C runs over C and S, without alpha."""
         colours = self.without_alpha(image)
         order = [self.axes.index(letter) for letter in self._planes_order]
         return colours.transpose(order).reshape(self.planes_shape)
@@ -116,12 +96,7 @@ class Layout:
     def from_planes(
         self, planes: NDArray[Any], *, like: NDArray[Any] | None = None
     ) -> NDArray[Any]:
-        """Return planes in the axes of the image; the inverse of `to_planes`.
-
-        Planes (N, C, H, W) keep their dtype: `cast` first for the image's. Alpha is taken from
-        `like`. Raises InputError if N or C differ from `planes_shape`, or `like` has another
-        shape.
-        """
+        """Planes (N, C, H, W) in the axes of the image, with the alpha of `like`."""
         if planes.ndim != 4 or planes.shape[:2] != self.planes_shape[:2]:
             n, c = self.planes_shape[:2]
             raise InputError(
@@ -134,22 +109,19 @@ class Layout:
         image = unfolded.transpose(order)
         if like is None or not self.has_alpha:
             return image
-        alpha = self._resized_alpha(like, planes.shape[2:], planes.dtype)
+        alpha = self._resized_alpha(like, planes.shape[2:]).astype(planes.dtype, copy=False)
         axis = self.axes.index("S")
         # Byte order as well; dask's concatenate takes no dtype.
         return np.concatenate([image, alpha], axis=axis).astype(planes.dtype, copy=False)
 
     def without_alpha(self, image: NDArray[Any]) -> NDArray[Any]:
-        """Return a view of the image that lacks the alpha sample, if there is one.
-
-        Raises InputError for an image of another shape.
-        """
+        """A view of the image without the alpha sample; InputError for another shape."""
         if image.shape != self.shape:
             raise InputError(
                 f"Expected an image of shape {self.shape}, but {image.shape} came: pass the "
                 "image that the layout was made of."
             )
-        return self._samples(image, slice(None, -1)) if self.has_alpha else image
+        return self._along("S", image, slice(None, -1)) if self.has_alpha else image
 
     @property
     def _stack_axes(self) -> str:
@@ -169,31 +141,27 @@ class Layout:
             sizes["S"] -= 1
         return sizes
 
-    def _samples(self, image: NDArray[Any], which: slice) -> NDArray[Any]:
-        selected: NDArray[Any] = image[(slice(None),) * self.axes.index("S") + (which,)]
+    def _along(self, letter: str, image: NDArray[Any], which: Any) -> NDArray[Any]:
+        """A part of the image along one axis."""
+        selected: NDArray[Any] = image[(slice(None),) * self.axes.index(letter) + (which,)]
         return selected
 
-    def _resized_alpha(
-        self, like: NDArray[Any], size: tuple[int, ...], dtype: np.dtype[Any]
-    ) -> NDArray[Any]:
+    def _resized_alpha(self, like: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any]:
         self.without_alpha(like)  # checks the shape
-        alpha = self._samples(like, slice(-1, None))
+        alpha = self._along("S", like, slice(-1, None))
         for letter, new in zip(SPATIAL, size, strict=True):
-            axis = self.axes.index(letter)
-            old = self.shape[axis]
+            old = self.shape[self.axes.index(letter)]
             if new != old:
-                alpha = alpha[(slice(None),) * axis + (np.arange(new) * old // new,)]
-        return alpha.astype(dtype, copy=False)
+                alpha = self._along(letter, alpha, np.arange(new) * old // new)
+        return alpha
 
 
 def cast(values: ArrayLike, dtype: DTypeLike) -> NDArray[Any]:
-    """Return computed values in the dtype of the image that they stem from.
+    """Return computed values in the dtype of the image that they stem from, and its byte order.
 
-    Integers are rounded to the nearest (ties to even) and clipped to the range of
-    the dtype; floating values are clipped only where the dtype is too narrow for
-    them. Byte order is that of `dtype`.
-
-    Raises RestorationError if NaN would have to become an integer.
+    Integers are rounded to the nearest (ties to even) and clipped to the range of the dtype;
+    floating values are clipped only where the dtype is too narrow for them. Raises
+    RestorationError if NaN would have to become an integer.
 
     Examples
     --------

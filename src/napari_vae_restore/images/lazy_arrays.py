@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from napari_vae_restore.errors import InputError
 
 _PACKAGES: Final = ("dask.array", "zarr.")
-_BITS: Final = 8
 _LABELLED: Final = "xarray.core.dataarray.DataArray"
 
 
@@ -34,10 +33,7 @@ def is_labelled(data: object) -> bool:
 
 
 def as_dask(data: Any) -> Any:
-    """The same values as a dask array; the chunks are those in which they are stored.
-
-    Raises InputError if dask is not installed.
-    """
+    """The same values as a dask array, in the chunks in which they are stored."""
     try:
         import dask.array as da
     except ImportError:
@@ -60,7 +56,7 @@ def packed_digest(mask: Any) -> tuple[str, int]:
     for part in _slabs(mask):
         bits = np.concatenate([rest, part.ravel()])
         n_set += int(part.sum())
-        whole = len(bits) // _BITS * _BITS
+        whole = len(bits) // 8 * 8
         digest.update(np.packbits(bits[:whole]).tobytes())
         rest = bits[whole:]
     digest.update(np.packbits(rest).tobytes())

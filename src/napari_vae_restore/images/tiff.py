@@ -24,9 +24,11 @@ from napari_vae_restore.errors import ImageFileError
 from napari_vae_restore.images.image_metadata import (
     LENGTHS,
     PIXEL,
-    TIMES,
+    UNITS,
+    UNKNOWN,
     Format,
     ImageFile,
+    Sizes,
     calibration,
     check_claim,
 )
@@ -34,8 +36,7 @@ from napari_vae_restore.images.image_metadata import (
 logger = logging.getLogger(__name__)
 
 _AXES_KEY = "vae_restore_axes"
-# Names for stack axes of which a file tells the size only; as in arrays.guess_axes.
-_NAMES_FOR_UNNAMED = {1: "Z", 2: "TZ", 3: "TCZ"}
+_NAMES_FOR_UNNAMED = {1: "Z", 2: "TZ", 3: "TCZ"}  # as in arrays.guess_axes
 _UNNAMED = "QI"
 _FREE_LETTERS = "ZTPRABDEFGHJKLMNOUVW"
 
@@ -43,11 +44,7 @@ _OME_DTYPES = {"i1", "i2", "i4", "u1", "u2", "u4", "f4", "f8"}
 _IMAGEJ_DTYPES = {"u1", "u2", "f4"}
 # ImageJ counts bytes with 32 bits; the rest is for its metadata.
 _IMAGEJ_MAX_BYTES = 2**32 - 2**25
-_RESOLUTION_CENTIMETER = 3
-_MAPPED = 2**28
-"""Bytes of pixels above which they may stay on disk."""
-
-Sizes = dict[str, tuple[float, str]]
+_MAPPED = 2**28  # bytes of pixels above which they may stay on disk
 
 
 class _Metadata(NamedTuple):
@@ -60,12 +57,7 @@ class _Metadata(NamedTuple):
 
 
 def read_tiff(path: Path, *, mapped: bool = False) -> ImageFile:
-    """Read the first image of a TIFF file.
-
-    Pixels in native byte order, if they are read, and metadata. Raises ImageFileError if the
-    file ends before its data do, planes lie in missing files, or it is too large for its kind;
-    tifffile raises errors of any type.
-    """
+    """Read the first image of a TIFF file, in native byte order; errors of any type."""
     import tifffile
 
     with tifffile.TiffFile(path) as tif:
@@ -87,18 +79,15 @@ def read_tiff(path: Path, *, mapped: bool = False) -> ImageFile:
     data, axes = _restore_axes(data, axes, found.axes)
     if not stays:
         data = data.astype(data.dtype.newbyteorder("="), copy=False)
-    sizes = [found.sizes.get(axis, (1.0, PIXEL)) for axis in axes]
-    scale, units = calibration(axes, [size for size, _ in sizes], [unit for _, unit in sizes])
+    sizes = (found.sizes.get(axis, UNKNOWN) for axis in axes)
+    scale, units = calibration(axes, *zip(*sizes, strict=True))
     n_channels = data.shape[axes.index("C")] if "C" in axes else 0
     names = found.channel_names if len(found.channel_names) == n_channels else ()
     return ImageFile(data, axes, scale, units, kind, names, found.description)
 
 
 def write_tiff(path: Path, image: ImageFile) -> None:
-    """Write an image as the dialect that its `format` names.
-
-    Raises OSError if the disk is full or the file cannot be written.
-    """
+    """Write an image as the dialect that its `format` names."""
     import tifffile
 
     stored = _stored_axes(image.axes, image.format)
@@ -129,10 +118,7 @@ def write_tiff(path: Path, image: ImageFile) -> None:
 
 
 def dialect(data: NDArray[Any], axes: str, scale: Sequence[float], *, ome: bool) -> Format:
-    """Say as which kind of TIFF an image can be written.
-
-    Of the pixels, shape and dtype count.
-    """
+    """The kind of TIFF that can hold an image of this shape and dtype."""
     code = data.dtype.str[1:]
     samples = data.shape[axes.index("S")] if "S" in axes else 1
     standard = set(axes) <= set("TZCYXS")
@@ -255,9 +241,8 @@ def _ome_metadata(image: ImageFile, sizes: Sizes) -> dict[str, Any]:
     metadata: dict[str, Any] = {"MapAnnotation": {_AXES_KEY: image.axes}}
     for axis, (size, unit) in sizes.items():
         name = "TimeIncrement" if axis == "T" else f"PhysicalSize{axis}"
-        if axis in "TZYX" and (size, unit) != (1.0, PIXEL):
-            spelled = (LENGTHS | TIMES)[unit].ome if unit != PIXEL else PIXEL
-            metadata |= {name: size, f"{name}Unit": spelled}
+        if axis in "TZYX" and (size, unit) != UNKNOWN:
+            metadata |= {name: size, f"{name}Unit": UNITS[unit].ome}
     if image.channel_names:
         metadata["Channel"] = {"Name": list(image.channel_names)}
     if image.description:
@@ -299,21 +284,18 @@ def _imagej_options(image: ImageFile, sizes: Sizes) -> dict[str, Any]:
     metadata: dict[str, Any] = {_AXES_KEY: image.axes}
     unit = sizes["X"][1]
     if unit != PIXEL:
-        metadata["unit"] = LENGTHS[unit].imagej
+        metadata["unit"] = UNITS[unit].imagej
     for axis in "YZ":
         if axis in sizes and sizes[axis][1] != unit:
-            name = sizes[axis][1]
-            metadata[f"{axis.lower()}unit"] = LENGTHS[name].imagej if name != PIXEL else PIXEL
+            metadata[f"{axis.lower()}unit"] = UNITS[sizes[axis][1]].imagej
     if "Z" in sizes:
         metadata["spacing"] = sizes["Z"][0]
     if "T" in sizes and sizes["T"][1] != PIXEL:
         interval, name = sizes["T"]
-        metadata |= {"finterval": interval, "tunit": TIMES[name].imagej}
+        metadata |= {"finterval": interval, "tunit": UNITS[name].imagej}
     if image.channel_names:
-        stack = [
-            n for axis, n in zip(image.axes, image.data.shape, strict=True) if axis in "TZ"
-        ]
-        metadata["Labels"] = list(image.channel_names) * math.prod(stack)
+        n = dict(zip(image.axes, image.data.shape, strict=True))
+        metadata["Labels"] = list(image.channel_names) * (n.get("T", 1) * n.get("Z", 1))
     if image.description:
         metadata["Info"] = image.description
     resolution = (1 / sizes["X"][0], 1 / sizes["Y"][0])
@@ -361,7 +343,7 @@ def _sizes_from_tags(page: Any, *, any_unit: bool) -> Sizes:
     one per inch is a printer's, and one without unit the shape of the pixels.
     """
     unit = page.tags.valueof("ResolutionUnit")
-    if not any_unit and unit != _RESOLUTION_CENTIMETER:
+    if not any_unit and unit != 3:  # centimetres
         return {}
     factor, name = (1.0, PIXEL) if any_unit else (1e4, "micrometer")
     sizes = {}

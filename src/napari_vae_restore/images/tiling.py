@@ -15,12 +15,10 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+# Default side of the tiles' cores in pixels: the halo of the bundled model is then a sixth
+# of the work, and a camera's 2048² is one piece without any.
 TILE: Final = 2304
-"""Default side of the tiles' cores in pixels: the halo of the bundled model is then a sixth
-of the work, and a camera's 2048² is one piece without any."""
-
-SMALLEST: Final = 64
-"""Side below which a core is not halved: its halo would be most of the work."""
+SMALLEST: Final = 64  # a smaller core is not halved: its halo would be most of the work
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -40,7 +38,7 @@ class Tile:
 
     @property
     def n_pixels(self) -> int:
-        """Of what is read."""
+        """Pixels that are read."""
         return len(self.rows) * len(self.columns)
 
     def read(self, planes: NDArray[_Scalar]) -> NDArray[_Scalar]:
@@ -99,11 +97,7 @@ class Tile:
 def tiles(
     height: int, width: int, *, size: int, halo: int, stride: int, margin: int
 ) -> list[Tile]:
-    """Cover a plane with tiles.
-
-    In pixels: `size` of the cores and `margin` of mirrored pixels around the plane are rounded
-    up to multiples of the stride.
-    """
+    """Cover a plane with tiles, whose sizes become multiples of the stride; all in pixels."""
     size, halo, margin = (_round_up(value, stride) for value in (size, halo, margin))
     halo = max(halo, margin)
     rows = _intervals(height, size, halo, stride, margin)

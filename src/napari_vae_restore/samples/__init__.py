@@ -1,8 +1,4 @@
-"""Two small, real, noisy microscopy images to try the package on.
-
-This module knows file names and titles only; :func:`~.image_files.read_image` reads the
-files. Where they come from, and their licence, is in ``SOURCES.md`` beside them.
-"""
+"""Two small, real, noisy microscopy images to try the package on; see ``SOURCES.md``."""
 
 from __future__ import annotations
 
@@ -13,32 +9,17 @@ from typing import Final
 
 from napari_vae_restore.errors import InputError
 
+# The names of the samples, with their titles.
 SAMPLES: Final = MappingProxyType(
     {
         "cells": "Cells, ER exit sites (noisy, 16 bit)",
         "nuclei": "Nuclei (noisy, 8 bit)",
     }
 )
-"""The names of the samples, with their titles."""
 
 
 def sample_path(name: str) -> Path:
-    """Return the file of a sample image.
-
-    Parameters
-    ----------
-    name : str
-        One of `SAMPLES`.
-
-    Returns
-    -------
-    pathlib.Path
-        A TIFF file.
-
-    Raises
-    ------
-    InputError
-        If there is no sample of that name.
+    """The TIFF file of a sample image; InputError if there is none of that name.
 
     Examples
     --------

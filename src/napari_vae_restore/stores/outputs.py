@@ -9,18 +9,13 @@ from typing import Any
 import numpy as np
 
 from napari_vae_restore.errors import InputError
-from napari_vae_restore.images.array_files import ATTRIBUTE
-from napari_vae_restore.images.image_metadata import PIXEL, ImageFile
+from napari_vae_restore.images.image_metadata import UNKNOWN, ImageFile, Sizes
 from napari_vae_restore.images.layout import Layout
+from napari_vae_restore.images.zarr_files import ATTRIBUTE, StoredImage, is_store
 from napari_vae_restore.restoration.blocks.plan import Plan
 from napari_vae_restore.restoration.result import Diagnostics, Recipe
 from napari_vae_restore.restoration.trust.invented import note_on
-from napari_vae_restore.stores.ome_zarr import (
-    StoredImage,
-    attributes,
-    is_store,
-    output_axes,
-)
+from napari_vae_restore.stores.ome_zarr import attributes, output_axes
 from napari_vae_restore.stores.target import Output
 from napari_vae_restore.stores.work import Work
 
@@ -61,8 +56,7 @@ def block_side(plan: Plan) -> int:
 
 def output_shape(plan: Plan) -> tuple[int, ...]:
     sizes = dict(zip(plan.layout.axes, plan.layout.shape, strict=True))
-    sizes["C"] = plan.shape[1]
-    sizes |= {"Y": plan.shape[2], "X": plan.shape[3]}
+    sizes |= dict(zip("CYX", plan.shape[1:], strict=True))
     return tuple(sizes[letter] for letter in output_axes(plan.layout.axes))
 
 
@@ -85,22 +79,19 @@ def attributes_of(
 ) -> dict[str, dict[str, Any]]:
     """Metadata and recipe of each output, by its kind."""
     layout, factor = work.plan.layout, work.plan.problem.factor
-    sizes: dict[str, tuple[float, str]] = {}
+    sizes: Sizes = {}
+    names: tuple[str, ...] = ()
     if like is not None:
         for letter, step, unit in zip(layout.axes, like.scale, like.units, strict=True):
-            finer = factor if letter in "YX" and (step, unit) != (1.0, PIXEL) else 1
+            finer = factor if letter in "YX" and (step, unit) != UNKNOWN else 1
             sizes[letter] = step / finer, unit
-    names = () if like is None else like.channel_names
+        if len(like.channel_names) == work.plan.shape[1]:
+            names = like.channel_names
     found = {}
     for output in work.target.outputs:
         name = output.path.name.removesuffix(".zarr").removesuffix(".ome")
-        ome = attributes(
-            output_axes(layout.axes),
-            sizes,
-            work.target.n_levels,
-            name=name,
-            channel_names=names if len(names) == work.plan.shape[1] else (),
-        )
+        axes, n_levels = output_axes(layout.axes), work.target.n_levels
+        ome = attributes(axes, sizes, n_levels, name=name, channel_names=names)
         own = {
             "what": work.key,
             "is": output.kind,

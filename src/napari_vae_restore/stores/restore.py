@@ -1,7 +1,6 @@
 """Restorations from array to OME-Zarr, of any size: stopped, resumed, shared by a cluster.
 
-:func:`iter_restore_store` is the only implementation. It yields its progress and may be
-closed, or killed, at any moment; the same call resumes it.
+They may be closed, or killed, at any moment; the same call resumes them.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ import numpy as np
 
 from napari_vae_restore.errors import ImageFileError, InputError
 from napari_vae_restore.generators import drain
-from napari_vae_restore.images.array_files import folder_of
 from napari_vae_restore.images.arrays import as_lazy_image, is_lazy_image
 from napari_vae_restore.images.atomic import why_not_written
 from napari_vae_restore.images.image_metadata import ImageFile
 from napari_vae_restore.images.layout import Layout
+from napari_vae_restore.images.zarr_files import StoredImage, folder_of, open_store
 from napari_vae_restore.models.bundled import DEFAULT, find_model
 from napari_vae_restore.models.devices import choose_device, give_back_memory
 from napari_vae_restore.models.model import Model
 from napari_vae_restore.restoration.blocks.familiarity import probe_spot
 from napari_vae_restore.restoration.blocks.measuring import measure_noise
-from napari_vae_restore.restoration.blocks.plan import Plan, make_plan
+from napari_vae_restore.restoration.blocks.plan import make_plan
 from napari_vae_restore.restoration.blocks.recipe import diagnostics_of, recipe_of
 from napari_vae_restore.restoration.blocks.tally import Tally
 from napari_vae_restore.restoration.blocks.windows import in_memory, stack_windows
@@ -39,11 +38,7 @@ from napari_vae_restore.restoration.problem import Problem
 from napari_vae_restore.restoration.restore import RestoreProgress
 from napari_vae_restore.restoration.result import Diagnostics, Recipe
 from napari_vae_restore.restoration.tasks import Task, image_for
-from napari_vae_restore.stores.cluster import computed_by
-from napari_vae_restore.stores.ome_zarr import (
-    StoredImage,
-    open_store,
-)
+from napari_vae_restore.stores.cluster import connected, results
 from napari_vae_restore.stores.outputs import (
     attributes_of,
     block_side,
@@ -55,12 +50,11 @@ from napari_vae_restore.stores.outputs import (
 from napari_vae_restore.stores.target import StoredRequest, Target, finished_request
 from napari_vae_restore.stores.work import Step, Work, do
 
-_AT_ONCE: Final = 2
-"""Blocks at the same time: one computes while the other reads or writes."""
+_AT_ONCE: Final = 2  # blocks: one computes while the other reads or writes
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredRestoration:
     """What a restoration into a store did.
 
     Attributes
@@ -84,7 +78,7 @@ def restore_store(
     tasks: Task | Sequence[Task],
     model: Model | str | Path = DEFAULT,
     **options: Any,
-) -> Stored:
+) -> StoredRestoration:
     """Restore an image of any size into an OME-Zarr store.
 
     Interrupted or killed, the same call goes on where it was; finished, it does nothing.
@@ -103,7 +97,7 @@ def restore_store(
 
     Returns
     -------
-    Stored
+    StoredRestoration
         Where it is, and how it was made.
 
     Raises
@@ -131,7 +125,7 @@ def iter_restore_store(
     overwrite: bool = False,
     client: Any = None,
     like: StoredImage | ImageFile | None = None,
-) -> Generator[RestoreProgress, None, Stored]:
+) -> Generator[RestoreProgress, None, StoredRestoration]:
     """Restore into a store step by step: yields progress; close it to stop.
 
     Parameters
@@ -160,6 +154,11 @@ def iter_restore_store(
     RestoreProgress
         After each block, those that were there before counted.
 
+    Returns
+    -------
+    StoredRestoration
+        Where it is, and how it was made.
+
     Raises
     ------
     InputError
@@ -178,11 +177,18 @@ def iter_restore_store(
         like = open_store(Path(image))
         image, axes = like.array, axes or like.axes
     source = folder_of(image)
-    array, axes = _opened(image, axes, tasks)
+    if is_lazy_image(image):
+        array, axes = as_lazy_image(image, axes, min_side=1)
+    else:
+        array, axes = image_for(image, axes, tasks)
     if uncertainty is not None and n_samples < 2:
         raise InputError(f"Expected n_samples of at least 2 for uncertainty, got {n_samples}.")
     layout = Layout(axes, tuple(array.shape), np.dtype(array.dtype))
-    problem, planes = Problem.of(tasks, layout), layout.to_planes(array)
+    problem, planes, model = (
+        Problem.of(tasks, layout),
+        layout.to_planes(array),
+        find_model(model),
+    )
     options = Options(
         axes=axes,
         n_samples=n_samples,
@@ -191,21 +197,22 @@ def iter_restore_store(
         seed=seed,
         device=device,
     )
-    request = _Request(planes, layout, problem, find_model(model), options)
     target = Target(outputs_of(path, uncertainty, sample_paths, layout.dtype), (), 0, shard)
-    key = request.key(target, len(sample_paths))
+    key = _key(planes, problem, model, options, target)
     paths = tuple(output.path for output in target.outputs)
     if _is_finished(target, key, overwrite=overwrite):
         target.clear()
-        return Stored(paths, None, None)
+        return StoredRestoration(paths, None, None)
     with target.locked():
-        plan = request.plan(target.begun())
-        spot = probe_spot(planes, layout, problem, request.model, device)
+        if begun := target.begun():
+            options = replace(options, tile=begun.tile)
+        noise = measure_noise(planes, problem, model)
+        plan = make_plan(layout, problem, model, noise, options)
+        spot = probe_spot(planes, layout, problem, model, device)
         give_back_memory()
         target = replace(target, shape=output_shape(plan), side=block_side(plan))
         target.start(StoredRequest(key, plan.tile))
-        n_kept, places = len(sample_paths), plane_places(layout)
-        work = Work(plan, planes, problem.missing, target, places, n_kept, key, source)
+        work = Work(plan, planes, problem.missing, target, plane_places(layout), key, source)
         try:
             tally = yield from _computed(work, client)
             recipe = recipe_of(plan, problem)
@@ -219,56 +226,40 @@ def iter_restore_store(
             )
             target.finish(attributes_of(work, like, recipe, diagnostics), overwrite=overwrite)
         except OSError as error:
+            place = f" ({error.filename})" if error.filename else ""
             raise ImageFileError(
-                f"Cannot finish {path}: {_reason(error)}. What is done is kept: the same "
-                "command goes on with the rest."
+                f"Cannot finish {path}: {why_not_written(error)}{place}. What is done is kept: "
+                "the same command goes on with the rest."
             ) from error
-    return Stored(paths, recipe, diagnostics)
+    return StoredRestoration(paths, recipe, diagnostics)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Request:
-    """A restoration into a store, its arguments checked."""
+def _key(planes: Any, problem: Problem, model: Model, options: Options, target: Target) -> str:
+    """Hash of samples of the planes (N, C, H, W) and of all that the result depends on.
 
-    planes: Any  # (N, C, H, W), of numpy or dask
-    layout: Layout
-    problem: Problem
-    model: Model
-    options: Options
-
-    def key(self, target: Target, n_kept: int) -> str:
-        """Hash of samples of the image and of all that the result depends on.
-
-        Stores keep it, to recognise a restoration that goes on: the keys must stay.
-        """
-        shape, dtype = self.planes.shape, self.planes.dtype
-        digest = hashlib.sha256(str((shape, dtype)).encode())
-        for n, place in stack_windows(shape):
-            digest.update(in_memory(self.planes[(n, slice(None), *place)]).tobytes())
-        request = {
-            "axes": self.layout.axes,
-            "n_samples": self.options.n_samples,
-            "tile": self.options.tile,
-            "seed": self.options.seed,
-            "shard": target.is_sharded,
-            "uncertainty": any(output.kind == "std" for output in target.outputs),
-            "n_kept": n_kept,
-            "tasks": [
-                {key: value for key, value in task.to_dict().items() if key != "mask"}
-                for task in self.problem.tasks
-            ],
-            "model": self.model.sha256,
-        }
-        digest.update(json.dumps(request, sort_keys=True).encode())
-        return digest.hexdigest()
-
-    def plan(self, begun: StoredRequest | None) -> Plan:
-        """The plan, with the tile of a restoration that was begun."""
-        options = self.options
-        if begun is not None:
-            options = replace(options, tile=begun.tile)
-        noise = measure_noise(self.planes, self.problem, self.model)
-        return make_plan(self.layout, self.problem, self.model, noise, options)
+    Stores keep it, to recognise a restoration that goes on: the keys must stay.
+    """
+    shape, dtype = planes.shape, planes.dtype
+    digest = hashlib.sha256(str((shape, dtype)).encode())
+    for n, place in stack_windows(shape):
+        digest.update(in_memory(planes[(n, slice(None), *place)]).tobytes())
+    kinds = [output.kind for output in target.outputs]
+    request = {
+        "axes": options.axes,
+        "n_samples": options.n_samples,
+        "tile": options.tile,
+        "seed": options.seed,
+        "shard": target.is_sharded,
+        "uncertainty": "std" in kinds,
+        "n_kept": sum(kind.startswith("sample") for kind in kinds),
+        "tasks": [
+            {key: value for key, value in task.to_dict().items() if key != "mask"}
+            for task in problem.tasks
+        ],
+        "model": model.sha256,
+    }
+    digest.update(json.dumps(request, sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 def _is_finished(target: Target, key: str, *, overwrite: bool) -> bool:
@@ -289,11 +280,11 @@ def _computed(work: Work, client: Any) -> Generator[RestoreProgress, None, Tally
     total = sum(map(len, stages))
     yield RestoreProgress(0, total)
     tallies: list[Tally] = []
-    with computed_by(client, work.plan.options.device) as cluster:
+    with connected(client, work.plan.options.device) as client:
         for steps in stages:
-            results = _here(work, steps) if cluster is None else cluster.results(work, steps)
-            for result in results:
-                tallies.append(result)
+            done = _here(work, steps) if client is None else results(client, work, steps)
+            for tally in done:
+                tallies.append(tally)
                 yield RestoreProgress(len(tallies), total)
     return Tally.total(tallies)
 
@@ -312,14 +303,3 @@ def _here(work: Work, steps: list[Step]) -> Iterator[Tally]:
         finally:
             for future in running:
                 future.cancel()
-
-
-def _reason(error: OSError) -> str:
-    place = f" ({error.filename})" if error.filename else ""
-    return f"{why_not_written(error)}{place}"
-
-
-def _opened(image: Any, axes: str | None, tasks: Any) -> tuple[Any, str]:
-    if is_lazy_image(image):
-        return as_lazy_image(image, axes, min_side=1)
-    return image_for(image, axes, tasks)

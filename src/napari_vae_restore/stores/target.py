@@ -2,8 +2,7 @@
 
 While it is computed, everything lies in a folder beside the output, ``OUT.partial``, with
 a mark for each finished block. Each block covers whole chunks: writers never overlap, and
-writing a block twice is harmless. The output gets its name when all is written. This
-module knows nothing of networks.
+writing a block twice is harmless. This module knows nothing of networks.
 """
 
 from __future__ import annotations
@@ -20,16 +19,12 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from napari_vae_restore.errors import ImageFileError, InputError
-from napari_vae_restore.images.array_files import ATTRIBUTE
 from napari_vae_restore.images.atomic import atomic_write, why_not_written
 from napari_vae_restore.images.layout import cast
-from napari_vae_restore.stores.ome_zarr import import_zarr, level_shapes, reduced
-
-PARTIAL: Final = ".partial"
-"""Ending of an unfinished output's name."""
+from napari_vae_restore.images.zarr_files import ATTRIBUTE, import_zarr
+from napari_vae_restore.stores.ome_zarr import level_shapes, reduced
 
 _REQUEST: Final = "orders.json"
-_TEMPORARY: Final = "*.partial"  # of zarr, left by a process that was killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +60,7 @@ class Target:
     def folder(self) -> Path:
         """Folder of everything unfinished."""
         mean = self.outputs[0].path
-        return mean.with_name(mean.name + PARTIAL)
-
-    @property
-    def chunk(self) -> int:
-        """Side of the chunks: four to a block, where it can be halved."""
-        return self.side // 2 if self.side % 2 == 0 else self.side
+        return mean.with_name(f"{mean.name}.partial")
 
     @property
     def n_levels(self) -> int:
@@ -95,35 +85,28 @@ class Target:
                     "another image, model or recipe. Finish that one, delete the folder, or "
                     "choose another output."
                 )
-            if self._is_whole(request.what):
+            if all(self._is_there(output, request.what) for output in self.outputs):
                 return
-            self._empty()
-        try:
+            # Somebody has removed outputs: it begins anew.
+            (self.folder / _REQUEST).unlink()
+            for path in filter(Path.is_dir, list(self.folder.iterdir())):
+                shutil.rmtree(path)
+        with self._writing():
             (self.folder / "marks").mkdir(parents=True, exist_ok=True)
             for output in self.outputs:
                 self._create(output)
             with atomic_write(self.folder / _REQUEST) as temporary:
                 temporary.write_bytes(_STORED.dump_json(request))
-        except OSError as error:
-            raise ImageFileError(
-                f"Cannot write {self.folder}: {why_not_written(error)}."
-            ) from error
 
-    def read_mark(self, name: str) -> bytes | None:
-        """The JSON in a finished block's mark; None for an unfinished block."""
-        try:
-            return self._mark(name).read_bytes()
-        except FileNotFoundError:
-            return None
+    def mark(self, name: str) -> Path:
+        """The file that marks a block as finished, after all of it is written."""
+        return self.folder / "marks" / f"{name}.json"
 
-    def mark(self, name: str, content: bytes) -> None:
-        """Mark a block as finished, after all of it is written."""
-        with atomic_write(self._mark(name)) as temporary:
-            temporary.write_bytes(content)
-
-    def write(self, kind: str, place: tuple[int | slice, ...], values: NDArray[Any]) -> None:
+    def write(
+        self, output: Output, place: tuple[int | slice, ...], values: NDArray[Any]
+    ) -> None:
         """Put values into level 0 of one output."""
-        self._level(kind, 0)[place] = values
+        self._level(output, 0)[place] = values
 
     def level_blocks(self, level: int) -> Iterator[tuple[int, ...]]:
         """Numbers of the blocks of a coarser level: leading axes one by one, then Y, X."""
@@ -133,17 +116,14 @@ class Target:
     def reduce(self, level: int, number: tuple[int, ...]) -> None:
         """Make one block of a coarser level of every output from the level before."""
         *lead, i, j = number
+        side = self.side
+        rows, columns = (slice(2 * side * n, 2 * side * (n + 1)) for n in (i, j))
         for output in self.outputs:
-            coarse, fine = (self._level(output.kind, n) for n in (level, level - 1))
-            side = self.side
-            source = (
-                slice(2 * side * i, 2 * side * (i + 1)),
-                slice(2 * side * j, 2 * side * (j + 1)),
-            )
-            values = cast(reduced(fine[(*lead, *source)]), np.dtype(output.dtype))
+            coarse, fine = (self._level(output, n) for n in (level, level - 1))
+            values = cast(reduced(fine[(*lead, rows, columns)]), np.dtype(output.dtype))
             height, width = values.shape
-            rows = slice(side * i, side * i + height)
-            coarse[(*lead, rows, slice(side * j, side * j + width))] = values
+            place = slice(side * i, side * i + height), slice(side * j, side * j + width)
+            coarse[(*lead, *place)] = values
 
     def finish(self, attributes: dict[str, dict[str, Any]], *, overwrite: bool) -> None:
         """Give every output its attributes, by kind, and its name, the mean last."""
@@ -153,17 +133,19 @@ class Target:
             if not made.exists():
                 continue  # it was named before the process died
             for level in range(self.n_levels):
-                self._level(output.kind, level)  # nothing damaged gets a name
-            for left in made.rglob(_TEMPORARY):
+                self._level(output, level)  # nothing damaged gets a name
+            for left in made.rglob("*.partial"):  # of zarr, by a process that was killed
                 left.unlink(missing_ok=True)
             try:
                 zarr.open_group(str(made), mode="r+").attrs.update(attributes[output.kind])
             except Exception as error:  # as in `_level`
                 raise self._damaged() from error
-            if output.path.exists() and overwrite:
-                _replace(output.path, made, self.folder / f"old-{output.kind}")
-            else:
-                made.rename(output.path)
+            old = self.folder / f"old-{output.kind}"
+            if is_replaced := overwrite and output.path.exists():
+                output.path.rename(old)
+            made.rename(output.path)
+            if is_replaced:
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
         (self.folder / _REQUEST).unlink()
 
     @contextlib.contextmanager
@@ -171,12 +153,8 @@ class Target:
         """Lock the folder for this process; the system unlocks it if the process dies."""
         from filelock import FileLock, Timeout
 
-        try:
+        with self._writing():
             self.folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise ImageFileError(
-                f"Cannot write {self.folder}: {why_not_written(error)}."
-            ) from error
         lock = FileLock(self.folder / "lock")
         try:
             lock.acquire(timeout=0)
@@ -198,41 +176,42 @@ class Target:
             with self.locked():
                 (self.folder / _REQUEST).unlink(missing_ok=True)
 
-    def _is_whole(self, what: str) -> bool:
-        """Whether each output is in the folder or already has its name."""
-        return all(
-            (self.folder / output.kind).exists() or finished_request(output.path) == what
-            for output in self.outputs
-        )
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ImageFileError(
+                f"Cannot write {self.folder}: {why_not_written(error)}."
+            ) from error
 
-    def _empty(self) -> None:
-        """Begin anew, because somebody has removed outputs."""
-        (self.folder / _REQUEST).unlink()
-        for path in self.folder.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
+    def _is_there(self, output: Output, what: str) -> bool:
+        """Whether an output is in the folder, or already has its name."""
+        return (self.folder / output.kind).exists() or finished_request(output.path) == what
 
     def _create(self, output: Output) -> None:
-        zarr = import_zarr()
-        group = zarr.open_group(str(self.folder / output.kind), mode="w", zarr_format=3)
+        path = str(self.folder / output.kind)
+        group = import_zarr().open_group(path, mode="w", zarr_format=3)
         lead = (1,) * (len(self.shape) - 2)
+        # Four chunks to a block, where it can be halved.
+        chunk = self.side // 2 if self.side % 2 == 0 else self.side
         for level, shape in enumerate(level_shapes(self.shape)):
             group.create_array(
                 str(level),
                 shape=shape,
                 dtype=output.dtype,
-                chunks=(*lead, self.chunk, self.chunk),
+                chunks=(*lead, chunk, chunk),
                 shards=(*lead, self.side, self.side) if self.is_sharded else None,
                 fill_value=0,
             )
 
-    def _level(self, kind: str, level: int) -> Any:
+    def _level(self, output: Output, level: int) -> Any:
+        path = str(self.folder / output.kind / str(level))
         try:
-            array = import_zarr().open_array(str(self.folder / kind / str(level)), mode="r+")
+            array = import_zarr().open_array(path, mode="r+")
         except Exception as error:  # of any type, where the metadata are damaged
             raise self._damaged() from error
-        dtype = next(output.dtype for output in self.outputs if output.kind == kind)
-        if array.shape != level_shapes(self.shape)[level] or array.dtype != np.dtype(dtype):
+        if (array.shape, array.dtype) != (level_shapes(self.shape)[level], output.dtype):
             raise self._damaged()
         return array
 
@@ -240,9 +219,6 @@ class Target:
         return ImageFileError(
             f"The unfinished result {self.folder} is damaged: delete it and start again."
         )
-
-    def _mark(self, name: str) -> Path:
-        return self.folder / "marks" / f"{name}.json"
 
 
 def finished_request(path: Path) -> str | None:
@@ -254,9 +230,3 @@ def finished_request(path: Path) -> str | None:
         return str(dict(node.attrs)[ATTRIBUTE]["what"])
     except Exception:  # of any type: it is no store of this package
         return None
-
-
-def _replace(path: Path, made: Path, old: Path) -> None:
-    path.rename(old)
-    made.rename(path)
-    shutil.rmtree(old) if old.is_dir() else old.unlink()

@@ -14,15 +14,19 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from napari_vae_restore.images.atomic import atomic_write
+from napari_vae_restore.images.zarr_files import check_there
 from napari_vae_restore.restoration.blocks.lazy import PlaneScales, solve_alone
 from napari_vae_restore.restoration.blocks.plan import Plan
 from napari_vae_restore.restoration.blocks.tally import Tally
 from napari_vae_restore.restoration.blocks.windows import read_window
-from napari_vae_restore.stores.ome_zarr import check_there
 from napari_vae_restore.stores.target import Target
 
+# A block to restore, ("block", (part, block)), or to reduce, ("level-1", (..., i, j)).
 Step = tuple[str, tuple[int, ...]]
-"""A block to restore, ("block", (part, block)), or to reduce, ("level-1", (..., i, j))."""
+
+_TALLY = TypeAdapter(Tally)
+_scales = PlaneScales()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +38,6 @@ class Work:
     missing: Any  # likewise, or None
     target: Target
     places: tuple[tuple[int, ...], ...]  # a plane's leading axes in the output; -1: channel
-    n_kept: int  # samples that are written
     key: str  # hash of the request
     source: Path | None = None  # folder of the array that is read, which may vanish
 
@@ -50,20 +53,18 @@ class Work:
 def do(work: Work, step: Step) -> Tally:
     """Do one step, unless it is marked as done; OSError if the store cannot be used."""
     kind, number = step
-    name = "-".join(map(str, (kind, *number)))
-    if (found := work.target.read_mark(name)) is not None:
+    mark = work.target.mark("-".join(map(str, (kind, *number))))
+    if mark.exists():
         with contextlib.suppress(ValidationError):  # a damaged mark marks nothing
-            return _TALLY.validate_json(found)
+            return _TALLY.validate_json(mark.read_bytes())
     if kind == "block":
         tally = _restore(work, *number)
     else:
         work.target.reduce(int(kind.removeprefix("level-")), number)
         tally = Tally()
-    work.target.mark(name, _TALLY.dump_json(tally))
+    with atomic_write(mark) as temporary:
+        temporary.write_bytes(_TALLY.dump_json(tally))
     return tally
-
-
-_TALLY = TypeAdapter(Tally)
 
 
 def _restore(work: Work, p: int, b: int) -> Tally:
@@ -75,7 +76,7 @@ def _restore(work: Work, p: int, b: int) -> Tally:
     (mean, std, samples), tally = solve_alone(plan, part, block, window, scale)
     results = {"mean": mean, "std": std}
     if samples is not None:
-        results |= {f"sample-{i + 1}": samples[i] for i in range(work.n_kept)}
+        results |= {f"sample-{i}": sample for i, sample in enumerate(samples, start=1)}
     plane, group = part
     for output in work.target.outputs:
         values = results[output.kind]
@@ -83,11 +84,8 @@ def _restore(work: Work, p: int, b: int) -> Tally:
             continue
         lead = tuple(group if index < 0 else index for index in work.places[plane])
         shown = values[0] if group in lead else values[0, 0]
-        work.target.write(output.kind, (*lead, *block.core), shown)
+        work.target.write(output, (*lead, *block.core), shown)
     return tally
-
-
-_scales = PlaneScales()
 
 
 def _on_own_device(plan: Plan) -> Plan:

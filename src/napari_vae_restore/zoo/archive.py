@@ -1,8 +1,7 @@
 """Get a model out of a bioimage.io package, without running anything that is in it.
 
-A package is a zip, or a folder with a description (``rdf.yaml``, ``bioimageio.yaml``). Of
-its files two are read: the description, and the model file of this library that it names
-with its hash. TorchScript and pickles are left alone. No name in a package becomes a path.
+Two files are read: the description, and the model file of this library that it names with its
+hash. TorchScript and pickles are left alone. No name in a package becomes a path.
 """
 
 from __future__ import annotations
@@ -27,17 +26,12 @@ from napari_vae_restore.models.files import SUFFIX, load
 from napari_vae_restore.models.model import Model
 
 DESCRIPTIONS: Final = ("bioimageio.yaml", "rdf.yaml")
-"""Names of a package's description."""
-
-CONFIG_KEY: Final = "napari_vae_restore"
-"""Under ``config`` in the description, where the `Attachment` stands."""
-
+CONFIG_KEY: Final = "napari_vae_restore"  # under ``config``, where the `Attachment` stands
 EXTRA: Final = 'pip install "napari-vae-restore[bioimageio]"'
 
 _VERSION: Final = 1
 _MAX_DESCRIPTION: Final = 2**20
 MAX_BYTES: Final = 2 * 2**30  # of a model file
-_CHUNK: Final = 2**20
 _SHOWN: Final = 80  # characters of foreign text that a message repeats
 
 # NotImplementedError, a RuntimeError: an unknown compression; RuntimeError: a password;
@@ -71,8 +65,7 @@ def import_package(
 ) -> Model:
     """Take the model file out of a package, and check that it is the one that was exported.
 
-    The source is a zip, an unpacked package or its description. Raises InputError for an
-    output that cannot be used, and ModelFileError for a source that is no sound package.
+    The source is a zip, an unpacked package or its description.
     """
     if output.suffix != SUFFIX:
         raise InputError(f"expected an output that ends in {SUFFIX}, but {output.name!r} came")
@@ -114,28 +107,24 @@ def put(source: Path, target: Path) -> None:
 @contextmanager
 def _opened(source: Path) -> Iterator[tuple[Mapping[str, Any], _OpenFile]]:
     """Description of a package, and a function that opens a file of it by name."""
+    absent = f"holds no {' and no '.join(DESCRIPTIONS)}"
     try:
         if source.is_dir():
-            found = next((source / n for n in DESCRIPTIONS if (source / n).is_file()), None)
-            if found is None:
-                raise ModelFileError(f"{source} holds no {' and no '.join(DESCRIPTIONS)}")
-            source = found
+            names = [name for name in DESCRIPTIONS if (source / name).is_file()]
+            if not names:
+                raise ModelFileError(f"{source} {absent}")
+            source = source / names[0]
         if source.suffix.lower() in (".yaml", ".yml"):
-            with source.open("rb") as stream:
-                description = _parsed(stream.read(_MAX_DESCRIPTION + 1), source)
-            yield description, lambda name: (source.parent / name).open("rb")
+            folder = source.parent
+            yield _parsed(source.open("rb"), source), lambda name: (folder / name).open("rb")
             return
         with zipfile.ZipFile(source) as archive:
-            names = set(archive.namelist())
-            inside = next((name for name in DESCRIPTIONS if name in names), None)
-            if inside is None:
+            names = [name for name in DESCRIPTIONS if name in archive.namelist()]
+            if not names:
                 raise ModelFileError(
-                    f"{source} is a zip, but no bioimage.io package: it holds no "
-                    f"{' and no '.join(DESCRIPTIONS)}"
+                    f"{source} is a zip, but no bioimage.io package: it {absent}"
                 )
-            with archive.open(inside) as stream:
-                description = _parsed(stream.read(_MAX_DESCRIPTION + 1), source)
-            yield description, archive.open
+            yield _parsed(archive.open(names[0]), source), archive.open
     except FileNotFoundError as error:
         raise ModelFileError(f"{error.filename or source} does not exist") from None
     except KeyError as error:
@@ -149,11 +138,13 @@ def _opened(source: Path) -> Iterator[tuple[Mapping[str, Any], _OpenFile]]:
         ) from error
 
 
-def _parsed(content: bytes, source: Path) -> Mapping[str, Any]:
+def _parsed(stream: IO[bytes], source: Path) -> Mapping[str, Any]:
     try:
         import yaml
     except ImportError as error:
         raise ModelFileError(f"reading a package takes an extra: run {EXTRA}") from error
+    with stream:
+        content = stream.read(_MAX_DESCRIPTION + 1)
     if len(content) > _MAX_DESCRIPTION:
         raise ModelFileError(f"{source}: its description is too long to be one")
     try:
@@ -166,7 +157,7 @@ def _parsed(content: bytes, source: Path) -> Mapping[str, Any]:
 
 
 def _attachment(description: Mapping[str, Any], source: Path) -> Attachment:
-    """The model file that a description names; ModelFileError if it is not one of ours."""
+    """The model file that a description names."""
     config = description.get("config")
     if isinstance(config, dict) and CONFIG_KEY in config:
         return _checked(config[CONFIG_KEY], source)
@@ -194,9 +185,8 @@ def _checked(form: object, source: Path) -> Attachment:
     try:
         attachment = TypeAdapter(Attachment).validate_python(form)
     except ValidationError as error:
-        raise ModelFileError(
-            f"{source}: the description of its model file is damaged"
-        ) from error
+        message = f"{source}: the description of its model file is damaged"
+        raise ModelFileError(message) from error
     name = attachment.weights
     is_plain = PurePosixPath(name).name == PureWindowsPath(name).name == name
     if not is_plain or not name.endswith(SUFFIX):
@@ -211,7 +201,7 @@ def _copied(stream: IO[bytes], target: Path, source: Path, max_bytes: int) -> st
     """Copy at most the largest size of a model; returns the SHA-256."""
     digest, size = hashlib.sha256(), 0
     with target.open("wb") as file:
-        while chunk := stream.read(_CHUNK):
+        while chunk := stream.read(2**20):
             size += len(chunk)
             if size > max_bytes:
                 raise ModelFileError(f"{source}: its model file is larger than any model")

@@ -22,9 +22,8 @@ class Author:
     """Who made a model."""
 
     name: str
-    affiliation: str = ""  # may be empty
-    # user name, may be empty; bioimage.io asks for that of at least one author
-    github: str = ""
+    affiliation: str = ""
+    github: str = ""  # user name; bioimage.io asks for that of at least one author
 
     def to_dict(self) -> dict[str, str]:
         """In the terms of the format."""

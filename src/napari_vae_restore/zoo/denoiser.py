@@ -1,9 +1,8 @@
 """The mean path of denoising as a TorchScript that any tool can run.
 
 Raw intensities in, denoised intensities out. What :mod:`napari_vae_restore.restoration` does
-with arrays around the network, torch does here, since a script calls no other library.
-Unknown noise is taken as white and Gaussian, and everything is measured in each input, so
-tiles that a tool cuts know nothing of each other.
+around the network, torch does here, since a script calls no other library. Unknown noise is
+taken as white and Gaussian, and everything is measured in each input.
 """
 
 # No annotations from __future__: TorchScript reads them, and knows no strings.
@@ -30,8 +29,7 @@ from napari_vae_restore.restoration.inference.units import (
     SMOOTHING,
 )
 
-_TABLE_SIZE: Final = 4096
-"""Entries of the inverse Anscombe transform; beyond them, the inverse is asymptotic."""
+_TABLE_SIZE: Final = 4096  # of the inverse Anscombe transform; beyond it is asymptotic
 
 
 # TorchScript reads no global numbers: constants are defaults of parameters.
@@ -77,15 +75,11 @@ def mirrored(length: int, margin: int, stride: int, device: torch.device) -> Ten
 
 def cropped(frame: Tensor, margin: int, like: Tensor) -> Tensor:
     """Take the border off again."""
-    rows, columns = like.shape[2], like.shape[3]
-    return frame[:, :, margin : margin + rows, margin : margin + columns]
+    return frame[:, :, margin : margin + like.shape[2], margin : margin + like.shape[3]]
 
 
 def smoothed(y: Tensor, std: float, radius: int = 4) -> Tensor:
-    """(N, 1, H, W) with less noise, so that noise does not widen the range.
-
-    The radius is four standard deviations, where scipy cuts the Gaussian, too.
-    """
+    """(N, 1, H, W) with less noise; cut at four standard deviations, as scipy does."""
     place = torch.arange(-radius, radius + 1, device=y.device)
     kernel = torch.exp(-0.5 * (place / std) ** 2)
     kernel = (kernel / kernel.sum())[None, None, None]
@@ -179,8 +173,7 @@ class GaussianDenoiser(_TrainedDenoiser):
 class PhotonDenoiser(_TrainedDenoiser):
     """For Poisson-Gaussian noise; see :mod:`napari_vae_restore.noise.anscombe`.
 
-    The transform is computed. The exact unbiased inverse is tabulated: what it adds to the
-    algebraic one is smooth, and constant beyond the table.
+    What the exact unbiased inverse adds to the algebraic one is smooth, and tabulated.
     """
 
     excess: Tensor
@@ -220,10 +213,9 @@ class PhotonDenoiser(_TrainedDenoiser):
 
 
 def denoiser(model: Model) -> nn.Module:
-    """Copy the mean path of a model's denoising to the CPU, float32.
+    """The mean path of a model's denoising, copied to the CPU in float32.
 
-    The result takes raw intensities (N, C, H, W), C the model's channels, to denoised ones.
-    Raises InputError for a noise model that the script does not know.
+    It takes raw intensities (N, C, H, W), C the model's channels, to denoised ones.
     """
     network = copy.deepcopy(model.network).cpu().float().eval().requires_grad_(False)
     network = network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -234,13 +226,13 @@ def denoiser(model: Model) -> nn.Module:
     noise: NoiseModel | None = model.noise
     if isinstance(noise, PoissonGaussianNoise):
         return PhotonDenoiser(network, model.normalisation, noise).eval()
-    if noise is not None and not isinstance(noise, GaussianNoise):
-        raise InputError(
-            f"model {model.name}: expected Gaussian or Poisson-Gaussian noise, and it has "
-            f"{noise.kind}: such a model cannot be exported"
-        )
-    sigma = None if noise is None else noise.sigma
-    return GaussianDenoiser(network, model.normalisation, sigma).eval()
+    if noise is None or isinstance(noise, GaussianNoise):
+        sigma = None if noise is None else noise.sigma
+        return GaussianDenoiser(network, model.normalisation, sigma).eval()
+    raise InputError(
+        f"model {model.name}: expected Gaussian or Poisson-Gaussian noise, and it has "
+        f"{noise.kind}: such a model cannot be exported"
+    )
 
 
 def scripted(module: nn.Module) -> torch.jit.ScriptModule:

@@ -26,10 +26,8 @@ TEST_OUTPUT: Final = "test_output.npy"
 SAMPLE_INPUT: Final = "sample_input.tif"
 SAMPLE_OUTPUT: Final = "sample_output.tif"
 
-_MIN_STRIDES: Final = 4  # least side of an input
-_MIN_SIDE: Final = 64  # pixels, the same
+# Relative to a value of the test output and to its range: processors round differently.
 _TOLERANCE: Final = 1e-3
-"""Relative to a value of the test output and to its range: processors round differently."""
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_+\- ()]+")
 
 
@@ -43,10 +41,9 @@ def describe(
     cover: str,
     spread: float,
 ) -> dict[str, Any]:
-    """The package's description, without the version of its format; JSON values.
+    """The package's description in JSON, without the version of its format.
 
-    `digest` is the SHA-256 of the packed model file, `cover` a file name, `spread` the range of
-    the test output.
+    `digest` is that of the packed model file, `spread` the range of the test output.
     """
     attachment = Attachment(WEIGHTS, digest, model.sha256)
     return {
@@ -98,18 +95,17 @@ def package_name(name: str) -> str:
 
 def _tensor(model: Model, name: str, test: str, sample: str) -> dict[str, Any]:
     config = model.network.config
-    is_input = name == "noisy"
-    sides: list[dict[str, Any]] = []
-    for axis in ("y", "x"):
-        size: Any = {"tensor_id": "noisy", "axis_id": axis}
-        if is_input:
-            size = config.fixed_size or {"min": least_side(model), "step": config.stride}
-        sides.append({"type": "space", "id": axis, "size": size})
+    size: Any = config.fixed_size or {"min": least_side(model), "step": config.stride}
+    about = "raw intensities with noise, in any unit, as they are measured"
+    sides = [{"type": "space", "id": axis, "size": size} for axis in "yx"]
+    if name != "noisy":
+        about = "denoised intensities, same units"
+        for side in sides:
+            side["size"] = {"tensor_id": "noisy", "axis_id": side["id"]}
     channels = [f"channel{n}" for n in range(config.channels)]
-    about = "raw intensities with noise, in any unit" if is_input else "denoised intensities"
     return {
         "id": name,
-        "description": f"{about}, as they are measured" if is_input else f"{about}, same units",
+        "description": about,
         "axes": [{"type": "batch"}, {"type": "channel", "channel_names": channels}, *sides],
         "data": {"type": "float32"},
         "test_tensor": {"source": test},
@@ -120,14 +116,15 @@ def _tensor(model: Model, name: str, test: str, sample: str) -> dict[str, Any]:
 def least_side(model: Model) -> int:
     """Least side of an input in pixels: the mirrored border and the noise's blocks fit in."""
     stride = model.network.config.stride
-    return max(_MIN_STRIDES * stride, -(-_MIN_SIDE // stride) * stride)
+    return max(4 * stride, -(-64 // stride) * stride)
 
 
 def default_description(report: ModelReport) -> str:
     """One or two sentences, for authors who give none."""
-    noise = "white and Gaussian, measured in each image"
-    if report.noise is not None:
-        noise = describe_noise(report.noise)
+    known = report.noise
+    noise = (
+        "white and Gaussian, measured in each image" if known is None else describe_noise(known)
+    )
     return (
         "Denoises images by a variational autoencoder, raw intensities in and out. "
         f"Noise: {noise}."

@@ -8,13 +8,12 @@ from napari_vae_restore.noise.models import PoissonGaussianNoise
 from napari_vae_restore.reports.model_report import ModelReport
 from napari_vae_restore.reports.model_words import Rows
 
+# Of the sample that is packed by default.
 SAMPLE_CREDIT: Final = (
     "The test image is the NEUBIAS training resources' "
     "`xy_calibrated_16bit__cells_eres_noisy.tif` "
     "(https://github.com/NEUBIAS/training-resources), CC BY 4.0, cropped."
 )
-"""Of the sample that is packed by default."""
-
 _METHOD: Final = (
     "a hierarchical variational autoencoder in the line of Prakash et al., 2022, "
     "https://arxiv.org/abs/2104.01374"
@@ -57,19 +56,21 @@ and its standard deviation should be that of the noise.
 
 
 def _limits(report: ModelReport) -> str:
-    apart = (
-        "Noise and range are measured in each input by itself, each image of a batch apart. A "
-        "tool that cuts an image into tiles gives each tile a noise level and a range of its "
-        "own, so that tiles can differ at their borders: give whole images where memory allows."
-    )
     limits = [
         _noise_limit(report),
-        *([apart] if report.noise is None else []),
         "Hot pixels stay in the image here; the library itself removes them.",
         "The model restores what is plausible. Structures that its training images did not "
         "have can come out wrong; do not diagnose from details.",
         "Uncertainty, samples and every other task of the model are not in the TorchScript.",
     ]
+    if report.noise is None:
+        limits.insert(
+            1,
+            "Noise and range are measured in each input by itself, each image of a batch "
+            "apart. A tool that cuts an image into tiles gives each tile a noise level and a "
+            "range of its own, so that tiles can differ at their borders: give whole images "
+            "where memory allows.",
+        )
     return "\n".join(f"- {limit}" for limit in limits)
 
 
@@ -94,9 +95,7 @@ def _noise_limit(report: ModelReport) -> str:
 
 def _table(rows: Rows) -> str:
     lines = ["| | |", "|---|---|"]
-    lines += [f"| {_cell(label)} | {_cell(text)} |" for label, text in rows]
+    for row in rows:
+        label, text = (" ".join(cell.replace("|", "\\|").split()) for cell in row)
+        lines.append(f"| {label} | {text} |")
     return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())

@@ -48,7 +48,6 @@ from napari_vae_restore.zoo.documentation import SAMPLE_CREDIT, readme
 
 SUFFIX: Final = ".zip"
 
-_COVER: Final = "cover.png"
 _COVER_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".gif")
 _MAX_COVER: Final = 500_000  # bytes, as bioimage.io asks for
 
@@ -79,9 +78,8 @@ def export_package(
 ) -> Validation:
     """Write a model's denoising, and its file, as a .zip package that bioimageio.core has run.
 
-    `picture` is a noisy image and its axes, by default a sample of this library. A part of it
-    is packed for tests and for the cover. `cover` replaces the picture "before and after".
-    Raises InputError for parameters, ModelFileError for an invalid or unwritable package.
+    A part of `picture`, a noisy image and its axes, is packed for tests and for the cover; by
+    default of a sample of this library. `cover` replaces the picture "before and after".
     """
     _check_paths(path, cover, overwrite=overwrite)
     validated = validator(credit.licence)
@@ -152,20 +150,19 @@ def _test_image(model: Model, picture: tuple[NDArray[Any], str] | None) -> NDArr
             f"expected a test image with the model's {config.channels} channels, but "
             f"{len(plane)} came: give another with --test-image"
         )
-    least = config.fixed_size or least_side(model)
-    cut = plane[: config.channels]
-    for axis in (1, 2):
-        side = cut.shape[axis]
-        if side < least:
-            raise InputError(
-                f"expected a test image of at least {least} × {least} pixels, but "
-                f"{cut.shape[1]} × {cut.shape[2]} came: give a larger one"
-            )
+    least, (height, width) = config.fixed_size or least_side(model), plane.shape[1:]
+    if min(height, width) < least:
+        raise InputError(
+            f"expected a test image of at least {least} × {least} pixels, but {height} × "
+            f"{width} came: give a larger one"
+        )
+    parts = []
+    for side in (height, width):
         most = max(min(side, _TEST_SIDE), least)
         length = config.fixed_size or most // config.stride * config.stride
         start = (side - length) // 2
-        cut = cut.take(range(start, start + length), axis=axis)
-    return np.ascontiguousarray(cut[None], np.float32)
+        parts.append(slice(start, start + length))
+    return np.ascontiguousarray(plane[None, : config.channels, *parts], np.float32)
 
 
 def _write_tensors(
@@ -174,10 +171,8 @@ def _write_tensors(
     """As numpy's files for tests, and as TIFF for viewing."""
     import tifffile
 
-    for array, test, sample in (
-        (before, TEST_INPUT, SAMPLE_INPUT),
-        (after, TEST_OUTPUT, SAMPLE_OUTPUT),
-    ):
+    files = (before, TEST_INPUT, SAMPLE_INPUT), (after, TEST_OUTPUT, SAMPLE_OUTPUT)
+    for array, test, sample in files:
         np.save(folder / test, array)
         tifffile.imwrite(folder / sample, array[0].squeeze())
 
@@ -196,8 +191,8 @@ def _write_cover(
     pair = np.concatenate([before[0, 0], after[0, 0]], axis=1)
     grey = np.clip((pair - black) / max(float(white - black), 1e-6), 0, 1)
     picture = Image.fromarray(np.round(255 * grey).astype(np.uint8))
-    picture.save(folder / _COVER, optimize=True)
-    return _COVER
+    picture.save(folder / "cover.png", optimize=True)
+    return "cover.png"
 
 
 def _check_paths(path: Path, cover: Path | None, *, overwrite: bool) -> None:
@@ -215,10 +210,9 @@ def _check_paths(path: Path, cover: Path | None, *, overwrite: bool) -> None:
 
 
 def validator(licence: str) -> Callable[[dict[str, Any], Path, Path], Validation]:
-    """Pack a described folder into a file and validate that, by bioimageio.core.
+    """Packs a described folder into a file and validates that, by bioimageio.core.
 
-    Raises InputError if it is not installed, or does not know the licence: in fewer words
-    than its own, which list all licences.
+    An unknown licence is refused in fewer words than its own, which list all licences.
     """
     try:
         import bioimageio.core
