@@ -208,16 +208,21 @@ def _check_dtype(dtype: np.dtype[Any]) -> None:
     raise InputError(f"Expected integer or floating intensities, but {came} came: {advice}.")
 
 
+def _count_not_finite(array: NDArray[Any]) -> tuple[int, int]:
+    """How many values are NaN, and how many infinite."""
+    n_nan = n_inf = 0
+    for block in _blocks(array) if array.dtype.kind == "f" else ():
+        if not np.isfinite(block).all():
+            n_nan += int(np.isnan(block).sum())
+            n_inf += int(np.isinf(block).sum())
+    return n_nan, n_inf
+
+
 def _check_values(
     array: NDArray[Any], axes: str, may_have_holes: bool, may_have_nan: bool
 ) -> None:
     """Raise unless the values are finite, where asked, and the colours not all the same."""
-    n_nan = n_inf = 0
-    if array.dtype.kind == "f":
-        for block in _blocks(array):
-            if not np.isfinite(block).all():
-                n_nan += int(np.isnan(block).sum())
-                n_inf += int(np.isinf(block).sum())
+    n_nan, n_inf = _count_not_finite(array)
     if n_nan == array.size:
         raise InputError(
             "Expected finite intensities, but all values are NaN: check how the image was "
@@ -234,15 +239,17 @@ def _check_values(
     for block in _blocks(Layout.of(array, axes).without_alpha(array)):
         if not (n_nan and np.isnan(block).all()):
             lowest, highest = min(lowest, np.nanmin(block)), max(highest, np.nanmax(block))
-    if (largest := max(abs(float(v)) for v in (lowest, highest))) > MAX_INTENSITY:
+    largest = max(abs(float(lowest)), abs(float(highest)))
+    extent = float(highest) - float(lowest)
+    if largest > MAX_INTENSITY:
         raise InputError(
             f"Expected intensities up to {MAX_INTENSITY:g}, but {largest:g} came: divide the "
             "image by a constant, or mask what is no intensity and inpaint it."
         )
-    if 0 < float(highest) - float(lowest) < MIN_RANGE:
+    if 0 < extent < MIN_RANGE:
         raise InputError(
             f"Expected intensities that differ by {MIN_RANGE:g} at least, but they do by "
-            f"{float(highest) - float(lowest):g}: multiply the image by a constant."
+            f"{extent:g}: multiply the image by a constant."
         )
     if lowest == highest:
         raise InputError(

@@ -205,8 +205,8 @@ def _described(
     channels = () if like is None else like.channel_names
     wants_ome = like is not None and like.format == "ome-tiff"
     kind = _format(path, data, axes, scale, wants_ome=wants_ome)
-    channels = channels if len(channels) == n_channels else ()
-    return ImageFile(data, axes, scale, names, kind, channels, description)
+    fitting = channels if len(channels) == n_channels else ()
+    return ImageFile(data, axes, scale, names, kind, fitting, description)
 
 
 def _format(
@@ -241,4 +241,4 @@ def _reason_not_read(error: Exception) -> str:
         return "its compression needs a further package; run pip install imagecodecs"
     if isinstance(error, LookupError):  # the decoder fell over what should be there
         return f"it is damaged ({reason})"
-    return " ".join(reason.split()).rstrip(".")
+    return reason.rstrip(".")

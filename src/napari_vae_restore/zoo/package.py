@@ -10,10 +10,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,7 +81,7 @@ def export_package(
     default of a sample of this library. `cover` replaces the picture "before and after".
     """
     _check_paths(path, cover, overwrite=overwrite)
-    validated = validator(credit.licence)
+    core = _validator(credit.licence)
     shown = _test_image(model, picture)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -90,7 +89,7 @@ def export_package(
         content = _fill(folder, model, credit, shown, cover, origin)
         packed = folder / "package.zip"
         try:
-            validation = validated(content, folder, packed)
+            validation = _validated(core, content, folder, packed)
         except ModelFileError as error:
             if not any(author.github for author in credit.authors):
                 raise
@@ -209,11 +208,8 @@ def _check_paths(path: Path, cover: Path | None, *, overwrite: bool) -> None:
         raise InputError(f"expected a cover below 500 KB, but {cover} is larger: shrink it")
 
 
-def validator(licence: str) -> Callable[[dict[str, Any], Path, Path], Validation]:
-    """Packs a described folder into a file and validates that, by bioimageio.core.
-
-    An unknown licence is refused in fewer words than its own, which list all licences.
-    """
+def _validator(licence: str) -> Any:
+    """bioimageio.core, if it knows the licence: its own words on that list all licences."""
     try:
         import bioimageio.core
         from bioimageio.spec.generic.v0_3 import LicenseId
@@ -226,7 +222,7 @@ def validator(licence: str) -> Callable[[dict[str, Any], Path, Path], Validation
             f"expected a licence by its SPDX identifier, such as CC-BY-4.0 or BSD-3-Clause, "
             f"but {licence!r} came: see https://spdx.org/licenses"
         ) from error
-    return partial(_validated, bioimageio.core)
+    return bioimageio.core
 
 
 def _validated(core: Any, content: dict[str, Any], folder: Path, packed: Path) -> Validation:
