@@ -68,7 +68,7 @@ def test_three_ways_one_result(
     for widget, model in ((denoise, tiny_model), (inpaint, None), (enlarge, None)):
         if model is not None:
             model_store().add(model, "tiny")
-            widget.seed.value = 3
+            widget.header.seed.value = 3
         widget.header.layers.value = layer
         widget.run()
         finish(widget)

@@ -2,6 +2,7 @@
 
 Preferences are a page of napari's own (0.9 and later; before, their defaults hold). What was
 used last and which models were opened is a small file of the user's data.
+No Qt here.
 """
 
 from __future__ import annotations

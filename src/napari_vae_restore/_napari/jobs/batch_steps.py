@@ -1,4 +1,7 @@
-"""Restoring many files in a worker; torch is imported when a generator runs, in its thread."""
+"""Restoring many files in a worker; torch is imported when a generator runs, in its thread.
+
+No Qt here.
+"""
 
 from __future__ import annotations
 

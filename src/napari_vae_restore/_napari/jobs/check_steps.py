@@ -1,4 +1,7 @@
-"""Checking a result in a worker: residual, score against a reference, fresh samples."""
+"""Checking a result in a worker: residual, score against a reference, fresh samples.
+
+No Qt here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Filling in a worker: makes the mask of a drawing, and joins the fill to the image."""
+"""Filling in a worker: makes the mask of a drawing, and joins the fill to the image.
+
+No Qt here.
+"""
 
 from __future__ import annotations
 

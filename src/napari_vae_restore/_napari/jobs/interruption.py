@@ -2,6 +2,7 @@
 
 A pass over a large tile takes seconds on a CPU, and a generator can only be closed between
 two passes. Here a thread registers a question, and every layer of a network asks it first.
+No Qt here.
 """
 
 from __future__ import annotations

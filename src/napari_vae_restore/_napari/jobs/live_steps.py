@@ -1,4 +1,7 @@
-"""Enhancing images and drawing pictures in a worker; no Qt here."""
+"""Enhancing images and drawing pictures in a worker; no Qt here.
+
+No Qt and no napari here.
+"""
 
 from __future__ import annotations
 

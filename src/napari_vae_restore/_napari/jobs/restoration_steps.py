@@ -1,4 +1,7 @@
-"""Restoring in a worker: whole images, previews and on demand, for any tasks."""
+"""Restoring in a worker: whole images, previews and on demand, for any tasks.
+
+No Qt and no napari here.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Import of torch and loading of the bundled model in advance.
 
 These take seconds, more than a preview, and start when a widget is opened.
+No Qt here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Before and after in one viewer: a wipe of two slices, and the view as it was before."""
+"""Before and after in one viewer: a wipe of two slices, and the view as it was before.
+
+This module imports neither Qt nor torch.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Image files of layers and back, with pixel size, units, axes and the recipe.
 
 napari's own writer and reader keep the pixels of a layer and nothing else.
+This module imports neither Qt nor torch.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 napari's own `Shapes.to_masks` draws a line one pixel wide, and on the grid of its own layer;
 here lines are as broad as they look, and any two transforms are allowed.
+This module imports neither Qt nor torch.
 """
 
 from __future__ import annotations

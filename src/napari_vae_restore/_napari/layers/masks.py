@@ -2,6 +2,7 @@
 
 A drawing is in data coordinates of the image; :mod:`mask_layers` brings it there. A mask is
 (H, W), or (planes..., H, W) with the planes' axes in the order of the image.
+This module knows arrays and axes; no Qt, no napari and no torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Data and axes of a layer, and where and how a result of it is shown as a new layer."""
+"""Data and axes of a layer, and where and how a result of it is shown as a new layer.
+
+This module imports neither Qt nor torch.
+"""
 
 from __future__ import annotations
 

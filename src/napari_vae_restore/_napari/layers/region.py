@@ -1,4 +1,7 @@
-"""Regions of an image to compute, and reading them so that it can be shown and cancelled."""
+"""Regions of an image to compute, and reading them so that it can be shown and cancelled.
+
+This module knows arrays and axes; no Qt, no napari and no torch.
+"""
 
 from __future__ import annotations
 

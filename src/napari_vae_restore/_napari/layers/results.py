@@ -1,4 +1,7 @@
-"""Results among the layers of a viewer, and what belongs to each: source, mask, samples."""
+"""Results among the layers of a viewer, and what belongs to each: source, mask, samples.
+
+This module imports neither Qt nor torch.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Layers that show how sure a result is: uncertainty map, samples, residual, frames."""
+"""Layers that show how sure a result is: uncertainty map, samples, residual, frames.
+
+This module imports neither Qt nor torch.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Uncertainty of a restoration, prepared for a layer in a worker's thread."""
+"""Uncertainty of a restoration, prepared for a layer in a worker's thread.
+
+No Qt and no napari here.
+"""
 
 from __future__ import annotations
 

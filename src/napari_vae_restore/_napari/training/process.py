@@ -2,6 +2,7 @@
 
 The process is ``vae-restore train``. It writes its events into its run's log, so that it
 never waits for a reader, and any later window can read them from the beginning.
+No Qt and no torch here.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 A folder holds ``run.json`` (the request and the process), ``log.jsonl`` (the events of the
 process), ``errors.txt`` (its stderr), ``model.safetensors`` (its checkpoint, at the end its
 model) and copies of the layers that it learns from.
+No Qt and no torch here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Training in a worker: a generator of messages that follows the log of a process.
 
 Closing a generator ends the watching, not the training.
+No Qt and no napari here.
 """
 
 from __future__ import annotations
