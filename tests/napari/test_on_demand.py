@@ -62,13 +62,13 @@ def test_levels_are_restored_where_one_looks(
 def test_no_plane_but_the_one_in_view_is_computed_first(monkeypatch, tiny_model, make_image):
     image = np.stack([make_image((64, 72), seed=seed) for seed in range(5)])
     computed = []
-    chunk = _Level._computed
+    chunk = _Level._chunk
 
-    def noting(self, plane, *place):
-        computed.append((self._layout.shape, plane))
-        return chunk(self, plane, *place)
+    def noting(self, block_id=(0, 0, 0, 0)):
+        computed.append((self._layout.shape, block_id[0]))
+        return chunk(self, block_id)
 
-    monkeypatch.setattr(_Level, "_computed", noting)
+    monkeypatch.setattr(_Level, "_chunk", noting)
     levels = [image, image[::2, ::2, ::2]]
     steps = on_demand_steps(
         levels, "ZYX", lambda: [vr.Denoise()], tiny_model, Options(), (4, 30, 200)
