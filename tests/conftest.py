@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,30 @@ from napari_vae_restore.models.config import RestorationConfig
 from napari_vae_restore.models.model import build_network, channels_last
 
 pytest.register_assert_rewrite("strategies", "mutations", "command_lines")
+
+SLOW = (
+    "arbitrary",
+    "faults",
+    "bundled_model/test_training.py",
+    "cli/test_json_lines.py",
+    "generation/test_compression.py",
+    "napari/test_console_training.py",
+    "napari/test_every_layer.py",
+    "napari/test_soak.py",
+    "stores",
+    "training/test_likeness.py",
+    "test_docs.py",
+)
+"""Folders and files of tests that a developer's run leaves out; CI and releases run all."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow groups."""
+    here = Path(__file__).parent
+    slow = [here / name for name in SLOW]
+    for item in items:
+        if any(item.path.is_relative_to(group) for group in slow):
+            item.add_marker(pytest.mark.slow)
 
 NOISE = PoissonGaussianNoise(4.0, 4.0)
 TINY = HVAEConfig(levels=3, width=16, latent=8)
