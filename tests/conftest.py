@@ -48,6 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if any(item.path.is_relative_to(group) for group in slow):
             item.add_marker(pytest.mark.slow)
 
+
 NOISE = PoissonGaussianNoise(4.0, 4.0)
 TINY = HVAEConfig(levels=3, width=16, latent=8)
 

@@ -30,7 +30,7 @@ def test_old_names_are_kept_for_a_release() -> None:
 
 
 def test_import_takes_less_than_that_of_numpy() -> None:
-    """Some 0.03 s where numpy takes 0.1 s, in processor time, which other programs don't change."""
+    """In processor time, which other programs change little: 0.03 s where numpy takes 0.1 s."""
     ours, numpy = (
         min(
             float(run_python(f"import time, {name}; print(time.process_time())"))

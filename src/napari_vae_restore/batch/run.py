@@ -78,7 +78,7 @@ def restore_files(
     return drain(iter_restore_files(images, output, tasks, model, **options))
 
 
-def iter_restore_files(
+def iter_restore_files(  # noqa: PLR0913 - its options are the user's
     images: str | Path | Sequence[str | Path],
     output: str | Path,
     tasks: Task | Sequence[Task] = (),

@@ -87,7 +87,7 @@ class Enhancement:
     recipe: EnhancementRecipe
 
 
-def enhance(
+def enhance(  # noqa: PLR0913 - its options are the user's
     image: Any,
     model: Model | str | Path = DEFAULT,
     *,

@@ -51,7 +51,7 @@ class RestoreProgress:
     total: int
 
 
-def restore(
+def restore(  # noqa: PLR0913 - its options are the user's
     image: Any,
     tasks: Task | Sequence[Task],
     model: Model | str | Path = DEFAULT,

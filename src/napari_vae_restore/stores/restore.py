@@ -108,7 +108,7 @@ def restore_store(
     return drain(iter_restore_store(image, output, tasks, model, **options))
 
 
-def iter_restore_store(
+def iter_restore_store(  # noqa: PLR0913 - its options are the user's
     image: Any,
     output: str | Path,
     tasks: Task | Sequence[Task],

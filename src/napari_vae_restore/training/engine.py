@@ -91,7 +91,7 @@ class Training:
         For files that cannot be read.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its options are the user's
         self,
         source: Source,
         *,

@@ -141,7 +141,7 @@ class _Graph:
     """Dask's tasks of one image (N, C, H, W); a plane's blocks share its scale."""
 
     def __init__(self, plan: Plan, planes: Any, missing: Any) -> None:
-        from dask import delayed
+        from dask.delayed import delayed
 
         self._plan, self._planes, self._missing = plan, planes, missing
         # One node, so that a worker is sent plan and model once.
@@ -183,14 +183,14 @@ class _Graph:
 
     def _solved(self, function: Callable[..., Any], p: int, b: int) -> Any:
         """The task of one block of a part."""
-        from dask import delayed
+        from dask.delayed import delayed
 
         window = self._window(self._parts[p], self._plan.blocks[b].window)
         solve = delayed(function, pure=False)
         return solve(self._node, p, b, *window, self._scales[p])
 
     def _scale(self, part: Part) -> Any:
-        from dask import delayed
+        from dask.delayed import delayed
 
         if not self._plan.sample:
             return None
