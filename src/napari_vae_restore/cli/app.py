@@ -24,6 +24,7 @@ from napari_vae_restore.cli import (
     generate,
     models,
     noise,
+    options,
     restore,
     sweep,
     terminal,
@@ -83,7 +84,7 @@ app = typer.Typer(
     result_callback=_run,
 )
 for _name, _command in COMMANDS.items():
-    _takes_policy = issubclass(_command, restore.RestoreOptions)
+    _takes_policy = issubclass(_command, options.RestoreOptions)
     _cls = restore.OverwriteCommand if _takes_policy else None
     app.command(_name, cls=_cls)(_command)
 app.add_typer(models.models, name="models")

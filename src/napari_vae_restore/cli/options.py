@@ -1,11 +1,15 @@
-"""The options that several commands share."""
+"""The options that several commands share.
 
-from __future__ import annotations
+Their annotations are objects, not text: typer reads those of RestoreOptions in other modules.
+"""
 
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from napari_vae_restore.batch.choices import NEVER, SAMPLES
 
 NOISE_FORMS = (
     "gaussian:SIGMA or poisson-gaussian:A,B (variance = A · signal + B) in the image's "
@@ -51,3 +55,91 @@ TrainingImages = Annotated[
 ModelOutput = Annotated[
     Path, typer.Option("-o", "--output", metavar="MODEL", help="A .safetensors file.")
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOptions:
+    """Options of every command that restores images, behind those of its own.
+
+    None stands for the value in the request: the recipe's, or the default.
+    """
+
+    images: Images
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="OUT",
+            help="TIFF or PNG file; of several images the folder, in which they keep their "
+            "names; or an OME-Zarr folder, for an image of any size: interrupted, the same "
+            "command goes on where it was.",
+        ),
+    ]
+    _: KW_ONLY
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="default|FILE", help=MODEL_HELP, show_default="default"),
+    ] = None
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Write N alternatives beside OUT, each a picture that the data allow: "
+            "OUT.sample-1.tif and so on.",
+            show_default="0",
+        ),
+    ] = None
+    uncertainty: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="TIFF for the standard deviation of each pixel (float32, intensity units) "
+            f"over the N samples, or {SAMPLES}; of several images the folder.",
+        ),
+    ] = None
+    axes: Axes = None
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SIDE",
+            help="Pixels: changes memory and time, not the result.",
+            show_default="2304",
+        ),
+    ] = None
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help=SEED_HELP, show_default="0"),
+    ] = None
+    device: Device = "auto"
+    shard: Annotated[
+        bool,
+        typer.Option("--shard", help="Zarr: fewer files, each with the chunks of one block."),
+    ] = False
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tcp://HOST:PORT",
+            help="Zarr: have the workers of a dask scheduler compute.",
+        ),
+    ] = None
+    suffix: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT", help="Stands behind the names in the folder OUT, such as -denoised."
+        ),
+    ] = ""
+    existing: Annotated[
+        str,
+        typer.Option(
+            "--overwrite",
+            metavar="never|missing|always",
+            help="What becomes of output files that exist. never: in a folder, what this "
+            "command would make again is kept, anything else an error; missing: they are left "
+            "as they are; always, or nothing behind it: they are replaced.",
+            show_default="never",
+        ),
+    ] = NEVER
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")
+    ] = False

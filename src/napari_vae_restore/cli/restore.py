@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,99 +10,11 @@ import typer
 from typer.core import TyperCommand
 
 import napari_vae_restore as vr
-from napari_vae_restore.batch.choices import ALWAYS, NEVER, POLICIES, SAMPLES
+from napari_vae_restore.batch.choices import ALWAYS, POLICIES
 from napari_vae_restore.cli import options
 
 if TYPE_CHECKING:
     from napari_vae_restore.restoration.recipes.replay import Request
-
-
-@dataclass(frozen=True, slots=True)
-class RestoreOptions:
-    """Options of every command that restores images, behind those of its own.
-
-    None stands for the value in the request: the recipe's, or the default.
-    """
-
-    images: options.Images
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="OUT",
-            help="TIFF or PNG file; of several images the folder, in which they keep their "
-            "names; or an OME-Zarr folder, for an image of any size: interrupted, the same "
-            "command goes on where it was.",
-        ),
-    ]
-    _: KW_ONLY
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="default|FILE", help=options.MODEL_HELP, show_default="default"),
-    ] = None
-    samples: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Write N alternatives beside OUT, each a picture that the data allow: "
-            "OUT.sample-1.tif and so on.",
-            show_default="0",
-        ),
-    ] = None
-    uncertainty: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="TIFF for the standard deviation of each pixel (float32, intensity units) "
-            f"over the N samples, or {SAMPLES}; of several images the folder.",
-        ),
-    ] = None
-    axes: options.Axes = None
-    tile: Annotated[
-        int | None,
-        typer.Option(
-            metavar="SIDE",
-            help="Pixels: changes memory and time, not the result.",
-            show_default="2304",
-        ),
-    ] = None
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="N", help=options.SEED_HELP, show_default="0"),
-    ] = None
-    device: options.Device = "auto"
-    shard: Annotated[
-        bool,
-        typer.Option("--shard", help="Zarr: fewer files, each with the chunks of one block."),
-    ] = False
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="tcp://HOST:PORT",
-            help="Zarr: have the workers of a dask scheduler compute.",
-        ),
-    ] = None
-    suffix: Annotated[
-        str,
-        typer.Option(
-            metavar="TEXT", help="Stands behind the names in the folder OUT, such as -denoised."
-        ),
-    ] = ""
-    existing: Annotated[
-        str,
-        typer.Option(
-            "--overwrite",
-            metavar="never|missing|always",
-            help="What becomes of output files that exist. never: in a folder, what this "
-            "command would make again is kept, anything else an error; missing: they are left "
-            "as they are; always, or nothing behind it: they are replaced.",
-            show_default="never",
-        ),
-    ] = NEVER
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")
-    ] = False
 
 
 class OverwriteCommand(TyperCommand):
@@ -122,7 +34,7 @@ class OverwriteCommand(TyperCommand):
 
 
 @dataclass(frozen=True, slots=True)
-class DenoiseCommand(RestoreOptions):
+class DenoiseCommand(options.RestoreOptions):
     """Denoise an image, or many.
 
     The output keeps the axes, pixel size and type of the input; its description holds
@@ -143,7 +55,7 @@ class DenoiseCommand(RestoreOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class InpaintCommand(RestoreOptions):
+class InpaintCommand(options.RestoreOptions):
     """Fill missing pixels: scratches, dust, dead pixels, saturated spots.
 
     All other pixels stay as they are, bit for bit, unless --noise has them denoised.
@@ -180,7 +92,7 @@ class InpaintCommand(RestoreOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class SuperResolveCommand(RestoreOptions):
+class SuperResolveCommand(options.RestoreOptions):
     """Enlarge an image, consistently with what its pixels measured.
 
     The pixel size in the output is that of the input divided by the factor. Without
@@ -205,7 +117,7 @@ class SuperResolveCommand(RestoreOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class RestoreCommand(RestoreOptions):
+class RestoreCommand(options.RestoreOptions):
     """Restore an image by a recipe: repeat a result, or do several tasks at once.
 
     Options that are given outweigh the recipe. Its samples are drawn where they are
@@ -241,7 +153,7 @@ class RestoreCommand(RestoreOptions):
         )
 
 
-def _restore(given: RestoreOptions, *tasks: vr.Denoise | vr.SuperResolve) -> None:
+def _restore(given: options.RestoreOptions, *tasks: vr.Denoise | vr.SuperResolve) -> None:
     """Restore by tasks that are the same for every image."""
     from napari_vae_restore.cli.restoring import restore_files
     from napari_vae_restore.restoration.recipes.replay import Request

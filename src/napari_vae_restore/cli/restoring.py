@@ -18,7 +18,7 @@ from napari_vae_restore.batch.inputs import is_several
 from napari_vae_restore.batch.plan import Batch, Job, State, counted, iter_plan
 from napari_vae_restore.batch.run import BatchProgress, iter_batch
 from napari_vae_restore.cli import reports, terminal
-from napari_vae_restore.cli.restore import RestoreOptions
+from napari_vae_restore.cli.options import RestoreOptions
 from napari_vae_restore.errors import InputError
 from napari_vae_restore.generators import drain
 from napari_vae_restore.images.zarr_files import is_store

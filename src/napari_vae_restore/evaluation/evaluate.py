@@ -101,7 +101,7 @@ def evaluate(
     return drain(iter_evaluate(model, images, references, **options))
 
 
-def iter_evaluate(
+def iter_evaluate(  # noqa: PLR0913 - its options are the user's
     model: Model | str | Path,
     images: Images,
     references: Images | None = None,

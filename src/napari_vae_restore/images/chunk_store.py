@@ -60,7 +60,7 @@ class Shard:
                 yield found
 
 
-class CheckedStore(LocalStore):  # type: ignore[misc]  # zarr's types are not looked at
+class CheckedStore(LocalStore):
     """The folder of one array, read only."""
 
     def __init__(
@@ -112,7 +112,7 @@ def checked(array: Any) -> Any:
 def _shard(array: Any) -> Shard | None:
     """How chunks lie in the shards of an array; None if the index is not a plain one."""
     (sharding,) = (each for each in array.metadata.codecs if isinstance(each, ShardingCodec))
-    index = [codec.to_dict() for codec in sharding.index_codecs]
+    index: list[Any] = [codec.to_dict() for codec in sharding.index_codecs]
     names = [each["name"] for each in index]
     is_big = index[0].get("configuration", {}).get("endian") == "big"
     if is_big or names not in (["bytes"], ["bytes", "crc32c"]):

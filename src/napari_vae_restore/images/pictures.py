@@ -41,7 +41,7 @@ def read_picture(path: Path, kind: Format) -> ImageFile:
     with iio.imopen(path, "r", plugin="pillow") as file:
         metadata = file.metadata(index=0, exclude_applied=False)
         converted = None if metadata.get("mode") in _MODES else "RGB"
-        data = np.asarray(file.read(index=0, mode=converted))
+        data = np.asarray(file.read(index=0, mode=converted))  # type: ignore[call-arg]
     axes = "YX" if data.ndim == 2 else "YXS"
     sizes, text = {}, ""
     if kind == "png":

@@ -74,7 +74,8 @@ def read_tiff(path: Path, *, mapped: bool = False) -> ImageFile:
                 f"{series.dtype}, but {data.shape} were found; export it again."
             )
         kind, found = _metadata(tif, series.kind)
-        explicit = series.kind == "shaped" and "axes" in tif.shaped_metadata[0]
+        shaped = tif.shaped_metadata or ({},)
+        explicit = series.kind == "shaped" and "axes" in shaped[0]
         axes = series.axes if explicit else _named_axes(series.axes)
     data, axes = _restore_axes(data, axes, found.axes)
     if not stays:
