@@ -54,14 +54,23 @@ def test_the_seed_decides_and_nothing_else(image, mask):
     np.testing.assert_array_equal(np.asarray(lazy), first)
 
 
+def grain(picture: NDArray[np.float32]) -> float:
+    """Standard deviation of the noise inside the hole, from its finest differences."""
+    inner = picture[40:57, 32:49].astype(float)
+    finest = inner[1:, 1:] - inner[1:, :-1] - inner[:-1, 1:] + inner[:-1, :-1]
+    return float(np.median(np.abs(finest)) / 0.6745 / 2)
+
+
+def test_every_channel_keeps_its_own_grain(image, mask):
+    noise = np.random.default_rng(0).standard_normal((2, *image.shape))
+    noisy = (image + np.array([15, 45])[:, None, None] * noise).astype(np.float32)
+    low, high = filled(noisy, mask, axes="CYX").mean
+    assert 0.7 * 15 < grain(low) < 1.4 * 15
+    assert 0.7 * 45 < grain(high) < 1.4 * 45
+
+
 def test_a_noisy_image_keeps_its_grain_in_the_hole(image, mask):
     noisy = image + np.random.default_rng(0).normal(0, 15, image.shape).astype(np.float32)
-
-    def grain(picture: NDArray[np.float32]) -> float:
-        inner = picture[40:57, 32:49].astype(float)
-        finest = inner[1:, 1:] - inner[1:, :-1] - inner[:-1, 1:] + inner[:-1, :-1]
-        return float(np.median(np.abs(finest)) / 0.6745 / 2)
-
     drawn = filled(noisy, mask).mean
     assert 0.7 * 15 < grain(drawn) < 1.4 * 15
     assert grain(vr.inpaint(noisy, mask, device="cpu").mean) < 0.5 * 15

@@ -173,24 +173,16 @@ def iter_restore_store(  # noqa: PLR0913 - its options are the user's
     """
     started = time.monotonic()
     path = checked_path(output, image)
+    if uncertainty is not None and n_samples < 2:
+        raise InputError(f"Expected n_samples of at least 2 for uncertainty, got {n_samples}.")
     if isinstance(image, str | Path):
         like = open_store(Path(image))
         image, axes = like.array, axes or like.axes
     source = folder_of(image)
-    if is_lazy_image(image):
-        array, axes = as_lazy_image(image, axes, min_side=1)
-    else:
-        array, axes = image_for(image, axes, tasks)
-    if uncertainty is not None and n_samples < 2:
-        raise InputError(f"Expected n_samples of at least 2 for uncertainty, got {n_samples}.")
-    layout = Layout(axes, tuple(array.shape), np.dtype(array.dtype))
-    problem, planes, model = (
-        Problem.of(tasks, layout),
-        layout.to_planes(array),
-        find_model(model),
-    )
+    layout, planes = _planes_of(image, axes, tasks)
+    problem, model = Problem.of(tasks, layout), find_model(model)
     options = Options(
-        axes=axes,
+        axes=layout.axes,
         n_samples=n_samples,
         keep_samples=bool(sample_paths),
         tile=tile,
@@ -232,6 +224,18 @@ def iter_restore_store(  # noqa: PLR0913 - its options are the user's
                 "the same command goes on with the rest."
             ) from error
     return StoredRestoration(paths, recipe, diagnostics)
+
+
+def _planes_of(
+    image: Any, axes: str | None, tasks: Task | Sequence[Task]
+) -> tuple[Layout, Any]:
+    """The layout of an image and its planes (N, C, H, W), lazy where the image is."""
+    if is_lazy_image(image):
+        array, axes = as_lazy_image(image, axes, min_side=1)
+    else:
+        array, axes = image_for(image, axes, tasks)
+    layout = Layout(axes, tuple(array.shape), np.dtype(array.dtype))
+    return layout, layout.to_planes(array)
 
 
 def _key(planes: Any, problem: Problem, model: Model, options: Options, target: Target) -> str:

@@ -21,6 +21,7 @@ from napari_vae_restore.errors import RestorationError, shortened
 from napari_vae_restore.images.tiling import Tile
 from napari_vae_restore.models.devices import choose_device, is_out_of_memory
 from napari_vae_restore.models.model import Model
+from napari_vae_restore.noise.models import NoiseModel
 from napari_vae_restore.restoration.blocks.halo import measured_halo
 from napari_vae_restore.restoration.blocks.mending import mended
 from napari_vae_restore.restoration.blocks.parts import Scale, plane_posterior, plane_scale
@@ -184,25 +185,14 @@ class Solver:
             buffer.add(place, values)
             if plan.problem.draws and number == 1 and measurement.observed is not None:
                 missing = self._enlarged(~measurement.observed, tile.core)
-                buffer.fill(place, self._with_grain(values, tile, shared.keys), missing)
+                noise = plan.grain[place[1]]
+                buffer.fill(place, _with_grain(values, noise, tile, shared.keys), missing)
             yield
         if posterior.description is not None:
             seen = self.descriptions.setdefault((place[1].start, place[0]), [])
             seen.append(posterior.description)
         if posterior.decided is not None:
             shared.decided.append((tile, posterior.decided))
-
-    def _with_grain(
-        self, values: NDArray[np.float64], tile: Tile, keys: LatentKeys
-    ) -> NDArray[np.float64]:
-        """A drawn filling (C, h, w) with the noise that the image has around it."""
-        noise = self._plan.grain[: len(values)]
-        if not noise:
-            return values
-        top, left = (at + side.start for at, side in zip(tile.origin, tile.inner, strict=True))
-        shape = values.shape[1], values.shape[2]
-        grain = noise_fields((keys.seed, _GRAIN, keys.plane), (top, left), shape, noise)
-        return values + np.sqrt(variances(noise, values)) * grain
 
     def _tally(
         self,
@@ -337,3 +327,15 @@ def _n_pixels(tile: Tile) -> int:
 
 def _device(model: Model) -> torch.device:
     return next(model.network.parameters()).device
+
+
+def _with_grain(
+    values: NDArray[np.float64], noise: tuple[NoiseModel, ...], tile: Tile, keys: LatentKeys
+) -> NDArray[np.float64]:
+    """A drawn filling (C, h, w) with the noise that the image's channels have around it."""
+    if not noise:
+        return values
+    top, left = (at + side.start for at, side in zip(tile.origin, tile.inner, strict=True))
+    shape = values.shape[1], values.shape[2]
+    grain = noise_fields((keys.seed, _GRAIN, keys.plane), (top, left), shape, noise)
+    return values + np.sqrt(variances(noise, values)) * grain
