@@ -244,8 +244,6 @@ def test_least_squares_damped_is_the_ridge_solution() -> None:
     x = least_squares(lambda x: matrix @ x, lambda y: matrix.T @ y, y, damping=0.5)
     expected = np.linalg.solve(matrix.T @ matrix + 0.5 * np.eye(4), matrix.T @ y)
     np.testing.assert_allclose(x, expected, rtol=0, atol=1e-9)
-    few = least_squares(lambda x: matrix @ x, lambda y: matrix.T @ y, y, max_iterations=0)
-    np.testing.assert_array_equal(few, np.zeros((4, 1)))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 
 import napari_vae_restore as vr
 from napari_vae_restore.images.image_files import write_image
-from napari_vae_restore.models import threads
 from napari_vae_restore.models.files import load_checkpoint, save
+from napari_vae_restore.models.threads import fitting_threads
 from napari_vae_restore.training import engine, objective, weight_updates
 
 TINY = vr.HVAEConfig(levels=2, width=8, latent=4)
@@ -233,23 +234,23 @@ def test_the_faster_number_of_threads_is_taken(
     noisy: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen: list[int] = []
+    tried: list[int] = []
+
+    def trial(n: int) -> float:
+        tried.append(n)
+        return float(n)
+
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
-    now = [0.0]
-
-    def slow_with_threads() -> float:
-        now[0] += chosen[-1] if chosen else 1.0
-        return now[0]
-
-    monkeypatch.setattr(threads, "_last", threads._Choice(0, 0, -np.inf))
-    monkeypatch.setattr(threads.time, "monotonic", slow_with_threads)
+    monkeypatch.setattr(engine, "fitting_threads", partial(fitting_threads, trial=trial))
     training = vr.Training(
-        noisy, noise="gaussian:25", budget=250, config=TINY, settings=SETTINGS, device="cpu"
+        noisy, noise="gaussian:25", budget=0.5, config=TINY, settings=SETTINGS, device="cpu"
     )
     for _ in training.run():
         pass
-    assert sorted(chosen[:3]) == [1, 2, 4]  # all tried
-    assert chosen[3:] == [1, 4]  # the fastest kept, the caller's restored
+    assert sorted(tried) == [1, 2, 4]
+    assert chosen[0] == 1  # the fastest
+    assert chosen[-1] == 4  # the caller's
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ MAX_PIXELS: Final = 2**28  # of an image that is read: 256 megapixels
 # Largest plane whose latents are coded: exact networks take 600 bytes a pixel.
 MAX_LATENT_PIXELS: Final = 2**20
 
-_HEAD: Final = struct.Struct("<8sHII")
+HEAD: Final = struct.Struct("<8sHII")
 _MAX_HEADER_BYTES: Final = 4 * 2**20  # of a header as it is stored, and as JSON
 _MAX_PIXELS_PER_BYTE: Final = 2**14  # of payload; a larger claim was made up
 _MOST_LEVELS: Final = 64  # of latents
@@ -88,7 +88,7 @@ def packed(header: Header, payload: Sequence[bytes]) -> bytes:
     """The bytes of a file."""
     values = json.dumps(asdict(header), separators=(",", ":"), allow_nan=False)
     text = zlib.compress(values.encode(), 9)
-    head = _HEAD.pack(MAGIC, VERSION, len(text), zlib.crc32(text))
+    head = HEAD.pack(MAGIC, VERSION, len(text), zlib.crc32(text))
     return b"".join([head, text, *payload])
 
 
@@ -97,21 +97,21 @@ def unpacked(data: bytes) -> tuple[Header, list[bytes]]:
 
     Raises ImageFileError for a file that is foreign, torn, of another version, or impossible.
     """
-    if len(data) < _HEAD.size or data[: len(MAGIC)] != MAGIC:
+    if len(data) < HEAD.size or data[: len(MAGIC)] != MAGIC:
         raise ImageFileError(
             "this is no .vaec file: give one that `vae-restore compress` wrote"
         )
-    _, version, length, checksum = _HEAD.unpack_from(data)
+    _, version, length, checksum = HEAD.unpack_from(data)
     if version != VERSION:
         raise ImageFileError(
             f"the file has version {version}, and this program reads version {VERSION}: update "
             "napari-vae-restore"
         )
-    text = data[_HEAD.size : _HEAD.size + min(length, _MAX_HEADER_BYTES)]
+    text = data[HEAD.size : HEAD.size + min(length, _MAX_HEADER_BYTES)]
     if len(text) != length or zlib.crc32(text) != checksum:
         raise ImageFileError("the file is torn in its header: copy it again")
     header = _parsed(text)
-    payload = memoryview(data)[_HEAD.size + length :]
+    payload = memoryview(data)[HEAD.size + length :]
     _check(header, len(payload))
     if hashlib.sha256(payload).hexdigest() != header.payload_sha256:
         raise ImageFileError(
