@@ -66,6 +66,7 @@ MODULES = (
     "imageio.plugins.pillow",
     "safetensors.torch",
     "scipy.ndimage",
+    "skimage.util",
     "tifffile",
     "torch._dynamo",  # by the first optimiser
     "zarr",

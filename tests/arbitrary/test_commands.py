@@ -173,12 +173,13 @@ def stored(picture: Picture, folder: Path, kind: str) -> Path | None:
 def not_validated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exports without the tools of bioimage.io, whose seconds are not ours."""
 
-    def packed(content: Any, folder: Path, path: Path) -> package.Validation:
+    def packed(core: Any, content: Any, folder: Path, path: Path) -> package.Validation:
         json.dumps(content, allow_nan=False)
         path.write_bytes(b"zip")
         return package.Validation("passed", (), (), "none")
 
-    monkeypatch.setattr(package, "validator", lambda licence: packed)
+    monkeypatch.setattr(package, "validator", lambda licence: None)
+    monkeypatch.setattr(package, "validated", packed)
 
 
 @pytest.mark.usefixtures("not_validated")

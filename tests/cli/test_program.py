@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 import napari_vae_restore as vr
-from napari_vae_restore.cli.restore import RestoreOptions
+from napari_vae_restore.cli.options import RestoreOptions
 from napari_vae_restore.images.tiling import TILE
 from napari_vae_restore.restoration.recipes.replay import Request
 

@@ -81,7 +81,7 @@ def export_package(
     default of a sample of this library. `cover` replaces the picture "before and after".
     """
     _check_paths(path, cover, overwrite=overwrite)
-    core = _validator(credit.licence)
+    core = validator(credit.licence)
     shown = _test_image(model, picture)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -89,7 +89,7 @@ def export_package(
         content = _fill(folder, model, credit, shown, cover, origin)
         packed = folder / "package.zip"
         try:
-            validation = _validated(core, content, folder, packed)
+            validation = validated(core, content, folder, packed)
         except ModelFileError as error:
             if not any(author.github for author in credit.authors):
                 raise
@@ -208,7 +208,7 @@ def _check_paths(path: Path, cover: Path | None, *, overwrite: bool) -> None:
         raise InputError(f"expected a cover below 500 KB, but {cover} is larger: shrink it")
 
 
-def _validator(licence: str) -> Any:
+def validator(licence: str) -> Any:
     """bioimageio.core, if it knows the licence: its own words on that list all licences."""
     try:
         import bioimageio.core
@@ -225,7 +225,7 @@ def _validator(licence: str) -> Any:
     return bioimageio.core
 
 
-def _validated(core: Any, content: dict[str, Any], folder: Path, packed: Path) -> Validation:
+def validated(core: Any, content: dict[str, Any], folder: Path, packed: Path) -> Validation:
     """Pack the folder's files and run the package; raises where anything fails."""
     from bioimageio.spec import InvalidDescr, ValidationContext
     from bioimageio.spec import __version__ as spec_version
