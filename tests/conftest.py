@@ -28,13 +28,17 @@ SLOW = (
     "arbitrary",
     "faults",
     "bundled_model/test_training.py",
+    "cli/test_cli_train.py",
+    "cli/test_demo_and_doctor.py",
     "cli/test_json_lines.py",
     "generation/test_compression.py",
     "napari/test_console_training.py",
     "napari/test_every_layer.py",
     "napari/test_soak.py",
+    "restoration/trust/test_intervals.py",
     "stores",
     "training/test_likeness.py",
+    "training/test_streaming.py",
     "test_docs.py",
 )
 """Folders and files of tests that a developer's run leaves out; CI and releases run all."""

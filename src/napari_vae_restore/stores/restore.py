@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -198,14 +199,13 @@ def iter_restore_store(  # noqa: PLR0913 - its options are the user's
     with target.locked():
         if begun := target.begun():
             options = replace(options, tile=begun.tile)
-        noise = measure_noise(planes, problem, model)
-        plan = make_plan(layout, problem, model, noise, options)
+        plan = make_plan(layout, problem, model, measure_noise(planes, problem, model), options)
         spot = probe_spot(planes, layout, problem, model, device)
         give_back_memory()
         target = replace(target, shape=output_shape(plan), side=block_side(plan))
         target.start(StoredRequest(key, plan.tile))
         work = Work(plan, planes, problem.missing, target, plane_places(layout), key, source)
-        try:
+        with _saying_what_is_kept(path):
             tally = yield from _computed(work, client)
             recipe = recipe_of(plan, problem)
             diagnostics = diagnostics_of(
@@ -217,13 +217,20 @@ def iter_restore_store(  # noqa: PLR0913 - its options are the user's
                 ood_score=None if spot is None else spot.ood_score,
             )
             target.finish(attributes_of(work, like, recipe, diagnostics), overwrite=overwrite)
-        except OSError as error:
-            place = f" ({error.filename})" if error.filename else ""
-            raise ImageFileError(
-                f"Cannot finish {path}: {why_not_written(error)}{place}. What is done is kept: "
-                "the same command goes on with the rest."
-            ) from error
     return StoredRestoration(paths, recipe, diagnostics)
+
+
+@contextmanager
+def _saying_what_is_kept(path: Path) -> Iterator[None]:
+    """Raise errors of the system as ImageFileError that says how to go on."""
+    try:
+        yield
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        raise ImageFileError(
+            f"Cannot finish {path}: {why_not_written(error)}{place}. What is done is kept: "
+            "the same command goes on with the rest."
+        ) from error
 
 
 def _planes_of(
