@@ -1,10 +1,12 @@
 """The package as a whole: imports stay light, names resolve, contracts hold."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
@@ -84,6 +86,15 @@ def test_modules_that_say_they_do_without_a_library_do(
 def test_public_names_resolve_and_are_documented(name: str) -> None:
     assert getattr(vr, name).__doc__
     assert name in dir(vr)
+
+
+@pytest.mark.parametrize("name", [name for name in vr.__all__ if name != "add_to_viewer"])
+def test_public_functions_say_what_they_take_give_and_raise(name: str) -> None:
+    function = getattr(vr, name)
+    if isinstance(function, FunctionType):
+        words = inspect.getdoc(function) or ""
+        assert {"Parameters", "Raises"} <= set(words.splitlines())
+        assert not {"Returns", "Yields"}.isdisjoint(words.splitlines())
 
 
 def test_unknown_names_are_attribute_errors() -> None:

@@ -122,7 +122,17 @@ def settings_for(config: ModelConfig) -> TrainingSettings:
 
 
 def parse_budget(budget: str | float) -> float:
-    """Seconds of a time budget such as ``"2 min"``, ``"90s"``, ``"1h"`` or ``120``.
+    """Seconds of a time budget.
+
+    Parameters
+    ----------
+    budget : str or float
+        Such as ``"2 min"``, ``"90s"``, ``"1h"`` or ``120``.
+
+    Returns
+    -------
+    float
+        Seconds, above 0.
 
     Raises
     ------
