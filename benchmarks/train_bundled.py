@@ -87,25 +87,34 @@ def train(asked: argparse.Namespace) -> bool:
     source = PatchSource([*listed, *synthetic], training.plan.side)
     factor = calibrate(cast("RestorationVAE", model.network), source, seed=asked.seed)
     logging.getLogger(__name__).info("spread times %.2f", factor)
-    model = familiar(calibrated(model, listed, asked.seed), [*listed, *synthetic], asked.seed)
+    model = calibrated(model, photographs(entries, listed), asked.seed)
+    model = familiar(model, [*listed, *synthetic], asked.seed)
     write(model, asked.output)
     (asked.output / "pictures.md").write_text(table(entries, listed), encoding="utf-8")
     return True
 
 
+def photographs(entries: Sequence[Entry], pictures: Sequence[Picture]) -> list[Picture]:
+    """The photographs in colour that are large enough for a part."""
+    return [
+        picture
+        for entry, picture in zip(entries, pictures, strict=True)
+        if entry.kind == "photograph"
+        and picture.is_colour
+        and min(picture.planes.shape[2:]) >= CALIBRATION_SIDE
+    ]
+
+
 def calibrated(model: vr.Model, pictures: Sequence[Picture], seed: int) -> vr.Model:
-    """The model with what the spread of its samples is worth, by parts of the photographs.
+    """The model with what the spread of its samples is worth, by parts of photographs.
 
     By detailed ones, every other with grain: smooth and spotless ones promise too much.
     """
-    photographs = [
-        p for p in pictures if p.is_colour and min(p.planes.shape[2:]) >= CALIBRATION_SIDE
-    ]
-    weights = np.array([p.weight for p in photographs])
+    weights = np.array([p.weight for p in pictures])
     rng = np.random.default_rng([seed, 6])
     clean: list[NDArray[np.float32]] = []
     while len(clean) < N_CALIBRATION:
-        planes = photographs[rng.choice(len(photographs), p=weights / weights.sum())].planes
+        planes = pictures[rng.choice(len(pictures), p=weights / weights.sum())].planes
         top, left = (int(rng.integers(n - CALIBRATION_SIDE + 1)) for n in planes.shape[2:])
         rows, columns = (slice(start, start + CALIBRATION_SIDE) for start in (top, left))
         part = planes[rng.integers(len(planes)), :, rows, columns].astype(np.float32)
@@ -139,10 +148,11 @@ def familiar(model: vr.Model, pictures: Sequence[Picture], seed: int) -> vr.Mode
 
 def calibrate_only(asked: argparse.Namespace) -> None:
     """Export the bundled model again with calibration and likeness by its pictures."""
+    entries = read_table(asked.manifest)
     pictures = read_pictures(asked.pictures, asked.manifest)
     synthetic = synthetic_pictures(N_SYNTHETIC, SYNTHETIC_SIDE, SYNTHETIC_WEIGHT, asked.seed)
     asked.output.mkdir(parents=True, exist_ok=True)
-    model = calibrated(find_model("default"), pictures, asked.seed)
+    model = calibrated(find_model("default"), photographs(entries, pictures), asked.seed)
     write(familiar(model, [*pictures, *synthetic], asked.seed), asked.output)
 
 
