@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -195,8 +195,7 @@ def _comparison(
     is_noisy: bool = False,
 ) -> Comparison:
     """Samples against a reference; a noisy reference has the noise of the measurement."""
-    std, unit = out.std, unit_of(out)
-    assert std is not None
+    std, unit = cast("NDArray[np.float32]", out.std), unit_of(out)  # there are samples
     layout = Layout.of(np.asarray(out.mean), out.recipe.axes)
     mean, target = (layout.without_alpha(array) for array in (out.mean, truth))
     of_truth = noise_of(out) if is_noisy else None

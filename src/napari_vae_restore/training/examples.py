@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -189,9 +189,9 @@ class PlaneExamples:
             target = plane.target[place]
             error = math.sqrt(float(np.square(target - image).mean()))
         else:
-            assert plane.noise is not None
+            noise = cast("LocalNoise", plane.noise)  # measured where there is no target
             normal = correlated_noise(image.shape, plane.correlation, rng)
-            image, target = recorrupt(image, sigma * plane.noise.shaped(normal, place))
+            image, target = recorrupt(image, sigma * noise.shaped(normal, place))
             error, sigma = sigma, sigma * math.sqrt(1 + ALPHA**2)
         condition = np.empty((CONDITION_CHANNELS, *image.shape), np.float32)
         condition[0], condition[1] = image, 1

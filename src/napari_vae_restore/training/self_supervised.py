@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import torch
@@ -112,8 +112,8 @@ class SelfSupervisedExamples(PlaneExamples):
         probes: dict[int, FloatArray] = {}
         patches = []
         for index, place, windows in self._held_out:
-            plane, terms = self._planes[index], self._planes[index].terms
-            assert terms is not None
+            plane = self._planes[index]
+            terms = cast("RiskTerms", plane.terms)  # held-out windows have them
             if index not in probes:
                 probes[index] = probe(terms.spread.shape, terms.spread, plane.correlation, rng)
             b = probes[index][place]

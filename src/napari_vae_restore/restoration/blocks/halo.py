@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from napari_vae_restore.models.bundled import stored_halo
 from napari_vae_restore.models.latents import random_noise
-from napari_vae_restore.models.model import Model
+from napari_vae_restore.models.model import Model, Normalisation
 from napari_vae_restore.models.restorer import RestorationVAE
 
 # Standard deviation of an output pixel, in units of the noise's, that may come from beyond
@@ -72,8 +73,8 @@ def _responses(
     """Inputs, the part of their reach to neglect, and the network's mean for them."""
     network = model.network
     if not isinstance(network, RestorationVAE):
-        assert model.normalisation is not None
-        noise_std = model.normalisation.noise_std
+        # A model of noisy images has a normalisation.
+        noise_std = cast(Normalisation, model.normalisation).noise_std
 
         def denoised(y: Tensor) -> Tensor:
             return network.decode(network.encode(y), None).signal
