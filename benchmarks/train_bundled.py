@@ -7,6 +7,10 @@ PICTURES is what ``collect_pictures.py`` fills. FOLDER gets ``run.safetensors``,
 checkpoint, and at the end ``default.safetensors`` with its checksum and ``pictures.md``,
 the table of the pictures for the model card. Ctrl-C stops after the step under way; the
 same command goes on from there, as it does after a power cut.
+
+``--condition benchmarks/bundled_model/condition.safetensors`` begins with the encoder and mean
+head of the second model as far as they are: 6 400 steps, 62 minutes of one core. They are no
+finished model: half a decibel behind the bundled one.
 """
 
 from __future__ import annotations
@@ -24,7 +28,9 @@ from types import FrameType
 from typing import cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from scipy.ndimage import gaussian_filter
 
 import napari_vae_restore as vr
@@ -36,6 +42,7 @@ from bundled_model.training import BundledTraining
 from napari_vae_restore.errors import InputError, VAERestoreError
 from napari_vae_restore.models.bundled import export, find_model, store_halo
 from napari_vae_restore.models.config import RestorationConfig
+from napari_vae_restore.models.model import build_network
 from napari_vae_restore.models.ood_score import OODScore
 from napari_vae_restore.models.restorer import RestorationVAE
 from napari_vae_restore.restoration.blocks.familiarity import probe_image
@@ -68,12 +75,15 @@ def train(asked: argparse.Namespace) -> bool:
     entries, listed = read_table(asked.manifest), read_pictures(asked.pictures, asked.manifest)
     synthetic = synthetic_pictures(N_SYNTHETIC, SYNTHETIC_SIDE, SYNTHETIC_WEIGHT, asked.seed)
     asked.output.mkdir(parents=True, exist_ok=True)
+    start = None if asked.start is None else find_model(asked.start)
+    if asked.condition is not None:
+        start = begun(asked.condition, asked.seed)
     training = BundledTraining(
         [*listed, *synthetic],
         asked.output / "run.safetensors",
         Plan(budget=parse_budget(asked.budget), seed=asked.seed),
-        config=CONFIG if asked.start is None else None,
-        start=None if asked.start is None else find_model(asked.start),
+        config=CONFIG if start is None else None,
+        start=start,
         device=asked.device,
         workers=asked.workers,
     )
@@ -92,6 +102,16 @@ def train(asked: argparse.Namespace) -> bool:
     write(model, asked.output)
     (asked.output / "pictures.md").write_text(table(entries, listed), encoding="utf-8")
     return True
+
+
+def begun(condition: Path, seed: int) -> vr.Model:
+    """A fresh model with the condition encoder and mean head of a file, in half precision."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = cast("RestorationVAE", build_network(CONFIG).eval())
+    weights = {name: value.float() for name, value in load_file(condition).items()}
+    network.condition.load_state_dict(weights)
+    return vr.Model(network, None, None)
 
 
 def photographs(entries: Sequence[Entry], pictures: Sequence[Picture]) -> list[Picture]:
@@ -203,6 +223,7 @@ def main() -> None:
     parser.add_argument("--budget", default="30h", help="time of all stages: 90min, 30h")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", metavar="MODEL", help="weights to go on from, or default")
+    parser.add_argument("--condition", type=Path, help="encoder and mean head to go on from")
     parser.add_argument(
         "--only-calibrate", action="store_true", help="the weights stay as they are bundled"
     )

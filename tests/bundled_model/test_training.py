@@ -13,6 +13,8 @@ from skimage import data
 from torch import Tensor
 
 import napari_vae_restore as vr
+import train_bundled
+from bundled_model import training as bundled_training
 from bundled_model.patch_batches import Stream, batches, simulated
 from bundled_model.schedule import Plan
 from bundled_model.stages import STAGES, MeanStage, Recipe, SpreadStage, Stage
@@ -320,3 +322,13 @@ def test_damaged_checkpoints_are_refused(tmp_path: Path) -> None:
     save(model, path, overwrite=True, training_state=({}, values))
     with pytest.raises(ModelFileError, match="damaged"):
         start(tmp_path)
+
+
+def test_the_second_model_goes_on_from_its_condition_encoder() -> None:
+    weights = Path(bundled_training.__file__).with_name("condition.safetensors")
+    first, again = (train_bundled.begun(weights, seed=0) for _ in range(2))
+    assert first.sha256 == again.sha256  # a run that goes on knows its start again
+    image = data.camera()[100:196, 200:296].astype(np.float32)
+    noisy = vr.GaussianNoise(25).sample(image, np.random.default_rng(0)).astype(np.float32)
+    mean = vr.denoise(noisy, first, noise="gaussian:25", device="cpu").mean
+    assert np.square(mean - image).mean() < 0.2 * 25**2
