@@ -327,6 +327,7 @@ def test_a_run_that_finds_nothing_better_ends_early(noisy: NDArray[np.float32]) 
     assert training.is_complete
 
 
+@pytest.mark.slow
 def test_two_processes_share_every_batch(noisy: NDArray[np.float32], tmp_path: Path) -> None:
     pytest.importorskip("lightning_fabric")
     write_image(tmp_path / "noisy.tif", noisy, "YX")
