@@ -4,11 +4,11 @@
 
 DATA holds ``natural-bench``, ``natural-train``, ``neubias-ccby`` and ``fmd-bench``. Discs of
 radius 8, 16 and 24 pixels are cut out of noise-free pictures, and filled by the mean and by one
-sample. The first table has the power of the fill over the truth's, in octaves of frequency
+sample. The first columns have the power of the fill over the truth's, in octaves of frequency
 (cycles a pixel), in the largest square inside the disc: 1 is the truth, less is blur, more is
-confetti; a small disc has no lowest octave (nan). The second has the share of discs that a small network tells from real ones; it was
-trained for that on discs of other pictures (BSD400), and 50 % is chance. It sees the disc and
-four pixels around.
+confetti; a small disc has no lowest octave (nan). The last two have the share of discs that a
+small network tells from real ones; it was trained for that on discs of other pictures
+(BSD400), and 50 % is chance. It sees the disc and four pixels around.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ POLYGON = np.array([(215, 20), (235, 90), (222, 180), (245, 240), (205, 200), (2
 
 
 def main() -> None:
-    """Print both tables; write the sheet."""
+    """Print the table; write the sheet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", default="default")
